@@ -1,0 +1,173 @@
+"""Encodings: how a genome becomes pixels. Only the protocol and the loader live here.
+
+The encodings themselves stand in the folder ``encodings/`` at the root of the project, one file
+each, and are imported as ``evofool.encodings.NAME``. In a checkout the line at the end of this
+file puts that folder on this package's path; a wheel carries the files here already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from evofool.errors import EncodingError
+from evofool.images import Shape, Size, UInt8Images
+
+G = TypeVar("G")
+
+_ROOT = Path(__file__).resolve().parents[2]
+if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "encodings").is_dir():
+    __path__.append(str(_ROOT / "encodings"))
+
+
+class Encoding(Protocol[G]):
+    """What evolution needs of an encoding. Encodings know nothing of classifiers.
+
+    An encoding is made by ``Class(shape, **options)`` with `shape` the victim's channels, height
+    and width; wrong options raise ``ValueError`` (pydantic's ``ValidationError`` is one, and its
+    locations are shown to the user). Operators never change their arguments, and draw randomness
+    from `rng` alone.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    """Every option, resolved, as plain YAML values; ``Class(shape, **options)`` gives the same."""
+
+    def sample(self, rng: np.random.Generator) -> G:
+        """A random genome."""
+        ...
+
+    def mutate(self, genome: G, rng: np.random.Generator, generation: int = 0) -> G:
+        """A changed copy; `generation` (from 1) is for rates that anneal."""
+        ...
+
+    def mate(self, first: G, second: G, rng: np.random.Generator) -> tuple[G, G]:
+        """Two children of two parents (copies of them, where the encoding has no crossover)."""
+        ...
+
+    def render(self, genomes: Sequence[G], size: Size) -> UInt8Images:
+        """Pixels N x C x H x W (uint8) at any height and width, releasing the GIL if it can."""
+        ...
+
+    def dump(self, genome: G) -> bytes:
+        """The canonical bytes of a genome: equal genomes give equal bytes on every machine."""
+        ...
+
+    def load(self, data: bytes) -> G:
+        """The inverse of `dump`; raises ``ValueError`` on anything `dump` cannot have written."""
+        ...
+
+    def describe(self, genome: G) -> dict[str, Any]:
+        """What a person wants to know of a genome, as JSON values (kind, size, graph...)."""
+        ...
+
+
+@runtime_checkable
+class VectorEncoding(Protocol[G]):
+    """An encoding whose genomes are points of a box [0, 1]^n, as CMA-ES needs."""
+
+    def to_vector(self, genome: G) -> NDArray[np.float64]:
+        """The genome as n numbers on [0, 1]."""
+        ...
+
+    def from_vector(self, vector: NDArray[np.float64]) -> G:
+        """The genome at `vector`, clipped to [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class EncodingSource:
+    """An encoding's class, with path and sha256 where it comes from a file of the user's."""
+
+    factory: type[Any]
+    path: Path | None = None
+    sha256: str | None = None
+
+
+def names() -> tuple[str, ...]:
+    """The encodings that can be named in a config: those shipped and those of entry points."""
+    shipped = {
+        path.stem
+        for folder in __path__
+        for path in Path(folder).glob("*.py")
+        if not path.stem.startswith("_")
+    }
+    return tuple(
+        sorted(shipped | {point.name for point in entry_points(group="evofool.encodings")})
+    )
+
+
+def find(name: str) -> EncodingSource:
+    """The encoding called `name`: shipped, from an entry point, or ``path/to/file.py:Class``.
+
+    Raises:
+        EncodingError: no such encoding, file or class, or the file fails to import.
+    """
+    if ".py:" in name:
+        return _from_file(name)
+    if re.fullmatch(r"[a-z][a-z0-9_]*", name) and any(
+        (Path(folder) / f"{name}.py").is_file() for folder in __path__
+    ):
+        return EncodingSource(importlib.import_module(f"evofool.encodings.{name}").ENCODING)
+    for point in entry_points(group="evofool.encodings"):
+        if point.name == name:
+            return EncodingSource(point.load())
+    raise EncodingError(
+        f"unknown encoding {name!r}; there are {', '.join(names())}, or path.py:Class"
+    )
+
+
+def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> Encoding[Any]:
+    """The encoding called `name` for images of `shape`, with `options` checked by it.
+
+    Raises:
+        EncodingError: as `find`, or an option is unknown or wrong (the message names it).
+    """
+    source = find(name)
+    try:
+        encoding: Encoding[Any] = source.factory(shape, **(options or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"encoding {name} has no such option"
+        raise EncodingError(message, option=where or None) from error
+    except (TypeError, ValueError) as error:
+        raise EncodingError(f"encoding {name}: {error}") from error
+    return encoding
+
+
+def _from_file(name: str) -> EncodingSource:
+    file, _, attribute = name.rpartition(":")
+    path = Path(file).expanduser().resolve()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EncodingError(f"{file}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(data).hexdigest()
+    spec = importlib.util.spec_from_file_location(f"_evofool_encoding_{digest[:16]}", path)
+    if spec is None or spec.loader is None:
+        raise EncodingError(f"{file}: is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pydantic look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the file is the user's: whatever it raises is its fault
+        raise EncodingError(f"{file}: fails to import ({type(error).__name__}: {error})") from error
+    factory = getattr(module, attribute, None)
+    if not isinstance(factory, type):
+        raise EncodingError(f"{file}: has no class named {attribute!r}")
+    return EncodingSource(factory, path, digest)

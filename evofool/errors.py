@@ -1,0 +1,65 @@
+"""Errors a person is meant to read: one message that names the place and the mend.
+
+Every class carries the exit code the command line ends with (0 done, 1 the run failed,
+2 bad usage or config, 3 the run folder is in use). Anything else that escapes is a defect.
+"""
+
+from __future__ import annotations
+
+
+class EvofoolError(Exception):
+    """Base of all expected failures; the run failed while it was running."""
+
+    exit_code = 1
+
+
+class UsageError(EvofoolError):
+    """What was asked for cannot be done as asked: a bad argument, file, config or victim."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A config is wrong; the message starts with ``file:line: key:``."""
+
+
+class ClassifierError(UsageError):
+    """A classifier cannot be loaded, or does not behave as a classifier when probed."""
+
+
+class EncodingError(UsageError):
+    """An encoding or one of its options is not valid; `option` names the one that is wrong."""
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class ImageError(UsageError):
+    """A picture or an image array has the wrong shape, type or range."""
+
+
+class DataError(UsageError):
+    """A data set is missing, truncated or not what it should be."""
+
+
+class ScoringError(EvofoolError):
+    """A victim failed while it was scoring (non-finite scores, a wrong number of rows...)."""
+
+
+class BudgetError(ScoringError):
+    """The query budget is spent; nothing of the refused request was scored."""
+
+
+class StoreError(EvofoolError):
+    """A run folder cannot be read or written, or does not hold what it should."""
+
+
+class RunBusyError(StoreError):
+    """Another process holds the run folder."""
+
+    exit_code = 3
+
+
+class Interrupted(EvofoolError):
+    """A stop was asked for from outside; the state up to the last generation is saved."""

@@ -1,0 +1,131 @@
+"""The champion archive: one cell a class, every child against every cell (Nguyen et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.evolution.individual import Individual
+from evofool.scoring import Matrix, Scores, fitness_of, sigmoid
+from evofool.scoring.ranking import Fitness
+
+
+@dataclass(frozen=True)
+class Win:
+    """One cell that changed hands.
+
+    Attributes:
+        individual: the new elite.
+        class_index: the class of the cell.
+        replaced: who held it before, None where it was empty (`new`).
+        gain: by how much fitness rose (infinite for a new cell).
+        log_odds: of the class, for the new elite.
+        switched: goal switching: its parents were drawn from cells of other classes only.
+    """
+
+    individual: Individual
+    class_index: int
+    replaced: Individual | None
+    gain: float
+    log_odds: float
+    switched: bool
+
+    @property
+    def new(self) -> bool:
+        """Whether the cell was empty."""
+        return self.replaced is None
+
+
+class ChampionArchive:
+    """Cells of the classes `cells`, each holding the individual its class likes best.
+
+    A child replaces an elite by strictly higher fitness only; among children that tie, the first
+    wins. A child may win several cells, which then share one object.
+
+    Attributes:
+        cells: K class indices, ascending.
+        fitness, log_odds: K, of each elite for its class; -inf in an empty cell.
+        filled: K, whether the cell has an elite (the first child fills them all).
+        won: K, whether the elite's top-1 class is the cell's own.
+        holders: K elites, None in an empty cell.
+    """
+
+    def __init__(self, cells: Sequence[int], fitness: Fitness) -> None:
+        self.cells: NDArray[np.int64] = np.asarray(cells, dtype=np.int64)
+        self.kind: Fitness = fitness
+        self.fitness: NDArray[np.float64] = np.full(len(self.cells), -np.inf)
+        self.log_odds: NDArray[np.float64] = np.full(len(self.cells), -np.inf)
+        self.won: NDArray[np.bool_] = np.zeros(len(self.cells), dtype=np.bool_)
+        self.filled: NDArray[np.bool_] = np.zeros(len(self.cells), dtype=np.bool_)
+        self.holders: list[Individual | None] = [None] * len(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def add(self, children: Sequence[Individual], scores: Scores) -> tuple[list[Win], Matrix]:
+        """Offer `children` to every cell; what changed, and their N x K fitness."""
+        odds = scores.log_odds
+        if len(self.cells) != odds.shape[1]:
+            odds = odds[:, self.cells]
+        fitness = fitness_of(odds, self.kind)
+        if not children:
+            return [], fitness
+        best = np.argmax(fitness, axis=0)
+        columns = np.arange(len(self.cells))
+        value = fitness[best, columns]
+        changed = np.flatnonzero((value > self.fitness) | ~self.filled)
+        top = scores.labels
+        wins = []
+        for k in changed.tolist():
+            child = children[best[k]]
+            class_index = int(self.cells[k])
+            wins.append(
+                Win(
+                    child,
+                    class_index,
+                    self.holders[k],
+                    float(value[k] - self.fitness[k]),
+                    float(odds[best[k], k]),
+                    bool(child.parent_cells) and class_index not in child.parent_cells,
+                )
+            )
+            self.holders[k] = child
+        self.filled[changed] = True
+        self.fitness[changed] = value[changed]
+        self.log_odds[changed] = odds[best[changed], changed]
+        self.won[changed] = top[best[changed]] == self.cells[changed]
+        return wins, fitness
+
+    def put(
+        self, class_index: int, holder: Individual, fitness: float, log_odds: float, won: bool
+    ) -> None:
+        """Set one cell as it was stored; raises ``KeyError`` for a class without a cell."""
+        k = self.position(class_index)
+        if k >= len(self.cells) or self.cells[k] != class_index:
+            raise KeyError(class_index)
+        self.holders[k] = holder
+        self.filled[k] = True
+        self.fitness[k], self.log_odds[k], self.won[k] = fitness, log_odds, won
+
+    def position(self, class_index: int) -> int:
+        """Where in `cells` a class stands."""
+        return int(np.searchsorted(self.cells, class_index))
+
+    def pick(self, rng: np.random.Generator) -> tuple[Individual, int]:
+        """An elite drawn uniformly over filled cells, and the class of the cell.
+
+        An elite in k cells is k times as likely, as in the published code.
+        """
+        draw = rng.integers(int(self.filled.sum()))
+        k = int(draw if self.filled.all() else np.flatnonzero(self.filled)[draw])
+        holder = self.holders[k]
+        assert holder is not None
+        return holder, int(self.cells[k])
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """K confidences, 0 in an empty cell."""
+        return sigmoid(self.log_odds)

@@ -1,0 +1,425 @@
+"""A campaign: generations, stop rules, statistics, transactions; from a config or a run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deap import tools
+
+from evofool.config import Campaign, Loaded, load_campaign, to_yaml
+from evofool.errors import Interrupted, StoreError, UsageError
+from evofool.evolution.archive import Win
+from evofool.evolution.individual import Individual
+from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
+from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
+from evofool.store import (
+    Delta,
+    EliteRow,
+    GenerationRow,
+    IndividualId,
+    IndividualRow,
+    RunFolder,
+    WinRow,
+)
+
+COMMIT_SECONDS = 1.0
+"""Least time between transactions: what is not stored yet is computed again, to the same end."""
+COUNTS = ("cells_won", "improved", "switched")
+"""Statistics of a generation beside those of the cells' confidences."""
+SUMMARY_SECONDS = 10.0
+"""Least time between rewrites of ``summary.json`` while the campaign runs."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a campaign stands, after each generation."""
+
+    generation: int
+    evaluations: int
+    cells: int
+    cells_won: int
+    median: float
+    best: float
+    images_per_second: float
+    seconds: float
+    share_done: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A campaign that has ended: its folder and the content of ``summary.json``."""
+
+    path: Path
+    summary: Mapping[str, Any]
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def evolve(
+    source: Path | str | Mapping[str, Any] | Campaign | Loaded[Campaign],
+    out: Path | str,
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    command: str | None = None,
+    progress: OnProgress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Run a campaign into a new run folder.
+
+    Args:
+        source: a config file, the name of a shipped one, a mapping, or a config object.
+        out: the run folder, which must not hold anything yet.
+        seed: instead of the config's.
+        overrides: ``key.sub=value``.
+        command: the command line, for the manifest.
+        progress: called after each generation.
+        should_stop: asked between micro-batches; once it is true the campaign ends as interrupted,
+            everything up to the last generation saved.
+
+    Raises:
+        ConfigError: the config is wrong, or does not fit its victim.
+        StoreError: the folder cannot be used.
+        ScoringError: the victim failed; what was done so far is saved.
+    """
+    loaded = source if isinstance(source, Loaded) else load_campaign(source, overrides, seed)
+    stop = should_stop or (lambda: False)
+    parts = make_parts(loaded, stop)
+    with parts.scorer:
+        manifest = make_manifest(parts, command)
+        with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
+            return _Loop(parts, run, progress, stop).run()
+
+
+def resume(
+    path: Path | str,
+    *,
+    classifier: str | None = None,
+    overrides: Sequence[str] = (),
+    progress: OnProgress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Go on with a campaign from its run folder alone, to the same end as if it never stopped.
+
+    Args:
+        path: the run folder.
+        classifier: where the victim is now, if its file has moved; its digest must be the same.
+        overrides: of ``stop`` and ``scoring.workers`` only: what changes no individual.
+        progress: as in `evolve`.
+        should_stop: as in `evolve`.
+
+    Raises:
+        StoreError: no run folder, a damaged one, or another victim than it was made with.
+        RunBusyError: another process is running it.
+        ConfigError: an override that would change the result.
+    """
+    stop = should_stop or (lambda: False)
+    with RunFolder.open(Path(path), writable=True) as run:
+        loaded = load_run(run, classifier, overrides)
+        parts = make_parts(loaded, stop)
+        with parts.scorer:
+            check_sources(run, parts)
+            if classifier is not None or overrides:
+                run.write_config(to_yaml(parts.config))
+            loop = _Loop(parts, run, progress, stop)
+            loop.restore()
+            return loop.run()
+
+
+def load_run(
+    run: RunFolder, classifier: str | None = None, overrides: Sequence[str] = ()
+) -> Loaded[Campaign]:
+    """The config of a run folder, with what may still be changed changed."""
+    if run.manifest.get("kind") != "evolve":
+        raise StoreError(
+            f"{run.path}: holds a run of kind {run.manifest.get('kind')!r}, not evolve"
+        )
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not (key.startswith("stop.") or key == "scoring.workers"):
+            raise UsageError(
+                f"override {override}: only stop.* and scoring.workers can change on resume;"
+                " anything else would make another run"
+            )
+    changes = [*overrides]
+    if classifier is not None:
+        weights = classifier.endswith((".safetensors", ".pt", ".pth"))
+        key = "classifier.weights" if weights else "classifier.name"
+        changes.append(f"{key}={_quoted(classifier)}")
+    return load_campaign(run.path / "config.yaml", changes, check_files=classifier is None)
+
+
+def check_sources(run: RunFolder, parts: Parts) -> None:
+    """Refuse to go on with another victim or encoding than the run was made with."""
+    known = run.manifest["classifier"]
+    if parts.classifier.digest != known["digest"]:
+        raise StoreError(
+            f"{run.path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
+            f" one found now has {parts.classifier.digest[:12]}; give the right one by --classifier"
+        )
+    sha256 = run.manifest["encoding"].get("sha256")
+    if sha256 is not None and parts.encoding_source.sha256 != sha256:
+        raise StoreError(
+            f"{run.path}: its encoding {run.manifest['encoding'].get('path')} has changed since"
+        )
+
+
+class _Loop:
+    def __init__(
+        self,
+        parts: Parts,
+        run: RunFolder,
+        progress: OnProgress | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.parts = parts
+        self.run_folder = run
+        self._progress = progress
+        self._should_stop = should_stop
+        self.generation = -1
+        self.logbook = tools.Logbook()
+        self._stats = tools.Statistics()
+        self._stats.register("median", np.median)
+        self._stats.register("min", np.min)
+        self._stats.register("max", np.max)
+        for threshold in THRESHOLDS:
+            self._stats.register(f"share_{threshold:g}", _share_at, threshold)
+        self._delta = Delta()
+        self._unstored: dict[IndividualId, Individual] = {}
+        self._started = time.perf_counter()
+        self._earlier = 0.0
+        self._committed = self._summarised = 0.0
+        self._stagnant = 0
+
+    @property
+    def seconds(self) -> float:
+        return self._earlier + time.perf_counter() - self._started
+
+    def restore(self) -> None:
+        """Take up the last stored generation."""
+        run, parts = self.run_folder, self.parts
+        rows = run.generations()
+        if not rows:
+            return
+        stored = run.archive()
+        people: dict[IndividualId, Individual] = {}
+        for row in stored.holders.values():
+            assert row.genome is not None
+            if hashlib.sha256(row.genome).digest() != row.sha256:
+                raise StoreError(f"{run.path}: the genome of {row.id} does not match its digest")
+            try:
+                genome = parts.encoding.load(row.genome)
+            except ValueError as error:
+                raise StoreError(f"{run.path}: damaged genome of {row.id} ({error})") from error
+            people[row.id] = Individual(genome, row.id, row.parents, row.parent_cells)
+        for elite in stored.elites:
+            try:
+                parts.archive.put(
+                    elite.class_index, people[elite.id], elite.fitness, elite.log_odds, elite.won
+                )
+            except KeyError as error:
+                raise StoreError(f"{run.path}: no cell for class {elite.class_index}") from error
+        parts.algorithm.restore(run.state())
+        last = rows[-1]
+        self.generation = last.generation
+        self._earlier = last.seconds
+        parts.evaluator.evaluations = last.evaluations
+        parts.scorer.forward_images = last.forward_images
+        parts.scorer.queries = last.queries
+        parts.scorer.batch = last.batch
+        for row_ in rows:
+            stats = {name: row_.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
+            self.logbook.record(generation=row_.generation, evaluations=row_.evaluations, **stats)
+            self._stagnant = 0 if stats["improved"] else self._stagnant + 1
+
+    def run(self) -> Result:
+        """Generations until a stop rule says so, then the pictures."""
+        reason: str | None = None
+        try:
+            if self.generation < 0:
+                self.parts.algorithm.start()
+                self._record([])
+            while (reason := self._stop_reason()) is None:
+                following = self.parts.algorithm.step(self.generation + 1)
+                self._record(following)
+        except Interrupted:
+            self._finish("interrupted", None)
+            raise
+        except BaseException:
+            self._commit()  # whatever went wrong, the generations before it are whole
+            raise
+        return self._finish("finished", reason)
+
+    def _stop_reason(self) -> str | None:
+        stop, evolution = self.parts.config.stop, self.parts.config.evolution
+        after = self.parts.evaluator.evaluations + evolution.children
+        if stop.generations is not None and self.generation >= stop.generations:
+            return "generations"
+        if stop.evaluations is not None and after > stop.evaluations:
+            return "evaluations"  # a generation that does not fit is not begun
+        budget = self.parts.scorer.budget
+        if budget is not None and self.parts.scorer.queries + evolution.children > budget:
+            return "budget"
+        if stop.seconds is not None and self.seconds >= stop.seconds:
+            return "seconds"
+        lowest = float(self.parts.archive.confidence.min())
+        if stop.confidence is not None and lowest >= stop.confidence:
+            return "confidence"
+        if stop.stagnation is not None and self._stagnant >= stop.stagnation:
+            return "stagnation"
+        return None
+
+    def _record(self, following: Sequence[Individual]) -> None:
+        """Book the generation that has just been evaluated, and store it when that is due."""
+        self.generation += 1
+        parts, wins = self.parts, self.parts.evaluator.take()
+        stats: dict[str, Any] = {
+            name: float(value)
+            for name, value in self._stats.compile(parts.archive.confidence.tolist()).items()
+        }
+        stats["cells_won"] = int(parts.archive.won.sum())
+        stats["improved"] = len(wins)
+        stats["switched"] = sum(win.switched for win in wins)
+        evaluations = parts.evaluator.evaluations
+        self.logbook.record(generation=self.generation, evaluations=evaluations, **stats)
+        self._stagnant = 0 if wins else self._stagnant + 1
+        self._delta.generations.append(
+            GenerationRow(
+                self.generation,
+                evaluations,
+                parts.scorer.forward_images,
+                parts.scorer.queries,
+                parts.scorer.batch,
+                self.seconds,
+                stats,
+            )
+        )
+        self._book(wins, following)
+        now = time.perf_counter()
+        if now - self._committed >= COMMIT_SECONDS:
+            self._commit()
+        if self._progress is not None:
+            self._progress(self._where(stats))
+
+    def _book(self, wins: Sequence[Win], following: Sequence[Individual]) -> None:
+        for individual in [*(win.individual for win in wins), *following]:
+            self._unstored[individual.id] = individual
+        for win in wins:
+            replaced = None if win.replaced is None else win.replaced.id
+            confidence = float(1 / (1 + np.exp(-win.log_odds)))
+            self._delta.wins.append(
+                WinRow(win.individual.id, win.class_index, win.log_odds, confidence, replaced)
+            )
+
+    def _commit(self) -> None:
+        """One transaction: lineage, the present elites and what the algorithm needs to go on."""
+        delta, parts = self._delta, self.parts
+        if not delta.generations:
+            return
+        archive = parts.archive
+        confidence = archive.confidence
+        for class_index in {win.class_index for win in delta.wins}:
+            k = archive.position(class_index)
+            holder = archive.holders[k]
+            assert holder is not None
+            delta.elites[class_index] = EliteRow(
+                class_index,
+                holder.id,
+                float(archive.fitness[k]),
+                float(archive.log_odds[k]),
+                float(confidence[k]),
+                bool(archive.won[k]),
+            )
+        held = {elite.id for elite in delta.elites.values()}
+        for individual in self._unstored.values():
+            dump = parts.encoding.dump(individual.genome)
+            delta.individuals[individual.id] = IndividualRow(
+                individual.id,
+                individual.parents,
+                individual.parent_cells,
+                hashlib.sha256(dump).digest(),
+                dump if individual.id in held else None,
+            )
+        delta.state = parts.algorithm.state()
+        self.run_folder.commit(delta)
+        self._delta, self._unstored = Delta(), {}
+        self._committed = time.perf_counter()
+        if self._committed - self._summarised >= SUMMARY_SECONDS:
+            self._summarised = self._committed
+            self.run_folder.write_json("summary.json", self._summary("running", None, None))
+
+    def _finish(self, status: str, reason: str | None) -> Result:
+        parts, run = self.parts, self.run_folder
+        seconds = self.seconds
+        self._commit()
+        digest = None
+        if self.generation >= 0:
+            digest = write_pictures(
+                run,
+                parts.archive,
+                parts.evaluator,
+                parts.encoding,
+                parts.classifier.labels,
+                parts.scorer.workers,
+            )
+        self._earlier, self._started = seconds, time.perf_counter()
+        content = self._summary(status, reason, digest)
+        run.write_json("summary.json", content)
+        run.commit(Delta(meta={"status": status, "stop_reason": reason or ""}))
+        return Result(run.path, content)
+
+    def _summary(self, status: str, reason: str | None, digest: str | None) -> dict[str, Any]:
+        parts = self.parts
+        return summary(
+            self.run_folder.manifest,
+            parts.archive,
+            status=status,
+            stop_reason=reason,
+            algorithm=parts.config.evolution.algorithm,
+            evaluations=parts.evaluator.evaluations,
+            generations=max(0, self.generation),
+            seconds=self.seconds,
+            forward_images=parts.scorer.forward_images,
+            digest=digest,
+        )
+
+    def _where(self, stats: Mapping[str, Any]) -> Progress:
+        evaluations, seconds = self.parts.evaluator.evaluations, self.seconds
+        rate = (evaluations / seconds) if seconds > 0 else 0.0
+        shares = []
+        total = planned_evaluations(self.parts.config)
+        if total:
+            shares.append(evaluations / total)
+        limit = self.parts.config.stop.seconds
+        if limit is not None:
+            shares.append(seconds / limit)
+        share = min(1.0, max(shares)) if shares else None
+        left = seconds * (1 - share) / share if share else None
+        return Progress(
+            generation=self.generation,
+            evaluations=evaluations,
+            cells=len(self.parts.archive),
+            cells_won=stats["cells_won"],
+            median=stats["median"],
+            best=stats["max"],
+            images_per_second=rate,
+            seconds=seconds,
+            share_done=share,
+            seconds_left=left,
+        )
+
+
+def _share_at(confidences: Sequence[float], threshold: float) -> float:
+    return float(np.mean(np.asarray(confidences) >= threshold))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

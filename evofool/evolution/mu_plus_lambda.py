@@ -1,0 +1,115 @@
+"""One class by DEAP's (mu + lambda)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from deap import algorithms, base, tools
+
+from evofool.config import MuPlusLambdaConfig
+from evofool.encodings import Encoding
+from evofool.errors import StoreError
+from evofool.evolution.arrays import pack, unpack
+from evofool.evolution.individual import Individual
+from evofool.evolution.map_elites import sample
+from evofool.evolution.randomness import Stream, generator, seeded_globals
+from evofool.store import IndividualId
+
+
+class MuPlusLambda:
+    """One class with DEAP's ``eaMuPlusLambda``; lambda is `children`.
+
+    An encoding without crossover hands its parents back; such a child is mutated instead, so that
+    no picture is scored twice.
+    """
+
+    def __init__(
+        self,
+        config: MuPlusLambdaConfig,
+        seed: int,
+        toolbox: base.Toolbox,
+        encoding: Encoding[Any],
+    ) -> None:
+        self._config = config
+        self._seed = seed
+        self._encoding = encoding
+        self._pure = toolbox
+        self._toolbox = base.Toolbox()
+        for name in ("evaluate", "map", "clone"):
+            self._toolbox.register(name, getattr(toolbox, name))
+        self._toolbox.register("select", tools.selBest)
+        self._toolbox.register("mate", self._mate)
+        self._toolbox.register("mutate", self._mutate)
+        self._population: list[Individual] = []
+        self._generation = 0
+        self._operation = 0
+
+    def start(self) -> None:
+        population = list(sample(self._pure, self._seed, self._config.initial))
+        for individual, fitness in zip(population, self._pure.evaluate(population), strict=True):
+            individual.fitness.values = fitness
+        self._population = population
+
+    def step(self, generation: int) -> list[Individual]:
+        self._generation, self._operation = generation, 0
+        before = {individual.id for individual in self._population}
+        with seeded_globals(self._seed, generation):
+            algorithms.eaMuPlusLambda(
+                self._population,
+                self._toolbox,
+                mu=self._config.mu,
+                lambda_=self._config.children,
+                cxpb=self._config.cxpb,
+                mutpb=self._config.mutpb,
+                ngen=1,
+                verbose=False,
+            )
+        return [each for each in self._population if each.id not in before]
+
+    def state(self) -> dict[str, bytes]:
+        dumps = [self._encoding.dump(each.genome) for each in self._population]
+        return {
+            "population": pack(
+                ids=np.array([each.id for each in self._population], dtype=np.int64),
+                fitness=np.array([each.fitness.values[0] for each in self._population]),
+                lengths=np.array([len(dump) for dump in dumps], dtype=np.int64),
+                genomes=np.frombuffer(b"".join(dumps), dtype=np.uint8),
+            )
+        }
+
+    def restore(self, state: dict[str, bytes]) -> None:
+        arrays = unpack(state, "population", ("ids", "fitness", "lengths", "genomes"))
+        ends = np.cumsum(arrays["lengths"])
+        genomes = arrays["genomes"].tobytes()
+        population = []
+        for id, fitness, length, end in zip(
+            arrays["ids"].tolist(), arrays["fitness"], arrays["lengths"], ends, strict=True
+        ):
+            try:
+                genome = self._encoding.load(genomes[int(end - length) : int(end)])
+                individual = Individual(genome, IndividualId(*id))
+            except (TypeError, ValueError) as error:
+                raise StoreError(f"the stored population is damaged ({error})") from error
+            individual.fitness.values = (float(fitness),)
+            population.append(individual)
+        self._population = population
+
+    def _next(self) -> tuple[IndividualId, np.random.Generator]:
+        id = IndividualId(self._generation, self._operation)
+        self._operation += 1
+        return id, generator(self._seed, Stream.VARY, *id)
+
+    def _mate(self, first: Individual, second: Individual) -> tuple[Individual, Individual]:
+        id, rng = self._next()
+        genome, _ = self._pure.mate(first.genome, second.genome, rng)
+        if genome is first.genome:
+            genome = self._pure.mutate(genome, rng, self._generation)
+            return Individual(genome, id, (first.id,)), second
+        return Individual(genome, id, (first.id, second.id)), second
+
+    def _mutate(self, parent: Individual) -> tuple[Individual]:
+        id, rng = self._next()
+        return (
+            Individual(self._pure.mutate(parent.genome, rng, self._generation), id, (parent.id,)),
+        )

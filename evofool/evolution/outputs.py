@@ -1,0 +1,210 @@
+"""What a campaign leaves for people: pictures, ``elites.csv``, ``summary.json``, the digest.
+
+All of it is derived: it can be made again from ``run.sqlite`` at any time.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evofool.encodings import Encoding
+from evofool.errors import StoreError
+from evofool.evolution.archive import ChampionArchive
+from evofool.evolution.evaluation import Evaluator
+from evofool.evolution.individual import Individual
+from evofool.images import UInt8Images, decode_png, encode_png, to_hwc
+from evofool.store import RunFolder
+
+THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
+"""Confidences at which the share of cells is reported."""
+PROVENANCE = "evofool"
+"""The PNG text key whose value is a JSON object that says where the picture came from."""
+COLUMNS = ("class_index", "label", "confidence", "generation", "parent", "png", "sha256")
+
+
+@dataclass(frozen=True)
+class Elite:
+    """One filled cell with its pixels."""
+
+    class_index: int
+    label: str
+    confidence: float
+    individual: Individual
+    pixels: UInt8Images
+
+
+def elites(
+    archive: ChampionArchive, evaluator: Evaluator, labels: Sequence[str], chunk: int = 64
+) -> Iterator[list[Elite]]:
+    """The filled cells in the order of their classes, rendered a chunk at a time."""
+    confidence = archive.confidence
+    filled = np.flatnonzero(archive.filled).tolist()
+    for start in range(0, len(filled), chunk):
+        part = filled[start : start + chunk]
+        holders = {id(archive.holders[k]): archive.holders[k] for k in part}
+        unique = [holder for holder in holders.values() if holder is not None]
+        images = evaluator.render(unique)
+        pixels = {id(holder): image for holder, image in zip(unique, images, strict=True)}
+        found = []
+        for k in part:
+            holder = archive.holders[k]
+            assert holder is not None
+            c = int(archive.cells[k])
+            found.append(Elite(c, labels[c], float(confidence[k]), holder, pixels[id(holder)]))
+        yield found
+
+
+class ArchiveDigest:
+    """sha256 over ascending class of (class, length + genome dump, length + uint8 HWC pixels).
+
+    The class is a uint32 and the lengths are uint64, all little-endian.
+    """
+
+    def __init__(self, encoding: Encoding[Any]) -> None:
+        self._encoding = encoding
+        self._hash = hashlib.sha256()
+
+    def add(self, elite: Elite) -> None:
+        """The next filled cell; classes ascend."""
+        dump = self._encoding.dump(elite.individual.genome)
+        pixels = to_hwc(elite.pixels).tobytes()
+        self._hash.update(struct.pack("<IQ", elite.class_index, len(dump)))
+        self._hash.update(dump)
+        self._hash.update(struct.pack("<Q", len(pixels)))
+        self._hash.update(pixels)
+
+    def hexdigest(self) -> str:
+        """The digest so far."""
+        return self._hash.hexdigest()
+
+
+def png_name(class_index: int) -> str:
+    """``images/0123.png``: named after the index, never after a label."""
+    return f"images/{class_index:04d}.png"
+
+
+def archive_digest(archive: ChampionArchive, evaluator: Evaluator, encoding: Encoding[Any]) -> str:
+    """The digest of an archive as it stands."""
+    digest = ArchiveDigest(encoding)
+    labels = [""] * (int(archive.cells.max(initial=0)) + 1)
+    for part in elites(archive, evaluator, labels):
+        for elite in part:
+            digest.add(elite)
+    return digest.hexdigest()
+
+
+def write_pictures(
+    run: RunFolder,
+    archive: ChampionArchive,
+    evaluator: Evaluator,
+    encoding: Encoding[Any],
+    labels: Sequence[str],
+    workers: int,
+) -> str:
+    """Write ``images/`` and ``elites.csv``; returns the archive digest.
+
+    Raises:
+        StoreError: the folder cannot be written, or a picture does not read back as scored.
+    """
+    digest = ArchiveDigest(encoding)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    manifest = run.manifest
+    common = {
+        "classifier": manifest["classifier"]["name"],
+        "classifier_digest": manifest["classifier"]["digest"],
+        "encoding": manifest["encoding"]["name"],
+        "run_id": manifest["run_id"],
+        "seed": manifest["seed"],
+    }
+
+    def write(elite: Elite) -> tuple[object, ...]:
+        individual = elite.individual
+        claim = {
+            "class_index": elite.class_index,
+            "label": elite.label,
+            "confidence": elite.confidence,
+            "generation": individual.id.generation,
+            "individual": str(individual.id),
+            **common,
+        }
+        text = {"Software": "evofool", PROVENANCE: json.dumps(claim)}
+        data = encode_png(elite.pixels, text)
+        name = png_name(elite.class_index)
+        if not np.array_equal(decode_png(data), elite.pixels):
+            raise StoreError(f"{name}: the picture does not read back as it was scored")
+        run.write_file(name, data, durable=False)
+        parents = " ".join(str(parent) for parent in individual.parents)
+        sha256 = hashlib.sha256(data).hexdigest()
+        c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
+        return (c, elite.label, repr(confidence), g, parents, name, sha256)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for part in elites(archive, evaluator, labels):
+            rows = pool.map(write, part)  # pictures are compressed while the digest is taken
+            for elite in part:
+                digest.add(elite)
+            writer.writerows(rows)
+    run.write_file("elites.csv", table.getvalue().encode())
+    return digest.hexdigest()
+
+
+def confidence_summary(archive: ChampionArchive) -> dict[str, Any]:
+    """Cells, cells won, median, minimum, maximum and the share of all cells at thresholds."""
+    confidence = archive.confidence
+    return {
+        "cells": len(archive),
+        "cells_won": int(archive.won.sum()),
+        "confidence": {
+            "median": float(np.median(confidence)),
+            "min": float(confidence.min()),
+            "max": float(confidence.max()),
+        },
+        "share_at": {f"{t:g}": float((confidence >= t).mean()) for t in THRESHOLDS},
+    }
+
+
+def summary(
+    manifest: Mapping[str, Any],
+    archive: ChampionArchive,
+    *,
+    status: str,
+    stop_reason: str | None,
+    algorithm: str,
+    evaluations: int,
+    generations: int,
+    seconds: float,
+    forward_images: int,
+    digest: str | None,
+) -> dict[str, Any]:
+    """The content of ``summary.json``, every word as the design defines it."""
+    return {
+        "status": status,
+        "stop_reason": stop_reason,
+        "run_id": manifest["run_id"],
+        "seed": manifest["seed"],
+        "classifier": {
+            "name": manifest["classifier"]["name"],
+            "digest": manifest["classifier"]["digest"],
+        },
+        "encoding": manifest["encoding"]["name"],
+        "algorithm": algorithm,
+        "evaluations": evaluations,
+        "generations": generations,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(evaluations / seconds, 3) if seconds > 0 else 0.0,
+        "forward_images": forward_images,
+        **confidence_summary(archive),
+        "archive_digest": digest,
+    }

@@ -1,0 +1,158 @@
+"""The image convention: uint8 NCHW, or float32 NCHW on [0, 1]; PNG in and out with provenance.
+
+A float image handed out as a result lies on the 8-bit lattice (k/255), so what was scored is
+what the PNG holds.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+
+from evofool.errors import ImageError
+
+UInt8Images: TypeAlias = NDArray[np.uint8]
+FloatImages: TypeAlias = NDArray[np.float32]
+Shape: TypeAlias = tuple[int, int, int]
+"""Channels, height, width."""
+Size: TypeAlias = tuple[int, int]
+"""Height, width."""
+
+MAX_PIXELS = 64 * 1024 * 1024
+"""Largest picture that is decoded; a larger header is refused before any pixel is."""
+
+
+def check_images(images: object, shape: Shape | None = None) -> UInt8Images | FloatImages:
+    """The gate for image batches: returns `images` as a C-contiguous uint8 or float32 array.
+
+    Args:
+        images: N x C x H x W, uint8, or floating with every value in [0, 1].
+        shape: the C x H x W that is wanted, or None for any with 1 or 3 channels.
+
+    Raises:
+        ImageError: wrong rank, shape, dtype or range; the message names what was found.
+    """
+    array = np.asarray(images)
+    if array.ndim != 4:
+        raise ImageError(
+            f"images must be a batch N x C x H x W, not {array.ndim}-dimensional {array.shape}"
+        )
+    if shape is not None and array.shape[1:] != shape:
+        raise ImageError(
+            f"images of shape {_by(array.shape[1:])} given where {_by(shape)} is wanted"
+            " (channels x height x width)"
+        )
+    if array.shape[1] not in (1, 3):
+        raise ImageError(f"images must have 1 or 3 channels, not {array.shape[1]}")
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(f"images must be uint8 or floating on [0, 1], not {array.dtype}")
+    if array.size:
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0.0 and high <= 1.0):  # a NaN fails both
+            raise ImageError(f"float images must lie on [0, 1], found {low:g} to {high:g}")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def to_float(images: UInt8Images | FloatImages) -> FloatImages:
+    """float32 on [0, 1]: a level k becomes the float32 nearest to k/255; floats stay as they are."""
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    return images.astype(np.float32, copy=False)
+
+
+def to_uint8(images: FloatImages) -> UInt8Images:
+    """float32 on [0, 1] to the nearest of the 256 levels."""
+    return np.rint(np.clip(images, 0.0, 1.0) * np.float32(255)).astype(np.uint8)
+
+
+def to_hwc(image: UInt8Images) -> UInt8Images:
+    """C x H x W to H x W x C, contiguous (the order of digests and of PNG rows)."""
+    return np.ascontiguousarray(np.moveaxis(image, -3, -1))
+
+
+def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> bytes:
+    """One C x H x W uint8 image as PNG bytes, with `text` as UTF-8 text chunks.
+
+    Raises:
+        ImageError: not uint8, or not 1 or 3 channels.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ImageError(f"a PNG needs a uint8 1 or 3 x H x W image, not {image.shape}")
+    info = PngInfo()
+    for key, value in (text or {}).items():
+        info.add_itxt(key, value)
+    rows = to_hwc(image)
+    picture = PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes) -> UInt8Images:
+    """PNG bytes as C x H x W uint8, the inverse of `encode_png`."""
+    picture = _open(io.BytesIO(data), "PNG data")
+    return _to_chw(picture)
+
+
+def read_picture(path: Path) -> PIL.Image.Image:
+    """A picture from disk as RGB or grey ("L"), fully decoded.
+
+    Raises:
+        ImageError: missing, not a picture, truncated, or larger than `MAX_PIXELS`.
+    """
+    return _open(path, str(path))
+
+
+def read_text(path: Path) -> dict[str, str]:
+    """The text chunks of a PNG (empty for any other kind of picture)."""
+    try:
+        with PIL.Image.open(path) as picture:
+            if not isinstance(picture, PngImageFile):
+                return {}
+            picture.load()
+            return {str(key): str(value) for key, value in picture.text.items()}
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
+
+
+def picture_to_array(picture: PIL.Image.Image, channels: int) -> UInt8Images:
+    """A PIL picture as `channels` x H x W uint8; grey and colour are converted as PIL does."""
+    return _to_chw(picture.convert("L" if channels == 1 else "RGB"))
+
+
+def _open(source: Path | io.BytesIO, name: str) -> PIL.Image.Image:
+    try:
+        with PIL.Image.open(source) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS}")
+            picture.load()
+            if picture.mode in ("L", "RGB"):
+                return picture.copy()
+            if picture.mode in ("1", "I;16", "LA"):
+                return picture.convert("L")
+            return picture.convert("RGB")
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: no such file") from error
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: cannot be read as a picture ({error})") from error
+
+
+def _to_chw(picture: PIL.Image.Image) -> UInt8Images:
+    array = np.asarray(picture, dtype=np.uint8)
+    if array.ndim == 2:
+        array = array[..., None]
+    return np.ascontiguousarray(np.moveaxis(array, -1, 0))
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape)

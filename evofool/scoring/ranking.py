@@ -1,0 +1,146 @@
+"""From a victim's outputs to log-odds and confidences, in float64 throughout.
+
+Confidence is what is reported; log-odds are what ranks. float32 softmax (and log-softmax) is
+constant from a margin of about 17 on, so a saturated class would freeze; the log-odds
+z_c - logsumexp_{j != c} z_j, computed in float64 on the logits, still order such images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.classifiers.base import Link, Output
+from evofool.errors import ScoringError
+
+Matrix: TypeAlias = NDArray[np.float64]
+Fitness: TypeAlias = Literal["log_odds", "probability", "log_probability"]
+
+PROBABILITY_TOLERANCE = 1e-4
+"""How far outside [0, 1] a reported probability may lie before it is refused."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a victim says of N images.
+
+    Attributes:
+        log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1.
+        outputs: what the net gave for them, N x classes (for ten crops: None).
+    """
+
+    log_odds: Matrix
+    outputs: NDArray[np.floating] | None = field(default=None, repr=False)
+
+    @property
+    def confidence(self) -> Matrix:
+        """N x classes, on [0, 1]."""
+        return sigmoid(self.log_odds)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The top-1 class of each image, the lowest index where several tie."""
+        labels: NDArray[np.int64] = np.argmax(self.log_odds, axis=1).astype(np.int64)
+        return labels
+
+    def __len__(self) -> int:
+        return len(self.log_odds)
+
+
+def sigmoid(log_odds: Matrix) -> Matrix:
+    """1 / (1 + exp(-x)) without overflow, accurate in both tails."""
+    small = np.exp(-np.abs(log_odds))
+    return np.where(log_odds >= 0, 1.0, small) / (1.0 + small)
+
+
+def softmax_log_odds(logits: NDArray[np.floating]) -> Matrix:
+    """z_c - logsumexp_{j != c} z_j along the last axis; a shift of all logits changes nothing.
+
+    Subtracting exp(z_c) from the whole sum loses nothing for any class but the largest, whose
+    rest is summed anew without it.
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    if z.shape[-1] < 2:
+        raise ScoringError("softmax log-odds need at least two classes")
+    top = np.argmax(z, axis=-1, keepdims=True)
+    largest = np.take_along_axis(z, top, axis=-1)
+    with np.errstate(under="ignore"):
+        scaled = np.exp(z - largest)
+        rest = scaled.sum(axis=-1, keepdims=True) - scaled
+        others = z.copy()
+        np.put_along_axis(others, top, -np.inf, axis=-1)
+        second = others.max(axis=-1, keepdims=True)
+        rest_of_top = np.log(np.exp(others - second).sum(axis=-1, keepdims=True)) + second
+    # rest of the largest may be 0 or rounding noise here; it is replaced below
+    np.put_along_axis(rest, top, 1.0, axis=-1)
+    odds: Matrix = z - largest - np.log(rest)
+    np.put_along_axis(odds, top, largest - rest_of_top, axis=-1)
+    return odds
+
+
+def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
+    """logit(p) with ties kept; NaN (a service said nothing of that class) reads as p = 0.
+
+    Raises:
+        ScoringError: a value outside [0, 1].
+    """
+    p = np.nan_to_num(np.asarray(probabilities, dtype=np.float64), nan=0.0)
+    if p.size and (p.min() < -PROBABILITY_TOLERANCE or p.max() > 1 + PROBABILITY_TOLERANCE):
+        raise ScoringError(
+            f"the victim's probabilities reach from {p.min():g} to {p.max():g}; if these are"
+            " logits, say `output: logits`"
+        )
+    p = np.clip(p, 0.0, 1.0)
+    with np.errstate(divide="ignore"):
+        odds: Matrix = np.log(p) - np.log1p(-p)
+    return odds
+
+
+def average_log_odds(log_odds: Matrix) -> Matrix:
+    """The log-odds of confidences averaged over axis 1 (crops), N x K x classes to N x classes.
+
+    log mean p - log mean (1 - p), each by logsumexp, so that no tail is lost.
+    """
+    yes = np.logaddexp.reduce(-np.logaddexp(0.0, -log_odds), axis=1)
+    no = np.logaddexp.reduce(-np.logaddexp(0.0, log_odds), axis=1)
+    odds: Matrix = yes - no
+    return odds
+
+
+def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: int) -> Scores:
+    """Raw outputs of a victim, (N * crops) x classes, as `Scores` of N images.
+
+    Raises:
+        ScoringError: probabilities outside [0, 1], or a victim that gives labels alone.
+    """
+    if output == "label":
+        raise ScoringError(
+            "the victim gives labels only, so it has no confidences to rank by;"
+            " label-only black-box attacks can use it"
+        )
+    values = np.asarray(outputs)
+    if output in ("probs", "topk") or link == "identity":
+        odds = probability_log_odds(values)
+    elif link == "sigmoid":
+        odds = values.astype(np.float64)
+    else:
+        odds = softmax_log_odds(values)
+    if crops > 1:
+        return Scores(average_log_odds(odds.reshape(-1, crops, odds.shape[-1])))
+    return Scores(odds, values)
+
+
+def fitness_of(log_odds: Matrix, fitness: Fitness) -> Matrix:
+    """The number a campaign ranks by.
+
+    `probability` and `log_probability` are rounded to float32, as the published code's were:
+    they saturate, which is what the choice is for.
+    """
+    if fitness == "log_odds":
+        return log_odds
+    if fitness == "probability":
+        return sigmoid(log_odds).astype(np.float32).astype(np.float64)
+    return (-np.logaddexp(0.0, -log_odds)).astype(np.float32).astype(np.float64)

@@ -1,0 +1,373 @@
+"""The Scorer: the one way from images to a victim's scores, and the one place that counts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evofool.classifiers.base import Classifier
+from evofool.errors import BudgetError, ScoringError, UsageError
+from evofool.images import FloatImages, UInt8Images, check_images, to_float
+from evofool.scoring.crops import ten_crops, ten_crops_tensor
+from evofool.scoring.engines import OutOfMemory, TorchEngine, make_engine
+from evofool.scoring.ranking import Matrix, Scores, to_scores
+
+if TYPE_CHECKING:
+    import torch
+
+Producer: TypeAlias = Callable[[], UInt8Images | FloatImages]
+"""Makes the images of one micro-batch, in a worker's thread."""
+Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+"""(outputs of n images, their rows in the whole batch) to n losses."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What `Scorer.gradients` gives for N images.
+
+    Attributes:
+        values: d loss / d image, float32 N x C x H x W, for images on [0, 1].
+        loss: N.
+        outputs: N x classes, what the loss was computed from.
+    """
+
+    values: FloatImages
+    loss: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+
+
+class Scorer:
+    """Scores images by a victim, in micro-batches, counting every image.
+
+    Args:
+        classifier: the victim.
+        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        batch: most images in one call of the net (ten crops of an image count as ten).
+        workers: threads that work on micro-batches; None is one for each usable CPU core.
+        budget: most queries (images submitted) that are answered, or None.
+        pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
+            net have one shape.
+
+    Attributes:
+        queries: images submitted so far: what the budget limits.
+        forward_images: images that went forward through the net, with crops, padding and retries.
+        backward_images: images that gradients were taken of, with crops.
+
+    Raises:
+        UsageError: an engine, device or number that cannot serve this victim.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+        batch: int = 64,
+        workers: int | None = None,
+        budget: int | None = None,
+        pad: bool = False,
+    ) -> None:
+        if batch < 1 or (workers is not None and workers < 1):
+            raise UsageError("scoring.batch and scoring.workers must be at least 1")
+        if budget is not None and budget < 0:
+            raise UsageError("scoring.budget must not be negative")
+        self.classifier = classifier
+        self.batch = batch
+        self.pad = pad
+        self.budget = budget
+        self.queries = 0
+        self.forward_images = 0
+        self.backward_images = 0
+        self._engine, self.note = make_engine(classifier, engine, device)
+        self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
+        self._device = device
+        self._lock = threading.Lock()
+        self.workers = workers or usable_cores()
+        self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine in use."""
+        return self._engine.name
+
+    @property
+    def device(self) -> str:
+        """Where the net runs."""
+        return self._engine.device
+
+    @property
+    def images_per_batch(self) -> int:
+        """Images of one micro-batch: `batch`, or a tenth of it (at least 1) with ten crops."""
+        return max(1, self.batch // self.classifier.crops)
+
+    def score(self, images: ArrayLike) -> Scores:
+        """Log-odds, confidences and labels of `images` (N x C x H x W, uint8 or on [0, 1]).
+
+        When a device runs out of memory the micro-batch is halved, for good, and tried again.
+
+        Raises:
+            ImageError: images of the wrong shape, type or range.
+            BudgetError: more images than the budget has left; none of them is scored.
+            ScoringError: non-finite or malformed outputs, or no memory for a single image.
+        """
+        outputs = self._outputs(images)
+        c = self.classifier
+        return to_scores(outputs, c.output, c.link, c.crops)
+
+    def confidence(self, images: ArrayLike) -> Matrix:
+        """N x classes confidences, float64; errors as `score`."""
+        return self.score(images).confidence
+
+    def labels(self, images: ArrayLike) -> NDArray[np.int64]:
+        """The top-1 class of each image, also of a victim that gives labels only."""
+        if self.classifier.output == "label":
+            return self._outputs(images).astype(np.int64).reshape(-1)
+        return self.score(images).labels
+
+    def logits(self, images: ArrayLike) -> NDArray[np.floating]:
+        """N x classes logits.
+
+        Raises:
+            ScoringError: the victim has none (it gives probabilities or labels, or averages crops).
+        """
+        if self.classifier.output != "logits" or self.classifier.crops > 1:
+            what = "ten averaged crops" if self.classifier.crops > 1 else self.classifier.output
+            raise ScoringError(f"{self.classifier.name} gives {what}, not logits; use confidence")
+        outputs = self.score(images).outputs
+        assert outputs is not None
+        return outputs
+
+    def map(self, producers: Iterable[Producer]) -> Iterator[Scores]:
+        """Scores of micro-batches that are made as they are scored, in the producers' order.
+
+        Producing and scoring run in the workers; `producers` itself is drawn from here, a few
+        micro-batches ahead, so that making the next work overlaps with scoring the last.
+
+        Raises:
+            OutOfMemory: the caller may `halve` and start over, so that no result depends on which
+                micro-batches had been scored before; else as `score`.
+        """
+        ahead = 2 * self.workers
+        pending: deque[Future[Scores]] = deque()
+        try:
+            for producer in producers:
+                pending.append(self._pool.submit(self._produce, producer))
+                while len(pending) > ahead or (pending and pending[0].done()):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+            for future in pending:
+                if not future.cancelled():
+                    future.exception()  # waits: nothing of this call runs on after it
+
+    def halve(self) -> int:
+        """Halve the micro-batch after an `OutOfMemory`; returns the new one.
+
+        Raises:
+            ScoringError: it was 1 already.
+        """
+        if self.images_per_batch == 1:
+            raise ScoringError(
+                f"{self.classifier.name}: no memory for a single image on {self.device};"
+                " use another device or a smaller victim"
+            )
+        self.batch //= 2
+        return self.batch
+
+    def gradients(self, images: ArrayLike, loss: Loss) -> Gradients:
+        """d loss / d image for each image, by one forward and one backward pass in torch.
+
+        Args:
+            images: N x C x H x W, uint8 or on [0, 1].
+            loss: gets a tensor n x classes and the rows (int64 tensor of n) these are in the whole
+                batch, and returns n losses. The tensor holds the victim's outputs, or with ten
+                crops the logarithm of the averaged confidences.
+
+        Raises:
+            ScoringError: the victim has no gradients, or they are not finite; else as `score`.
+        """
+        if not self.classifier.white_box:
+            raise ScoringError(
+                f"{self.classifier.name} is a black box without gradients; use a black-box attack"
+            )
+        if self._gradient_engine is None:
+            self._gradient_engine = TorchEngine(self.classifier, self._device)
+        engine = self._gradient_engine
+        batch = check_images(images, self.classifier.input_shape)
+        self._spend(len(batch))
+        rows = np.arange(len(batch))
+        while True:
+            step = self.images_per_batch
+            parts = [
+                self._pool.submit(
+                    self._gradient_batch, engine, batch[i : i + step], rows[i : i + step], loss
+                )
+                for i in range(0, len(batch), step)
+            ]
+            try:
+                results = [part.result() for part in parts]
+                break
+            except OutOfMemory:
+                for part in parts:
+                    part.exception()
+                self.halve()
+        if not results:
+            shape = (0, self.classifier.n_classes)
+            none = np.zeros(shape, np.float32)
+            return Gradients(np.zeros(batch.shape, np.float32), none[:, 0], none)
+        values, losses, outputs = (np.concatenate(column) for column in zip(*results, strict=True))
+        return Gradients(values, losses, outputs)
+
+    def close(self) -> None:
+        """End the worker threads; the counts stay readable."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Scorer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _outputs(self, images: ArrayLike) -> NDArray[np.generic]:
+        batch = check_images(images, self.classifier.input_shape)
+        self._spend(len(batch))
+        while True:
+            step = self.images_per_batch
+            futures = [
+                self._pool.submit(self._forward, batch[i : i + step])
+                for i in range(0, len(batch), step)
+            ]
+            try:
+                parts = [future.result() for future in futures]
+                break
+            except OutOfMemory:
+                for future in futures:
+                    future.exception()
+                self.halve()
+        if not parts:
+            return np.zeros((0, self.classifier.n_classes), np.float32)
+        return np.concatenate(parts)
+
+    def _spend(self, n: int) -> None:
+        with self._lock:
+            if self.budget is not None and self.queries + n > self.budget:
+                left = self.budget - self.queries
+                raise BudgetError(
+                    f"the query budget of {self.budget} images has {left} left, {n} were asked for"
+                )
+            self.queries += n
+
+    def _produce(self, producer: Producer) -> Scores:
+        images = check_images(producer(), self.classifier.input_shape)
+        if len(images) > self.images_per_batch:
+            raise ScoringError(f"{len(images)} images in a micro-batch of {self.images_per_batch}")
+        self._spend(len(images))
+        c = self.classifier
+        return to_scores(self._forward(images), c.output, c.link, c.crops)
+
+    def _forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
+        """Raw outputs of one micro-batch, (n * crops) x classes, checked."""
+        n = len(images)
+        short = self.images_per_batch - n
+        if self.pad and short > 0:
+            blank = np.zeros((short, *images.shape[1:]), images.dtype)
+            images = np.concatenate([images, blank])
+        if self.classifier.crops > 1:
+            assert self.classifier.crop_size is not None
+            images = ten_crops(images, self.classifier.crop_size)
+        with self._lock:
+            self.forward_images += len(images)
+        outputs = np.asarray(self._engine.forward(images))
+        self._check(outputs, len(images))
+        return outputs[: n * self.classifier.crops]
+
+    def _check(self, outputs: NDArray[np.generic], rows: int) -> None:
+        c = self.classifier
+        wanted: tuple[int, ...] = (rows,) if c.output == "label" else (rows, c.n_classes)
+        if outputs.shape != wanted:
+            raise ScoringError(
+                f"{c.name} gave an array of shape {outputs.shape} where {wanted} is wanted"
+            )
+        if c.output == "label":
+            if not np.issubdtype(outputs.dtype, np.integer):
+                raise ScoringError(f"{c.name} gives labels, which must be integers")
+            if outputs.size and not (outputs.min() >= 0 and outputs.max() < c.n_classes):
+                raise ScoringError(f"{c.name} gave a label outside 0..{c.n_classes - 1}")
+        elif not np.issubdtype(outputs.dtype, np.floating):
+            raise ScoringError(f"{c.name} gave {outputs.dtype} scores where floats are wanted")
+        elif c.output != "topk" and not np.isfinite(outputs).all():
+            row = int(np.argmin(np.isfinite(outputs).all(axis=1)))
+            raise ScoringError(
+                f"{c.name} gave non-finite scores (image {row} of a micro-batch of {rows});"
+                " nothing of it was kept"
+            )
+
+    def _gradient_batch(
+        self,
+        engine: TorchEngine,
+        images: UInt8Images | FloatImages,
+        rows: NDArray[np.int64],
+        loss: Loss,
+    ) -> tuple[FloatImages, NDArray[np.float32], NDArray[np.float32]]:
+        import torch
+
+        c = self.classifier
+        floats = to_float(images)
+        with self._lock:
+            self.forward_images += len(images) * c.crops
+            self.backward_images += len(images) * c.crops
+        try:
+            with torch.enable_grad():
+                x = engine.tensor(floats).clone().requires_grad_(True)
+                if c.crops > 1:
+                    assert c.crop_size is not None
+                    each = engine.module(ten_crops_tensor(x, c.crop_size)).log_softmax(-1)
+                    each = each.unflatten(0, (-1, c.crops))
+                    outputs = each.logsumexp(1) - float(np.log(c.crops))
+                else:
+                    outputs = engine.module(x)
+                losses = loss(outputs, torch.from_numpy(rows).to(x.device))
+                (values,) = torch.autograd.grad(losses.sum(), x)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise OutOfMemory(str(error)) from error
+        if not bool(torch.isfinite(values).all()):
+            raise ScoringError(f"{c.name}: the gradient of the loss is not finite")
+        gradient, loss_values, output_values = (
+            t.detach().float().cpu().numpy() for t in (values, losses, outputs)
+        )
+        return gradient, loss_values, output_values
+
+
+def usable_cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _one_thread() -> None:
+    """A worker computes with one thread of its own, so no result depends on how many there are."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
