@@ -63,7 +63,7 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
 
 
 def to_float(images: UInt8Images | FloatImages) -> FloatImages:
-    """float32 on [0, 1]: a level k becomes the float32 nearest to k/255; floats stay as they are."""
+    """float32 on [0, 1]: level k becomes the float32 nearest to k/255, floats stay as they are."""
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     return images.astype(np.float32, copy=False)
@@ -71,7 +71,8 @@ def to_float(images: UInt8Images | FloatImages) -> FloatImages:
 
 def to_uint8(images: FloatImages) -> UInt8Images:
     """float32 on [0, 1] to the nearest of the 256 levels."""
-    return np.rint(np.clip(images, 0.0, 1.0) * np.float32(255)).astype(np.uint8)
+    levels: UInt8Images = np.rint(np.clip(images, 0.0, 1.0) * np.float32(255)).astype(np.uint8)
+    return levels
 
 
 def to_hwc(image: UInt8Images) -> UInt8Images:

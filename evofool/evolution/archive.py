@@ -77,6 +77,8 @@ class ChampionArchive:
         columns = np.arange(len(self.cells))
         value = fitness[best, columns]
         changed = np.flatnonzero((value > self.fitness) | ~self.filled)
+        with np.errstate(invalid="ignore"):  # -inf over an empty cell
+            gain = np.where(self.filled, value - self.fitness, np.inf)
         top = scores.labels
         wins = []
         for k in changed.tolist():
@@ -87,7 +89,7 @@ class ChampionArchive:
                     child,
                     class_index,
                     self.holders[k],
-                    float(value[k] - self.fitness[k]),
+                    float(gain[k]),
                     float(odds[best[k], k]),
                     bool(child.parent_cells) and class_index not in child.parent_cells,
                 )

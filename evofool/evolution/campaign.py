@@ -28,8 +28,9 @@ from evofool.store import (
     WinRow,
 )
 
-COMMIT_SECONDS = 1.0
-"""Least time between transactions: what is not stored yet is computed again, to the same end."""
+COMMIT_SHARE = 0.05
+"""Largest share of the time that transactions may take: after a costly one the next waits longer.
+What is not stored when a process is killed is computed again, to the same end."""
 COUNTS = ("cells_won", "improved", "switched")
 """Statistics of a generation beside those of the cells' confidences."""
 SUMMARY_SECONDS = 10.0
@@ -172,6 +173,33 @@ def check_sources(run: RunFolder, parts: Parts) -> None:
         )
 
 
+def restore(run: RunFolder, parts: Parts) -> list[GenerationRow]:
+    """Fill the archive of `parts` from a run folder; returns the stored generations.
+
+    Raises:
+        StoreError: a genome does not match its digest or does not load, or a cell is foreign.
+    """
+    stored = run.archive()
+    people: dict[IndividualId, Individual] = {}
+    for row in stored.holders.values():
+        assert row.genome is not None
+        if hashlib.sha256(row.genome).digest() != row.sha256:
+            raise StoreError(f"{run.path}: the genome of {row.id} does not match its digest")
+        try:
+            genome = parts.encoding.load(row.genome)
+        except ValueError as error:
+            raise StoreError(f"{run.path}: damaged genome of {row.id} ({error})") from error
+        people[row.id] = Individual(genome, row.id, row.parents, row.parent_cells)
+    for elite in stored.elites:
+        try:
+            parts.archive.put(
+                elite.class_index, people[elite.id], elite.fitness, elite.log_odds, elite.won
+            )
+        except KeyError as error:
+            raise StoreError(f"{run.path}: no cell for class {elite.class_index}") from error
+    return run.generations()
+
+
 class _Loop:
     def __init__(
         self,
@@ -196,7 +224,7 @@ class _Loop:
         self._unstored: dict[IndividualId, Individual] = {}
         self._started = time.perf_counter()
         self._earlier = 0.0
-        self._committed = self._summarised = 0.0
+        self._committed = self._summarised = self._commit_cost = 0.0
         self._stagnant = 0
 
     @property
@@ -205,44 +233,26 @@ class _Loop:
 
     def restore(self) -> None:
         """Take up the last stored generation."""
-        run, parts = self.run_folder, self.parts
-        rows = run.generations()
+        rows = restore(self.run_folder, self.parts)
         if not rows:
             return
-        stored = run.archive()
-        people: dict[IndividualId, Individual] = {}
-        for row in stored.holders.values():
-            assert row.genome is not None
-            if hashlib.sha256(row.genome).digest() != row.sha256:
-                raise StoreError(f"{run.path}: the genome of {row.id} does not match its digest")
-            try:
-                genome = parts.encoding.load(row.genome)
-            except ValueError as error:
-                raise StoreError(f"{run.path}: damaged genome of {row.id} ({error})") from error
-            people[row.id] = Individual(genome, row.id, row.parents, row.parent_cells)
-        for elite in stored.elites:
-            try:
-                parts.archive.put(
-                    elite.class_index, people[elite.id], elite.fitness, elite.log_odds, elite.won
-                )
-            except KeyError as error:
-                raise StoreError(f"{run.path}: no cell for class {elite.class_index}") from error
-        parts.algorithm.restore(run.state())
-        last = rows[-1]
+        parts, last = self.parts, rows[-1]
+        parts.algorithm.restore(self.run_folder.state())
         self.generation = last.generation
         self._earlier = last.seconds
         parts.evaluator.evaluations = last.evaluations
         parts.scorer.forward_images = last.forward_images
         parts.scorer.queries = last.queries
         parts.scorer.batch = last.batch
-        for row_ in rows:
-            stats = {name: row_.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
-            self.logbook.record(generation=row_.generation, evaluations=row_.evaluations, **stats)
+        for row in rows:
+            stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
+            self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
             self._stagnant = 0 if stats["improved"] else self._stagnant + 1
 
     def run(self) -> Result:
         """Generations until a stop rule says so, then the pictures."""
         reason: str | None = None
+        self.run_folder.commit(Delta(meta={"status": "running", "stop_reason": ""}))
         try:
             if self.generation < 0:
                 self.parts.algorithm.start()
@@ -304,7 +314,7 @@ class _Loop:
         )
         self._book(wins, following)
         now = time.perf_counter()
-        if now - self._committed >= COMMIT_SECONDS:
+        if now - self._committed >= self._commit_cost / COMMIT_SHARE:
             self._commit()
         if self._progress is not None:
             self._progress(self._where(stats))
@@ -324,6 +334,7 @@ class _Loop:
         delta, parts = self._delta, self.parts
         if not delta.generations:
             return
+        began = time.perf_counter()
         archive = parts.archive
         confidence = archive.confidence
         for class_index in {win.class_index for win in delta.wins}:
@@ -352,6 +363,7 @@ class _Loop:
         self.run_folder.commit(delta)
         self._delta, self._unstored = Delta(), {}
         self._committed = time.perf_counter()
+        self._commit_cost = self._committed - began
         if self._committed - self._summarised >= SUMMARY_SECONDS:
             self._summarised = self._committed
             self.run_folder.write_json("summary.json", self._summary("running", None, None))

@@ -12,8 +12,8 @@ from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.arrays import pack, unpack
 from evofool.evolution.individual import Individual
-from evofool.evolution.map_elites import sample
-from evofool.evolution.randomness import Stream, generator, seeded_globals
+from evofool.evolution.map_elites import cross, mutate, sample
+from evofool.evolution.randomness import seeded_globals
 from evofool.store import IndividualId
 
 
@@ -95,21 +95,23 @@ class MuPlusLambda:
             population.append(individual)
         self._population = population
 
-    def _next(self) -> tuple[IndividualId, np.random.Generator]:
-        id = IndividualId(self._generation, self._operation)
+    def _next(self) -> int:
         self._operation += 1
-        return id, generator(self._seed, Stream.VARY, *id)
+        return self._operation - 1
 
     def _mate(self, first: Individual, second: Individual) -> tuple[Individual, Individual]:
-        id, rng = self._next()
-        genome, _ = self._pure.mate(first.genome, second.genome, rng)
+        child = self._next()
+        genome, _ = cross(
+            self._pure, self._seed, self._generation, child, first.genome, second.genome
+        )
         if genome is first.genome:
-            genome = self._pure.mutate(genome, rng, self._generation)
-            return Individual(genome, id, (first.id,)), second
+            return self._mutated(child, first), second
+        id = IndividualId(self._generation, child)
         return Individual(genome, id, (first.id, second.id)), second
 
     def _mutate(self, parent: Individual) -> tuple[Individual]:
-        id, rng = self._next()
-        return (
-            Individual(self._pure.mutate(parent.genome, rng, self._generation), id, (parent.id,)),
-        )
+        return (self._mutated(self._next(), parent),)
+
+    def _mutated(self, child: int, parent: Individual) -> Individual:
+        genome = mutate(self._pure, self._seed, self._generation, child, parent.genome)
+        return Individual(genome, IndividualId(self._generation, child), (parent.id,))

@@ -21,8 +21,7 @@ class Stream(IntEnum):
     SELECT = 2
     MATE = 3
     MUTATE = 4
-    VARY = 5
-    DEAP = 6
+    DEAP = 5
 
 
 def generator(seed: int, stream: Stream, generation: int, index: int) -> np.random.Generator:

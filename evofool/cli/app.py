@@ -1,0 +1,230 @@
+"""typer commands: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evofool.cli import signals
+from evofool.errors import EvofoolError, Interrupted
+
+app = typer.Typer(
+    name="evofool",
+    help="Evolve images that fool image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Changes to the config, such as seed=2 or stop.generations=50."),
+]
+RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
+Moved = Annotated[
+    str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+
+
+class Listed(StrEnum):
+    """What ``evofool list`` knows."""
+
+    CLASSIFIERS = "classifiers"
+    ENCODINGS = "encodings"
+    CONFIGS = "configs"
+    DATASETS = "datasets"
+
+
+@app.callback()
+def _top(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    signals.DEBUG.set(debug)
+
+
+@app.command()
+def evolve(
+    config: Annotated[str, typer.Argument(help="A config file, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and print the config only.")
+    ] = False,
+) -> None:
+    """Evolve images that a classifier is sure about, into a new run folder."""
+    from evofool.config import load_campaign
+
+    loaded = load_campaign(config, overrides or (), seed)
+    if dry_run:
+        from evofool.cli.report import print_plan
+        from evofool.evolution.setup import plan
+
+        print_plan(plan(loaded))
+        return
+    from evofool.cli.progress import watch_campaign
+    from evofool.cli.report import free_folder, print_result
+    from evofool.evolution.campaign import evolve as run_campaign
+
+    folder = out or free_folder(loaded.config.name or Path(config).stem)
+    command = shlex.join(["evofool", *sys.argv[1:]])
+    typer.echo(f"evofool: evolving into {folder}", err=True)
+    with watch_campaign() as progress, signals.stop_requested() as stop:
+        result = run_campaign(loaded, folder, command=command, progress=progress, should_stop=stop)
+    print_result(result, _gallery(result.path))
+
+
+@app.command()
+def resume(
+    run: RunPath,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="stop.KEY=VALUE or scoring.workers=N.")
+    ] = None,
+    classifier: Moved = None,
+) -> None:
+    """Go on with an interrupted campaign, to the same end as if it had never stopped."""
+    from evofool.cli.progress import watch_campaign
+    from evofool.cli.report import print_result
+    from evofool.evolution.campaign import resume as resume_campaign
+
+    with watch_campaign() as progress, signals.stop_requested() as stop:
+        result = resume_campaign(
+            run,
+            classifier=classifier,
+            overrides=overrides or (),
+            progress=progress,
+            should_stop=stop,
+        )
+    print_result(result, _gallery(result.path))
+
+
+@app.command()
+def status(run: RunPath, as_json: AsJson = False) -> None:
+    """How far a run is."""
+    from evofool.cli.report import print_status
+    from evofool.evolution.status import status as status_of
+
+    found = status_of(run)
+    if as_json:
+        _print_json(found)
+    else:
+        print_status(found)
+
+
+@app.command()
+def verify(run: RunPath, classifier: Moved = None) -> None:
+    """Check that a run folder is whole and that its pictures do what they claim."""
+    from evofool.cli.report import print_check
+    from evofool.evolution.verify import verify as verify_run
+
+    failed = 0
+    for check in verify_run(run, classifier=classifier):
+        print_check(check)
+        failed += check.ok is False
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gallery(runs: Annotated[list[Path], typer.Argument(help="Run folders.")]) -> None:
+    """Make a contact sheet and a page from a run folder."""
+    for run in runs:
+        built = _gallery(run)
+        typer.echo(f"{built.page}\n{built.contact_sheet}")
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A config of kind train.")],
+    overrides: Overrides = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path("weights"),
+) -> None:
+    """Train a classifier; writes NAME.safetensors and its card NAME.json."""
+    from evofool.cli.progress import watch_training
+    from evofool.config import load_model
+    from evofool.training import TrainConfig
+    from evofool.training import train as fit
+
+    loaded = load_model(config, TrainConfig, overrides or ())
+    with watch_training() as progress:
+        result = fit(loaded.config, data, out, progress)
+    typer.echo(f"test accuracy {result.test_accuracy:.2%} after {result.seconds:.0f} s")
+    typer.echo(f"{result.weights}\n{result.card}")
+
+
+@app.command()
+def score(
+    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    classifier: Annotated[str, typer.Option(help="The victim, as in a config.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """What a classifier says of pictures, beside what the pictures claim."""
+    from evofool.cli.report import print_readings
+    from evofool.evolution.reading import read
+
+    found = read(images, classifier, top)
+    if as_json:
+        _print_json([reading.to_json() for reading in found])
+    else:
+        print_readings(found)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[Listed, typer.Argument(help="classifiers, encodings, configs or datasets.")],
+    as_json: AsJson = False,
+) -> None:
+    """What can be named in a config."""
+    from evofool.cli import listing
+
+    rows = listing.LISTS[what.value]()
+    if as_json:
+        _print_json(rows)
+    else:
+        listing.print_rows(rows)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed, which devices and engines work, what is missing and how to get it."""
+    from evofool.cli import checkup
+
+    findings = checkup.examine()
+    if as_json:
+        _print_json([finding.to_json() for finding in findings])
+    else:
+        checkup.print_findings(findings)
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; errors that people are meant to read are one message."""
+    signals.exit_on_signals()
+    try:
+        app()
+    except EvofoolError as error:
+        if signals.DEBUG.get():
+            raise
+        typer.echo(f"evofool: {error}", err=True)
+        sys.exit(signals.exit_code() if isinstance(error, Interrupted) else error.exit_code)
+
+
+def _gallery(run: Path) -> Any:
+    from evofool.gallery import build
+
+    return build(run)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,96 @@
+"""``evofool list``: what can be named in a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from evofool.errors import EvofoolError
+
+Row = Mapping[str, Any]
+
+
+def classifiers() -> list[Row]:
+    """Bundled victims and architectures, then the forms in which others are named."""
+    from evofool.classifiers import forms, inspect_classifier, names
+
+    rows: list[Row] = []
+    for name in names():
+        try:
+            found = inspect_classifier(name)
+        except EvofoolError as error:  # an architecture, which wants weights
+            rows.append(
+                {"name": name, "input": None, "classes": None, "ready": False, "note": str(error)}
+            )
+            continue
+        rows.append(
+            {
+                "name": name,
+                "input": None if found.input_shape is None else list(found.input_shape),
+                "classes": found.n_classes,
+                "ready": found.ready,
+                "note": found.missing,
+            }
+        )
+    for form, about in forms():
+        rows.append({"name": form, "input": None, "classes": None, "ready": None, "note": about})
+    return rows
+
+
+def encodings() -> list[Row]:
+    """Encodings shipped and from entry points, with the first line of what they say."""
+    from evofool.encodings import find, names
+
+    rows: list[Row] = []
+    for name in names():
+        about = (find(name).factory.__doc__ or "").strip().split("\n", 1)[0]
+        rows.append({"name": name, "note": about})
+    return rows
+
+
+def configs() -> list[Row]:
+    """Shipped configs with their first comment."""
+    from evofool.config import shipped
+
+    return [{"name": c.name, "kind": c.kind, "note": c.description} for c in shipped()]
+
+
+def datasets() -> list[Row]:
+    """Data sets, and whether they are on this machine."""
+    from evofool.data import inspect_dataset, names
+
+    rows: list[Row] = []
+    for name in names():
+        found = inspect_dataset(name)
+        rows.append({"name": name, "ready": found.present, "note": found.missing})
+    return rows
+
+
+LISTS: Mapping[str, Callable[[], list[Row]]] = {
+    "classifiers": classifiers,
+    "encodings": encodings,
+    "configs": configs,
+    "datasets": datasets,
+}
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """Columns as wide as they need to be; empty ones left out."""
+    keys = [key for key in rows[0] if any(row[key] not in (None, "") for row in rows)]
+    cells = [[_text(row[key]) for key in keys] for row in rows]
+    widths = [max(len(line[i]) for line in [keys, *cells]) for i in range(len(keys))]
+    for line in [keys, *cells]:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo(text.rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "x".join(str(part) for part in value)
+    return str(value)

@@ -1,0 +1,102 @@
+"""What commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evofool.cli.progress import duration, percent
+from evofool.config import to_yaml
+
+if TYPE_CHECKING:
+    from evofool.evolution.campaign import Result
+    from evofool.evolution.reading import Reading
+    from evofool.evolution.setup import Plan
+    from evofool.evolution.verify import Check
+    from evofool.gallery import Gallery
+
+
+def free_folder(name: str) -> Path:
+    """``runs/NAME``, or the first of ``runs/NAME-2``, ``runs/NAME-3``... that is not there."""
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+def print_plan(plan: Plan) -> None:
+    """The resolved config, then what stands in the way of running it."""
+    typer.echo(to_yaml(plan.config), nl=False)
+    victim = plan.classifier
+    shape = "unknown" if victim.input_shape is None else " x ".join(map(str, victim.input_shape))
+    classes = "unknown" if victim.n_classes is None else f"{victim.n_classes:,}"
+    images = "until a stop rule says so" if plan.evaluations is None else f"{plan.evaluations:,}"
+    typer.echo(f"# victim: {victim.name}, input {shape}, classes {classes}")
+    typer.echo(f"# images to be scored: {images}")
+    typer.echo("# ready to run" if victim.ready else f"# not ready: {victim.missing}")
+
+
+def print_result(result: Result, gallery: Gallery) -> None:
+    """What a campaign came to, and where to look at it."""
+    s = result.summary
+    typer.echo(
+        f"{s['cells_won']} of {s['cells']} classes won, median confidence"
+        f" {percent(s['confidence']['median'])}, best {percent(s['confidence']['max'])}"
+    )
+    shares = ", ".join(
+        f"{round(share * s['cells'])} at {t}" for t, share in s["share_at"].items() if share
+    )
+    if shares:
+        typer.echo(f"classes by confidence: {shares}")
+    typer.echo(
+        f"{s['evaluations']:,} images in {duration(s['seconds'])}"
+        f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
+    )
+    typer.echo(f"look at {gallery.page}")
+    typer.echo(f"        {gallery.contact_sheet}")
+
+
+def print_status(found: Mapping[str, Any]) -> None:
+    """One fact a line."""
+    for key, value in found.items():
+        if isinstance(value, dict):
+            shown = ", ".join(f"{k} {v:.6g}" for k, v in value.items() if v is not None)
+        else:
+            shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+        if key == "seed":
+            shown = str(value)
+        typer.echo(f"{key.replace('_', ' '):<16} {shown}")
+    if found["status"] == "interrupted":
+        typer.echo(f"go on with: evofool resume {found['path']}")
+
+
+def print_check(check: Check) -> None:
+    """``ok``, ``FAILED`` or ``-``, and what was found."""
+    mark = {True: "ok", False: "FAILED", None: "-"}[check.ok]
+    typer.echo(f"{mark:<7} {check.name}: {check.detail}")
+
+
+def print_readings(readings: Sequence[Reading]) -> None:
+    """Each picture with its claim, what the victim says of that now, and its top classes."""
+    for reading in readings:
+        typer.echo(str(reading.path))
+        claim = reading.claim
+        if claim is not None:
+            typer.echo(
+                f"  claims  {claim['confidence']:.6f}  {_plain(claim['label'])}"
+                f" (class {claim['class_index']}, {_plain(str(claim.get('classifier')))})"
+            )
+            if reading.now is not None:
+                other = "" if reading.same_victim else "  (another classifier than it was made for)"
+                typer.echo(f"  now     {reading.now:.6f}{other}")
+        for index, label, confidence in reading.top:
+            typer.echo(f"  {confidence:.6f}  {_plain(label)} (class {index})")
+
+
+def _plain(text: str) -> str:
+    """Labels are anyone's text: no control characters reach the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:120]

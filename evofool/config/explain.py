@@ -1,0 +1,181 @@
+"""pydantic's errors in a user's words, each with its place."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from evofool.config.document import Document, KeyPath, describe_type
+from evofool.errors import ConfigError
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+_WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "dataclass": "a mapping",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "above"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "below"),
+}
+
+
+def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> ConfigError:
+    """The one error to show of all that pydantic found; the others are counted."""
+    details = error.errors()
+    # A misspelt key makes two errors, "missing" and "unknown": only the second says what to mend.
+    first = min(details, key=_rank)
+    path = written_path(first, document.data)
+    message = _message(first, path, model)
+    others = len({written_path(detail, document.data) for detail in details}) - 1
+    if others:
+        message += f" (and {others} more problem{'s' if others > 1 else ''})"
+    return document.error(path, message)
+
+
+def _rank(detail: ErrorDetails) -> int:
+    if detail["loc"] == ("kind",):  # another command's config: the rest follows from that
+        return 0
+    return 1 if detail["type"] == "extra_forbidden" else 2
+
+
+def written_path(detail: ErrorDetails, data: object) -> KeyPath:
+    """The key path a user wrote: pydantic's location without the names of union branches."""
+    path: list[str | int] = []
+    inner: Any = data
+    for index, part in enumerate(detail["loc"]):
+        last = index == len(detail["loc"]) - 1
+        if _has(inner, part):
+            inner = inner[part]
+        elif not (last and detail["type"] == "missing"):
+            continue
+        path.append(part)
+    if detail["type"] == "union_tag_invalid":
+        path.append(str(detail["ctx"]["discriminator"]).strip("'"))
+    return tuple(path)
+
+
+def _has(data: Any, part: str | int) -> bool:
+    if isinstance(part, int):
+        return isinstance(data, list | tuple) and part < len(data)
+    return isinstance(data, Mapping) and part in data
+
+
+def near(word: str, choices: Iterable[str]) -> str:
+    """`` (did you mean 'children'?)``, or nothing."""
+    found = difflib.get_close_matches(word, list(choices), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
+    """The models that may stand at `path` of `model` (several where there is a choice)."""
+    found = [model]
+    for part in path:
+        annotations = [m.model_fields[part].annotation for m in found if part in m.model_fields]
+        found = [inner for annotation in annotations for inner in _models_in(annotation)]
+    return found
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [inner for part in get_args(annotation) for inner in _models_in(part)]
+
+
+def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
+    kind, value = detail["type"], detail["input"]
+    context = detail.get("ctx", {})
+    if kind == "missing":
+        return "is missing, and it has no default"
+    if kind == "extra_forbidden":
+        return _unknown(detail, path, model)
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in ("literal_error", "union_tag_invalid"):
+        return _choice(context, value, path, model)
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        bound = context[name]
+        shown = f"{bound:g}" if isinstance(bound, float) else bound
+        return f"must be {words} {shown}, not {_shown(value)}"
+    if kind == "finite_number":
+        return f"must be a finite number, not {value}"
+    if kind in ("too_short", "too_long"):
+        wanted = context.get("min_length", context.get("max_length"))
+        return f"must have {wanted} items, not {context['actual_length']}"
+    if kind in ("string_too_short", "string_pattern_mismatch"):
+        return f"is not a usable text: {_shown(value)} ({detail['msg'].lower()})"
+    wanted = _WANTED.get(kind.split("_")[0])
+    if kind.startswith("model") and any("name" in m.model_fields for m in models_at(model, path)):
+        wanted = "a name or a mapping"  # the shorthand
+    if wanted and kind.endswith(("_type", "_from_float", "_attributes_type")):
+        return f"must be {wanted}, not {_shown(value)}{_hint(kind, value)}"
+    return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, not {_shown(value)}"
+
+
+def _hint(kind: str, value: object) -> str:
+    if kind.startswith("int") and isinstance(value, float) and value.is_integer():
+        return f"; write {int(value)}"
+    if kind.startswith("bool") and value in ("yes", "no", "on", "off"):
+        return "; YAML 1.2 knows only true and false"
+    return ""
+
+
+def _choice(
+    context: Mapping[str, Any], value: object, path: KeyPath, model: type[BaseModel]
+) -> str:
+    tag = str(context.get("tag", ""))
+    expected = str(context.get("expected") or context.get("expected_tags"))
+    words = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
+    given = tag or (value if isinstance(value, str) else "")
+    if path == ("kind",) and given:
+        return f"this is a config for `evofool {given}`, not for `evofool {words[0]}`"
+    allowed = words[0] if len(words) == 1 else "one of " + ", ".join(words)
+    return f"must be {allowed}, not {given or _shown(value)}{near(given, words)}"
+
+
+def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
+    key = str(path[-1])
+    around = models_at(model, path[:-1])
+    chosen = [m for m in around if any(part in _tags(m) for part in detail["loc"])]
+    mine = chosen or around
+    owners = [tag for m in around if key in m.model_fields for tag in _tags(m)]
+    if chosen and owners:
+        tag = _tags(chosen[0])[0]
+        return f"belongs to {' and '.join(owners)}, not to {tag}; remove it"
+    fields = sorted({name for m in mine for name in m.model_fields})
+    return f"unknown key{near(key, fields) or '; known here: ' + ', '.join(fields)}"
+
+
+def _tags(model: type[BaseModel]) -> list[str]:
+    return [
+        str(value)
+        for field in model.model_fields.values()
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
+        for value in get_args(field.annotation)
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping | list | tuple):
+        return describe_type(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _short.repr(value)

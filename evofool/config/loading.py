@@ -1,0 +1,271 @@
+"""From a file, a shipped name or a mapping to a checked config, and back to YAML."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from evofool.config.document import (
+    Document,
+    KeyPath,
+    Place,
+    key_path,
+    load_value,
+    load_yaml,
+    plain_document,
+    scalar,
+)
+from evofool.config.explain import explain, models_at
+from evofool.config.models import Campaign
+from evofool.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".npz", ".h5")
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[M]):
+    """A checked config with the document it came from, for errors that are found later."""
+
+    config: M
+    document: Document
+
+    def locate(self, key: str | KeyPath) -> str:
+        """``configs/x.yaml:12: evolution.children``."""
+        return self.document.locate(key)
+
+    def error_at(self, key: str | KeyPath, message: str) -> ConfigError:
+        """The error that `message` is about `key`, to be raised by the caller."""
+        return self.document.error(key, message)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A config that comes with evofool."""
+
+    name: str
+    path: Path
+    kind: str
+    description: str
+
+
+def load_campaign(
+    source: Path | str | Mapping[str, Any] | Campaign,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    check_files: bool = True,
+) -> Loaded[Campaign]:
+    """A campaign: from a file, a shipped name, a mapping, or one made in Python.
+
+    Paths in a file start from the file's folder, all others from the working directory; in the
+    result they are absolute.
+
+    Args:
+        source: what to load.
+        overrides: ``key.sub=value``, the value in YAML; ``=null`` goes back to the default.
+        seed: the seed, over whatever the config and the overrides say.
+        check_files: whether files that the campaign names must exist.
+
+    Raises:
+        ConfigError: anything is wrong; the message starts with the place.
+    """
+    loaded = load_model(source, Campaign, overrides)
+    document = loaded.document
+    if seed is not None:
+        document = document.replaced(("seed",), seed, Place("--seed", Path.cwd()))
+    document = _absolute(document, check_files)
+    return Loaded(_validate(document, Campaign), document)
+
+
+def load_model(
+    source: Path | str | Mapping[str, Any] | BaseModel,
+    model: type[M],
+    overrides: Sequence[str] = (),
+) -> Loaded[M]:
+    """A config of any kind, checked by `model`, with the same messages as a campaign.
+
+    Paths are left as they are written: ``loaded.document.resolve(key, path)`` makes them absolute.
+
+    Raises:
+        ConfigError: anything is wrong; the message starts with the place.
+    """
+    if isinstance(source, BaseModel):
+        document = plain_document(source.model_dump(), "config")
+    elif isinstance(source, Mapping):
+        document = plain_document(source, "config")
+    else:
+        path = find(source)
+        document = load_yaml(path, _display(path))
+    for override in overrides:
+        document = _override(document, override, model)
+    return Loaded(_validate(document, model), document)
+
+
+def to_yaml(campaign: BaseModel) -> str:
+    """The whole config as YAML that loads again to an equal one."""
+    data = plain_document(campaign.model_dump(), "config").data
+    return yaml.dump(
+        data,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=False,
+    )
+
+
+def find(source: Path | str) -> Path:
+    """The file of a config: a path that exists, or the name of a shipped one.
+
+    Raises:
+        ConfigError: neither; the message lists what is near and what is shipped.
+    """
+    path = Path(source).expanduser()
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{source}: is a folder, not a config file")
+        if path.exists():
+            return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason})") from None
+    names = {config.name: config.path for config in shipped()}
+    wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
+    wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
+    if wanted in names:
+        return names[wanted]
+    beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(str(path), beside, n=2)
+    close += [n for n in difflib.get_close_matches(wanted, names, n=2) if n not in close]
+    mend = f"did you mean {' or '.join(close)}? " if close else ""
+    raise ConfigError(f"{source}: no such config; {mend}Shipped: {', '.join(names) or 'none'}")
+
+
+def shipped() -> list[Shipped]:
+    """The configs that come with evofool, in order of name; nested names have slashes."""
+    folder = shipped_folder()
+    found = []
+    for path in sorted(folder.rglob("*.yaml")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        kind = str(load_yaml(path).data.get("kind", "evolve"))
+        found.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
+    return found
+
+
+def shipped_folder() -> Path:
+    """``configs/`` of the checkout, or its copy inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "configs").is_dir():
+        return checkout / "configs"
+    return package / "configs"
+
+
+def _display(path: Path) -> str:
+    """The path as a person would type it here."""
+    if not path.is_absolute():
+        return str(path)
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _validate(document: Document, model: type[M]) -> M:
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        raise explain(error, document, model) from None
+
+
+def _override(document: Document, text: str, model: type[BaseModel]) -> Document:
+    place = Place(f"override {text if len(text) <= 80 else text[:77] + '...'}", Path.cwd())
+    key, equals, written = text.partition("=")
+    key = key.strip()
+    path = key_path(key)
+    if not equals or not all(path) or not path:
+        raise ConfigError(f"{place.label}: an override is written key=value or key.sub=value")
+    if not written.strip():
+        raise ConfigError(f"{place.label}: has no value; `{key}=null` goes back to the default")
+    value = load_value(written, place.label)
+    for length in range(1, len(path)):  # ancestors must be mappings
+        above = path[:length]
+        inner = _get(document.data, above)
+        if inner is None:
+            document = document.replaced(above, {}, place)
+        elif isinstance(inner, str) and any(
+            "name" in m.model_fields for m in models_at(model, above)
+        ):
+            document = document.replaced(above, {"name": inner}, document.place(above))
+        elif not isinstance(inner, dict):
+            dotted = ".".join(str(part) for part in above)
+            raise ConfigError(f"{place.label}: {dotted} is not a mapping; set it as a whole")
+    if value is not None:
+        return document.replaced(path, value, place)
+    parent = _get(document.data, path[:-1])
+    if path[-1] in parent:
+        return document.removed(path, place)
+    if any(path[-1] in m.model_fields for m in models_at(model, path[:-1])):
+        return document  # it has its default already
+    return document.replaced(path, None, place)  # validation names it as unknown
+
+
+def _get(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _absolute(document: Document, check: bool) -> Document:
+    """`document`, a valid campaign, with its paths absolute and, if `check`, existing."""
+    for section, key, is_path in (
+        ("classifier", "name", _names_file),
+        ("encoding", "name", _names_file),
+        ("classifier", "weights", _weights_file),
+        ("classifier", "labels", lambda *_: True),
+    ):
+        inner = document.data[section]
+        where: KeyPath = (section, key)
+        value = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(inner, str) and key == "name":
+            value, where = inner, (section,)
+        place = document.place(where)
+        if not isinstance(value, str) or not is_path(value, place.folder):
+            continue
+        file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
+        path = document.resolve(where, file)
+        if check and not path.is_file():
+            raise document.error(where, f"no such file: {path}")
+        document = document.replaced(where, f"{path}{colon}{function}", place)
+    return document
+
+
+def _names_file(value: str, folder: Path) -> bool:
+    return ".py:" in value or value.endswith(".onnx")
+
+
+def _weights_file(value: str, folder: Path) -> bool:
+    """A file, and not the member of a weights enum such as ``DEFAULT``."""
+    if value.lower().endswith(WEIGHT_SUFFIXES) or "/" in value or "\\" in value:
+        return True
+    return (folder / value).is_file()
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True  # the loader refuses them
+
+
+def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    # PyYAML quotes what YAML 1.1 would misread; `1e-3` is a number only in 1.2, which we read.
+    style = None if isinstance(scalar(value[:300]), str) and value else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,314 @@
+"""The schema of a campaign: what a config may say, its defaults and its bounds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
+"""``151-285``: an inclusive range of class indices."""
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, int | float) else _listed(value)
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):  # which a literal 1 would take for 1
+        raise ValueError("must be one of 1, 10, not true or false")
+    return value
+
+
+def _three(value: Any) -> Any:
+    value = _listed(value)
+    if isinstance(value, tuple) and len(value) != 3:
+        raise ValueError(f"must be [channels, height, width], not {len(value)} numbers")
+    return value
+
+
+def _labels(value: Any) -> Any:
+    value = _listed(value)
+    ok = isinstance(value, str) or (
+        isinstance(value, tuple) and all(isinstance(label, str) for label in value)
+    )
+    if value is not None and not (ok and value):
+        raise ValueError("must be a list of label texts (quote numbers) or the path of a file")
+    return value
+
+
+def _class(value: Any) -> int | str:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"must be a class index (0, 1, ...) or a label, not {value!r}")
+
+
+def _classes(value: Any) -> Any:
+    if value == "all":
+        return value
+    value = _listed(value)
+    if not isinstance(value, tuple):
+        value = (value,)
+    if not value:
+        raise ValueError("is an empty list; write `all`, or indices, labels and ranges")
+    for item in value:
+        _class(item)
+        match = RANGE.fullmatch(item) if isinstance(item, str) else None
+        if match and int(match[1]) > int(match[2]):
+            raise ValueError(f"the range {item} runs backwards")
+    return value
+
+
+Strings: TypeAlias = Annotated[tuple[str, ...] | str | None, BeforeValidator(_labels)]
+Floats: TypeAlias = Annotated[
+    tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None, BeforeValidator(_one_or_many)
+]
+Target: TypeAlias = Annotated[int | str, BeforeValidator(_class)]
+Classes: TypeAlias = Annotated[Literal["all"] | tuple[int | str, ...], BeforeValidator(_classes)]
+Side: TypeAlias = Annotated[int, Field(ge=1, le=8192)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class Model(BaseModel):
+    """Base of every config model: exact types, no unknown keys, immutable."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ClassifierConfig(Model):
+    """The victim. Whatever is None is what the classifier itself says.
+
+    Attributes:
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx`` or ``file.py:function``.
+        weights: a weights file, or the member of a weights enum.
+        crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
+        input_shape: channels, height, width.
+        labels: one a class, or the path of a text file with one a line.
+        output: what the net gives.
+        link: how outputs become confidences.
+        mean: subtracted from the image on [0, 1], one number or one a channel.
+        std: divided by after that.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    crops: Annotated[Literal[1, 10], BeforeValidator(_no_bool)] = 1
+    input_shape: Annotated[tuple[Side, Side, Side] | None, BeforeValidator(_three)] = None
+    labels: Strings = None
+    output: Literal["logits", "log_probs", "probs", "topk", "label"] | None = None
+    link: Literal["softmax", "sigmoid", "identity"] | None = None
+    mean: Floats = None
+    std: Floats = None
+
+    @field_validator("input_shape")
+    @classmethod
+    def _channels(cls, value: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        if value is not None and value[0] not in (1, 3):
+            raise ValueError(f"starts with the channels, 1 or 3, not {value[0]}")
+        return value
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _per_channel(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and len(value) not in (1, 3):
+            raise ValueError(f"must be one number or three (one a channel), not {len(value)}")
+        return value
+
+    @field_validator("std")
+    @classmethod
+    def _divisible(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and min(value) <= 0:
+            raise ValueError(f"must be above 0, not {min(value):g}")
+        return value
+
+
+class EncodingConfig(Model):
+    """The encoding: in YAML its options stand beside its name, and it checks them itself."""
+
+    name: Annotated[str, Field(min_length=1)]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        rest = {key: inner for key, inner in value.items() if key != "name"}
+        if rest.keys() == {"options"} and isinstance(rest["options"], dict):
+            rest = rest["options"]
+        return {**({"name": value["name"]} if "name" in value else {}), "options": rest}
+
+    @model_serializer
+    def _spread(self) -> dict[str, Any]:
+        return {"name": self.name, **self.options}
+
+
+class _Evolution(Model):
+    """What every algorithm has.
+
+    Attributes:
+        algorithm: which of the classes below this is.
+        initial: random individuals before the first generation.
+        children: individuals a generation.
+        fitness: what ranks; `log_odds` does not saturate where a probability does.
+        lag: generations that selection may be behind scoring; only 0 today.
+    """
+
+    algorithm: Literal["map_elites", "mu_plus_lambda", "cma_es"]
+    initial: Count = 200
+    children: Count = 200
+    fitness: Literal["log_odds", "probability", "log_probability"] = "log_odds"
+    lag: int = 0
+
+    @field_validator("lag")
+    @classmethod
+    def _no_lag(cls, value: int) -> int:
+        if value != 0:
+            raise ValueError(
+                f"only 0 works today (each generation waits for its scores), not {value}"
+            )
+        return value
+
+
+class MapElitesConfig(_Evolution):
+    """Every class at once: one champion a class, every child against every champion.
+
+    Attributes:
+        classes: ``"all"``, or indices, labels and inclusive ranges such as ``"151-285"``.
+    """
+
+    algorithm: Literal["map_elites"] = "map_elites"
+    classes: Classes = "all"
+
+
+class MuPlusLambdaConfig(_Evolution):
+    """One class with DEAP's (mu + lambda); lambda is `children`.
+
+    Attributes:
+        target: the class, an index or a label.
+        mu: survivors of a generation.
+        cxpb: probability that a child comes of crossover.
+        mutpb: probability that a child comes of mutation; the rest are copies.
+    """
+
+    algorithm: Literal["mu_plus_lambda"] = "mu_plus_lambda"
+    target: Target
+    mu: Count = 50
+    cxpb: Share = 0.5
+    mutpb: Share = 0.5
+
+    @model_validator(mode="after")
+    def _sum(self) -> Self:
+        if self.cxpb + self.mutpb > 1:
+            raise ValueError(f"cxpb + mutpb must be at most 1, not {self.cxpb + self.mutpb:g}")
+        return self
+
+
+class CmaEsConfig(_Evolution):
+    """One class with DEAP's CMA-ES, for low-dimensional genomes; lambda is `children`.
+
+    Attributes:
+        target: the class, an index or a label.
+        sigma: the first step, on genes that live on [0, 1].
+    """
+
+    algorithm: Literal["cma_es"] = "cma_es"
+    target: Target
+    sigma: Annotated[float, Field(gt=0, le=10)] = 0.3
+
+
+EvolutionConfig: TypeAlias = MapElitesConfig | MuPlusLambdaConfig | CmaEsConfig
+
+
+class StopConfig(Model):
+    """When a campaign ends: at the first of these that is reached; None is never.
+
+    Attributes:
+        generations: not counting the initial individuals.
+        evaluations: distinct images, the initial ones included.
+        seconds: active time, summed over resumes.
+        confidence: every cell has reached it.
+        stagnation: generations in which no cell improved.
+    """
+
+    generations: Positive | None = None
+    evaluations: Positive | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    stagnation: Positive | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            names = ", ".join(type(self).model_fields)
+            raise ValueError(f"the campaign would never end; set at least one of {names}")
+        return self
+
+
+class ScoringConfig(Model):
+    """How images are scored.
+
+    Attributes:
+        engine: ``auto`` takes the best one that is installed.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        batch: images a forward pass; part of the result, since float sums depend on it.
+        workers: threads; not part of the result.
+        budget: images that may be scored in all.
+    """
+
+    engine: Literal["auto", "torch", "onnxruntime"] = "auto"
+    device: str = "auto"
+    batch: Annotated[int, Field(ge=1, le=65536)] = 64
+    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+    budget: Positive | None = None
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            raise ValueError(f"must be auto, cpu, cuda or cuda:N, not {value!r}")
+        return value
+
+
+class Campaign(Model):
+    """A campaign, checked and complete; `evofool.config.to_yaml` writes it down."""
+
+    kind: Literal["evolve"] = "evolve"
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
+    classifier: ClassifierConfig
+    encoding: EncodingConfig
+    evolution: Annotated[EvolutionConfig, Field(discriminator="algorithm")] = Field(
+        default_factory=MapElitesConfig
+    )
+    stop: StopConfig
+    scoring: ScoringConfig = Field(default_factory=ScoringConfig)
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+
+    @field_validator("classifier", "encoding", mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("evolution", mode="before")
+    @classmethod
+    def _default_algorithm(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "algorithm" not in value:
+            return {"algorithm": "map_elites", **value}
+        return value

@@ -1,0 +1,91 @@
+"""Ancestors, made again: only current elites keep their genomes, all others can be replayed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+from deap import base
+
+from evofool.encodings import Encoding
+from evofool.errors import StoreError
+from evofool.evolution.map_elites import cross, mutate
+from evofool.evolution.randomness import Stream, generator
+from evofool.store import IndividualId, IndividualRow, RunFolder
+
+
+class Lineage:
+    """The family of the elites of a run whose children are keyed by (seed, generation, child).
+
+    Not for `cma_es`, whose points have no parents.
+    """
+
+    def __init__(self, run: RunFolder, encoding: Encoding[Any], seed: int) -> None:
+        self._run = run
+        self._encoding = encoding
+        self._seed = seed
+        self._toolbox = base.Toolbox()
+        self._toolbox.register("mate", encoding.mate)
+        self._toolbox.register("mutate", encoding.mutate)
+
+    def of(self, id: IndividualId) -> dict[IndividualId, IndividualRow]:
+        """`id` and all its ancestors, oldest first.
+
+        Raises:
+            StoreError: one of them is not in the run folder.
+        """
+        found: dict[IndividualId, IndividualRow] = {}
+        waiting = [id]
+        while waiting:
+            current = waiting.pop()
+            if current in found:
+                continue
+            row = self._run.individual(current)
+            if row is None and current.generation == 0:  # never won a cell, yet was a parent
+                row = IndividualRow(current, (), (), b"", None)
+            if row is None:
+                raise StoreError(f"{self._run.path}: ancestor {current} is missing")
+            for parent in row.parents:
+                if parent.generation >= current.generation:
+                    raise StoreError(f"{self._run.path}: {parent} cannot be a parent of {current}")
+            found[current] = row
+            waiting += row.parents
+        return dict(sorted(found.items()))
+
+    def genome(self, id: IndividualId) -> Any:
+        """The genome of `id`, replayed from the random individuals it descends from.
+
+        Every step is held to the sha256 that was stored when it was bred.
+
+        Raises:
+            StoreError: an ancestor is missing or comes out different.
+        """
+        family = self.of(id)
+        uses = Counter(parent for row in family.values() for parent in row.parents)
+        genomes: dict[IndividualId, Any] = {}
+        for current, row in family.items():
+            genomes[current] = self._replay(row, genomes)
+            digest = hashlib.sha256(self._encoding.dump(genomes[current])).digest()
+            if row.sha256 and digest != row.sha256:
+                raise StoreError(
+                    f"{self._run.path}: {current} comes out different when it is bred again"
+                )
+            for parent in row.parents:
+                uses[parent] -= 1
+                if uses[parent] == 0:  # no later descendant needs it
+                    genomes.pop(parent, None)
+        return genomes[id]
+
+    def _replay(self, row: IndividualRow, genomes: dict[IndividualId, Any]) -> Any:
+        generation, child = row.id
+        if not row.parents:
+            return self._encoding.sample(generator(self._seed, Stream.SAMPLE, generation, child))
+        if len(row.parents) == 1:
+            genome = genomes[row.parents[0]]
+            return mutate(self._toolbox, self._seed, generation, child, genome)
+        first, second = (genomes[parent] for parent in row.parents)
+        if row.parent_cells:  # an all-classes campaign breeds in pairs, and mutates what it crosses
+            crossed = cross(self._toolbox, self._seed, generation, child // 2, first, second)
+            return mutate(self._toolbox, self._seed, generation, child, crossed[child % 2])
+        return cross(self._toolbox, self._seed, generation, child, first, second)[0]

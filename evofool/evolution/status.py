@@ -1,0 +1,64 @@
+"""``evofool status``: how far a run is, from its database alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from evofool.errors import RunBusyError, StoreError
+from evofool.store import RunFolder
+from evofool.store.lock import acquire
+from evofool.store.runfolder import LOCK
+
+
+def status(path: Path | str) -> dict[str, Any]:
+    """Status, counts and statistics of a run as JSON values; loads no classifier.
+
+    `status` is ``running`` (a process holds it), ``finished``, or ``interrupted``.
+
+    Raises:
+        StoreError: no run folder, or a damaged one.
+    """
+    with RunFolder.open(Path(path)) as run:
+        meta, last = run.meta(), run.last_generation()
+        state = meta.get("status", "interrupted")
+        if _is_held(run.path):
+            state = "running"
+        elif state == "running":  # whoever wrote that is gone
+            state = "interrupted"
+        manifest = run.manifest
+        summary = run.summary() or {}
+        found: dict[str, Any] = {
+            "path": str(run.path),
+            "status": state,
+            "stop_reason": meta.get("stop_reason") or None if state == "finished" else None,
+            "kind": manifest.get("kind"),
+            "run_id": manifest.get("run_id"),
+            "created": manifest.get("created"),
+            "seed": manifest.get("seed"),
+            "classifier": manifest["classifier"]["name"],
+            "encoding": manifest["encoding"]["name"],
+            "generations": last.generation if last else 0,
+            "evaluations": last.evaluations if last else 0,
+            "forward_images": last.forward_images if last else 0,
+            "seconds": round(last.seconds, 3) if last else 0.0,
+            "archive_digest": summary.get("archive_digest") if state == "finished" else None,
+        }
+        if last is not None:
+            elites = run.archive().elites
+            stats = last.stats
+            found["cells_filled"] = len(elites)
+            found["cells_won"] = sum(elite.won for elite in elites)
+            found["confidence"] = {key: stats.get(key) for key in ("median", "min", "max")}
+        return found
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        os.close(acquire(path / LOCK))
+    except RunBusyError:
+        return True
+    except StoreError:  # a folder one may only read
+        return False
+    return False

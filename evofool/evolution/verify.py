@@ -1,0 +1,154 @@
+"""``evofool verify``: whether a run folder is whole, and says what its pictures do."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evofool.errors import EvofoolError, StoreError
+from evofool.evolution.campaign import check_sources, load_run, restore
+from evofool.evolution.lineage import Lineage
+from evofool.evolution.outputs import COLUMNS, Elite, archive_digest, elites, png_name
+from evofool.evolution.setup import Parts, make_parts
+from evofool.images import decode_png
+from evofool.store import RunFolder
+
+TOLERANCE = 1e-4
+"""Largest difference between a stored confidence and that of the picture scored now."""
+REPLAYED = 5
+"""Elites whose whole ancestry is bred again."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: `ok` is None where there is nothing to check (yet)."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+    """Check a run folder, each check as soon as it is done.
+
+    Database and genomes; the pictures against ``elites.csv`` and against their genomes rendered
+    anew; the archive digest; the confidences by scoring the PNGs again; the ancestry of a few
+    elites bred again.
+
+    Args:
+        path: the run folder.
+        classifier: where the victim is now, if its file has moved.
+
+    Raises:
+        StoreError: no run folder, or one too damaged to look into.
+        ConfigError: its victim or encoding cannot be had.
+    """
+    with RunFolder.open(Path(path)) as run:
+        faults = run.check()
+        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        parts = make_parts(load_run(run, classifier), lambda: False)
+        with parts.scorer:
+            check_sources(run, parts)
+            rows = restore(run, parts)
+            held = int(parts.archive.filled.sum())
+            yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
+            if held == 0:
+                return
+            yield _ancestry(run, parts)
+            yield from _pictures(run, parts)
+
+
+def _ancestry(run: RunFolder, parts: Parts) -> Check:
+    if parts.config.evolution.algorithm == "cma_es":
+        return Check("ancestry", None, "points of CMA-ES have no parents")
+    lineage = Lineage(run, parts.encoding, parts.config.seed)
+    filled = np.flatnonzero(parts.archive.filled)
+    steps = 0
+    for k in filled[np.linspace(0, len(filled) - 1, min(REPLAYED, len(filled))).astype(int)]:
+        holder = parts.archive.holders[k]
+        assert holder is not None
+        try:
+            genome = lineage.genome(holder.id)
+            steps += len(lineage.of(holder.id))
+        except StoreError as error:
+            return Check("ancestry", False, str(error))
+        if parts.encoding.dump(genome) != parts.encoding.dump(holder.genome):
+            return Check("ancestry", False, f"elite {holder.id} comes out different")
+    return Check("ancestry", True, f"{steps} ancestors bred again, each as it was stored")
+
+
+def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
+    summary = run.summary()
+    if summary is None or summary.get("archive_digest") is None:
+        yield Check("pictures", None, "not made yet: the campaign has not ended (evofool resume)")
+        return
+    digest = archive_digest(parts.archive, parts.evaluator, parts.encoding)
+    same = digest == summary["archive_digest"]
+    yield Check("archive digest", same, digest[:16] if same else f"{digest[:16]} is not the stored")
+    try:
+        table = _table(run)
+    except EvofoolError as error:
+        yield Check("pictures", False, str(error))
+        return
+    wrong: list[str] = []
+    furthest, count = 0.0, 0
+    for part in elites(parts.archive, parts.evaluator, parts.classifier.labels):
+        shown = [_shown(run, elite, table, wrong) for elite in part]
+        readable = [(elite, pixels) for elite, pixels in zip(part, shown, strict=True)
+                    if pixels is not None]  # fmt: skip
+        count += len(readable)
+        if not readable:
+            continue
+        confidence = parts.scorer.confidence(np.stack([pixels for _, pixels in readable]))
+        for row, (elite, _) in enumerate(readable):
+            stored = float(table[elite.class_index]["confidence"])
+            gap = abs(float(confidence[row, elite.class_index]) - stored)
+            furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
+    missing = len(table) - int(parts.archive.filled.sum())
+    if missing:
+        wrong.append(f"elites.csv has {missing:+d} rows too many")
+    detail = "; ".join(wrong[:3]) if wrong else f"{count} PNGs hold what their genomes render"
+    yield Check("pictures", not wrong, detail)
+    yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
+
+
+def _shown(
+    run: RunFolder, elite: Elite, table: dict[int, dict[str, Any]], wrong: list[str]
+) -> Any | None:
+    """The pixels of an elite's PNG, or None with the reason in `wrong`."""
+    name = png_name(elite.class_index)
+    row = table.get(elite.class_index)
+    if row is None:
+        wrong.append(f"class {elite.class_index} is not in elites.csv")
+        return None
+    try:
+        data = (run.path / name).read_bytes()
+        pixels = decode_png(data)
+    except (OSError, EvofoolError) as error:
+        wrong.append(f"{name}: {error}")
+        return None
+    if hashlib.sha256(data).hexdigest() != row["sha256"]:
+        wrong.append(f"{name}: its sha256 is not the one in elites.csv")
+    if pixels.shape != elite.pixels.shape or not np.array_equal(pixels, elite.pixels):
+        wrong.append(f"{name}: does not hold what its genome renders")
+        return None
+    return pixels
+
+
+def _table(run: RunFolder) -> dict[int, dict[str, Any]]:
+    path = run.path / "elites.csv"
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise StoreError(f"{path}: its columns are not {', '.join(COLUMNS)}")
+        return {int(row["class_index"]): {**row, "confidence": float(row["confidence"])}
+                for row in reader}  # fmt: skip
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error

@@ -1,0 +1,36 @@
+"""Labels and figures as people read them. Labels come from run folders, which may be hostile."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_BREAKS = frozenset(("Cc", "Zl", "Zp"))
+# Embeddings, overrides and isolates: no label needs them, and they make text read backwards.
+_REORDER = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without lone surrogates, control characters and bidi overrides.
+
+    Plain direction marks stay, as Arabic and Hebrew labels use them: a page isolates labels.
+    """
+    encodable = text.encode("utf-8", "replace").decode("utf-8").translate(_REORDER)
+    kept = "".join(" " if unicodedata.category(c) in _BREAKS else c for c in encodable)
+    return " ".join(kept.split())
+
+
+def bare(text: str) -> str:
+    """`text` without any invisible character, for places where marks cannot be isolated."""
+    visible = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in text)
+    return " ".join(visible.split())
+
+
+def percent(confidence: float) -> str:
+    """A confidence rounded down, so that only 1.0 itself reads 100 %."""
+    if confidence >= 1.0:
+        return "100 %"
+    digits = 2 if confidence >= 0.99 else 1
+    scale = 10**digits
+    return f"{math.floor(confidence * 100 * scale + 1e-9) / scale:.{digits}f} %"
