@@ -1,0 +1,332 @@
+"""The indirect encoding: a CPPN draws the picture (Nguyen et al. 2015, section 2.2).
+
+Unlike NEAT (Stanley and Miikkulainen 2002) it has no crossover, innovation numbers or species,
+as in the code that paper released; the encoding follows that code.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from evofool.images import Shape, Size, UInt8Images
+from evofool.operators import polynomial_mutation
+from evofool.render import ACTIVATIONS, INPUTS, WEIGHT_LIMIT, Graph, compile_tapes, render_cppn
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"coords": "raw", "colour": "hsv"},
+    "released": {"coords": "raw", "colour": "hls"},
+    "evofool": {"coords": "normalised", "colour": "hls"},
+}
+
+_HEADER = struct.Struct("<4sHHI")
+_MAGIC = b"EFC\x01"
+
+Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Options(BaseModel):
+    """Options of the CPPN encoding; `preset` gives the defaults of `coords` and `colour`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    preset: Literal["paper", "released", "evofool"] = "evofool"
+    coords: Literal["raw", "normalised"] = "normalised"
+    """x and y as pixel indices at the victim's size, or on [-1, 1]."""
+    colour: Literal["hls", "hsv", "rgb"] = "hls"
+    """What the three outputs mean (a grey picture has one output)."""
+    activations: list[Literal["sine", "sigmoid", "gaussian", "linear", "tanh5"]] = Field(
+        default=["sine", "sigmoid", "gaussian", "linear"], min_length=1, max_length=5
+    )
+    """What nodes draw from; tanh5 takes the place of the sine in the no-sine variant of the
+    Innovation Engine (Nguyen, Yosinski, Clune 2015)."""
+    weight_rate: Probability = 0.1
+    """Of each weight to mutate."""
+    weight_eta: float = Field(default=15.0, ge=0.0, le=1e6)
+    """Distribution index of that mutation."""
+    activation_rate: Probability = 0.1
+    """Of each node to draw its activation anew."""
+    add_connection: Probability = 0.5
+    delete_connection: Probability = 0.3
+    split_connection: Probability = 0.5
+    """A connection is replaced by a new node and two connections of the same weight."""
+    delete_node: Probability = 0.2
+    max_hidden: int = Field(default=256, ge=0, le=4096)
+    """No connection is split in a graph of this many hidden nodes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        preset = data.get("preset", "evofool")
+        return {**(PRESETS.get(preset, {}) if isinstance(preset, str) else {}), **data}
+
+
+class Cppn:
+    """Graphs of x, y, radius and a bias, mutated in structure and weights.
+
+    Nodes are numbered inputs, outputs, hidden (`evofool.render.Graph`); new nodes come last.
+
+    Args:
+        shape: channels (1 or 3), height, width of the victim's input. The genome has no size:
+            height and width only say what raw coordinates count (see `render`).
+        **options: see `Options`.
+
+    Raises:
+        pydantic.ValidationError: an option is unknown or wrong.
+        ValueError: not 1 or 3 channels.
+    """
+
+    name: ClassVar[str] = "cppn"
+
+    def __init__(self, shape: Shape, **options: Any) -> None:
+        self.settings = Options(**options)
+        if shape[0] not in (1, 3):
+            raise ValueError(f"a CPPN draws 1 or 3 channels, not {shape[0]}")
+        self.options: dict[str, Any] = self.settings.model_dump(mode="json")
+        self.shape: Shape = (shape[0], shape[1], shape[2])
+        self._codes = [ACTIVATIONS.index(name) for name in self.settings.activations]
+
+    def sample(self, rng: np.random.Generator) -> Graph:
+        """Every input joined to every output, no hidden node, random weights and activations."""
+        outputs, inputs = self.shape[0], len(INPUTS)
+        chosen = rng.integers(len(self._codes), size=outputs)
+        return Graph(
+            outputs,
+            np.array([self._codes[k] for k in chosen], dtype=np.uint8),
+            np.tile(np.arange(inputs, dtype=np.int16), outputs),
+            np.repeat(np.arange(inputs, inputs + outputs, dtype=np.int16), inputs),
+            rng.random(inputs * outputs, dtype=np.float32),
+        )
+
+    def mutate(self, genome: Graph, rng: np.random.Generator, generation: int = 0) -> Graph:
+        """A changed copy: weights, activations, then at most one of each structural change.
+
+        In the order of the released code: add a connection, delete one, split one, delete a
+        hidden node. A change that is drawn and impossible is left out.
+        """
+        settings = self.settings
+        genes = polynomial_mutation(genome.genes, rng, settings.weight_rate, settings.weight_eta)
+        draft = _Draft(genome, genes.tolist())
+        for node in np.flatnonzero(rng.random(len(draft.codes)) < settings.activation_rate):
+            draft.codes[node] = self._any_code(rng.random())
+        # One call for the numbers of all structural changes: scalar draws would dominate.
+        u = rng.random(9).tolist()
+        if u[0] < settings.add_connection:
+            draft.add_connection(rng.permutation(len(draft.codes)).tolist(), u[1], rng.random())
+        if u[2] < settings.delete_connection:
+            draft.delete_connection(u[3])
+        if u[4] < settings.split_connection and draft.hidden < settings.max_hidden:
+            draft.split_connection(u[5], self._any_code(u[6]))
+        if u[7] < settings.delete_node:
+            draft.delete_node(u[8])
+        return draft.finish()
+
+    def mate(self, first: Graph, second: Graph, rng: np.random.Generator) -> tuple[Graph, Graph]:
+        """The parents themselves: there is no crossover, and graphs are immutable."""
+        return first, second
+
+    def render(self, genomes: Sequence[Graph], size: Size) -> UInt8Images:
+        """Pixels N x C x height x width uint8; releases the GIL while it draws.
+
+        At a size other than the victim's the same picture is sampled more finely or coarsely:
+        raw coordinates still run from 0 to the victim's height or width less one.
+        """
+        if not genomes:
+            return np.empty((0, self.shape[0], *size), dtype=np.uint8)
+        return render_cppn(
+            compile_tapes(genomes),
+            size,
+            coords=self.settings.coords,
+            colour=self.settings.colour,
+            native=self.shape[1:],
+        )
+
+    def dump(self, genome: Graph) -> bytes:
+        """Magic with version, outputs, hidden (uint16), connections (uint32), then the arrays.
+
+        Activation codes (uint8), sources, targets (int16), genes (float32); little-endian.
+        """
+        return b"".join(
+            (
+                _HEADER.pack(_MAGIC, genome.outputs, genome.hidden, genome.connections),
+                genome.activations.tobytes(),
+                genome.sources.astype("<i2").tobytes(),
+                genome.targets.astype("<i2").tobytes(),
+                genome.genes.astype("<f4").tobytes(),
+            )
+        )
+
+    def load(self, data: bytes) -> Graph:
+        """The inverse of `dump`.
+
+        Raises:
+            ValueError: another length or version, a graph of other outputs, more hidden nodes or
+                other activations than this encoding makes, or no acyclic graph in its order.
+        """
+        if len(data) < _HEADER.size:
+            raise ValueError(f"a CPPN genome has at least {_HEADER.size} bytes, not {len(data)}")
+        magic, outputs, hidden, connections = _HEADER.unpack_from(data)
+        if magic != _MAGIC:
+            raise ValueError("not a CPPN genome of version 1")
+        if outputs != self.shape[0]:
+            raise ValueError(f"the genome has {outputs} outputs, the encoding {self.shape[0]}")
+        if hidden > self.settings.max_hidden:
+            raise ValueError(f"{hidden} hidden nodes are more than {self.settings.max_hidden}")
+        nodes = outputs + hidden
+        if len(data) != _HEADER.size + nodes + 8 * connections:
+            raise ValueError(f"a CPPN genome of this header does not have {len(data)} bytes")
+        at = _HEADER.size + nodes
+        graph = Graph(
+            outputs,
+            np.frombuffer(data, np.uint8, nodes, _HEADER.size),
+            np.frombuffer(data, "<i2", connections, at).astype(np.int16),
+            np.frombuffer(data, "<i2", connections, at + 2 * connections).astype(np.int16),
+            np.frombuffer(data, "<f4", connections, at + 4 * connections).astype(np.float32),
+        )
+        graph.check()
+        if not np.isin(graph.activations, self._codes).all():
+            raise ValueError(f"an activation is not one of {', '.join(self.settings.activations)}")
+        return graph
+
+    def describe(self, genome: Graph) -> dict[str, Any]:
+        """Kind, numbers of hidden nodes and connections, activations used, and the graph.
+
+        Nodes are ``{id, kind, ...}`` with a name (inputs) or activation (others), edges
+        ``{source, target, weight}``.
+        """
+        names = [ACTIVATIONS[code] for code in genome.activations]
+        first_hidden = len(INPUTS) + genome.outputs
+        nodes: list[dict[str, Any]] = [
+            {"id": node, "kind": "input", "name": name} for node, name in enumerate(INPUTS)
+        ]
+        for node, name in enumerate(names, len(INPUTS)):
+            kind = "output" if node < first_hidden else "hidden"
+            nodes.append({"id": node, "kind": kind, "activation": name})
+        weights = genome.genes.astype(np.float64) * (2 * WEIGHT_LIMIT) - WEIGHT_LIMIT
+        edges = [
+            {"source": source, "target": target, "weight": round(weight, 6)}
+            for source, target, weight in zip(
+                genome.sources.tolist(), genome.targets.tolist(), weights.tolist(), strict=True
+            )
+        ]
+        return {
+            "kind": self.name,
+            "hidden": genome.hidden,
+            "connections": genome.connections,
+            "activations": {name: names.count(name) for name in ACTIVATIONS if name in names},
+            "nodes": nodes,
+            "edges": edges,
+        }
+
+    def _any_code(self, u: float) -> int:
+        return self._codes[int(u * len(self._codes))]
+
+
+class _Draft:
+    """A graph being changed, in Python lists: for some dozens of connections faster than arrays.
+
+    Every `u` is a number on [0, 1) that makes a choice.
+    """
+
+    def __init__(self, graph: Graph, genes: list[float]) -> None:
+        self.outputs = graph.outputs
+        self.first_hidden = len(INPUTS) + graph.outputs
+        self.codes: list[int] = graph.activations.tolist()
+        self.sources: list[int] = graph.sources.tolist()
+        self.targets: list[int] = graph.targets.tolist()
+        self.genes = genes
+
+    @property
+    def hidden(self) -> int:
+        return len(self.codes) - self.outputs
+
+    def add_connection(self, order: list[int], u: float, gene: float) -> None:
+        """A connection that is new and closes no cycle, to the first of `order` that can have one.
+
+        Args:
+            order: all outputs and hidden nodes, as indices of `codes`, in random order.
+            u: chooses the source.
+            gene: of the new connection.
+        """
+        nodes = len(INPUTS) + len(self.codes)
+        following: list[list[int]] = [[] for _ in range(nodes)]
+        for source, target in zip(self.sources, self.targets, strict=True):
+            following[source].append(target)
+        for index in order:
+            target = index + len(INPUTS)
+            taken = [False] * nodes  # the target, what it leads to, what leads to it directly
+            taken[target] = True
+            stack = [target]
+            while stack:
+                for node in following[stack.pop()]:
+                    if not taken[node]:
+                        taken[node] = True
+                        stack.append(node)
+            for source in (*range(len(INPUTS)), *range(self.first_hidden, nodes)):
+                if target in following[source]:
+                    taken[source] = True
+            free = [node for node in range(len(INPUTS)) if not taken[node]]
+            free += [node for node in range(self.first_hidden, nodes) if not taken[node]]
+            if free:
+                self._append(free[int(u * len(free))], target, gene)
+                return
+
+    def delete_connection(self, u: float) -> None:
+        if self.genes:
+            self._remove(int(u * len(self.genes)))
+
+    def split_connection(self, u: float, code: int) -> None:
+        """Puts a new node on a connection; both halves get its weight."""
+        if not self.genes:
+            return
+        edge = int(u * len(self.genes))
+        source, target, gene = self.sources[edge], self.targets[edge], self.genes[edge]
+        node = len(INPUTS) + len(self.codes)
+        self._remove(edge)
+        self.codes.append(code)
+        self._append(source, node, gene)
+        self._append(node, target, gene)
+
+    def delete_node(self, u: float) -> None:
+        """Removes a hidden node and its connections; the nodes after it move up."""
+        if not self.hidden:
+            return
+        node = self.first_hidden + int(u * self.hidden)
+        del self.codes[node - len(INPUTS)]
+        kept = [
+            edge
+            for edge in range(len(self.genes))
+            if self.sources[edge] != node and self.targets[edge] != node
+        ]
+        self.sources = [self.sources[edge] - (self.sources[edge] > node) for edge in kept]
+        self.targets = [self.targets[edge] - (self.targets[edge] > node) for edge in kept]
+        self.genes = [self.genes[edge] for edge in kept]
+
+    def finish(self) -> Graph:
+        sources = np.array(self.sources, dtype=np.int16)
+        targets = np.array(self.targets, dtype=np.int16)
+        order = np.lexsort((sources, targets))
+        return Graph(
+            self.outputs,
+            np.array(self.codes, dtype=np.uint8),
+            sources[order],
+            targets[order],
+            np.array(self.genes, dtype=np.float32)[order],
+        )
+
+    def _append(self, source: int, target: int, gene: float) -> None:
+        self.sources.append(source)
+        self.targets.append(target)
+        self.genes.append(gene)
+
+    def _remove(self, edge: int) -> None:
+        del self.sources[edge], self.targets[edge], self.genes[edge]
+
+
+ENCODING = Cppn
