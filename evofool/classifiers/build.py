@@ -1,0 +1,244 @@
+"""Victims from a module or a function: the library's own way in, and what the loaders end in."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
+from evofool.classifiers.files import sha256_file
+from evofool.classifiers.labels import check_labels, numbered_labels
+from evofool.classifiers.probe import probe_source
+from evofool.errors import ClassifierError
+from evofool.images import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_LINKS: dict[Output, tuple[Link, ...]] = {
+    "logits": ("softmax", "sigmoid", "identity"),
+    "log_probs": ("softmax",),  # softmax(log p) is p
+    "probs": ("identity",),
+    "topk": ("identity",),
+    "label": ("identity",),
+}
+"""The links that make sense for an output; the first is the default."""
+
+
+def from_module(
+    module: nn.Module,
+    *,
+    input_shape: Shape,
+    name: str = "module",
+    labels: Sequence[str] | None = None,
+    output: Output = "logits",
+    link: Link | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    resize: Resize | None = None,
+    preprocessing: str | None = None,
+    source: tuple[Path, str] | None = None,
+    keep: bool = False,
+) -> Classifier:
+    """A white-box victim.
+
+    The module is copied, put in evaluation mode and frozen, so that later training of the
+    original neither changes the victim nor makes its digest untrue.
+
+    Args:
+        module: float32 N x C x H x W on [0, 1] (normalised by `mean` and `std`, if given) to
+            N x classes.
+        input_shape: channels, height, width of one image.
+        name: for messages and run folders.
+        labels: one a class; by default ``"0"`` to ``"n-1"``, found by a probe.
+        output: what the module gives: ``logits``, ``log_probs`` or ``probs``.
+        link: how logits become confidences; by default a softmax (for ``probs``: as they are).
+        mean: subtracted from every channel of the input.
+        std: divided by afterwards.
+        resize: how natural pictures are resized; by default to just cover the input.
+        preprocessing: one line for people, by default made from `mean` and `std`.
+        source: path and sha256 of the file that defines it.
+        keep: take the module itself rather than a copy (it is changed in place).
+
+    Raises:
+        ClassifierError: it does not behave as a classifier (see `probe`).
+    """
+    if output in ("topk", "label"):
+        raise ClassifierError(
+            f"classifier {name}: a module cannot have output {output!r}; use from_predict"
+        )
+    shape = check_shape(input_shape, name)
+    link = check_link(output, link, name)
+    if not keep:
+        try:
+            module = copy.deepcopy(module)
+        except (RuntimeError, TypeError) as error:
+            raise ClassifierError(
+                f"classifier {name}: the module cannot be copied ({error});"
+                " give keep=True to hand it over"
+            ) from error
+    wrapped = normalised(module, mean, std, shape[0], name)
+    freeze(wrapped)
+    known = None if labels is None else check_labels(labels, f"classifier {name}")
+    n_classes = probe_source(
+        name, shape, output, n_labels=None if known is None else len(known), module=wrapped
+    )
+    from evofool.classifiers.checkpoints import digest_module
+
+    return Classifier(
+        name=name,
+        labels=known or numbered_labels(n_classes),
+        input_shape=shape,
+        digest=digest_module(wrapped),
+        output=output,
+        link=link,
+        module=wrapped,
+        resize=resize,
+        preprocessing=_describe(mean, std) if preprocessing is None else preprocessing,
+        source=source,
+    )
+
+
+def from_predict(
+    predict: Predict,
+    *,
+    input_shape: Shape,
+    name: str = "predict",
+    labels: Sequence[str] | None = None,
+    output: Output = "probs",
+    link: Link | None = None,
+    resize: Resize | None = None,
+    preprocessing: str = "",
+    source: tuple[Path, str] | None = None,
+) -> Classifier:
+    """A black-box victim: uint8 N x C x H x W to what `output` says.
+
+    Its digest is the sha256 of the file that defines it, or of the file of `predict` itself; a
+    function made at a prompt is known only by its compiled code.
+
+    Args:
+        predict: called with C-contiguous uint8 batches of any length.
+        input_shape: channels, height, width of one image.
+        name: for messages and run folders.
+        labels: one a class; needed for ``label``, else by default ``"0"`` to ``"n-1"``.
+        output: ``probs``, ``logits``, ``log_probs``, ``topk`` (NaN where nothing was said) or
+            ``label`` (N integers).
+        link: how logits become confidences; by default a softmax.
+        resize: how natural pictures are resized; by default to just cover the input.
+        preprocessing: one line for people.
+        source: path and sha256 of the file that defines it.
+
+    Raises:
+        ClassifierError: it does not behave as a classifier (see `probe`).
+    """
+    shape = check_shape(input_shape, name)
+    link = check_link(output, link, name)
+    known = None if labels is None else check_labels(labels, f"classifier {name}")
+    n_classes = probe_source(
+        name, shape, output, n_labels=None if known is None else len(known), predict=predict
+    )
+    return Classifier(
+        name=name,
+        labels=known or numbered_labels(n_classes),
+        input_shape=shape,
+        digest=_digest_function(predict) if source is None else source[1],
+        output=output,
+        link=link,
+        predict=predict,
+        resize=resize,
+        preprocessing=preprocessing,
+        source=source,
+    )
+
+
+def check_link(output: Output, link: Link | None, name: str) -> Link:
+    """The default link of an output, or `link` if it makes sense for it.
+
+    Raises:
+        ClassifierError: for example a softmax over probabilities.
+    """
+    allowed = _LINKS[output]
+    if link is None:
+        return allowed[0]
+    if link not in allowed:
+        raise ClassifierError(
+            f"classifier {name}: link {link!r} makes no sense for output {output!r};"
+            f" allowed: {', '.join(allowed)}"
+        )
+    return link
+
+
+def check_shape(shape: Sequence[int], name: str) -> Shape:
+    """`shape` as channels, height, width.
+
+    Raises:
+        ClassifierError: not three positive integers with 1 or 3 channels.
+    """
+    parts = tuple(shape)
+    whole = all(isinstance(part, int) and not isinstance(part, bool) for part in parts)
+    if len(parts) != 3 or not whole or parts[0] not in (1, 3) or min(parts) < 1:
+        raise ClassifierError(
+            f"classifier {name}: input_shape must be channels (1 or 3), height, width,"
+            f" not {list(parts)}"
+        )
+    return (parts[0], parts[1], parts[2])
+
+
+def normalised(
+    module: nn.Module,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    channels: int,
+    name: str,
+) -> nn.Module:
+    """`module` behind (x - mean) / std, or itself where neither is given.
+
+    Raises:
+        ClassifierError: `mean` or `std` has neither one entry nor one a channel.
+    """
+    if mean is None and std is None:
+        return module
+    from evofool.classifiers.normalised import Normalised
+
+    parts = {"mean": tuple(mean or (0.0,)), "std": tuple(std or (1.0,))}
+    for key, values in parts.items():
+        if len(values) not in (1, channels):
+            raise ClassifierError(
+                f"classifier {name}: {key} has {len(values)} numbers for {channels} channels"
+            )
+    if min(parts["std"]) <= 0:
+        raise ClassifierError(f"classifier {name}: std must be positive")
+    return Normalised(module, parts["mean"], parts["std"])
+
+
+def freeze(module: nn.Module) -> None:
+    """Evaluation mode, and no gradients for parameters (those for images are still had)."""
+    module.eval()
+    module.requires_grad_(False)
+
+
+def _describe(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:
+    if mean is None and std is None:
+        return "[0, 1] as it is"
+    return f"(x - {_numbers(mean or (0.0,))}) / {_numbers(std or (1.0,))}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    text = ", ".join(f"{value:.4g}" for value in values)
+    return text if len(values) == 1 else f"({text})"
+
+
+def _digest_function(predict: Predict) -> str:
+    try:
+        file = inspect.getsourcefile(predict)
+    except TypeError:
+        file = None
+    if file is not None and Path(file).is_file():
+        return sha256_file(Path(file))
+    code = predict.__code__.co_code if isinstance(predict, types.FunctionType) else b""
+    return hashlib.sha256(repr(type(predict)).encode() + code).hexdigest()

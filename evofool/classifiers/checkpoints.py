@@ -1,0 +1,121 @@
+"""Weights files: safetensors, or pickles read with ``weights_only``; strict loading; digests."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from evofool.errors import ClassifierError
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+StateDict = Mapping[str, torch.Tensor]
+
+
+def check_weights_file(path: Path, name: str) -> None:
+    """Refuses a weights file that is missing or of an unknown kind, without reading it.
+
+    Raises:
+        ClassifierError: as said.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ClassifierError(
+            f"classifier {name}: weights: {path}: unknown kind of file;"
+            f" give one that ends in {', '.join(SUFFIXES)}"
+        )
+    if not path.is_file():
+        raise ClassifierError(f"classifier {name}: weights: {path}: no such file")
+
+
+def read_state_dict(path: Path, name: str) -> dict[str, torch.Tensor]:
+    """The named tensors of a weights file, on the CPU.
+
+    A ``.pth`` or ``.pt`` is read with ``weights_only=True``: a file that would run code when
+    unpickled is refused.
+
+    Raises:
+        ClassifierError: missing, of an unknown kind, damaged, unsafe, or not a state dict.
+    """
+    check_weights_file(path, name)
+    where = f"classifier {name}: weights: {path}"
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ClassifierError(
+            f"{where}: refused, it holds more than tensors and could run code when it is read;"
+            " save module.state_dict() as .safetensors"
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ClassifierError(f"{where}: cannot be read ({_first_line(error)})") from error
+    if isinstance(content, Mapping):
+        content = content.get("state_dict", content)
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
+    ):
+        raise ClassifierError(
+            f"{where}: is not a state dict (a mapping of names to tensors);"
+            " save module.state_dict()"
+        )
+    return dict(content)
+
+
+def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) -> None:
+    """Puts `state` into `module`; every key and every shape must match.
+
+    Raises:
+        ClassifierError: naming the first keys that are missing, extra or of another shape.
+    """
+    wanted = module.state_dict()
+    shapes = [
+        f"{key} is {_by(state[key])} where {_by(wanted[key])} is wanted"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    counters = "num_batches_tracked"  # older checkpoints lack it, evaluation never reads it
+    missing = [key for key in wanted if key not in state and not key.endswith(counters)]
+    extra = [key for key in state if key not in wanted]
+    problems = [
+        *(f"missing {key}" for key in missing),
+        *(f"unknown {key}" for key in extra),
+        *shapes,
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ClassifierError(
+            f"classifier {name}: weights: {where}: do not fit the architecture:"
+            f" {'; '.join(problems[:3])}{more}"
+        )
+    module.load_state_dict(dict(state), strict=False)
+
+
+def digest_module(module: nn.Module) -> str:
+    """Hex sha256 over parameters and buffers in order of name: name, dtype, shape, bytes.
+
+    The normalisation of a loaded victim is part of its buffers, so it counts.
+    """
+    digest = hashlib.sha256()
+    state = {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
+    for key, value in sorted(state.items()):
+        tensor = value.detach().cpu().contiguous()
+        digest.update(f"{key}|{tensor.dtype}|{tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _by(tensor: torch.Tensor) -> str:
+    return " x ".join(str(n) for n in tensor.shape) or "a scalar"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

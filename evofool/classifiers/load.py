@@ -1,0 +1,147 @@
+"""From a spec to a victim: the table of sources, asked in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evofool.classifiers import bundled, onnx_file, timm_zoo, torchvision_zoo, user_file
+from evofool.classifiers.base import Classifier
+from evofool.classifiers.pictures import cropped_side, with_crops
+from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
+from evofool.errors import ClassifierError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of victim.
+
+    Attributes:
+        form: how it is named in a config.
+        about: one line for people.
+        matches: whether a name is of this kind.
+        load: the victim, probed.
+        inspect: what is known without loading it.
+        names: those that can be listed without a download or a heavy import.
+    """
+
+    form: str
+    about: str
+    matches: Callable[[str], bool]
+    load: Callable[[ClassifierSpec, Path], Classifier]
+    inspect: Callable[[ClassifierSpec, Path], Inspection]
+    names: Callable[[], tuple[str, ...]] = tuple
+
+
+SOURCES: tuple[Source, ...] = (
+    Source(
+        "NAME",
+        "bundled, ready to use",
+        bundled.BUNDLED.__contains__,
+        bundled.load_bundled,
+        bundled.inspect_bundled,
+        lambda: tuple(bundled.BUNDLED),
+    ),
+    Source(
+        "ARCHITECTURE",
+        "an architecture with your weights: FILE.safetensors",
+        bundled.ARCHITECTURES.__contains__,
+        bundled.load_architecture,
+        bundled.inspect_architecture,
+        lambda: tuple(bundled.ARCHITECTURES),
+    ),
+    Source(
+        "torchvision:NAME",
+        "torchvision's classification models",
+        lambda name: name.startswith(torchvision_zoo.PREFIX),
+        torchvision_zoo.load_torchvision,
+        torchvision_zoo.inspect_torchvision,
+    ),
+    Source(
+        "timm:NAME",
+        "timm's models (needs the extra evofool[timm])",
+        lambda name: name.startswith(timm_zoo.PREFIX),
+        timm_zoo.load_timm,
+        timm_zoo.inspect_timm,
+    ),
+    Source(
+        "path/to/file.onnx",
+        "an ONNX graph, scored without gradients",
+        lambda name: name.endswith(".onnx"),
+        onnx_file.load_onnx,
+        onnx_file.inspect_onnx,
+    ),
+    Source(
+        "path/to/file.py:function",
+        "your own: a function that returns a module, a predict function or a Classifier",
+        user_file.matches,
+        user_file.load_user,
+        user_file.inspect_user,
+    ),
+)
+
+
+def load_classifier(
+    spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
+) -> Classifier:
+    """The victim a config names: loaded, in evaluation mode, frozen and probed.
+
+    Args:
+        spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
+            link?, mean?, std?}``; see `ClassifierSpec`.
+        base: folder that relative paths start from (the config's); by default the working
+            directory.
+
+    Raises:
+        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier. One
+            message that says what to do.
+    """
+    parsed = parse_spec(spec)
+    folder = Path.cwd() if base is None else base
+    return with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+
+
+def inspect_classifier(
+    spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
+) -> Inspection:
+    """What is known of a victim without loading weights, running its code or using a network.
+
+    Raises:
+        ClassifierError: the spec itself is wrong. What is only absent from this machine is
+            reported in the result.
+    """
+    parsed = parse_spec(spec)
+    folder = Path.cwd() if base is None else base
+    found = _source(parsed).inspect(parsed, folder)
+    if parsed.crops == 1 or found.input_shape is None:
+        return found
+    channels, height, width = found.input_shape
+    if height != width:
+        raise ClassifierError(
+            f"classifier {parsed.name}: crops: {parsed.crops} needs a square input,"
+            f" not {height} x {width}"
+        )
+    side = cropped_side(width)
+    return dataclasses.replace(found, input_shape=(channels, side, side))
+
+
+def names() -> tuple[str, ...]:
+    """Names that can be listed: what is bundled, then the architectures that want weights."""
+    return tuple(name for source in SOURCES for name in source.names())
+
+
+def forms() -> tuple[tuple[str, str], ...]:
+    """Every way a victim can be named, each with one line of explanation."""
+    return tuple((source.form, source.about) for source in SOURCES)
+
+
+def _source(spec: ClassifierSpec) -> Source:
+    for source in SOURCES:
+        if source.matches(spec.name):
+            return source
+    ways = ", ".join(source.form for source in SOURCES[2:])
+    raise ClassifierError(
+        f"classifier {spec.name}: unknown; known: {', '.join(names())}; or {ways}"
+    )

@@ -1,0 +1,32 @@
+"""Input normalisation as part of the victim, so that gradients are those of the image itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+
+class Normalised(nn.Module):
+    """(x - mean) / std a channel, then `net`.
+
+    Args:
+        net: takes normalised images.
+        mean: one number, or one a channel.
+        std: one positive number, or one a channel.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(list(mean)).reshape(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(list(std)).reshape(1, -1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 N x C x H x W on [0, 1] to whatever `net` gives."""
+        result: torch.Tensor = self.net((images - self.mean) / self.std)
+        return result

@@ -1,0 +1,97 @@
+"""From natural pictures to inputs, and the ten crops of the ImageNet papers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import PIL.Image
+
+from evofool.classifiers.base import Classifier, Resize
+from evofool.errors import ClassifierError
+from evofool.images import UInt8Images, picture_to_array
+
+CROP_FRACTION = 0.875
+"""Side of a crop over the side of the image it is cut from: 224 of 256."""
+
+_FILTERS = {
+    "bicubic": PIL.Image.Resampling.BICUBIC,
+    "bilinear": PIL.Image.Resampling.BILINEAR,
+    "nearest": PIL.Image.Resampling.NEAREST,
+}
+
+
+def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
+    """A picture of any size as one input of `classifier`: uint8 C x H x W.
+
+    A picture of exactly the input size is taken as it is. Any other is resized by its shorter
+    side as `classifier.resize` says (by default until it just covers the input) and cropped at
+    the centre, with the rounding that torchvision's transforms have.
+    """
+    channels, height, width = classifier.input_shape
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size == (width, height):
+        return picture_to_array(picture, channels)
+    resize = classifier.resize or Resize(max(height, width))
+    resized = _resized_size(picture.size, resize.shorter_side)
+    if resized[0] < width or resized[1] < height:  # an input wider or higher than it is resized to
+        cover = max(width / picture.width, height / picture.height)
+        resized = (
+            max(width, round(picture.width * cover)),
+            max(height, round(picture.height * cover)),
+        )
+    picture = picture.resize(resized, _FILTERS[resize.interpolation])
+    left = round((picture.width - width) / 2)
+    top = round((picture.height - height) / 2)
+    return picture_to_array(picture.crop((left, top, left + width, top + height)), channels)
+
+
+def with_crops(classifier: Classifier, crops: int) -> Classifier:
+    """The same victim behind `crops` crops whose confidences the Scorer averages.
+
+    With 10, `input_shape` grows to side / 0.875 (224 to 256) and `crop_size` is the net's side:
+    four corners and the centre, and their mirror images (Krizhevsky et al. 2012).
+
+    Raises:
+        ClassifierError: neither 1 nor 10; a victim without confidences; an input that is not
+            square; or a victim that is cropped already.
+    """
+    if crops not in (1, 10):
+        raise ClassifierError(f"classifier {classifier.name}: crops must be 1 or 10, not {crops}")
+    if crops == classifier.crops:
+        return classifier
+    if classifier.crops != 1:
+        raise ClassifierError(
+            f"classifier {classifier.name}: has {classifier.crops} crops already;"
+            " load it with crops: 1"
+        )
+    if classifier.output in ("label", "topk"):
+        raise ClassifierError(
+            f"classifier {classifier.name}: crops: 10 averages confidences, which a victim with"
+            f" output {classifier.output!r} does not give"
+        )
+    channels, height, width = classifier.input_shape
+    if height != width:
+        raise ClassifierError(
+            f"classifier {classifier.name}: crops: 10 needs a square input, not {height} x {width}"
+        )
+    side = cropped_side(width)
+    return dataclasses.replace(
+        classifier,
+        input_shape=(channels, side, side),
+        crops=crops,
+        crop_size=width,
+        resize=dataclasses.replace(classifier.resize or Resize(side), shorter_side=side),
+    )
+
+
+def cropped_side(side: int) -> int:
+    """Side of the image that crops of `side` are cut from."""
+    return round(side / CROP_FRACTION)
+
+
+def _resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """Width and height after the shorter side became `shorter` (torchvision truncates)."""
+    width, height = size
+    if width <= height:
+        return shorter, int(shorter * height / width)
+    return int(shorter * width / height), shorter

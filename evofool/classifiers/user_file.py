@@ -1,0 +1,187 @@
+"""The user's own victims: ``path/to/file.py:function``."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from evofool.classifiers.base import Classifier
+from evofool.classifiers.build import from_module, from_predict
+from evofool.classifiers.files import sha256_file
+from evofool.classifiers.probe import probe
+from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
+from evofool.errors import ClassifierError, EvofoolError
+
+_KEYS = ("input_shape", "labels", "output", "link", "mean", "std")
+
+
+def matches(name: str) -> bool:
+    """Whether `name` has the form ``path.py:function`` (or lacks only the function)."""
+    path, _, function = name.rpartition(":")
+    return path.endswith(".py") or function.endswith(".py")
+
+
+def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
+    """Runs the file, calls its function, and makes a victim of what it returns.
+
+    The file is code and is run as such: load only what you would run yourself.
+
+    Raises:
+        ClassifierError: no such file or function, it fails, or returns something else than a
+            module, a predict function or a `Classifier`.
+    """
+    spec.allow("a file of your own", _KEYS)
+    path, function = _split(spec, base)
+    sha256 = sha256_file(path) if path.is_file() else ""
+    made = _call(spec.name, path, function)
+    source = (path, sha256)
+    if isinstance(made, Classifier):
+        return _ready(spec, made, source)
+    if not callable(made):
+        raise ClassifierError(
+            f"classifier {spec.name}: {function}() returned a {type(made).__name__}; it must"
+            " return a torch module, a predict function or a Classifier"
+        )
+    if spec.input_shape is None:
+        raise ClassifierError(
+            f"classifier {spec.name}: input_shape: is needed beside a module or a predict"
+            " function; set [channels, height, width]"
+        )
+    labels = spec.read_labels(base)
+    if _is_module(made):
+        return from_module(
+            made,  # type: ignore[arg-type]
+            input_shape=spec.input_shape,
+            name=spec.name,
+            labels=labels,
+            output=spec.output or "logits",
+            link=spec.link,
+            mean=spec.mean,
+            std=spec.std,
+            source=source,
+            keep=True,
+        )
+    if spec.mean is not None or spec.std is not None:
+        raise ClassifierError(
+            f"classifier {spec.name}: mean and std cannot be set for a predict function,"
+            " which gets uint8 images; normalise inside it"
+        )
+    return from_predict(
+        made,
+        input_shape=spec.input_shape,
+        name=spec.name,
+        labels=labels,
+        output=spec.output or "probs",
+        link=spec.link,
+        source=source,
+    )
+
+
+def inspect_user(spec: ClassifierSpec, base: Path) -> Inspection:
+    """What the spec says, and whether the file defines the function; nothing is run."""
+    spec.allow("a file of your own", _KEYS)
+    path, function = _split(spec, base)
+    labels = spec.read_labels(base)
+    n_classes = None if labels is None else len(labels)
+    missing = ""
+    if not path.is_file():
+        missing = f"{path}: no such file"
+    elif not _defines(path, function, spec.name):
+        missing = f"{path} does not define {function}"
+    return Inspection(spec.name, spec.input_shape, n_classes, not missing, missing)
+
+
+def _split(spec: ClassifierSpec, base: Path) -> tuple[Path, str]:
+    path, _, function = spec.name.rpartition(":")
+    if not path or not function.isidentifier():
+        raise ClassifierError(
+            f"classifier {spec.name}: name the function that makes it: path/to/file.py:function"
+        )
+    return resolve(path, base), function
+
+
+def _call(name: str, path: Path, function: str) -> object:
+    if not path.is_file():
+        raise ClassifierError(f"classifier {name}: {path}: no such file")
+    key = f"evofool_user_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    module_spec = importlib.util.spec_from_file_location(key, path)
+    if module_spec is None or module_spec.loader is None:
+        raise ClassifierError(f"classifier {name}: {path}: cannot be read as Python")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[key] = module  # dataclasses and pickling look the module up by its name
+    folder = str(path.parent)
+    sys.path.append(folder)  # last, so that a file beside it shadows nothing
+    try:
+        module_spec.loader.exec_module(module)
+        maker = getattr(module, function, None)
+        if not callable(maker):
+            raise ClassifierError(f"classifier {name}: {path} does not define {function}")
+        made: object = maker()
+    except EvofoolError:
+        raise
+    except (Exception, SystemExit) as error:  # a script that ends the process is no victim
+        line = (str(error).splitlines() or [""])[0]
+        raise ClassifierError(
+            f"classifier {name}: {path} fails ({type(error).__name__}: {line})"
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    return made
+
+
+def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> Classifier:
+    import dataclasses
+
+    for key in _KEYS:
+        if getattr(spec, key) is not None:
+            raise ClassifierError(
+                f"classifier {spec.name}: {key} cannot be set, the function returns a Classifier"
+                " that says it itself"
+            )
+    classifier = dataclasses.replace(made, name=spec.name, source=made.source or source)
+    if classifier.module is not None:
+        from evofool.classifiers.build import freeze
+
+        freeze(classifier.module)
+    probe(classifier)
+    return classifier
+
+
+def _is_module(made: object) -> bool:
+    # Asked of the class's ancestry by name first: a predict function needs no torch.
+    if "torch" not in sys.modules:
+        return False
+    from torch import nn
+
+    return isinstance(made, nn.Module)
+
+
+def _defines(path: Path, function: str, name: str) -> bool:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise ClassifierError(f"classifier {name}: {path}: is not Python ({error})") from error
+    return any(_binds(node, function) for node in tree.body)
+
+
+def _binds(node: ast.stmt, name: str) -> bool:
+    match node:
+        case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
+            return node.name == name
+        case ast.Assign():
+            return any(
+                isinstance(target, ast.Name) and target.id == name for target in node.targets
+            )
+        case ast.Import() | ast.ImportFrom():
+            return any((alias.asname or alias.name) in (name, "*") for alias in node.names)
+        case ast.If() | ast.Try() | ast.With():
+            return any(
+                _binds(inner, name)
+                for inner in ast.walk(node)
+                if isinstance(inner, ast.stmt) and inner is not node
+            )
+        case _:
+            return False

@@ -1,0 +1,16 @@
+"""Data sets, and the small sample that ships."""
+
+from __future__ import annotations
+
+from evofool.data.base import Dataset, DatasetInfo, Split
+from evofool.data.load import data_folder, inspect_dataset, load_dataset, names
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "Split",
+    "data_folder",
+    "inspect_dataset",
+    "load_dataset",
+    "names",
+]

@@ -1,0 +1,61 @@
+"""What a data set is once it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.images import Shape, UInt8Images
+
+Split: TypeAlias = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images, in the order of the files.
+
+    Attributes:
+        name: as in `names`.
+        split: ``train`` or ``test``.
+        images: uint8 N x C x H x W.
+        labels: int64 N, indices into `label_names`.
+        label_names: one a class.
+    """
+
+    name: str
+    split: Split
+    images: UInt8Images = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+    label_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of one image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Whether a data set is here, for listings and dry runs.
+
+    Attributes:
+        name: as in `names`.
+        splits: those it has.
+        present: whether all its files are there (their content is checked when they are loaded).
+        folder: where they are, or would be looked for.
+        missing: what is not there and where to put it; empty if present.
+    """
+
+    name: str
+    splits: tuple[Split, ...]
+    present: bool
+    folder: Path
+    missing: str = ""

@@ -1,0 +1,90 @@
+"""Where data sets are found, and the table of those that are known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from evofool.data.base import Dataset, DatasetInfo, Split
+from evofool.data.mnist import IDX_SETS, describe_missing, load_idx_set, missing_files
+from evofool.data.sample import load_sample
+from evofool.errors import DataError
+
+ENVIRONMENT = "EVOFOOL_DATA"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    splits: tuple[Split, ...]
+    load: Callable[[Split, Path], Dataset]
+    missing: Callable[[Path], str]
+
+
+def _idx_missing(name: str, root: Path) -> str:
+    absent = missing_files(name, root)
+    return describe_missing(name, root, absent) if absent else ""
+
+
+def _idx_load(name: str, split: Split, root: Path) -> Dataset:
+    return load_idx_set(name, split, root)
+
+
+_ENTRIES: dict[str, _Entry] = {
+    **{
+        name: _Entry(("train", "test"), partial(_idx_load, name), partial(_idx_missing, name))
+        for name in IDX_SETS
+    },
+    "mnist-sample": _Entry(("test",), lambda _split, _root: load_sample(), lambda _root: ""),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The data sets that are known, here or not."""
+    return tuple(_ENTRIES)
+
+
+def data_folder(folder: Path | None = None) -> Path:
+    """`folder` if given, else ``$EVOFOOL_DATA``, else ``~/.cache/evofool``."""
+    if folder is not None:
+        return folder
+    variable = os.environ.get(ENVIRONMENT)
+    return Path(variable) if variable else Path.home() / ".cache" / "evofool"
+
+
+def load_dataset(name: str, split: str = "test", folder: Path | None = None) -> Dataset:
+    """A data set, read and checked.
+
+    Args:
+        name: one of `names`.
+        split: ``train`` or ``test``.
+        folder: the data folder (see `data_folder`).
+
+    Raises:
+        DataError: an unknown name or split, missing files (and where they belong), or damaged.
+    """
+    entry = _entry(name)
+    for known in entry.splits:
+        if split == known:
+            return entry.load(known, data_folder(folder))
+    raise DataError(f"data set {name}: no split {split!r}; known: {', '.join(entry.splits)}")
+
+
+def inspect_dataset(name: str, folder: Path | None = None) -> DatasetInfo:
+    """Whether a data set is here; nothing is read.
+
+    Raises:
+        DataError: an unknown name.
+    """
+    entry = _entry(name)
+    root = data_folder(folder)
+    missing = entry.missing(root)
+    return DatasetInfo(name, entry.splits, not missing, root, missing)
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _ENTRIES:
+        raise DataError(f"data set {name}: unknown; known: {', '.join(names())}")
+    return _ENTRIES[name]
