@@ -7,6 +7,9 @@ what the PNG holds.
 from __future__ import annotations
 
 import io
+import re
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -28,6 +31,26 @@ Size: TypeAlias = tuple[int, int]
 MAX_PIXELS = 64 * 1024 * 1024
 """Largest picture that is decoded; a larger header is refused before any pixel is."""
 
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What is decoded. Pillow knows more, but EPS, for one, would start Ghostscript."""
+
+_UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    PIL.Image.DecompressionBombError,
+)
+"""What Pillow raises on damaged pictures."""
+
 
 def check_images(images: object, shape: Shape | None = None) -> UInt8Images | FloatImages:
     """The gate for image batches: returns `images` as a C-contiguous uint8 or float32 array.
@@ -39,7 +62,10 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
     Raises:
         ImageError: wrong rank, shape, dtype or range; the message names what was found.
     """
-    array = np.asarray(images)
+    try:
+        array = np.asarray(images)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors on a GPU
+        raise ImageError(f"images cannot be read as an array ({error})") from error
     if array.ndim != 4:
         raise ImageError(
             f"images must be a batch N x C x H x W, not {array.ndim}-dimensional {array.shape}"
@@ -83,14 +109,25 @@ def to_hwc(image: UInt8Images) -> UInt8Images:
 def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> bytes:
     """One C x H x W uint8 image as PNG bytes, with `text` as UTF-8 text chunks.
 
+    What a text chunk cannot hold (NUL, lone surrogates) is written as U+FFFD.
+
     Raises:
-        ImageError: not uint8, or not 1 or 3 channels.
+        ImageError: not uint8, not 1 or 3 channels, without pixels, or a key that is not 1 to 79
+            printable ASCII characters.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3):
-        raise ImageError(f"a PNG needs a uint8 1 or 3 x H x W image, not {image.shape}")
+        raise ImageError(
+            f"a PNG needs a uint8 1 or 3 x H x W image, not {image.dtype} {image.shape}"
+        )
+    if image.size == 0:
+        raise ImageError(f"a PNG needs at least one pixel, not {image.shape}")
     info = PngInfo()
     for key, value in (text or {}).items():
-        info.add_itxt(key, value)
+        if not (1 <= len(key) <= 79 and key.isascii() and key.isprintable()):
+            raise ImageError(
+                f"{key[:100]!r} cannot be the key of a PNG text: 1 to 79 ASCII characters"
+            )
+        info.add_itxt(key, _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", value))
     rows = to_hwc(image)
     picture = PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
     buffer = io.BytesIO()
@@ -99,8 +136,12 @@ def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> byt
 
 
 def decode_png(data: bytes) -> UInt8Images:
-    """PNG bytes as C x H x W uint8, the inverse of `encode_png`."""
-    picture = _open(io.BytesIO(data), "PNG data")
+    """PNG bytes as C x H x W uint8, the inverse of `encode_png`.
+
+    Raises:
+        ImageError: not a PNG, truncated, or larger than `MAX_PIXELS`.
+    """
+    picture = _open(io.BytesIO(data), "PNG data", ("PNG",))
     return _to_chw(picture)
 
 
@@ -114,14 +155,21 @@ def read_picture(path: Path) -> PIL.Image.Image:
 
 
 def read_text(path: Path) -> dict[str, str]:
-    """The text chunks of a PNG (empty for any other kind of picture)."""
+    """The text chunks of a PNG (empty for any other kind of picture).
+
+    Raises:
+        ImageError: as `read_picture`.
+    """
     try:
-        with PIL.Image.open(path) as picture:
+        with PIL.Image.open(path, formats=FORMATS) as picture:
             if not isinstance(picture, PngImageFile):
                 return {}
+            _check_size(picture, str(path))
             picture.load()
             return {str(key): str(value) for key, value in picture.text.items()}
-    except (OSError, ValueError, SyntaxError) as error:
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except _UNREADABLE as error:
         raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
 
 
@@ -130,22 +178,39 @@ def picture_to_array(picture: PIL.Image.Image, channels: int) -> UInt8Images:
     return _to_chw(picture.convert("L" if channels == 1 else "RGB"))
 
 
-def _open(source: Path | io.BytesIO, name: str) -> PIL.Image.Image:
+def _open(
+    source: Path | io.BytesIO, name: str, formats: tuple[str, ...] = FORMATS
+) -> PIL.Image.Image:
     try:
-        with PIL.Image.open(source) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS}")
+        with PIL.Image.open(source, formats=formats) as picture:
+            _check_size(picture, name)
             picture.load()
             if picture.mode in ("L", "RGB"):
                 return picture.copy()
-            if picture.mode in ("1", "I;16", "LA"):
+            if picture.mode.startswith("I"):  # 16 bits a pixel, of which PIL would clip all but 8
+                return _from_16_bits(picture)
+            if picture.mode == "F":
+                raise ValueError("its pixels are floating-point numbers of unknown range")
+            if picture.mode in ("1", "LA"):
                 return picture.convert("L")
             return picture.convert("RGB")
     except FileNotFoundError as error:
         raise ImageError(f"{name}: no such file") from error
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise ImageError(f"{name}: cannot be read as a picture ({error})") from error
+
+
+def _check_size(picture: PIL.Image.Image, name: str) -> None:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS}")
+
+
+def _from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+    levels = np.asarray(picture).astype(np.int64)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise ValueError("its pixels do not fit into 16 bits")
+    return PIL.Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def _to_chw(picture: PIL.Image.Image) -> UInt8Images:

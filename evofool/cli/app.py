@@ -76,7 +76,6 @@ def evolve(
 
     folder = out or free_folder(loaded.config.name or Path(config).stem)
     command = shlex.join(["evofool", *sys.argv[1:]])
-    typer.echo(f"evofool: evolving into {folder}", err=True)
     with watch_campaign() as progress, signals.stop_requested() as stop:
         result = run_campaign(loaded, folder, command=command, progress=progress, should_stop=stop)
     print_result(result, _gallery(result.path))
@@ -134,10 +133,15 @@ def verify(run: RunPath, classifier: Moved = None) -> None:
 
 
 @app.command()
-def gallery(runs: Annotated[list[Path], typer.Argument(help="Run folders.")]) -> None:
+def gallery(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Pictures on the contact sheet (default: all).")
+    ] = None,
+) -> None:
     """Make a contact sheet and a page from a run folder."""
     for run in runs:
-        built = _gallery(run)
+        built = _gallery(run, top)
         typer.echo(f"{built.page}\n{built.contact_sheet}")
 
 
@@ -220,10 +224,10 @@ def main() -> None:
         sys.exit(signals.exit_code() if isinstance(error, Interrupted) else error.exit_code)
 
 
-def _gallery(run: Path) -> Any:
+def _gallery(run: Path, top: int | None = None) -> Any:
     from evofool.gallery import build
 
-    return build(run)
+    return build(run, top)
 
 
 def _print_json(value: Any) -> None:

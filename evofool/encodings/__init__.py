@@ -146,7 +146,9 @@ def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> E
             message = f"encoding {name} has no such option"
         raise EncodingError(message, option=where or None) from error
     except (TypeError, ValueError) as error:
-        raise EncodingError(f"encoding {name}: {error}") from error
+        named = str(error).split(" ", 1)[0].rstrip(":")
+        option = named if named in (options or {}) else None
+        raise EncodingError(f"{name}: {error}", option=option) from error
     return encoding
 
 

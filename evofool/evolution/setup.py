@@ -67,7 +67,7 @@ def plan(loaded: Loaded[Campaign]) -> Plan:
     try:
         victim = inspect_classifier(_spec(config.classifier))
     except ClassifierError as error:
-        raise loaded.error_at("classifier", str(error)) from error
+        raise _at_classifier(loaded, error) from error
     shape = victim.input_shape
     if shape is not None:
         encoding, _ = make_encoding(loaded, shape)
@@ -113,7 +113,7 @@ def make_victim(loaded: Loaded[Campaign]) -> Classifier:
     try:
         return load_classifier(_spec(loaded.config.classifier))
     except ClassifierError as error:
-        raise loaded.error_at("classifier", str(error)) from error
+        raise _at_classifier(loaded, error) from error
 
 
 def make_encoding(loaded: Loaded[Campaign], shape: Shape) -> tuple[Encoding[Any], EncodingSource]:
@@ -211,11 +211,16 @@ def _spec(config: ClassifierConfig) -> dict[str, Any]:
     return config.model_dump(exclude_none=True)
 
 
+def _at_classifier(loaded: Loaded[Campaign], error: ClassifierError) -> ConfigError:
+    message = str(error).removeprefix("classifier").removeprefix(":").strip()
+    return loaded.error_at("classifier", message)
+
+
 def _find_encoding(loaded: Loaded[Campaign]) -> EncodingSource:
     try:
         return encodings.find(loaded.config.encoding.name)
     except EncodingError as error:
-        raise loaded.error_at("encoding", str(error)) from error
+        raise loaded.error_at(("encoding", "name"), str(error)) from error
 
 
 def _resolved_encoding(config: Campaign, encoding: Encoding[Any]) -> Campaign:
@@ -241,18 +246,3 @@ def _named_classes(config: Campaign) -> bool:
         items = () if evolution.classes == "all" else evolution.classes
         return any(isinstance(item, str) for item in items)
     return isinstance(evolution.target, str)
-
-
-__all__ = [
-    "ConfigError",
-    "Parts",
-    "Plan",
-    "check_stop",
-    "make_encoding",
-    "make_manifest",
-    "make_parts",
-    "make_victim",
-    "plan",
-    "planned_evaluations",
-    "versions",
-]

@@ -24,8 +24,12 @@ class Gallery:
     pictures: int
 
 
-def build(path: Path | str) -> Gallery:
+def build(path: Path | str, top: int | None = None) -> Gallery:
     """Write ``gallery/index.html`` and ``gallery/contact-sheet.png`` into a run folder.
+
+    Args:
+        path: the run folder.
+        top: how many pictures the contact sheet shows, the surest first; all by default.
 
     Raises:
         StoreError: no run folder, or one that has no pictures yet.
@@ -52,7 +56,7 @@ def build(path: Path | str) -> Gallery:
             Tile(
                 decode_png((run.path / png_name(e.class_index)).read_bytes()), e.label, e.confidence
             )
-            for e in elites
+            for e in elites[:top]
         ]
         size = tiles[0].image.shape[1], tiles[0].image.shape[2]
         shown = GalleryRun(

@@ -7,17 +7,22 @@ does not depend on how many workers there are.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
+import re
+import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.classifiers.base import Classifier
-from evofool.errors import ScoringError, UsageError
+from evofool.classifiers.base import Classifier, Link
+from evofool.errors import EvofoolError, ScoringError, UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.scoring.ranking import softmax_log_odds
 
@@ -61,6 +66,7 @@ class PredictEngine:
 
     def __init__(self, classifier: Classifier) -> None:
         assert classifier.predict is not None
+        self._name = classifier.name
         self._predict = classifier.predict
         self._lock = threading.Lock()  # nothing says that a user's function is thread-safe
 
@@ -71,9 +77,10 @@ class PredictEngine:
                 raise ScoringError(
                     "a black-box victim sees 8-bit pictures: round the images to the lattice k/255"
                 )
-            images = np.rint(levels).astype(np.uint8)
-        with self._lock:
-            return np.asarray(self._predict(images.astype(np.uint8, copy=False)))
+            images = np.rint(levels)
+        own = images.astype(np.uint8)  # always a copy: a victim that writes into it harms nobody
+        with self._lock, explained(self._name):
+            return np.asarray(self._predict(own))
 
 
 class TorchEngine:
@@ -87,32 +94,29 @@ class TorchEngine:
         if classifier.module is None:
             raise EngineUnavailable(f"{classifier.name}: engine torch needs a module")
         self.device = pick_device(device)
-        self.module: nn.Module = classifier.module.to(self.device).eval()
-        torch.get_num_threads()  # fixes this thread's own number before workers set theirs
+        self._name = classifier.name
+        self.module: nn.Module = _on(classifier.module, self.device).eval()
+        self._levels = torch.tensor(255.0, device=self.device)
 
     def tensor(self, images: UInt8Images | FloatImages) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] on the device; uint8 crosses as uint8."""
+        """float32 N x C x H x W on [0, 1] on the device, a copy; uint8 crosses as uint8."""
         import torch
 
         if images.dtype == np.uint8 and self.device != "cpu":
-            return torch.from_numpy(images).to(self.device).float().div_(255)
-        floats = to_float(images)
-        return torch.from_numpy(np.ascontiguousarray(floats)).to(self.device)
+            # by a tensor on the device: by a number, CUDA multiplies with a rounded reciprocal
+            return torch.tensor(images).to(self.device).float().div_(self._levels)
+        if images.dtype == np.uint8:
+            return torch.from_numpy(to_float(images))
+        return torch.tensor(images).to(self.device)
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         import torch
 
-        try:
-            with torch.inference_mode():
-                outputs = self.module(self.tensor(images))
-                result: NDArray[np.generic] = outputs.float().cpu().numpy()
-                return result
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise OutOfMemory(str(error)) from error
-        except RuntimeError as error:
-            if "memory" in str(error).lower() and "alloc" in str(error).lower():
-                raise OutOfMemory(str(error)) from error
-            raise ScoringError(f"the victim failed while scoring: {error}") from error
+        # no_grad, not inference_mode: what a module caches here must serve gradients later
+        with explained(self._name), torch.no_grad():
+            outputs = self.module(self.tensor(images))
+            result: NDArray[np.generic] = outputs.float().cpu().numpy()
+            return result
 
 
 class OnnxEngine:
@@ -122,6 +126,7 @@ class OnnxEngine:
     device = "cpu"
 
     def __init__(self, classifier: Classifier) -> None:
+        self._name = classifier.name
         if classifier.onnx is not None:
             self._session = _session(classifier.onnx)
         elif classifier.module is not None:
@@ -131,29 +136,47 @@ class OnnxEngine:
         self._input = self._session.get_inputs()[0].name
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
-        floats = to_float(images)
-        try:
-            outputs = self._session.run(None, {self._input: floats})
-        except MemoryError as error:
-            raise OutOfMemory(str(error)) from error
-        except Exception as error:  # onnxruntime's own exception types share no public base
-            if "alloc" in str(error).lower():
-                raise OutOfMemory(str(error)) from error
-            raise ScoringError(f"the victim failed while scoring: {error}") from error
+        with explained(self._name):
+            outputs = self._session.run(None, {self._input: to_float(images)})
         result: NDArray[np.generic] = outputs[0]
         return result
+
+
+@contextlib.contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Whatever a victim raises, as `OutOfMemory` or as a `ScoringError` that names the victim."""
+    try:
+        yield
+    except EvofoolError:
+        raise
+    except Exception as error:  # the victim is anyone's code, and every engine has its own types
+        torch = sys.modules.get("torch")
+        message = str(error).lower()
+        if (
+            isinstance(error, MemoryError)
+            or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+            or "failed to allocate" in message
+            or "bad_alloc" in message
+            or ("alloc" in message and "memory" in message)
+        ):
+            raise OutOfMemory(f"{name}: out of memory ({_first_line(error)})") from error
+        raise ScoringError(
+            f"{name} failed while scoring ({type(error).__name__}: {_first_line(error)})"
+        ) from error
 
 
 def pick_device(device: str) -> str:
     """`auto` is the first CUDA device where there is one, else the CPU.
 
     Raises:
-        UsageError: a CUDA device was asked for and there is none of that number.
+        UsageError: no such device, or a CUDA device was asked for that is not there.
     """
     import torch
 
     if device == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"scoring.device: {device} is not one of auto, cpu, cuda, cuda:N")
     if device.startswith("cuda"):
         number = int(device.partition(":")[2] or 0)
         if not torch.cuda.is_available() or number >= torch.cuda.device_count():
@@ -177,16 +200,22 @@ def make_engine(classifier: Classifier, engine: str, device: str) -> tuple[Engin
                 f"scoring.engine: {engine} cannot run {classifier.name}, which is a predict"
                 " function; use auto"
             )
+        if device not in ("auto", "cpu"):
+            raise UsageError(
+                f"scoring.device: {classifier.name} is a predict function, which {device} cannot"
+                " be chosen for; use auto"
+            )
         return PredictEngine(classifier), ""
+    if engine not in ("auto", "torch", "onnxruntime"):
+        raise UsageError(f"scoring.engine: {engine} is not one of auto, torch, onnxruntime")
     if engine == "torch":
         return TorchEngine(classifier, device), ""
-    if engine == "onnxruntime":
+    if engine == "onnxruntime" or classifier.module is None:
         if device not in ("auto", "cpu"):
-            raise UsageError("scoring.device: engine onnxruntime runs on the cpu; use engine torch")
-        return OnnxEngine(classifier), ""
-    if engine != "auto":
-        raise UsageError(f"scoring.engine: {engine} is not one of auto, torch, onnxruntime")
-    if classifier.module is None:
+            mend = "use cpu" if classifier.module is None else "use engine torch"
+            raise UsageError(
+                f"scoring.device: {device}: engine onnxruntime runs on the cpu; {mend}"
+            )
         return OnnxEngine(classifier), ""
     if pick_device(device) != "cpu":
         return TorchEngine(classifier, device), ""
@@ -217,31 +246,37 @@ def _exported(classifier: Classifier) -> Any:
     side = "x".join(str(n) for n in shape)
     path = cache_folder() / "onnx" / f"{classifier.digest[:32]}-{side}.onnx"
     probe = np.random.default_rng(0).random((3, *shape), dtype=np.float32)
-    expected = TorchEngine(classifier, "cpu").forward(probe)
+    expected = TorchEngine(classifier, "cpu").forward(probe).astype(np.float64)
     if path.is_file():
         try:
             session = _session(path)
-            if _agrees(session, probe, expected):
+            if _agrees(session, probe, expected, classifier.link):
                 return session
         except (EngineUnavailable, ScoringError):
             pass  # a damaged or foreign file: written anew below
     graph = _export(classifier, shape)
     session = _session(graph)
-    if not _agrees(session, probe, expected):
+    if not _agrees(session, probe, expected, classifier.link):
         raise EngineUnavailable("the exported graph does not agree with the module")
     _keep(path, graph)
     return session
 
 
-def _agrees(session: Any, probe: FloatImages, expected: NDArray[np.generic]) -> bool:
+def _agrees(session: Any, probe: FloatImages, expected: NDArray[np.floating], link: Link) -> bool:
     try:
         outputs = session.run(None, {session.get_inputs()[0].name: probe})[0]
     except Exception:  # whatever a foreign graph does, it is not this module's
         return False
     if outputs.shape != expected.shape or outputs.shape[1] < 2:
         return False
-    gap = np.abs(softmax_log_odds(outputs) - softmax_log_odds(expected.astype(np.float64)))
-    return bool(np.nanmax(gap) <= PARITY)
+    if not (np.isfinite(outputs).all() and np.isfinite(expected).all()):
+        return False
+    if link == "identity":  # probabilities, whose float32 has no log-odds near 1
+        return np.allclose(outputs, expected, rtol=PARITY, atol=1e-6)
+    if link == "softmax":  # where a shift of all logits means nothing; under sigmoids it does
+        outputs = softmax_log_odds(outputs)
+        expected = softmax_log_odds(expected)
+    return bool(np.abs(outputs - expected).max() <= PARITY)
 
 
 def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
@@ -252,7 +287,7 @@ def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
     import torch
 
     assert classifier.module is not None
-    module = classifier.module.to("cpu").eval()
+    module = _on(classifier.module, "cpu").eval()
     buffer = io.BytesIO()
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -270,8 +305,9 @@ def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
                 dynamo=False,
             )
     except Exception as error:  # any operator may fail to export, each with a type of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EngineUnavailable(f"the module does not export to ONNX ({reason})") from error
+        raise EngineUnavailable(
+            f"the module does not export to ONNX ({_first_line(error)})"
+        ) from error
     finally:
         quiet.setLevel(level)
     return buffer.getvalue()
@@ -282,8 +318,28 @@ def _keep(path: Path, graph: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    except OSError:
+        return
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(graph)
         Path(name).replace(path)
     except OSError:
-        return
+        Path(name).unlink(missing_ok=True)
+
+
+def _on(module: nn.Module, device: str) -> nn.Module:
+    """`module` on `device`: itself where it is there, else a copy, for others may be using it."""
+    from itertools import chain
+
+    import torch
+
+    if all(t.device == torch.device(device) for t in chain(module.parameters(), module.buffers())):
+        return module
+    with contextlib.suppress(RuntimeError, TypeError):  # cannot be copied: then it moves
+        module = copy.deepcopy(module)
+    return module.to(device)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

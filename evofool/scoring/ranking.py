@@ -60,7 +60,8 @@ def softmax_log_odds(logits: NDArray[np.floating]) -> Matrix:
     """z_c - logsumexp_{j != c} z_j along the last axis; a shift of all logits changes nothing.
 
     Subtracting exp(z_c) from the whole sum loses nothing for any class but the largest, whose
-    rest is summed anew without it.
+    rest is summed anew without it. Equal logits get equal log-odds, and no class outranks one with
+    a larger logit. -inf is a probability of 0.
     """
     z = np.asarray(logits, dtype=np.float64)
     if z.shape[-1] < 2:
@@ -73,11 +74,14 @@ def softmax_log_odds(logits: NDArray[np.floating]) -> Matrix:
         others = z.copy()
         np.put_along_axis(others, top, -np.inf, axis=-1)
         second = others.max(axis=-1, keepdims=True)
-        rest_of_top = np.log(np.exp(others - second).sum(axis=-1, keepdims=True)) + second
+        base = np.where(np.isneginf(second), 0.0, second)  # -inf: nothing but the largest
+    with np.errstate(under="ignore", divide="ignore"):
+        of_largest = (largest - base) - np.log(np.exp(others - base).sum(axis=-1, keepdims=True))
     # rest of the largest may be 0 or rounding noise here; it is replaced below
     np.put_along_axis(rest, top, 1.0, axis=-1)
-    odds: Matrix = z - largest - np.log(rest)
-    np.put_along_axis(odds, top, largest - rest_of_top, axis=-1)
+    of_others = z - largest - np.log(rest)
+    # the two formulas differ in the last bits, which must not decide between tied classes
+    odds: Matrix = np.where(z == largest, of_largest, np.minimum(of_others, of_largest))
     return odds
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +19,13 @@ from evofool.classifiers.base import Classifier
 from evofool.errors import BudgetError, ScoringError, UsageError
 from evofool.images import FloatImages, UInt8Images, check_images, to_float
 from evofool.scoring.crops import ten_crops, ten_crops_tensor
-from evofool.scoring.engines import OutOfMemory, TorchEngine, make_engine
+from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 Producer: TypeAlias = Callable[[], UInt8Images | FloatImages]
 """Makes the images of one micro-batch, in a worker's thread."""
@@ -94,6 +97,8 @@ class Scorer:
         self._device = device
         self._lock = threading.Lock()
         self.workers = workers or usable_cores()
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.get_num_threads()  # fixes this thread's own number before workers set theirs
         self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
 
     @property
@@ -121,6 +126,7 @@ class Scorer:
             BudgetError: more images than the budget has left; none of them is scored.
             ScoringError: non-finite or malformed outputs, or no memory for a single image.
         """
+        self._check_scores()
         outputs = self._outputs(images)
         c = self.classifier
         return to_scores(outputs, c.output, c.link, c.crops)
@@ -158,6 +164,7 @@ class Scorer:
             OutOfMemory: the caller may `halve` and start over, so that no result depends on which
                 micro-batches had been scored before; else as `score`.
         """
+        self._check_scores()
         ahead = 2 * self.workers
         pending: deque[Future[Scores]] = deque()
         try:
@@ -168,11 +175,7 @@ class Scorer:
             while pending:
                 yield pending.popleft().result()
         finally:
-            for future in pending:
-                future.cancel()
-            for future in pending:
-                if not future.cancelled():
-                    future.exception()  # waits: nothing of this call runs on after it
+            _settle(pending)
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -210,21 +213,9 @@ class Scorer:
         batch = check_images(images, self.classifier.input_shape)
         self._spend(len(batch))
         rows = np.arange(len(batch))
-        while True:
-            step = self.images_per_batch
-            parts = [
-                self._pool.submit(
-                    self._gradient_batch, engine, batch[i : i + step], rows[i : i + step], loss
-                )
-                for i in range(0, len(batch), step)
-            ]
-            try:
-                results = [part.result() for part in parts]
-                break
-            except OutOfMemory:
-                for part in parts:
-                    part.exception()
-                self.halve()
+        results = self._in_batches(
+            lambda part: self._gradient_batch(engine, batch[part], rows[part], loss), len(batch)
+        )
         if not results:
             shape = (0, self.classifier.n_classes)
             none = np.zeros(shape, np.float32)
@@ -250,22 +241,30 @@ class Scorer:
     def _outputs(self, images: ArrayLike) -> NDArray[np.generic]:
         batch = check_images(images, self.classifier.input_shape)
         self._spend(len(batch))
-        while True:
-            step = self.images_per_batch
-            futures = [
-                self._pool.submit(self._forward, batch[i : i + step])
-                for i in range(0, len(batch), step)
-            ]
-            try:
-                parts = [future.result() for future in futures]
-                break
-            except OutOfMemory:
-                for future in futures:
-                    future.exception()
-                self.halve()
+        parts = self._in_batches(lambda part: self._forward(batch[part]), len(batch))
         if not parts:
             return np.zeros((0, self.classifier.n_classes), np.float32)
         return np.concatenate(parts)
+
+    def _in_batches(self, work: Callable[[slice], T], n: int) -> list[T]:
+        """`work` on micro-batches of `n` images in the workers, all again after a halving."""
+        while True:
+            step = self.images_per_batch
+            futures = [self._pool.submit(work, slice(i, i + step)) for i in range(0, n, step)]
+            try:
+                return [future.result() for future in futures]
+            except OutOfMemory:
+                _settle(futures)
+                self.halve()
+            finally:
+                _settle(futures)
+
+    def _check_scores(self) -> None:
+        if self.classifier.output == "label":
+            raise ScoringError(
+                f"{self.classifier.name} gives labels only, so it has no confidences to rank by;"
+                " label-only black-box attacks can use it"
+            )
 
     def _spend(self, n: int) -> None:
         with self._lock:
@@ -297,6 +296,8 @@ class Scorer:
         with self._lock:
             self.forward_images += len(images)
         outputs = np.asarray(self._engine.forward(images))
+        if self.classifier.output != "label" and np.issubdtype(outputs.dtype, np.integer):
+            outputs = outputs.astype(np.float64)
         self._check(outputs, len(images))
         return outputs[: n * self.classifier.crops]
 
@@ -315,9 +316,10 @@ class Scorer:
         elif not np.issubdtype(outputs.dtype, np.floating):
             raise ScoringError(f"{c.name} gave {outputs.dtype} scores where floats are wanted")
         elif c.output != "topk" and not np.isfinite(outputs).all():
-            row = int(np.argmin(np.isfinite(outputs).all(axis=1)))
+            row = int(np.argmin(np.isfinite(outputs).all(axis=1))) // c.crops
             raise ScoringError(
-                f"{c.name} gave non-finite scores (image {row} of a micro-batch of {rows});"
+                f"{c.name} gave non-finite scores (image {row} of a micro-batch of"
+                f" {rows // c.crops});"
                 " nothing of it was kept"
             )
 
@@ -335,26 +337,42 @@ class Scorer:
         with self._lock:
             self.forward_images += len(images) * c.crops
             self.backward_images += len(images) * c.crops
-        try:
-            with torch.enable_grad():
-                x = engine.tensor(floats).clone().requires_grad_(True)
-                if c.crops > 1:
-                    assert c.crop_size is not None
-                    each = engine.module(ten_crops_tensor(x, c.crop_size)).log_softmax(-1)
-                    each = each.unflatten(0, (-1, c.crops))
-                    outputs = each.logsumexp(1) - float(np.log(c.crops))
-                else:
-                    outputs = engine.module(x)
-                losses = loss(outputs, torch.from_numpy(rows).to(x.device))
-                (values,) = torch.autograd.grad(losses.sum(), x)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise OutOfMemory(str(error)) from error
+        with explained(c.name), torch.enable_grad():
+            x = engine.tensor(floats).requires_grad_(True)
+            if c.crops > 1:
+                assert c.crop_size is not None
+                outputs = self._averaged(engine.module(ten_crops_tensor(x, c.crop_size)))
+            else:
+                outputs = engine.module(x.clone())  # a module may write into its input
+        with torch.enable_grad():
+            losses = loss(outputs, torch.from_numpy(rows).to(x.device))
+        if losses.shape != (len(images),):
+            raise ScoringError(
+                f"the loss gave an array of shape {tuple(losses.shape)} for {len(images)} images;"
+                " it must give one number an image (reduction='none')"
+            )
+        with explained(c.name):
+            (values,) = torch.autograd.grad(losses.sum(), x)
         if not bool(torch.isfinite(values).all()):
             raise ScoringError(f"{c.name}: the gradient of the loss is not finite")
         gradient, loss_values, output_values = (
             t.detach().float().cpu().numpy() for t in (values, losses, outputs)
         )
         return gradient, loss_values, output_values
+
+    def _averaged(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Outputs of crops to the logarithm of the confidences averaged over each image's."""
+        import torch
+
+        c = self.classifier
+        each = outputs.reshape(-1, c.crops, outputs.shape[-1])
+        if c.link == "identity":
+            logs = each.clamp_min(torch.finfo(each.dtype).tiny).log()
+        elif c.link == "sigmoid":
+            logs = torch.nn.functional.logsigmoid(each)
+        else:
+            logs = each.log_softmax(-1)
+        return logs.logsumexp(1) - float(np.log(c.crops))
 
 
 def usable_cores() -> int:
@@ -364,10 +382,16 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _settle(futures: Iterable[Future[T]]) -> None:
+    """Nothing of a call runs on after it: what has not begun is cancelled, the rest waited for."""
+    futures = list(futures)
+    for future in futures:
+        future.cancel()
+    wait([future for future in futures if not future.cancelled()])
+
+
 def _one_thread() -> None:
     """A worker computes with one thread of its own, so no result depends on how many there are."""
-    import sys
-
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)

@@ -23,7 +23,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         StoreError: the folder cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
     temporary = Path(name)
@@ -36,8 +36,9 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:  # an interrupt leaves nothing either
+        temporary.unlink(missing_ok=True)
     if durable:
         _sync_folder(path.parent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ def acquire(path: Path) -> int:
 
     Raises:
         RunBusyError: another process holds it.
-        StoreError: the file cannot be written.
+        StoreError: the file cannot be written or locked.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -31,6 +32,8 @@ def acquire(path: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
+        if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            raise StoreError(f"{path}: cannot be locked ({error.strerror})") from error
         raise RunBusyError(
             f"{path.parent}: is in use by another evofool; wait for it or stop it"
         ) from error

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from evofool.errors import StoreError
 from evofool.store.files import write_atomically
@@ -35,6 +36,11 @@ DATABASE = "run.sqlite"
 LOCK = ".lock"
 MAX_TEXT = 16 * 1024 * 1024
 """Largest manifest, config or summary that is read."""
+
+_LEFTOVER = re.compile(
+    r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
+)
+_Type: TypeAlias = type | tuple[type, ...]
 
 
 @dataclass(frozen=True)
@@ -73,28 +79,15 @@ class RunFolder:
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            taken = [entry.name for entry in path.iterdir() if entry.name != LOCK]
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise StoreError(f"{path}: cannot be used as a run folder ({reason})") from error
-        if MANIFEST in taken:
-            raise StoreError(
-                f"{path}: holds a run already; go on with `evofool resume {path}`, or give another"
-                " --out"
-            )
-        # a process killed while making a run leaves a database and a config without a manifest
-        if set(taken) - {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", CONFIG}:
-            raise StoreError(f"{path}: is not empty; give another --out")
+        _leftovers(path)  # before a lock file is put into a folder that is not ours
         lock = acquire(path / LOCK)
         try:
-            for name in taken:
-                (path / name).unlink()
-            database = _connect(path / DATABASE, writable=True)
-            with database:
-                for statement in TABLES.values():
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            database.close()
+            # anew: another process may have made its run meanwhile
+            _remove(_leftovers(path))
+            _make_tables(path / DATABASE)
             full = {"schema_version": SCHEMA_VERSION, **manifest}
             write_atomically(path / CONFIG, config_text.encode())
             # last: a folder with a manifest is a whole run folder
@@ -124,10 +117,14 @@ class RunFolder:
         lock = acquire(path / LOCK) if writable else None
         try:
             run = cls(path, manifest, config_text, lock)
-            run._check_schema()
         except BaseException:
             if lock is not None:
                 os.close(lock)
+            raise
+        try:
+            run._check_schema()
+        except BaseException:
+            run.close()
             raise
         return run
 
@@ -195,15 +192,23 @@ class RunFolder:
                 )
 
     def write_file(self, name: str, data: bytes, *, durable: bool = True) -> Path:
-        """Write a derived file, `name` relative to the folder (``images/0123.png``)."""
+        """Write a derived file, `name` relative to the folder (``images/0123.png``).
+
+        Raises:
+            StoreError: `name` leads out of the folder (through a link in it, too), or the file
+                cannot be written.
+        """
         relative = PurePosixPath(name)
-        if relative.is_absolute() or ".." in relative.parts:
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in name:
             raise StoreError(f"{name!r} does not lie inside the run folder")
         path = self.path / relative
         try:
+            if not path.parent.resolve().is_relative_to(self.path.resolve()):
+                raise StoreError(f"{path}: does not lie inside the run folder (a link leads out)")
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{path.parent}: cannot be written ({error.strerror})") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"{path.parent}: cannot be written ({reason})") from error
         write_atomically(path, data, durable=durable)
         return path
 
@@ -225,7 +230,7 @@ class RunFolder:
 
     def meta(self) -> dict[str, str]:
         """Status and other single values."""
-        return {str(key): str(value) for key, value in self._rows("SELECT key, value FROM meta")}
+        return dict(self._rows("SELECT key, value FROM meta", (str, str)))
 
     def generations(self) -> list[GenerationRow]:
         """All stored generations in order."""
@@ -237,17 +242,19 @@ class RunFolder:
 
     def archive(self) -> Archive:
         """The elites in the order of their classes, and the individuals that hold the cells."""
-        elites = tuple(
-            EliteRow(c, IndividualId(g, i), fitness, odds, confidence, bool(won))
-            for c, g, i, fitness, odds, confidence, won in self._rows(
-                "SELECT class_index, generation, idx, fitness, log_odds, confidence, won"
-                " FROM elites ORDER BY class_index"
+        with self._snapshot():
+            elites = tuple(
+                EliteRow(c, IndividualId(g, i), fitness, odds, confidence, bool(won))
+                for c, g, i, fitness, odds, confidence, won in self._rows(
+                    "SELECT class_index, generation, idx, fitness, log_odds, confidence, won"
+                    " FROM elites ORDER BY class_index",
+                    (int, int, int, float, float, float, int),
+                )
             )
-        )
-        holders = {
-            row.id: row
-            for row in self._individuals("WHERE genome IS NOT NULL ORDER BY generation, idx")
-        }
+            holders = {
+                row.id: row
+                for row in self._individuals("WHERE genome IS NOT NULL ORDER BY generation, idx")
+            }
         for elite in elites:
             if elite.id not in holders:
                 raise StoreError(f"{self.path}: the genome of elite {elite.id} is missing")
@@ -262,16 +269,17 @@ class RunFolder:
         """Every win of a cell, oldest first."""
         return [
             WinRow(IndividualId(g, i), c, odds, confidence,
-                   _parse_ids(replaced, self.path)[0] if replaced else None)
+                   _parse_id(replaced, self.path) if replaced else None)
             for g, i, c, odds, confidence, replaced in self._rows(
                 "SELECT generation, idx, class_index, log_odds, confidence, replaced FROM wins"
-                " ORDER BY generation, idx, class_index"
+                " ORDER BY generation, idx, class_index",
+                (int, int, int, float, float, str),
             )
         ]  # fmt: skip
 
     def state(self) -> dict[str, bytes]:
         """What the algorithm stored beside the archive."""
-        return {str(key): bytes(value) for key, value in self._rows("SELECT key, value FROM state")}
+        return dict(self._rows("SELECT key, value FROM state", (str, bytes)))
 
     def summary(self) -> dict[str, Any] | None:
         """``summary.json``, or None before the first was written."""
@@ -280,7 +288,7 @@ class RunFolder:
 
     def check(self) -> list[str]:
         """SQLite's own integrity check: what it finds wrong."""
-        rows = [str(row[0]) for row in self._rows("PRAGMA integrity_check")]
+        rows = [row for (row,) in self._rows("PRAGMA integrity_check", (str,))]
         return [row for row in rows if row != "ok"]
 
     def _generations(self, order: str) -> list[GenerationRow]:
@@ -289,7 +297,8 @@ class RunFolder:
                           _json_object(stats, self.path))
             for g, evaluations, forward, queries, batch, seconds, stats in self._rows(
                 "SELECT generation, evaluations, forward_images, queries, batch, seconds, stats"
-                f" FROM generations {order}"
+                f" FROM generations {order}",
+                (int, int, int, int, int, float, str),
             )
         ]  # fmt: skip
 
@@ -297,19 +306,37 @@ class RunFolder:
         for g, i, parents, cells, digest, genome in self._rows(
             "SELECT generation, idx, parents, parent_cells, sha256, genome"
             f" FROM individuals {where}",
+            (int, int, str, str, bytes, (bytes, type(None))),
             values,
         ):
             try:
                 parent_cells = tuple(int(cell) for cell in cells.split())
             except ValueError as error:
                 raise StoreError(f"{self.path}: damaged lineage of {g}:{i}") from error
-            yield IndividualRow(
-                IndividualId(g, i), _parse_ids(parents, self.path), parent_cells, digest, genome
-            )
+            ids = tuple(_parse_id(part, self.path) for part in parents.split())
+            yield IndividualRow(IndividualId(g, i), ids, parent_cells, digest, genome)
 
-    def _rows(self, query: str, values: tuple[int, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def _rows(
+        self, query: str, types: tuple[_Type, ...], values: tuple[int, ...] = ()
+    ) -> list[tuple[Any, ...]]:
+        """The rows of `query`, whose columns must hold `types` (a made-up file may say STRICT)."""
         with self._errors():
-            yield from self._db.execute(query, values).fetchall()
+            rows: list[tuple[Any, ...]] = self._db.execute(query, values).fetchall()
+        for row in rows:
+            if not all(map(isinstance, row, types)):
+                raise StoreError(f"{self.path / DATABASE}: a row holds values of the wrong type")
+        return rows
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment, whatever another process commits."""
+        with self._errors():
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -319,19 +346,59 @@ class RunFolder:
             raise StoreError(f"{self.path / DATABASE}: {error}") from error
 
     def _check_schema(self) -> None:
-        found = {
-            row[0]: row[1]
-            for row in self._rows("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        }
-        if found != TABLES:
+        found = self._rows(
+            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name, sql",
+            (str, str),
+        )
+        if found != sorted(TABLES.items()):  # as a list: a trigger may have the name of a table
             raise StoreError(
                 f"{self.path / DATABASE}: does not hold the tables of schema {SCHEMA_VERSION}"
             )
 
 
-def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    if not writable and not path.is_file():
+def _leftovers(path: Path) -> list[Path]:
+    """What a process that was killed while making a run has left: all there is but a manifest.
+
+    Raises:
+        StoreError: the folder holds a run, or files that are not evofool's.
+    """
+    try:
+        entries = [entry for entry in path.iterdir() if entry.name != LOCK]
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be used as a run folder ({error.strerror})") from error
+    names = {entry.name for entry in entries}
+    if MANIFEST in names:
+        raise StoreError(
+            f"{path}: holds a run already; go on with `evofool resume {path}`, or give another"
+            " --out"
+        )
+    if not all(_LEFTOVER.fullmatch(name) for name in names):
+        raise StoreError(f"{path}: is not empty; give another --out")
+    return entries
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error
+
+
+def _make_tables(path: Path) -> None:
+    try:
+        with contextlib.closing(_connect(path, new=True, writable=True)) as database:
+            for statement in TABLES.values():
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def _connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connection:
+    if not new and not path.is_file():
         raise StoreError(f"{path}: is missing")
+    db = None
     try:
         # a reader too must be able to make the shared-memory file of a write-ahead log
         db = sqlite3.connect(path, timeout=30, check_same_thread=False)
@@ -342,15 +409,20 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         else:
             db.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
+        if db is not None:
+            db.close()
         raise StoreError(f"{path}: {error}") from error
     return db
 
 
 def _json_bytes(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # the bytes of a path that is not UTF-8
 
 
 def _read_text(path: Path) -> str:
+    if not path.is_file():  # a pipe would be waited for
+        raise StoreError(f"{path}: is missing")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_TEXT + 1)
@@ -379,8 +451,8 @@ def _join(values: tuple[object, ...]) -> str:
     return " ".join(str(value) for value in values)
 
 
-def _parse_ids(text: str, path: Path) -> tuple[IndividualId, ...]:
+def _parse_id(text: str, path: Path) -> IndividualId:
     try:
-        return tuple(IndividualId.parse(part) for part in text.split())
+        return IndividualId.parse(text)
     except ValueError as error:
         raise StoreError(f"{path}: damaged lineage ({error})") from error

@@ -11,7 +11,7 @@ import pytest
 from evofool import encodings
 from evofool.errors import EncodingError
 
-FILE = Path(__file__).with_name("third_party.py")
+FILE = Path(__file__).parents[2] / "docs" / "examples" / "grating.py"
 NAME = f"{FILE}:Grating"
 
 

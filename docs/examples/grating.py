@@ -1,7 +1,7 @@
 """A complete encoding in one file: a sine grating of six numbers.
 
-Name it in a config as ``encoding: {name: path/to/third_party.py:Grating}``, or load it with
-``evofool.encodings.load("path/to/third_party.py:Grating", shape)``.
+Name it in a config as ``encoding: {name: docs/examples/grating.py:Grating}``, or load it with
+``evofool.encodings.load("docs/examples/grating.py:Grating", shape)``.
 """
 
 from __future__ import annotations

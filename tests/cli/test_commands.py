@@ -1,0 +1,292 @@
+"""The commands, run as a user runs them: exit codes, messages, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evofool.images import encode_png, read_picture
+from evofool.store import RunFolder
+
+ROOT = Path(__file__).parents[2]
+TOYS = ROOT / "tests" / "toys" / "exact.py"
+
+CONFIG = f"""# a toy
+classifier: "{TOYS}:victim"
+encoding:
+  name: "{TOYS}:Bytes"
+evolution: {{initial: 20, children: 20}}
+stop: {{generations: 12}}
+scoring: {{batch: 8, workers: 2}}
+seed: 3
+"""
+GOLDEN = "f80367af775317ebac8c7b5e66d648b6ea6af46d44a52284c54b1a37ae60b956"
+
+
+def evofool(
+    *arguments: str | Path, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evofool", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def fails(code: int, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> str:
+    """The one message of a command that must end with `code`, without a traceback."""
+    done = evofool(*arguments, cwd=cwd, **variables)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "toy.yaml").write_text(CONFIG)
+    done = evofool("evolve", "toy.yaml", "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_evolve_leaves_everything_a_person_looks_for(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "config.yaml", "manifest.json", "run.sqlite", "summary.json", "elites.csv", "images",
+        "gallery",
+    }  # fmt: skip
+    assert json.loads((finished / "summary.json").read_text())["archive_digest"] == GOLDEN
+    page = (finished / "gallery" / "index.html").read_text()
+    assert "../images/0003.png" in page
+    assert read_picture(finished / "gallery" / "contact-sheet.png").width > 100
+    command = json.loads((finished / "manifest.json").read_text())["command"]
+    assert command == "evofool evolve toy.yaml --out run"
+
+
+def test_default_folders_are_counted_up(config: Path) -> None:
+    folder = config.parent
+    for name in ("toy", "toy-2"):
+        done = evofool("evolve", "toy.yaml", "stop.generations=1", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert (folder / "runs" / name / "summary.json").is_file()
+
+
+def test_status(finished: Path) -> None:
+    text = evofool("status", finished).stdout
+    assert "finished" in text
+    found = json.loads(evofool("status", finished, "--json").stdout)
+    assert (found["generations"], found["evaluations"]) == (12, 260)
+    assert found["archive_digest"] == GOLDEN
+
+
+def test_verify(finished: Path) -> None:
+    done = evofool("verify", finished)
+    assert done.returncode == 0
+    assert done.stdout.count("ok ") == 6
+
+
+def test_verify_of_a_changed_run_fails(config: Path) -> None:
+    folder = config.parent
+    evofool("evolve", config, "--out", folder / "run", "stop.generations=2")
+    (folder / "run" / "images" / "0001.png").unlink()
+    done = evofool("verify", folder / "run")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+
+
+def test_gallery_can_be_made_again(finished: Path) -> None:
+    (finished / "gallery" / "index.html").unlink()
+    assert evofool("gallery", finished).returncode == 0
+    assert (finished / "gallery" / "index.html").is_file()
+
+
+def test_score_says_what_a_picture_claims(finished: Path) -> None:
+    picture = finished / "images" / "0003.png"
+    (found,) = json.loads(
+        evofool("score", picture, "--classifier", f"{TOYS}:victim", "--json").stdout
+    )
+    assert found["claim"]["class_index"] == 3
+    assert found["now"] == found["claim"]["confidence"]
+    assert found["same_victim"] is True
+
+
+def test_score_of_hostile_pictures(tmp_path: Path, finished: Path) -> None:
+    pixels = read_picture(finished / "images" / "0003.png")
+    del pixels
+    import numpy as np
+
+    path = tmp_path / "x.png"
+    for claim in ("{", "[1]", '{"class_index": -1}', '{"class_index": 9999, "confidence": 1}',
+                  '{"class_index": 1, "confidence": 0.5, "label": "\\u001b[2J"}'):  # fmt: skip
+        path.write_bytes(encode_png(np.zeros((1, 6, 6), np.uint8), {"evofool": claim}))
+        done = evofool("score", path, "--classifier", f"{TOYS}:victim")
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout
+    path.write_text("no picture")
+    assert "cannot be read" in fails(2, "score", path, "--classifier", f"{TOYS}:victim")
+
+
+@pytest.mark.parametrize("what", ["classifiers", "encodings", "configs", "datasets"])
+def test_list(what: str) -> None:
+    rows = json.loads(evofool("list", what, "--json").stdout)
+    assert rows
+    text = evofool("list", what).stdout
+    assert all(row["name"] in text for row in rows)
+
+
+def test_doctor_finds_this_machine_fit() -> None:
+    done = evofool("doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    states = {finding["name"]: finding["state"] for finding in json.loads(done.stdout)}
+    assert states["engine onnxruntime"] == states["engine torch"] == states["rendering"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem + "-" + p.parent.name
+)
+def test_every_shipped_config_dry_runs(path: Path) -> None:
+    if path.parent.name == "train":
+        pytest.skip("trained, not evolved: tests/training loads it")
+    done = evofool("evolve", path, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "# images to be scored" in done.stdout
+    assert "ready" in done.stdout
+
+
+def test_a_dry_run_prints_a_config_that_runs(config: Path) -> None:
+    printed = evofool("evolve", config, "stop.generations=1", "--dry-run").stdout
+    again = config.parent / "again.yaml"
+    again.write_text(printed)
+    done = evofool("evolve", again, "--out", config.parent / "run")
+    assert done.returncode == 0, done.stderr
+
+
+BAD = [
+    ("seed: 3", "sede: 3", ":8:", "did you mean"),
+    ("seed: 3", "seed: three", ":8:", "seed"),
+    ("seed: 3", "seed: 3\nseed: 4", ":9:", "twice"),
+    ("initial: 20", "initial: -20", ":5:", "evolution.initial"),
+    ("batch: 8", "batch: 0", ":7:", "scoring.batch"),
+    ("batch: 8", "batch: 8, engine: warp", ":7:", "scoring.engine"),
+    ("batch: 8", "batch: 8, device: cuda:7", ":7:", "cuda:7"),
+    (":Bytes", ":Nothing", ":4:", "Nothing"),
+    ("exact.py:Bytes", "absent.py:Bytes", ":4:", "no such file"),
+    ("exact.py:victim", "absent.py:victim", ":2:", "no such file"),
+    (":victim", ":nothing", ":2:", "nothing"),
+    ("children: 20", "children: 20, classes: [3, 9]", ":5:", "no class 9"),
+    ("children: 20", "children: 20, classes: [zebra]", ":5:", "zebra"),
+    ("generations: 12", "generations: null", ":6:", "never end"),
+    ("generations: 12", "evaluations: 10", ":6:", "initial"),
+    ('Bytes"', 'Bytes"\n  rate: 7', ":5:", "rate"),
+    ('Bytes"', 'Bytes"\n  colour: red', ":3:", "colour"),
+    ("seed: 3", "seed: &a [1]\nx: *a", ":8:", "anchor"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "word"), BAD, ids=[b[1][:30] for b in BAD])
+def test_bad_configs(config: Path, good: str, bad: str, line: str, word: str) -> None:
+    config.write_text(CONFIG.replace(good, bad))
+    message = fails(2, "evolve", config, "--out", config.parent / "run")
+    assert f"toy.yaml{line}" in message
+    assert word in message
+    assert not (config.parent / "run").exists()
+
+
+VICTIMS = [
+    ("return lambda x: np.zeros((len(x), 9))", "labels", "9"),
+    ("return lambda x: (np.zeros((len(x), 7)), 1)", None, "tuple"),
+    ("return lambda x: np.full((len(x), 7), np.nan)", None, "finite"),
+    ("return lambda x: np.random.random((len(x), 7))", None, "other values"),
+    ("raise KeyError('x')", None, "KeyError"),
+]
+
+
+@pytest.mark.parametrize(("body", "extra", "word"), VICTIMS)
+def test_bad_victims(config: Path, body: str, extra: str | None, word: str) -> None:
+    (config.parent / "v.py").write_text(f"import numpy as np\ndef f():\n    {body}\n")
+    labels = ", labels: [a, b, c]" if extra else ""
+    config.write_text(
+        CONFIG.replace(
+            f'classifier: "{TOYS}:victim"',
+            f'classifier: {{name: "v.py:f", input_shape: [1, 6, 6]{labels}}}',
+        )
+    )
+    message = fails(2, "evolve", config, "--out", config.parent / "run")
+    assert "toy.yaml:2: classifier" in message
+    assert word in message
+
+
+def test_bad_usage(config: Path, finished: Path, tmp_path: Path) -> None:
+    assert "no such config" in fails(2, "evolve", "nothing.yaml")
+    assert "unknown" in fails(2, "evolve", config, "classifier=resnet")
+    assert "not a run folder" in fails(1, "resume", tmp_path)
+    assert "resume" in fails(1, "evolve", config, "--out", finished)
+    assert "override" in fails(2, "evolve", config, "stop.generation=3")
+    assert "unknown" in fails(2, "score", finished / "images/0001.png", "--classifier", "nothing")
+    (tmp_path / "file").write_text("")
+    assert "file" in fails(1, "evolve", config, "--out", tmp_path / "file" / "run")
+    assert fails(2, "list", "nothing")
+    assert fails(2, "frobnicate")
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = evofool("--debug", "evolve", "nothing.yaml")
+    assert "Traceback" in done.stderr
+
+
+def test_a_second_process_is_told_so(finished: Path) -> None:
+    with RunFolder.open(finished, writable=True):
+        assert "in use" in fails(3, "resume", finished)
+        assert "running" in evofool("status", finished).stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_say_so(config: Path, number: int, code: int) -> None:
+    run = config.parent / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evofool", "evolve", config, "--out", run, "stop.generations=9999"],
+        env={**os.environ, "TOY_SECONDS_A_BATCH": "0.01"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (run / "summary.json").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in message
+    assert "saved" in message
+    found = json.loads(evofool("status", run, "--json").stdout)
+    assert found["status"] == "interrupted"
+    assert found["generations"] > 0
+    done = evofool("resume", run, f"stop.generations={found['generations'] + 2}")
+    assert done.returncode == 0, done.stderr
+    assert evofool("verify", run).returncode == 0
+
+
+def test_progress_is_plain_lines_away_from_a_terminal(config: Path) -> None:
+    done = evofool("evolve", config, "--out", config.parent / "run")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("generation")]
+    assert "won" in lines[-1]
+    assert "median" in lines[-1]
+    assert "\x1b" not in done.stderr
