@@ -55,6 +55,12 @@ class StoreError(EvofoolError):
     """A run folder cannot be read or written, or does not hold what it should."""
 
 
+class FolderError(StoreError):
+    """What was named is no run folder, or cannot become one: bad usage rather than damage."""
+
+    exit_code = 2
+
+
 class RunBusyError(StoreError):
     """Another process holds the run folder."""
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from evofool.errors import EvofoolError, StoreError
-from evofool.evolution.campaign import check_sources, load_run, restore
 from evofool.evolution.lineage import Lineage
 from evofool.evolution.outputs import COLUMNS, Elite, archive_digest, elites, png_name
+from evofool.evolution.restoring import check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
 from evofool.images import decode_png
 from evofool.store import RunFolder

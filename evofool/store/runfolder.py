@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-from evofool.errors import StoreError
+from evofool.errors import FolderError, StoreError
 from evofool.store.files import write_atomically
 from evofool.store.lock import acquire
 from evofool.store.schema import (
@@ -40,6 +40,8 @@ MAX_TEXT = 16 * 1024 * 1024
 _LEFTOVER = re.compile(
     r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
 )
+_SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
+"""Of a damaged file even the message may not be text; and not every text or number fits in."""
 _Type: TypeAlias = type | tuple[type, ...]
 
 
@@ -81,7 +83,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise StoreError(f"{path}: cannot be used as a run folder ({reason})") from error
+            raise FolderError(f"{path}: cannot be used as a run folder ({reason})") from error
         _leftovers(path)  # before a lock file is put into a folder that is not ours
         lock = acquire(path / LOCK)
         try:
@@ -106,7 +108,7 @@ class RunFolder:
             RunBusyError: `writable`, and another process holds it.
         """
         if not (path / MANIFEST).is_file():
-            raise StoreError(f"{path}: is not a run folder (it has no {MANIFEST})")
+            raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
         manifest = _read_json(path / MANIFEST)
         version = manifest.get("schema_version")
         if version != SCHEMA_VERSION:
@@ -342,7 +344,7 @@ class RunFolder:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except _SQLITE_ERRORS as error:
             raise StoreError(f"{self.path / DATABASE}: {error}") from error
 
     def _check_schema(self) -> None:
@@ -365,15 +367,15 @@ def _leftovers(path: Path) -> list[Path]:
     try:
         entries = [entry for entry in path.iterdir() if entry.name != LOCK]
     except OSError as error:
-        raise StoreError(f"{path}: cannot be used as a run folder ({error.strerror})") from error
+        raise FolderError(f"{path}: cannot be used as a run folder ({error.strerror})") from error
     names = {entry.name for entry in entries}
     if MANIFEST in names:
-        raise StoreError(
+        raise FolderError(
             f"{path}: holds a run already; go on with `evofool resume {path}`, or give another"
             " --out"
         )
     if not all(_LEFTOVER.fullmatch(name) for name in names):
-        raise StoreError(f"{path}: is not empty; give another --out")
+        raise FolderError(f"{path}: is not empty; give another --out")
     return entries
 
 
@@ -391,7 +393,7 @@ def _make_tables(path: Path) -> None:
             for statement in TABLES.values():
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except sqlite3.Error as error:
+    except _SQLITE_ERRORS as error:
         raise StoreError(f"{path}: {error}") from error
 
 
@@ -408,7 +410,7 @@ def _connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connec
             db.execute("PRAGMA synchronous = NORMAL")
         else:
             db.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
+    except _SQLITE_ERRORS as error:
         if db is not None:
             db.close()
         raise StoreError(f"{path}: {error}") from error

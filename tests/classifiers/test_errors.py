@@ -54,7 +54,10 @@ SPECS: list[tuple[object, str]] = [
     ({"name": "lenet", "weights": "w.pth", "input_shape": [1, 0, 28]}, "input_shape: "),
     ({"name": "lenet", "weights": "w.pth", "std": [0.0]}, "std: must be above 0"),
     ({"name": "lenet", "weights": "w.pth", "mean": [float("nan")]}, "mean: .*finite"),
-    ({"name": "lenet", "weights": "w.pth", "mean": [0.1, 0.2]}, "mean: must be one number or three"),
+    (
+        {"name": "lenet", "weights": "w.pth", "mean": [0.1, 0.2]},
+        "mean: must be one number or three",
+    ),
     ({"name": "lenet", "weights": "w.pth", "output": "scores"}, "output: "),
     ({"name": "lenet", "weights": "w.pth", "link": "none"}, "link: "),
     (

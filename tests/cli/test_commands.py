@@ -238,12 +238,12 @@ def test_bad_victims(config: Path, body: str, extra: str | None, word: str) -> N
 def test_bad_usage(config: Path, finished: Path, tmp_path: Path) -> None:
     assert "no such config" in fails(2, "evolve", "nothing.yaml")
     assert "unknown" in fails(2, "evolve", config, "classifier=resnet")
-    assert "not a run folder" in fails(1, "resume", tmp_path)
-    assert "resume" in fails(1, "evolve", config, "--out", finished)
+    assert "not a run folder" in fails(2, "resume", tmp_path)
+    assert "resume" in fails(2, "evolve", config, "--out", finished)
     assert "override" in fails(2, "evolve", config, "stop.generation=3")
     assert "unknown" in fails(2, "score", finished / "images/0001.png", "--classifier", "nothing")
     (tmp_path / "file").write_text("")
-    assert "file" in fails(1, "evolve", config, "--out", tmp_path / "file" / "run")
+    assert "file" in fails(2, "evolve", config, "--out", tmp_path / "file" / "run")
     assert fails(2, "list", "nothing")
     assert fails(2, "frobnicate")
 
