@@ -199,6 +199,37 @@ def list_(
 
 
 @app.command()
+def bench(
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0)."),
+    ] = None,
+    alternations: Annotated[
+        int, typer.Option(min=1, help="Generations held against bare scoring.")
+    ] = 9,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads (default: cores).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """How fast this machine renders, scores and evolves, and what a paper-size run would cost."""
+    from evofool.cli.report import print_bench
+    from evofool.experiments.bench import bench as measure
+
+    victims = classifier or ["mnist-lenet", "imagenet-efficientnet-lite0"]
+    report = measure(
+        victims,
+        alternations=alternations,
+        workers=workers,
+        device=device,
+        say=lambda what: typer.echo(what, err=True),
+    )
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print_bench(report)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """What is installed, which devices and engines work, what is missing and how to get it."""
     from evofool.cli import checkup

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evofool.evolution.reading import Reading
     from evofool.evolution.setup import Plan
     from evofool.evolution.verify import Check
+    from evofool.experiments.bench import Report
     from evofool.gallery import Gallery
 
 
@@ -95,6 +96,36 @@ def print_readings(readings: Sequence[Reading]) -> None:
                 typer.echo(f"  now     {reading.now:.6f}{other}")
         for index, label, confidence in reading.top:
             typer.echo(f"  {confidence:.6f}  {_plain(label)} (class {index})")
+
+
+def print_bench(report: Report) -> None:
+    """Rates, efficiency and the cost of a paper-size campaign."""
+    machine = report.machine
+    typer.echo(f"{machine['processor']}, {machine['usable_cores']} usable cores")
+    for drawn in report.rendering:
+        size = f"{drawn.side}x{drawn.side}x{drawn.channels}"
+        typer.echo(f"rendering {size:<12} {drawn.genomes_per_second:>10,.0f} genomes/s a thread")
+    for row in report.scoring:
+        typer.echo(
+            f"scoring   {row.classifier:<28} {row.engine:<12} {row.device:<7} batch {row.batch:<4}"
+            f" {row.images_per_second:>9,.0f} images/s"
+        )
+    for run in report.campaign:
+        low, high = run.spread
+        typer.echo(f"campaign  {run.classifier}, {run.engine}, batch {run.batch} (suggested)")
+        typer.echo(
+            f"          {run.images_per_second:,.0f} images/s; bare scoring"
+            f" {run.scoring_per_second:,.0f}/s"
+        )
+        typer.echo(
+            f"          efficiency {run.efficiency:.3f} ({low:.3f} to {high:.3f},"
+            f" {run.alternations} alternations), ceiling without overlap {run.ceiling:.3f}"
+        )
+        typer.echo(f"          slowest generation {run.slowest:.2f} of the median")
+        typer.echo(
+            f"          a campaign of the published size ({run.paper_images:,} images) would take"
+            f" {run.paper_hours:,.1f} h"
+        )
 
 
 def _plain(text: str) -> str:

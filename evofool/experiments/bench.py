@@ -1,0 +1,286 @@
+"""``evofool bench``: what this machine does, for planning a campaign.
+
+Everything is measured in one process. A campaign's generations alternate with bare scoring of as
+many ready images by the same engine, threads and batch, so that both see the same machine; the
+first generations, which compile and warm up, are left out.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from evofool import encodings
+from evofool.classifiers import Classifier, load_classifier
+from evofool.config import load_campaign
+from evofool.errors import UsageError
+from evofool.evolution.campaign import Progress, evolve
+from evofool.evolution.setup import versions
+from evofool.images import UInt8Images
+from evofool.scoring import EngineUnavailable, Producer, Scorer
+from evofool.scoring.scorer import usable_cores
+
+PAPER_IMAGES = 400 + 5001 * 400
+"""Images of the published ImageNet CPPN campaign (Nguyen et al. 2015, released settings)."""
+WARM_UP = 2
+"""Generations that are not measured: they compile kernels and fill caches."""
+BATCHES = (5, 10, 25, 50, 100)
+NODES = 20
+"""Hidden nodes, about, of the graphs that are drawn."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """CPPN genomes drawn a second by one thread, at `side` x `side` with `channels`."""
+
+    side: int
+    channels: int
+    genomes_per_second: float
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Ready images scored a second, by all workers."""
+
+    classifier: str
+    engine: str
+    device: str
+    workers: int
+    batch: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class CampaignSpeed:
+    """A campaign beside bare scoring.
+
+    Attributes:
+        efficiency: median over alternations of campaign over bare scoring.
+        spread: smallest and largest of these.
+        ceiling: score / (score + render), seconds of one thread: what no overlap can beat.
+        slowest: the slowest generation over the median one; transactions are in it.
+        paper_images: images of the published ImageNet CPPN campaign.
+        paper_hours: for these at this speed.
+    """
+
+    classifier: str
+    encoding: str
+    engine: str
+    workers: int
+    batch: int
+    alternations: int
+    images_per_second: float
+    scoring_per_second: float
+    efficiency: float
+    spread: tuple[float, float]
+    ceiling: float
+    slowest: float
+    paper_images: int
+    paper_hours: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of a bench."""
+
+    machine: dict[str, Any]
+    rendering: list[Rendering]
+    scoring: list[Scoring]
+    suggested_batch: dict[str, int]
+    campaign: list[CampaignSpeed]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def bench(
+    classifiers: Sequence[str],
+    *,
+    alternations: int = 9,
+    seconds: float = 1.0,
+    workers: int | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Measure this machine.
+
+    Args:
+        classifiers: victims, as in a config.
+        alternations: generations that are held against bare scoring.
+        seconds: at least so long each rendering and scoring rate is measured.
+        workers: threads; by default one for each usable core.
+        device: as `Scorer`.
+        say: told what comes next.
+
+    Raises:
+        UsageError: fewer than one alternation, or a victim that cannot be had.
+    """
+    if alternations < 1:
+        raise UsageError("bench: at least one alternation is needed")
+    workers = workers or usable_cores()
+    rendering, scoring, campaigns = [], [], []
+    suggested: dict[str, int] = {}
+    for side, channels in ((28, 1), (224, 3)):
+        say(f"rendering at {side}")
+        rate = rendering_rate((channels, side, side), seconds)
+        rendering.append(Rendering(side, channels, rate))
+    for name in classifiers:
+        victim = load_classifier(name)
+        rows = []
+        for engine in ("torch", "onnxruntime"):
+            say(f"scoring {name} with {engine}")
+            rows += scoring_rates(victim, engine, device, workers, seconds)
+        scoring += rows
+        best = max(rows, key=lambda row: row.images_per_second)
+        suggested[name] = suggest(rows, best.engine)
+        say(f"a campaign against {name}")
+        campaigns.append(
+            campaign_speed(name, victim, suggested[name], workers, device, alternations, seconds)
+        )
+    machine = {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "usable_cores": usable_cores(),
+        "versions": versions(),
+    }
+    return Report(machine, rendering, scoring, suggested, campaigns)
+
+
+def rendering_rate(shape: tuple[int, int, int], seconds: float) -> float:
+    """CPPN genomes a second by this thread, for graphs of about `NODES` hidden nodes."""
+    encoding = encodings.load("cppn", shape)
+    genomes = grown(encoding, 64)
+    encoding.render(genomes, shape[1:])
+    return _rate(lambda: len(encoding.render(genomes, shape[1:])), seconds)
+
+
+def grown(encoding: encodings.Encoding[Any], count: int) -> list[Any]:
+    """Random graphs, mutated until they have `NODES` hidden nodes."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(count):
+        genome = encoding.sample(rng)
+        while encoding.describe(genome)["hidden"] < NODES:
+            genome = encoding.mutate(genome, rng)
+        found.append(genome)
+    return found
+
+
+def scoring_rates(
+    victim: Classifier, engine: str, device: str, workers: int, seconds: float
+) -> list[Scoring]:
+    """Images a second of one engine over `BATCHES`; none where it cannot serve the victim."""
+    found: list[Scoring] = []
+    for batch in BATCHES:
+        try:
+            scorer = Scorer(victim, engine=engine, device=device, batch=batch, workers=workers)
+        except (EngineUnavailable, UsageError):
+            return found
+        with scorer:
+            images = random_images(victim, batch * workers)
+            scorer.score(images)
+            rate = _rate(lambda s=scorer, x=images: len(s.score(x)), seconds)  # type: ignore[misc]
+            found.append(Scoring(victim.name, scorer.engine, scorer.device, workers, batch, rate))
+    return found
+
+
+def suggest(rows: Sequence[Scoring], engine: str) -> int:
+    """The smallest batch within 3 % of the fastest: small ones wait less at a generation's end."""
+    rates = {row.batch: row.images_per_second for row in rows if row.engine == engine}
+    return min(batch for batch, rate in rates.items() if rate >= 0.97 * max(rates.values()))
+
+
+def campaign_speed(
+    name: str,
+    victim: Classifier,
+    batch: int,
+    workers: int,
+    device: str,
+    alternations: int,
+    seconds: float,
+) -> CampaignSpeed:
+    """A real CPPN campaign in a temporary folder, each generation beside bare scoring."""
+    children = 8 * batch if batch <= 32 else 4 * batch
+    config = {
+        "classifier": name,
+        "encoding": {"name": "cppn"},
+        "evolution": {"initial": children, "children": children},
+        "stop": {"generations": WARM_UP + alternations},
+        "scoring": {"batch": batch, "workers": workers, "device": device},
+    }
+    generations: list[float] = []
+    bare: list[float] = []
+    ready = random_images(victim, batch)
+    with Scorer(victim, device=device, batch=batch, workers=workers) as scorer:
+        resumed = time.perf_counter()
+
+        def between(_: Progress) -> None:
+            nonlocal resumed
+            now = time.perf_counter()
+            generations.append(now - resumed)
+            for _scores in scorer.map(_ready(ready, children // batch)):
+                pass
+            resumed = time.perf_counter()
+            bare.append(resumed - now)
+
+        with tempfile.TemporaryDirectory(prefix="evofool-bench-") as folder:
+            evolve(load_campaign(config), Path(folder) / "run", progress=between)
+        engine = scorer.engine
+    generations, bare = generations[1 + WARM_UP :], bare[1 + WARM_UP :]
+    ratios = [b / g for b, g in zip(bare, generations, strict=True)]
+    drawn = 1 / rendering_rate(victim.input_shape, seconds)
+    scored = median(bare) * workers / children
+    rate = children / median(generations)
+    return CampaignSpeed(
+        classifier=name,
+        encoding="cppn",
+        engine=engine,
+        workers=workers,
+        batch=batch,
+        alternations=len(ratios),
+        images_per_second=rate,
+        scoring_per_second=children / median(bare),
+        efficiency=median(ratios),
+        spread=(min(ratios), max(ratios)),
+        ceiling=scored / (scored + drawn),
+        slowest=max(generations) / median(generations),
+        paper_images=PAPER_IMAGES,
+        paper_hours=PAPER_IMAGES / rate / 3600,
+    )
+
+
+def random_images(victim: Classifier, count: int) -> UInt8Images:
+    """Noise of the victim's input shape."""
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (count, *victim.input_shape), dtype=np.uint8)
+
+
+def _ready(images: UInt8Images, count: int) -> Iterator[Producer]:
+    for _ in range(count):
+        yield lambda: images
+
+
+def _rate(work: Callable[[], int], seconds: float) -> float:
+    done, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds or done == 0:
+        done += work()
+    return done / spent
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
