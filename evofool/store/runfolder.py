@@ -402,8 +402,9 @@ def _connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connec
         raise StoreError(f"{path}: is missing")
     db = None
     try:
-        # a reader too must be able to make the shared-memory file of a write-ahead log
-        db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        db = sqlite3.connect(
+            _uri(path, writable=writable), timeout=30, check_same_thread=False, uri=True
+        )
         db.execute("PRAGMA trusted_schema = OFF")
         if writable:
             db.execute("PRAGMA journal_mode = WAL")
@@ -415,6 +416,15 @@ def _connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connec
             db.close()
         raise StoreError(f"{path}: {error}") from error
     return db
+
+
+def _uri(path: Path, *, writable: bool) -> str:
+    uri = path.absolute().as_uri()
+    # a reader too makes the shared-memory file of a write-ahead log, where it may
+    if writable or os.access(path.parent, os.W_OK):
+        return uri
+    # where it may not: without a log nobody is writing, and nothing needs to be made
+    return f"{uri}?mode=ro" + ("" if Path(f"{path}-wal").exists() else "&immutable=1")
 
 
 def _json_bytes(value: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,200 @@
+"""Who may import whom: from a row to any row below it, never upward, never within a row."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "evofool"
+ENCODINGS = ROOT / "encodings"
+
+ROWS: tuple[frozenset[str], ...] = (
+    frozenset({"errors"}),
+    frozenset({"images", "config", "operators"}),
+    frozenset({"render", "classifiers", "data"}),
+    frozenset({"encodings", "training", "scoring", "store"}),
+    frozenset({"evolution", "attacks"}),
+    frozenset({"defenses"}),
+    frozenset({"experiments", "gallery"}),
+    frozenset({"cli"}),
+)
+"""From the bottom up."""
+HEIGHT = {part: height for height, row in enumerate(ROWS) for part in row}
+EXEMPT = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
+"""The face of the library reaches for every part, on demand."""
+
+FILES = sorted({*PACKAGE.rglob("*.py"), *ENCODINGS.rglob("*.py")} - EXEMPT)
+
+
+def module_of(file: Path) -> str:
+    """The dotted name a file is imported by."""
+    if file.is_relative_to(ENCODINGS):
+        return ".".join(
+            ("evofool", "encodings", *file.relative_to(ENCODINGS).with_suffix("").parts)
+        )
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(tree: ast.AST, file: Path) -> Iterator[tuple[int, str]]:
+    """Lines and dotted names of all that is imported, on any level and under any condition."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module_of(file).split(".")
+                cut = node.level - (file.name == "__init__.py")
+                base = ".".join((*package[: len(package) - cut], *filter(None, (base,))))
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def violations(source: str, file: Path) -> list[str]:
+    """What `source`, standing in `file`, imports that it may not."""
+    own = module_of(file).split(".")[1]
+    found = []
+    for line, name in imports_of(ast.parse(source), file):
+        parts = name.split(".")
+        if parts[0] == "encodings":
+            found.append(f"{line}: {name} is Python's own package; use evofool.encodings")
+        if parts[0] != "evofool":
+            continue
+        if len(parts) == 1 or (parts[1] not in HEIGHT and not parts[1].startswith("__")):
+            found.append(f"{line}: {name} is no part of the house, or the whole of it")
+        elif file.is_relative_to(ENCODINGS) and parts[1:2] == ["encodings"]:
+            if len(parts) > 2 and (ENCODINGS / f"{parts[2]}.py").is_file():
+                found.append(f"{line}: encodings never import each other: {name}")
+        elif parts[1] != own and HEIGHT.get(parts[1], -1) >= HEIGHT[own]:
+            found.append(f"{line}: {own} may not import {name}")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_arrows_point_down(file: Path) -> None:
+    own = module_of(file).split(".")[1]
+    assert own in HEIGHT, f"{own} has no row: give it one here and in the design"
+    assert violations(file.read_text(encoding="utf-8"), file) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("evofool/scoring/x.py", "from evofool.store import RunFolder"),
+        ("evofool/scoring/x.py", "def f():\n    import evofool.evolution.campaign"),
+        ("evofool/errors.py", "from evofool.images import Shape"),
+        ("evofool/store/x.py", "from evofool import gallery"),
+        ("evofool/store/x.py", "from ..cli import app"),
+        ("evofool/store/__init__.py", "from .. import scoring"),
+        ("evofool/attacks/x.py", "if TYPE_CHECKING:\n    from evofool.evolution import archive"),
+        ("evofool/render/x.py", "import evofool"),
+        ("evofool/render/x.py", "from encodings import cppn"),
+        ("encodings/x.py", "from evofool.scoring import Scorer"),
+        ("encodings/x.py", "from evofool.encodings.cppn import ENCODING"),
+        ("encodings/x.py", "from evofool.encodings import direct"),
+    ],
+)
+def test_an_arrow_that_points_up_is_seen(where: str, source: str) -> None:
+    assert violations(source, ROOT / where)
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("evofool/scoring/x.py", "from evofool.scoring.y import z\nfrom .y import z"),
+        ("evofool/scoring/__init__.py", "from .y import z\nfrom evofool import errors"),
+        ("evofool/cli/x.py", "import evofool.evolution.campaign\nfrom evofool import __version__"),
+        ("encodings/x.py", "from evofool.render.cppn import f\nfrom evofool.encodings import G"),
+        ("evofool/scoring/x.py", "import numpy, os.path\nfrom torch import nn"),
+    ],
+)
+def test_an_arrow_that_points_down_is_let_be(where: str, source: str) -> None:
+    assert violations(source, ROOT / where) == []
+
+
+def calls_in(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines and names of what is called: ``print``, ``.train``."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                yield node.lineno, node.func.id
+            elif isinstance(node.func, ast.Attribute):
+                yield node.lineno, f".{node.func.attr}"
+
+
+def test_only_the_command_line_prints() -> None:
+    talkers = []
+    for file in FILES:
+        if file.is_relative_to(PACKAGE / "cli"):
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        talkers += [f"{file}:{line}" for line, name in calls_in(file) if name == "print"]
+        talkers += [
+            f"{file}:{line}"
+            for line, name in imports_of(tree, file)
+            if name.split(".")[0] == "rich"
+        ]
+        talkers += [
+            f"{file}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr")
+        ]
+    assert talkers == []
+
+
+def test_only_training_sets_train_mode() -> None:
+    found = [
+        f"{file}:{line}"
+        for file in FILES
+        if not file.is_relative_to(PACKAGE / "training")
+        for line, name in calls_in(file)
+        if name == ".train"
+    ]
+    assert found == []
+
+
+def test_only_the_store_knows_the_database() -> None:
+    found = [
+        f"{file}:{line}: {name}"
+        for file in FILES
+        if not file.is_relative_to(PACKAGE / "store")
+        for line, name in imports_of(ast.parse(file.read_text(encoding="utf-8")), file)
+        if name.split(".")[0] == "sqlite3"
+    ]
+    assert found == []
+
+
+# the folder that has the name of a standard package
+
+
+def test_encodings_is_no_package() -> None:
+    assert not (ENCODINGS / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("path", [str(ROOT), f"{ROOT}{os.pathsep}", "."])
+def test_the_standard_encodings_win(path: str) -> None:
+    """With the checkout on the path, every interpreter starts, and evofool's are found too."""
+    code = (
+        "import encodings, encodings.utf_8, evofool.encodings, evofool.encodings.direct\n"
+        "print(encodings.__file__); print(evofool.encodings.direct.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    standard, ours = map(Path, done.stdout.splitlines())
+    assert standard.resolve().is_relative_to(Path(sysconfig.get_paths()["stdlib"]).resolve())
+    assert ours.resolve() == ENCODINGS / "direct.py"
