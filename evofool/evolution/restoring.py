@@ -43,6 +43,12 @@ def check_sources(run: RunFolder, parts: Parts) -> None:
             f"{run.path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
             f" one found now has {parts.classifier.digest[:12]}; give the right one by --classifier"
         )
+    source = parts.classifier.source
+    if source is not None and source[1] != known.get("sha256", source[1]):
+        raise StoreError(
+            f"{run.path}: {source[0]} has changed since the run was made; give the file as it was"
+            " by --classifier"
+        )
     sha256 = run.manifest["encoding"].get("sha256")
     if sha256 is not None and parts.encoding_source.sha256 != sha256:
         raise StoreError(

@@ -113,10 +113,21 @@ class TorchEngine:
         import torch
 
         # no_grad, not inference_mode: what a module caches here must serve gradients later
-        with explained(self._name), torch.no_grad():
+        with explained(self._name), torch.no_grad(), self._exact():
             outputs = self.module(self.tensor(images))
             result: NDArray[np.generic] = outputs.float().cpu().numpy()
             return result
+
+    def _exact(self) -> contextlib.AbstractContextManager[None]:
+        """float32 as it is, by the same kernels each time: cuDNN would take TF32 and race."""
+        import torch
+
+        if self.device == "cpu":
+            return contextlib.nullcontext()
+        flags: contextlib.AbstractContextManager[None] = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+        return flags
 
 
 class OnnxEngine:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from evofool.evolution.status import status
 from evofool.images import encode_png, read_picture
 from evofool.store import RunFolder
 
@@ -269,7 +270,9 @@ def test_signals_save_and_say_so(config: Path, number: int, code: int) -> None:
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not (run / "summary.json").is_file() and time.monotonic() < deadline:
+    while time.monotonic() < deadline:  # until something beyond the first population is stored
+        if (run / "manifest.json").is_file() and status(run)["generations"] > 0:
+            break
         time.sleep(0.05)
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
