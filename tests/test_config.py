@@ -162,7 +162,7 @@ EVOLUTION = [  # instead of `children: 20` on line 5
     ("sigma: 0.1", "5: evolution.sigma: belongs to cma_es, not to map_elites"),
     ("algorithm: cma_es", "4: evolution.target: is missing"),
     ("algorithm: cma-es", "5: evolution.algorithm: must be one of map_elites, mu_plus_lambda"),
-    ("lag: 1", "5: evolution.lag: only 0 works today"),
+    ("lag: 2", "5: evolution.lag: "),
     ("classes: [1, 9-3]", "5: evolution.classes: the range 9-3 runs backwards"),
     ("classes: [-1]", "5: evolution.classes: must be a class index (0, 1, ...) or a label"),
     ("classes: []", "5: evolution.classes: is an empty list"),

@@ -168,23 +168,15 @@ class _Evolution(Model):
         initial: random individuals before the first generation.
         children: individuals a generation.
         fitness: what ranks; `log_odds` does not saturate where a probability does.
-        lag: generations that selection may be behind scoring; only 0 today.
+        lag: generations that selection is behind scoring. With 1 (`map_elites` only) no worker
+            waits at a generation's end; it is part of what a digest means.
     """
 
     algorithm: Literal["map_elites", "mu_plus_lambda", "cma_es"]
     initial: Count = 200
     children: Count = 200
     fitness: Literal["log_odds", "probability", "log_probability"] = "log_odds"
-    lag: int = 0
-
-    @field_validator("lag")
-    @classmethod
-    def _no_lag(cls, value: int) -> int:
-        if value != 0:
-            raise ValueError(
-                f"only 0 works today (each generation waits for its scores), not {value}"
-            )
-        return value
+    lag: Literal[0, 1] = 0
 
 
 class MapElitesConfig(_Evolution):
@@ -198,7 +190,16 @@ class MapElitesConfig(_Evolution):
     classes: Classes = "all"
 
 
-class MuPlusLambdaConfig(_Evolution):
+class _OneClass(_Evolution):
+    @field_validator("lag")
+    @classmethod
+    def _no_lag(cls, value: int) -> int:
+        if value != 0:
+            raise ValueError("only map_elites can lag behind its scores")
+        return value
+
+
+class MuPlusLambdaConfig(_OneClass):
     """One class with DEAP's (mu + lambda); lambda is `children`.
 
     Attributes:
@@ -221,7 +222,7 @@ class MuPlusLambdaConfig(_Evolution):
         return self
 
 
-class CmaEsConfig(_Evolution):
+class CmaEsConfig(_OneClass):
     """One class with DEAP's CMA-ES, for low-dimensional genomes; lambda is `children`.
 
     Attributes:

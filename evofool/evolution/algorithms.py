@@ -14,7 +14,7 @@ from deap import base
 
 from evofool.config import CmaEsConfig, EvolutionConfig, MuPlusLambdaConfig
 from evofool.encodings import Encoding
-from evofool.evolution.archive import ChampionArchive
+from evofool.evolution.archive import ChampionArchive, Parents
 from evofool.evolution.cma_es import CmaEs
 from evofool.evolution.evaluation import Evaluator
 from evofool.evolution.individual import Individual
@@ -29,8 +29,11 @@ class Algorithm(Protocol):
         """Make and evaluate the initial population (generation 0)."""
         ...
 
-    def step(self, generation: int) -> list[Individual]:
-        """Breed and evaluate one generation; returns who else must stay in the lineage."""
+    def step(self, generation: int, last: bool) -> list[Individual]:
+        """Breed and evaluate one generation; returns who else must stay in the lineage.
+
+        `last` says that no generation will follow, whatever this one brings.
+        """
         ...
 
     def state(self) -> dict[str, bytes]:
@@ -50,7 +53,7 @@ def make_toolbox(
     toolbox.register("sample", encoding.sample)
     toolbox.register("mate", encoding.mate)
     toolbox.register("mutate", encoding.mutate)
-    toolbox.register("select", archive.pick)
+    toolbox.register("select", Parents.pick)
     toolbox.register("evaluate", evaluator)
     toolbox.register("map", lambda function, population: function(population))
     toolbox.register("clone", Individual.clone)
@@ -74,4 +77,4 @@ def make_algorithm(
         return MuPlusLambda(config, seed, toolbox, encoding)
     if isinstance(config, CmaEsConfig):
         return CmaEs(config, seed, toolbox, encoding)
-    return MapElites(config, seed, toolbox)
+    return MapElites(config, seed, toolbox, encoding, archive, evaluator)

@@ -39,6 +39,30 @@ class Win:
         return self.replaced is None
 
 
+class Parents:
+    """The elites of a moment.
+
+    Attributes:
+        cells: K class indices.
+        holders: K elites, None in an empty cell.
+    """
+
+    def __init__(self, cells: NDArray[np.int64], holders: Sequence[Individual | None]) -> None:
+        self.cells = cells
+        self.holders = holders
+        self._filled = [k for k, holder in enumerate(holders) if holder is not None]
+
+    def pick(self, rng: np.random.Generator) -> tuple[Individual, int]:
+        """An elite drawn uniformly over filled cells, and the class of the cell.
+
+        An elite in k cells is k times as likely, as in the published code.
+        """
+        k = self._filled[int(rng.integers(len(self._filled)))]
+        holder = self.holders[k]
+        assert holder is not None
+        return holder, int(self.cells[k])
+
+
 class ChampionArchive:
     """Cells of the classes `cells`, each holding the individual its class likes best.
 
@@ -116,16 +140,9 @@ class ChampionArchive:
         """Where in `cells` a class stands."""
         return int(np.searchsorted(self.cells, class_index))
 
-    def pick(self, rng: np.random.Generator) -> tuple[Individual, int]:
-        """An elite drawn uniformly over filled cells, and the class of the cell.
-
-        An elite in k cells is k times as likely, as in the published code.
-        """
-        draw = rng.integers(int(self.filled.sum()))
-        k = int(draw if self.filled.all() else np.flatnonzero(self.filled)[draw])
-        holder = self.holders[k]
-        assert holder is not None
-        return holder, int(self.cells[k])
+    def parents(self) -> Parents:
+        """The elites as they are now, to breed from."""
+        return Parents(self.cells, tuple(self.holders))
 
     @property
     def confidence(self) -> NDArray[np.float64]:

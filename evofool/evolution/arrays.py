@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.encodings import Encoding
 from evofool.errors import StoreError
+from evofool.store import IndividualId
 
 
 def pack(**arrays: NDArray[Any]) -> bytes:
@@ -33,3 +35,36 @@ def unpack(state: Mapping[str, bytes], key: str, names: Sequence[str]) -> dict[s
             return {name: file[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"the stored {key} is damaged ({error})") from error
+
+
+def pack_genomes(genomes: Mapping[IndividualId, Any], encoding: Encoding[Any]) -> bytes:
+    """Genomes by individual, as their canonical dumps one after another."""
+    dumps = [encoding.dump(genome) for genome in genomes.values()]
+    return pack(
+        ids=np.array(list(genomes), dtype=np.int64).reshape(-1, 2),
+        lengths=np.array([len(dump) for dump in dumps], dtype=np.int64),
+        dumps=np.frombuffer(b"".join(dumps), dtype=np.uint8),
+    )
+
+
+def unpack_genomes(
+    state: Mapping[str, bytes], key: str, encoding: Encoding[Any]
+) -> dict[IndividualId, Any]:
+    """The inverse of `pack_genomes`, in the same order.
+
+    Raises:
+        StoreError: the entry is missing or damaged, or a genome does not load.
+    """
+    arrays = unpack(state, key, ("ids", "lengths", "dumps"))
+    dumps = arrays["dumps"].tobytes()
+    found: dict[IndividualId, Any] = {}
+    at = 0
+    try:
+        for id, length in zip(arrays["ids"].tolist(), arrays["lengths"].tolist(), strict=True):
+            if not 0 <= length <= len(dumps) - at:
+                raise ValueError("a genome is cut short")
+            found[IndividualId(*id)] = encoding.load(dumps[at : at + length])
+            at += length
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the stored {key} is damaged ({error})") from error
+    return found

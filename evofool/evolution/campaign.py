@@ -177,8 +177,8 @@ class _Loop:
         self.generation = last.generation
         self._earlier = last.seconds
         parts.evaluator.evaluations = last.evaluations
-        parts.scorer.forward_images = last.forward_images
-        parts.scorer.queries = last.queries
+        parts.evaluator.forward_images = parts.scorer.forward_images = last.forward_images
+        parts.scorer.queries = last.evaluations
         parts.scorer.batch = last.batch
         for row in rows:
             stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
@@ -186,6 +186,13 @@ class _Loop:
             self._stagnant = 0 if stats["improved"] else self._stagnant + 1
 
     def run(self) -> Result:
+        """All of it; nothing that was begun is left behind."""
+        try:
+            return self._run()
+        finally:
+            self.parts.evaluator.close()
+
+    def _run(self) -> Result:
         """Generations until a stop rule says so, then the pictures."""
         reason: str | None = None
         self.run_folder.commit(Delta(meta={"status": "running", "stop_reason": ""}))
@@ -194,7 +201,9 @@ class _Loop:
                 self.parts.algorithm.start()
                 self._record([])
             while (reason := self._stop_reason()) is None:
-                following = self.parts.algorithm.step(self.generation + 1)
+                following = self.parts.algorithm.step(
+                    self.generation + 1, last=self._limit(2) is not None
+                )
                 self._record(following)
         except Interrupted:
             self._finish("interrupted", None)
@@ -204,16 +213,22 @@ class _Loop:
             raise
         return self._finish("finished", reason)
 
-    def _stop_reason(self) -> str | None:
-        stop, evolution = self.parts.config.stop, self.parts.config.evolution
-        after = self.parts.evaluator.evaluations + evolution.children
-        if stop.generations is not None and self.generation >= stop.generations:
+    def _limit(self, more: int) -> str | None:
+        """The counted limit that `more` generations would exceed: such a one is not begun."""
+        stop = self.parts.config.stop
+        after = self.parts.evaluator.evaluations + more * self.parts.config.evolution.children
+        if stop.generations is not None and self.generation + more > stop.generations:
             return "generations"
         if stop.evaluations is not None and after > stop.evaluations:
-            return "evaluations"  # a generation that does not fit is not begun
-        budget = self.parts.scorer.budget
-        if budget is not None and self.parts.scorer.queries + evolution.children > budget:
+            return "evaluations"
+        if self.parts.scorer.budget is not None and after > self.parts.scorer.budget:
             return "budget"
+        return None
+
+    def _stop_reason(self) -> str | None:
+        stop = self.parts.config.stop
+        if (limit := self._limit(1)) is not None:
+            return limit
         if stop.seconds is not None and self.seconds >= stop.seconds:
             return "seconds"
         lowest = float(self.parts.archive.confidence.min())
@@ -241,8 +256,7 @@ class _Loop:
             GenerationRow(
                 self.generation,
                 evaluations,
-                parts.scorer.forward_images,
-                parts.scorer.queries,
+                parts.evaluator.forward_images,
                 parts.scorer.batch,
                 self.seconds,
                 stats,
@@ -335,7 +349,7 @@ class _Loop:
             evaluations=parts.evaluator.evaluations,
             generations=max(0, self.generation),
             seconds=self.seconds,
-            forward_images=parts.scorer.forward_images,
+            forward_images=parts.evaluator.forward_images,
             digest=digest,
         )
 

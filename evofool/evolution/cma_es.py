@@ -78,7 +78,7 @@ class CmaEs:
         best = population[int(np.argmax([value for (value,) in fitness]))]
         self._strategy = self._make(self._encoding.to_vector(best.genome))
 
-    def step(self, generation: int) -> list[Individual]:
+    def step(self, generation: int, last: bool) -> list[Individual]:
         self._generation = generation
         with seeded_globals(self._seed, generation):
             algorithms.eaGenerateUpdate(self._toolbox, ngen=1, verbose=False)

@@ -13,14 +13,35 @@ from evofool.errors import Interrupted, ScoringError
 from evofool.evolution.archive import ChampionArchive, Win
 from evofool.evolution.individual import Individual
 from evofool.images import Size, UInt8Images
-from evofool.scoring import OutOfMemory, Producer, Scorer, Scores
+from evofool.scoring import OutOfMemory, Producer, Scorer, Scores, ScoreStream
+
+
+class Population:
+    """Individuals on their way through an `Evaluator`."""
+
+    def __init__(self, individuals: Iterable[Individual]) -> None:
+        self.bred: list[Individual] = []
+        self.source: Iterator[Individual] = iter(individuals)
+        self.stream: ScoreStream | None = None
+
+    def restart(self) -> None:
+        """Forget what was scored; the same individuals come again."""
+        if self.stream is not None:
+            self.stream.close()
+        self.stream = None
+        self.source, self.bred = chain(self.bred, self.source), []
 
 
 class Evaluator:
     """Registered as ``toolbox.evaluate``; `take` hands what happened to the campaign.
 
     Individuals may come from a generator: while the first micro-batches are rendered and scored in
-    the scorer's workers, the next are bred here.
+    the scorer's workers, the next are bred here. `begin` and `finish` are the two halves of a
+    call, for an algorithm that begins the next population before the last is finished.
+
+    Attributes:
+        evaluations: individuals of finished populations.
+        forward_images: images that went forward through the net for these, retries included.
     """
 
     def __init__(
@@ -36,28 +57,49 @@ class Evaluator:
         self._should_stop = should_stop
         self._size: Size = scorer.classifier.input_shape[1:]
         self.evaluations = 0
+        self.forward_images = 0
         self._wins: list[Win] = []
+        self._begun: list[Population] = []
 
     def __call__(self, individuals: Iterable[Individual]) -> list[tuple[float]]:
-        """One fitness a individual: its best over the archive's cells.
+        """One fitness an individual: its best over the archive's cells.
 
         Raises:
             Interrupted: a stop was asked for; the archive is as it was before the call.
             ScoringError, BudgetError: as the Scorer.
         """
-        bred: list[Individual] = []
-        source = iter(individuals)
+        return self.finish(self.begin(individuals))
+
+    def begin(self, individuals: Iterable[Individual]) -> Population:
+        """Hand the first micro-batches of a population to the workers, and wait for nothing."""
+        population = Population(individuals)
+        self._begun.append(population)
+        self._stream(population).fill()
+        return population
+
+    def finish(
+        self, population: Population, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[tuple[float]]:
+        """Wait for a population's scores and offer it to the archive; as a call otherwise.
+
+        Args:
+            population: what `begin` gave.
+            meanwhile: called once all of it is with the workers, before the last scores are there.
+        """
         while True:
-            queries = self._scorer.queries
             try:
-                parts = list(self._scorer.map(self._producers(source, bred)))
+                parts = self._scores(population, meanwhile)
                 break
             except OutOfMemory:
-                # all of the batch again at half the size: which micro-batches had been scored
-                # before the device was full depends on timing, and must not show in a result
+                # all again at half the size: which micro-batches had been scored before the
+                # device was full depends on timing, and must not show in a result
                 self._scorer.halve()
-                self._scorer.queries = queries
-                source, bred = chain(bred, source), []
+                for begun in self._begun:
+                    begun.restart()
+                self._scorer.queries = self.evaluations  # an image that is tried again is one query
+                self.forward_images = self._scorer.forward_images
+        self._begun.remove(population)
+        bred = population.bred
         if not bred:
             return []
         odds = np.concatenate([part.log_odds for part in parts])
@@ -66,7 +108,15 @@ class Evaluator:
         wins, fitness = self._archive.add(bred, Scores(odds))
         self._wins += wins
         self.evaluations += len(bred)
+        self.forward_images += sum(part.forward_images for part in parts)
         return [(float(value),) for value in fitness.max(axis=1)]
+
+    def close(self) -> None:
+        """Drop the populations that were begun and never finished."""
+        for population in self._begun:
+            if population.stream is not None:
+                population.stream.close()
+        self._begun.clear()
 
     def take(self) -> list[Win]:
         """The wins since the last call."""
@@ -83,11 +133,28 @@ class Evaluator:
             )
         return images
 
-    def _producers(
-        self, source: Iterator[Individual], bred: list[Individual]
-    ) -> Iterator[Producer]:
-        while chunk := list(islice(source, self._scorer.images_per_batch)):
+    def _stream(self, population: Population) -> ScoreStream:
+        if population.stream is None:
+            population.stream = self._scorer.map(self._producers(population))
+        return population.stream
+
+    def _scores(self, population: Population, meanwhile: Callable[[], None]) -> list[Scores]:
+        stream = self._stream(population)
+        parts: list[Scores] = []
+        waiting = True
+        while True:
+            stream.fill()
+            if waiting and stream.exhausted:
+                meanwhile()
+                waiting = False
+            scores = next(stream, None)
+            if scores is None:
+                return parts
+            parts.append(scores)
+
+    def _producers(self, population: Population) -> Iterator[Producer]:
+        while chunk := list(islice(population.source, self._scorer.images_per_batch)):
             if self._should_stop():
                 raise Interrupted("stopped; everything up to the last generation is saved")
-            bred += chunk
+            population.bred += chunk
             yield lambda chunk=chunk: self.render(chunk)  # type: ignore[misc]

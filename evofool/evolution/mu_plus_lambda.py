@@ -10,7 +10,7 @@ from deap import algorithms, base, tools
 from evofool.config import MuPlusLambdaConfig
 from evofool.encodings import Encoding
 from evofool.errors import StoreError
-from evofool.evolution.arrays import pack, unpack
+from evofool.evolution.arrays import pack, pack_genomes, unpack, unpack_genomes
 from evofool.evolution.individual import Individual
 from evofool.evolution.map_elites import cross, mutate, sample
 from evofool.evolution.randomness import seeded_globals
@@ -51,7 +51,7 @@ class MuPlusLambda:
             individual.fitness.values = fitness
         self._population = population
 
-    def step(self, generation: int) -> list[Individual]:
+    def step(self, generation: int, last: bool) -> list[Individual]:
         self._generation, self._operation = generation, 0
         before = {individual.id for individual in self._population}
         with seeded_globals(self._seed, generation):
@@ -68,31 +68,27 @@ class MuPlusLambda:
         return [each for each in self._population if each.id not in before]
 
     def state(self) -> dict[str, bytes]:
-        dumps = [self._encoding.dump(each.genome) for each in self._population]
+        # a copy of a survivor stands in the population under the same identity
+        members = {each.id: each.genome for each in self._population}
         return {
-            "population": pack(
+            "population": pack_genomes(members, self._encoding),
+            "order": pack(
                 ids=np.array([each.id for each in self._population], dtype=np.int64),
                 fitness=np.array([each.fitness.values[0] for each in self._population]),
-                lengths=np.array([len(dump) for dump in dumps], dtype=np.int64),
-                genomes=np.frombuffer(b"".join(dumps), dtype=np.uint8),
-            )
+            ),
         }
 
     def restore(self, state: dict[str, bytes]) -> None:
-        arrays = unpack(state, "population", ("ids", "fitness", "lengths", "genomes"))
-        ends = np.cumsum(arrays["lengths"])
-        genomes = arrays["genomes"].tobytes()
+        members = unpack_genomes(state, "population", self._encoding)
+        order = unpack(state, "order", ("ids", "fitness"))
         population = []
-        for id, fitness, length, end in zip(
-            arrays["ids"].tolist(), arrays["fitness"], arrays["lengths"], ends, strict=True
-        ):
-            try:
-                genome = self._encoding.load(genomes[int(end - length) : int(end)])
-                individual = Individual(genome, IndividualId(*id))
-            except (TypeError, ValueError) as error:
-                raise StoreError(f"the stored population is damaged ({error})") from error
-            individual.fitness.values = (float(fitness),)
-            population.append(individual)
+        try:
+            for id, fitness in zip(order["ids"].tolist(), order["fitness"].tolist(), strict=True):
+                individual = Individual(members[IndividualId(*id)], IndividualId(*id))
+                individual.fitness.values = (fitness,)
+                population.append(individual)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"the stored population is damaged ({error!r})") from error
         self._population = population
 
     def _next(self) -> int:

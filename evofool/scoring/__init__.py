@@ -5,7 +5,8 @@ Evolution, attacks, defenses and experiments all score through a `Scorer` and no
 
 from evofool.scoring.engines import EngineUnavailable, OutOfMemory, cache_folder, pick_device
 from evofool.scoring.ranking import Fitness, Matrix, Scores, fitness_of, sigmoid
-from evofool.scoring.scorer import Gradients, Loss, Producer, Scorer
+from evofool.scoring.scorer import Gradients, Loss, Scorer
+from evofool.scoring.stream import Producer, ScoreStream
 
 __all__ = [
     "EngineUnavailable",
@@ -15,6 +16,7 @@ __all__ = [
     "Matrix",
     "OutOfMemory",
     "Producer",
+    "ScoreStream",
     "Scorer",
     "Scores",
     "cache_folder",

@@ -30,10 +30,13 @@ class Scores:
     Attributes:
         log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1.
         outputs: what the net gave for them, N x classes (for ten crops: None).
+        forward_images: images that went through the net for this, crops and padding included;
+            0 where that was not followed.
     """
 
     log_odds: Matrix
     outputs: NDArray[np.floating] | None = field(default=None, repr=False)
+    forward_images: int = 0
 
     @property
     def confidence(self) -> Matrix:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -21,14 +21,13 @@ from evofool.images import FloatImages, UInt8Images, check_images, to_float
 from evofool.scoring.crops import ten_crops, ten_crops_tensor
 from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
 from evofool.scoring.ranking import Matrix, Scores, to_scores
+from evofool.scoring.stream import Producer, ScoreStream, settle
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
 
-Producer: TypeAlias = Callable[[], UInt8Images | FloatImages]
-"""Makes the images of one micro-batch, in a worker's thread."""
 Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 """(outputs of n images, their rows in the whole batch) to n losses."""
 
@@ -154,28 +153,14 @@ class Scorer:
         assert outputs is not None
         return outputs
 
-    def map(self, producers: Iterable[Producer]) -> Iterator[Scores]:
+    def map(self, producers: Iterable[Producer]) -> ScoreStream:
         """Scores of micro-batches that are made as they are scored, in the producers' order.
 
-        Producing and scoring run in the workers; `producers` itself is drawn from here, a few
-        micro-batches ahead, so that making the next work overlaps with scoring the last.
-
-        Raises:
-            OutOfMemory: the caller may `halve` and start over, so that no result depends on which
-                micro-batches had been scored before; else as `score`.
+        Producing and scoring run in the workers; `producers` itself is drawn by the caller's
+        thread, a few micro-batches ahead, so that making the next overlaps with scoring the last.
         """
         self._check_scores()
-        ahead = 2 * self.workers
-        pending: deque[Future[Scores]] = deque()
-        try:
-            for producer in producers:
-                pending.append(self._pool.submit(self._produce, producer))
-                while len(pending) > ahead or (pending and pending[0].done()):
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            _settle(pending)
+        return ScoreStream(producers, self._submit, 2 * self.workers)
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -254,10 +239,10 @@ class Scorer:
             try:
                 return [future.result() for future in futures]
             except OutOfMemory:
-                _settle(futures)
+                settle(futures)
                 self.halve()
             finally:
-                _settle(futures)
+                settle(futures)
 
     def _check_scores(self) -> None:
         if self.classifier.output == "label":
@@ -275,13 +260,18 @@ class Scorer:
                 )
             self.queries += n
 
+    def _submit(self, producer: Producer) -> Future[Scores]:
+        return self._pool.submit(self._produce, producer)
+
     def _produce(self, producer: Producer) -> Scores:
         images = check_images(producer(), self.classifier.input_shape)
         if len(images) > self.images_per_batch:
             raise ScoringError(f"{len(images)} images in a micro-batch of {self.images_per_batch}")
         self._spend(len(images))
         c = self.classifier
-        return to_scores(self._forward(images), c.output, c.link, c.crops)
+        scores = to_scores(self._forward(images), c.output, c.link, c.crops)
+        rows = self.images_per_batch if self.pad else len(images)
+        return dataclasses.replace(scores, forward_images=rows * c.crops)
 
     def _forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         """Raw outputs of one micro-batch, (n * crops) x classes, checked."""
@@ -380,14 +370,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _settle(futures: Iterable[Future[T]]) -> None:
-    """Nothing of a call runs on after it: what has not begun is cancelled, the rest waited for."""
-    futures = list(futures)
-    for future in futures:
-        future.cancel()
-    wait([future for future in futures if not future.cancelled()])
 
 
 def _one_thread() -> None:

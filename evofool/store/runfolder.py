@@ -175,7 +175,7 @@ class RunFolder:
             for e in delta.elites.values()
         ]  # fmt: skip
         generations = [
-            (g.generation, g.evaluations, g.forward_images, g.queries, g.batch, g.seconds,
+            (g.generation, g.evaluations, g.forward_images, g.batch, g.seconds,
              json.dumps(g.stats))
             for g in delta.generations
         ]  # fmt: skip
@@ -184,7 +184,7 @@ class RunFolder:
             many("INSERT OR REPLACE INTO individuals VALUES (?, ?, ?, ?, ?, ?)", individuals)
             many("INSERT OR REPLACE INTO wins VALUES (?, ?, ?, ?, ?, ?)", wins)
             many("INSERT OR REPLACE INTO elites VALUES (?, ?, ?, ?, ?, ?, ?)", elites)
-            many("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?)", generations)
+            many("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?)", generations)
             many("INSERT OR REPLACE INTO state VALUES (?, ?)", list(delta.state.items()))
             many("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(delta.meta.items()))
             if elites:
@@ -295,12 +295,12 @@ class RunFolder:
 
     def _generations(self, order: str) -> list[GenerationRow]:
         return [
-            GenerationRow(g, evaluations, forward, queries, batch, seconds,
+            GenerationRow(g, evaluations, forward, batch, seconds,
                           _json_object(stats, self.path))
-            for g, evaluations, forward, queries, batch, seconds, stats in self._rows(
-                "SELECT generation, evaluations, forward_images, queries, batch, seconds, stats"
+            for g, evaluations, forward, batch, seconds, stats in self._rows(
+                "SELECT generation, evaluations, forward_images, batch, seconds, stats"
                 f" FROM generations {order}",
-                (int, int, int, int, int, float, str),
+                (int, int, int, int, float, str),
             )
         ]  # fmt: skip
 

@@ -35,7 +35,6 @@ TABLES: dict[str, str] = {
         generation INTEGER PRIMARY KEY,
         evaluations INTEGER NOT NULL,
         forward_images INTEGER NOT NULL,
-        queries INTEGER NOT NULL,
         batch INTEGER NOT NULL,
         seconds REAL NOT NULL,
         stats TEXT NOT NULL) STRICT""",
@@ -114,7 +113,6 @@ class GenerationRow:
     generation: int
     evaluations: int
     forward_images: int
-    queries: int
     batch: int
     seconds: float
     stats: dict[str, Any]

@@ -89,10 +89,11 @@ def test_parents_are_drawn_uniformly_over_filled_cells() -> None:
     archive.add(_children(1, 0), Scores(np.array([[1.0, 1.0, 1.0, -9.0]])))
     archive.add(_children(1, 1), Scores(np.array([[0.0, 0.0, 0.0, 5.0]])))
     rng = np.random.default_rng(1)
-    drawn = [archive.pick(rng)[1] for _ in range(4000)]
+    parents = archive.parents()
+    drawn = [parents.pick(rng)[1] for _ in range(4000)]
     counts = np.bincount(drawn, minlength=4)
     assert counts.min() > 880  # 1000 each, standard deviation 27
-    share = np.mean([archive.pick(rng)[0].id == IndividualId(0, 0) for _ in range(4000)])
+    share = np.mean([parents.pick(rng)[0].id == IndividualId(0, 0) for _ in range(4000)])
     assert share == pytest.approx(0.75, abs=0.03)  # it holds three of the four cells
 
 

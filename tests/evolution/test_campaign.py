@@ -26,6 +26,7 @@ Make = Callable[..., dict[str, Any]]
 
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "map_elites": {"algorithm": "map_elites", "initial": 20, "children": 21},
+    "lagging": {"algorithm": "map_elites", "initial": 20, "children": 21, "lag": 1},
     "mu_plus_lambda": {
         "algorithm": "mu_plus_lambda", "target": 3, "initial": 20, "children": 20, "mu": 8,
     },
@@ -33,6 +34,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 GOLDEN = "f80367af775317ebac8c7b5e66d648b6ea6af46d44a52284c54b1a37ae60b956"
+GOLDEN_LAGGING = "2dab823e81ae7deeb5223fae23a3d36ae87360341d89eb780b26c8a997f05920"
 GOLDEN_MATED = "94cb51cd8380fd2b84621d2dbc6d01f7a42e2629a7cd0ba2e079ca730d2100c8"
 
 
@@ -62,6 +64,41 @@ def test_batches_and_workers_change_nothing(
 ) -> None:
     scoring = {"batch": batch, "workers": workers}
     assert _no_rng(toy_campaign, tmp_path / "run", scoring=scoring) == GOLDEN
+
+
+def test_a_lag_is_another_run_and_as_sure(toy_campaign: Make, tmp_path: Path) -> None:
+    evolution = {"initial": 20, "children": 20, "lag": 1}
+    digests = {
+        _no_rng(toy_campaign, tmp_path / str(i), evolution=evolution, scoring=scoring)
+        for i, scoring in enumerate(
+            [{"batch": 8, "workers": 2}, {"batch": 8, "workers": 1}, {"batch": 3, "workers": 4}]
+        )
+    }
+    assert len(digests) == 1
+    assert digests != {GOLDEN}
+    assert digests == {GOLDEN_LAGGING}
+
+
+def test_a_lagging_generation_descends_from_champions_of_one_earlier(
+    toy_campaign: Make, tmp_path: Path
+) -> None:
+    evolution = {"initial": 20, "children": 20, "lag": 1}
+    evolve(toy_campaign(evolution=evolution), tmp_path / "run")
+    with RunFolder.open(tmp_path / "run") as run:
+        parents = {
+            (row.id.generation, parent.generation)
+            for row in run._individuals("")
+            for parent in row.parents
+        }
+    assert all(parent <= max(0, child - 2) for child, parent in parents)
+    assert any(parent == child - 2 > 0 for child, parent in parents)
+
+
+def test_extending_a_lagging_run_equals_a_longer_one(toy_campaign: Make, tmp_path: Path) -> None:
+    evolution = {"initial": 20, "children": 20, "lag": 1}
+    evolve(toy_campaign(evolution=evolution, stop={"generations": 5}), tmp_path / "short")
+    longer = resume(tmp_path / "short", overrides=["stop.generations=12"])
+    assert longer.summary["archive_digest"] == GOLDEN_LAGGING
 
 
 def test_another_seed_is_another_run(toy_campaign: Make, tmp_path: Path) -> None:

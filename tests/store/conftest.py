@@ -31,9 +31,7 @@ def make_delta() -> MakeDelta:
         own = IndividualId(generation, child)
         parents = tuple(sorted({i for i in cells.values() if i is not None}))
         return Delta(
-            generations=[
-                GenerationRow(generation, 20, 24, 20, 8, 0.5 + generation, {"best": 0.25})
-            ],
+            generations=[GenerationRow(generation, 20, 24, 8, 0.5 + generation, {"best": 0.25})],
             individuals={
                 own: IndividualRow(own, parents, tuple(cells), bytes(32), b"genome %d" % generation)
             },

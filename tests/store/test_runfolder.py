@@ -60,8 +60,8 @@ def test_what_is_committed_is_what_is_read(folder: Path) -> None:
         assert run.manifest["labels"] == ["ä", "</b>"]
         assert run.config_text == "seed: 7\nclassifier: {name: größer}\n"
         assert run.generations() == [
-            GenerationRow(0, 20, 24, 20, 8, 0.5, {"best": 0.25}),
-            GenerationRow(1, 20, 24, 20, 8, 1.5, {"best": 0.25}),
+            GenerationRow(0, 20, 24, 8, 0.5, {"best": 0.25}),
+            GenerationRow(1, 20, 24, 8, 1.5, {"best": 0.25}),
         ]
         assert run.last_generation() == run.generations()[1]
         archive = run.archive()
@@ -147,7 +147,7 @@ def test_a_transaction_is_all_or_nothing(folder: Path, make_delta: MakeDelta, br
         elif broken == "elites":
             delta.elites[9] = EliteRow(9, SECOND, nan, 0.5, 0.5, False)
         elif broken == "generations":
-            delta.generations.append(GenerationRow(3, 1, 1, 1, 1, nan, {}))
+            delta.generations.append(GenerationRow(3, 1, 1, 1, nan, {}))
         else:
             getattr(delta, broken)["bad"] = nothing
         with pytest.raises(StoreError, match=r"run\.sqlite"):
