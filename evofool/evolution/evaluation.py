@@ -105,7 +105,8 @@ class Evaluator:
         odds = np.concatenate([part.log_odds for part in parts])
         if len(odds) != len(bred):
             raise ScoringError(f"{len(odds)} scores came back for {len(bred)} images")
-        wins, fitness = self._archive.add(bred, Scores(odds))
+        top = np.concatenate([part.labels for part in parts])
+        wins, fitness = self._archive.add(bred, Scores(odds, top=top))
         self._wins += wins
         self.evaluations += len(bred)
         self.forward_images += sum(part.forward_images for part in parts)

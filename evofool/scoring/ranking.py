@@ -30,12 +30,14 @@ class Scores:
     Attributes:
         log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1.
         outputs: what the net gave for them, N x classes (for ten crops: None).
+        top: N, the class of the largest output, where log-odds alone could round a lead away.
         forward_images: images that went through the net for this, crops and padding included;
             0 where that was not followed.
     """
 
     log_odds: Matrix
     outputs: NDArray[np.floating] | None = field(default=None, repr=False)
+    top: NDArray[np.int64] | None = field(default=None, repr=False)
     forward_images: int = 0
 
     @property
@@ -46,6 +48,8 @@ class Scores:
     @property
     def labels(self) -> NDArray[np.int64]:
         """The top-1 class of each image, the lowest index where several tie."""
+        if self.top is not None:
+            return self.top
         labels: NDArray[np.int64] = np.argmax(self.log_odds, axis=1).astype(np.int64)
         return labels
 
@@ -137,7 +141,8 @@ def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: i
         odds = softmax_log_odds(values)
     if crops > 1:
         return Scores(average_log_odds(odds.reshape(-1, crops, odds.shape[-1])))
-    return Scores(odds, values)
+    top = np.argmax(np.nan_to_num(values, nan=-np.inf), axis=-1).astype(np.int64)
+    return Scores(odds, values, top)
 
 
 def fitness_of(log_odds: Matrix, fitness: Fitness) -> Matrix:
