@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evofool.images import Shape, Size, UInt8Images
 from evofool.operators import polynomial_mutation
-from evofool.render import ACTIVATIONS, INPUTS, WEIGHT_LIMIT, Graph, compile_tapes, render_cppn
+from evofool.render import (
+    ACTIVATIONS,
+    INPUTS,
+    WEIGHT_LIMIT,
+    Graph,
+    compile_tapes,
+    render_cppn,
+    render_cppn_tensor,
+)
+
+if TYPE_CHECKING:
+    import torch
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"coords": "raw", "colour": "hsv"},
@@ -145,6 +156,27 @@ class Cppn:
             coords=self.settings.coords,
             colour=self.settings.colour,
             native=self.shape[1:],
+        )
+
+    def render_tensor(
+        self, genomes: Sequence[Graph], size: Size, device: torch.device | str
+    ) -> torch.Tensor:
+        """Pixels N x C x height x width uint8 on `device`, drawn there; see `render`.
+
+        Off the CPU another back end draws them, which rounds differently: whoever scores these
+        pixels keeps these, not those of `render`.
+        """
+        if not genomes:
+            import torch
+
+            return torch.empty((0, self.shape[0], *size), dtype=torch.uint8, device=device)
+        return render_cppn_tensor(
+            compile_tapes(genomes),
+            size,
+            coords=self.settings.coords,
+            colour=self.settings.colour,
+            native=self.shape[1:],
+            device=device,
         )
 
     def dump(self, genome: Graph) -> bytes:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "evofool"
 ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
+    frozenset({"errors", "text"}),
     frozenset({"images", "config", "operators"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"encodings", "training", "scoring", "store"}),

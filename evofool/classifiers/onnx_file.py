@@ -153,11 +153,18 @@ def _sides(tensor: Any) -> list[int | None]:
 
 
 def _external(model: Any, path: Path) -> tuple[Path, ...]:
-    """Files beside the graph that hold its larger tensors, in order of name."""
+    """Files beside the graph that hold its larger tensors, in order of name.
+
+    Raises:
+        ClassifierError: a graph from anywhere that points out of its folder.
+    """
     places = {
         entry.value
         for tensor in model.graph.initializer
         for entry in tensor.external_data
         if entry.key == "location"
     }
+    for place in places:
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise ClassifierError(f"{path}: keeps weights outside its folder, at {place!r}")
     return tuple(path.parent / place for place in sorted(places))

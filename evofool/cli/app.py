@@ -13,6 +13,7 @@ import typer
 
 from evofool.cli import signals
 from evofool.errors import EvofoolError, Interrupted
+from evofool.text import bare
 
 app = typer.Typer(
     name="evofool",
@@ -43,9 +44,20 @@ class Listed(StrEnum):
     DATASETS = "datasets"
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from evofool import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _top(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
     signals.DEBUG.set(debug)
 
@@ -168,15 +180,17 @@ def train(
 @app.command()
 def score(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
-    classifier: Annotated[str, typer.Option(help="The victim, as in a config.")],
+    classifier: Annotated[
+        str, typer.Option(help="The victim: a name, or in braces a mapping as in a config.")
+    ],
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """What a classifier says of pictures, beside what the pictures claim."""
-    from evofool.cli.report import print_readings
+    from evofool.cli.report import print_readings, spec
     from evofool.evolution.reading import read
 
-    found = read(images, classifier, top)
+    found = read(images, spec(classifier), top)
     if as_json:
         _print_json([reading.to_json() for reading in found])
     else:
@@ -248,10 +262,17 @@ def main() -> None:
     signals.exit_on_signals()
     try:
         app()
+    except OSError as error:  # the terminal or pipe we print to; files are the store's to explain
+        if signals.DEBUG.get():
+            raise
+        sys.stderr.write(f"evofool: {error}\n")
+        sys.exit(1)
     except EvofoolError as error:
         if signals.DEBUG.get():
             raise
-        typer.echo(f"evofool: {error}", err=True)
+        # messages quote configs, manifests and labels, which may be anyone's
+        for line in str(error).splitlines() or [type(error).__name__]:
+            typer.echo(f"evofool: {bare(line)}", err=True)
         sys.exit(signals.exit_code() if isinstance(error, Interrupted) else error.exit_code)
 
 
@@ -262,4 +283,4 @@ def _gallery(run: Path, top: int | None = None) -> Any:
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal
 
 import typer
@@ -61,7 +60,7 @@ def examine() -> list[Finding]:
         ("engine onnxruntime", lambda: _engine("onnxruntime")),
         ("rendering", _rendering),
         ("cache folder", _cache),
-        ("data folder", _data),
+        ("data sets", _data),
     ):
         findings.append(_try(name, check))
     findings += _victims()
@@ -143,12 +142,13 @@ def _cache() -> tuple[State, str]:
 
 
 def _data() -> tuple[State, str]:
-    from evofool.data import data_folder
+    from evofool.data import data_folder, inspect_dataset, names
 
-    folder = Path(data_folder())
-    if folder.is_dir():
-        return "ok", str(folder)
-    return "missing", f"{folder} is not there; set EVOFOOL_DATA (needed to train, not to evolve)"
+    present = [name for name in names() if inspect_dataset(name).present]
+    where = f"{', '.join(present)}; others are looked for in {data_folder()}"
+    if len(present) == len(names()):
+        return "ok", where
+    return "missing", f"{where}: set EVOFOOL_DATA (needed to train, not to evolve)"
 
 
 def _victims() -> list[Finding]:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from evofool.text import percent
+
 if TYPE_CHECKING:
     from evofool.evolution.campaign import OnProgress, Progress
     from evofool.training import TrainProgress
@@ -41,7 +43,7 @@ Show = Callable[[str, float | None], None]
 def _shown(first: str) -> Iterator[Show]:
     console = Console(stderr=True)
     if console.is_terminal:
-        columns = (SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"))
+        columns = (SpinnerColumn(), BarColumn(12), TextColumn("{task.description}"))
         with Bar(*columns, console=console, transient=False) as bar:
             task = bar.add_task(first, total=None)
 
@@ -51,6 +53,7 @@ def _shown(first: str) -> Iterator[Show]:
 
             yield draw
         return
+    print(first, file=sys.stderr, flush=True)
     last = -PLAIN_SECONDS
     latest = ""
 
@@ -68,16 +71,11 @@ def _shown(first: str) -> Iterator[Show]:
 
 
 def _campaign_line(p: Progress) -> str:
-    parts = [
-        f"generation {p.generation}",
-        f"{p.evaluations:,} images",
-        f"{p.images_per_second:.0f}/s",
-        f"won {p.cells_won}/{p.cells}",
-        f"median {percent(p.median)}",
-        f"best {percent(p.best)}",
-    ]
-    if p.seconds_left is not None:
+    parts = [f"generation {p.generation}", f"{p.evaluations:,} images {p.images_per_second:.0f}/s"]
+    if p.seconds_left is not None:  # early: a narrow terminal cuts the end
         parts.append(f"{duration(p.seconds_left)} left")
+    parts.append(f"won {p.cells_won}/{p.cells}")
+    parts.append(f"median {percent(p.median)}, best {percent(p.best)}")
     return "  ".join(parts)
 
 
@@ -87,13 +85,6 @@ def _training_line(p: TrainProgress) -> str:
     if p.test_accuracy is not None:
         text += f"  test accuracy {p.test_accuracy:.2%}"
     return f"{text}  {duration(left)} left"
-
-
-def percent(confidence: float) -> str:
-    """Never rounded up to 100 %: what is not quite sure reads 99.99...%."""
-    if confidence >= 0.9999:
-        return f"{int(confidence * 1e6) / 1e4:.4f}%"
-    return f"{confidence * 100:.2f}%"
 
 
 def duration(seconds: float) -> str:

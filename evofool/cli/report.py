@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evofool.cli.progress import duration, percent
-from evofool.config import to_yaml
+from evofool.cli.progress import duration
+from evofool.config import load_value, to_yaml
+from evofool.errors import UsageError
+from evofool.text import bare, percent
 
 if TYPE_CHECKING:
     from evofool.evolution.campaign import Result
@@ -27,6 +29,16 @@ def free_folder(name: str) -> Path:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
+
+
+def spec(text: str) -> str | dict[str, Any]:
+    """A victim given on the command line: a name, or a mapping ``{name: ..., crops: 10}``."""
+    if not text.lstrip().startswith("{"):
+        return text
+    value = load_value(text, "--classifier")
+    if not isinstance(value, dict):
+        raise UsageError("--classifier: is neither a name nor a mapping")
+    return value
 
 
 def print_plan(plan: Plan) -> None:
@@ -65,12 +77,12 @@ def print_status(found: Mapping[str, Any]) -> None:
     """One fact a line."""
     for key, value in found.items():
         if isinstance(value, dict):
-            shown = ", ".join(f"{k} {v:.6g}" for k, v in value.items() if v is not None)
+            shown = ", ".join(f"{k} {percent(v)}" for k, v in value.items())
         else:
             shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
         if key == "seed":
             shown = str(value)
-        typer.echo(f"{key.replace('_', ' '):<16} {shown}")
+        typer.echo(f"{key.replace('_', ' '):<16} {bare(shown)}")
     if found["status"] == "interrupted":
         typer.echo(f"go on with: evofool resume {found['path']}")
 
@@ -78,7 +90,7 @@ def print_status(found: Mapping[str, Any]) -> None:
 def print_check(check: Check) -> None:
     """``ok``, ``FAILED`` or ``-``, and what was found."""
     mark = {True: "ok", False: "FAILED", None: "-"}[check.ok]
-    typer.echo(f"{mark:<7} {check.name}: {check.detail}")
+    typer.echo(f"{mark:<7} {check.name}: {bare(check.detail)}")
 
 
 def print_readings(readings: Sequence[Reading]) -> None:
@@ -88,14 +100,14 @@ def print_readings(readings: Sequence[Reading]) -> None:
         claim = reading.claim
         if claim is not None:
             typer.echo(
-                f"  claims  {claim['confidence']:.6f}  {_plain(claim['label'])}"
-                f" (class {claim['class_index']}, {_plain(str(claim.get('classifier')))})"
+                f"  claims  {claim['confidence']:.6f}  {bare(claim['label'])}"
+                f" (class {claim['class_index']}, {bare(str(claim.get('classifier')))})"
             )
             if reading.now is not None:
                 other = "" if reading.same_victim else "  (another classifier than it was made for)"
                 typer.echo(f"  now     {reading.now:.6f}{other}")
         for index, label, confidence in reading.top:
-            typer.echo(f"  {confidence:.6f}  {_plain(label)} (class {index})")
+            typer.echo(f"  {confidence:.6f}  {bare(label)} (class {index})")
 
 
 def print_bench(report: Report) -> None:
@@ -126,8 +138,3 @@ def print_bench(report: Report) -> None:
             f"          a campaign of the published size ({run.paper_images:,} images) would take"
             f" {run.paper_hours:,.1f} h"
         )
-
-
-def _plain(text: str) -> str:
-    """Labels are anyone's text: no control characters reach the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:120]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
     def note(number: int, _: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
+        # not print: the handler may interrupt one
+        os.write(2, b"\nevofool: stopping after the images in hand; once more ends it at once\n")
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

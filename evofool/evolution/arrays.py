@@ -33,7 +33,7 @@ def unpack(state: Mapping[str, bytes], key: str, names: Sequence[str]) -> dict[s
     try:
         with np.load(io.BytesIO(state[key]), allow_pickle=False) as file:
             return {name: file[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"the stored {key} is damaged ({error})") from error
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from deap import tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
-from evofool.errors import Interrupted
+from evofool.errors import Interrupted, ScoringError, UsageError
 from evofool.evolution.archive import Win
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
-from evofool.evolution.restoring import check_sources, load_run, restore
+from evofool.evolution.restoring import check_sources, load_run, repointed, restore
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
+from evofool.scoring import sigmoid
 from evofool.store import (
     Delta,
     EliteRow,
@@ -92,7 +93,10 @@ def evolve(
         StoreError: the folder cannot be used.
         ScoringError: the victim failed; what was done so far is saved.
     """
+    if isinstance(source, Loaded) and (overrides or seed is not None):
+        raise UsageError("a config that is loaded already takes no overrides and no other seed")
     loaded = source if isinstance(source, Loaded) else load_campaign(source, overrides, seed)
+    RunFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
     parts = make_parts(loaded, stop)
     with parts.scorer:
@@ -129,10 +133,11 @@ def resume(
         parts = make_parts(loaded, stop)
         with parts.scorer:
             check_sources(run, parts)
-            if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
             loop = _Loop(parts, run, progress, stop)
             loop.restore()
+            if classifier is not None or overrides:
+                run.write_config(to_yaml(parts.config))
+                run.write_manifest(repointed(run.manifest, parts))
             return loop.run()
 
 
@@ -169,7 +174,7 @@ class _Loop:
 
     def restore(self) -> None:
         """Take up the last stored generation."""
-        rows = restore(self.run_folder, self.parts)
+        rows = restore(self.run_folder, self.parts.archive, self.parts.encoding)
         if not rows:
             return
         parts, last = self.parts, rows[-1]
@@ -205,12 +210,12 @@ class _Loop:
                     self.generation + 1, last=self._limit(2) is not None
                 )
                 self._record(following)
-        except Interrupted:
-            self._finish("interrupted", None)
-            raise
-        except BaseException:
-            self._commit()  # whatever went wrong, the generations before it are whole
-            raise
+        except (Interrupted, ScoringError) as error:
+            # both are raised before a population reaches the archive: what is booked is whole
+            self._commit()
+            if isinstance(error, Interrupted):
+                self._say_interrupted()
+            raise type(error)(f"{error}; {self._way_on()}") from error
         return self._finish("finished", reason)
 
     def _limit(self, more: int) -> str | None:
@@ -224,6 +229,18 @@ class _Loop:
         if self.parts.scorer.budget is not None and after > self.parts.scorer.budget:
             return "budget"
         return None
+
+    def _say_interrupted(self) -> None:
+        """No pictures: somebody waits for the prompt, and they can be made at any time."""
+        run = self.run_folder
+        run.write_json("summary.json", self._summary("interrupted", None, None))
+        run.commit(Delta(meta={"status": "interrupted", "stop_reason": ""}))
+
+    def _way_on(self) -> str:
+        path = self.run_folder.path
+        if self.generation < 0:
+            return f"nothing was stored yet: evofool resume {path} begins anew"
+        return f"generation {self.generation} is saved; go on with: evofool resume {path}"
 
     def _stop_reason(self) -> str | None:
         stop = self.parts.config.stop
@@ -274,7 +291,7 @@ class _Loop:
             self._unstored[individual.id] = individual
         for win in wins:
             replaced = None if win.replaced is None else win.replaced.id
-            confidence = float(1 / (1 + np.exp(-win.log_odds)))
+            confidence = float(sigmoid(np.array([win.log_odds]))[0])
             self._delta.wins.append(
                 WinRow(win.individual.id, win.class_index, win.log_odds, confidence, replaced)
             )
@@ -327,7 +344,7 @@ class _Loop:
             digest = write_pictures(
                 run,
                 parts.archive,
-                parts.evaluator,
+                parts.evaluator.render,
                 parts.encoding,
                 parts.classifier.labels,
                 parts.scorer.workers,

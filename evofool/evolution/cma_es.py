@@ -92,7 +92,8 @@ class CmaEs:
         arrays = unpack(state, "cma_es", ARRAYS)
         strategy = self._make(arrays["centroid"])
         for name, array in arrays.items():
-            if array.shape != np.shape(getattr(strategy, name)) or not np.isfinite(array).all():
+            sound = array.dtype.kind in "fiu" and array.shape == np.shape(getattr(strategy, name))
+            if not (sound and np.isfinite(array).all()):
                 raise StoreError(f"the stored state of cma_es is damaged ({name})")
             own = getattr(strategy, name)
             setattr(strategy, name, array if isinstance(own, np.ndarray) else array.item())

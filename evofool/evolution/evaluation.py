@@ -156,6 +156,6 @@ class Evaluator:
     def _producers(self, population: Population) -> Iterator[Producer]:
         while chunk := list(islice(population.source, self._scorer.images_per_batch)):
             if self._should_stop():
-                raise Interrupted("stopped; everything up to the last generation is saved")
+                raise Interrupted("stopped")
             population.bred += chunk
             yield lambda chunk=chunk: self.render(chunk)  # type: ignore[misc]

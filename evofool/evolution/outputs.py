@@ -10,20 +10,22 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
-from evofool.evolution.evaluation import Evaluator
 from evofool.evolution.individual import Individual
 from evofool.images import UInt8Images, decode_png, encode_png, to_hwc
 from evofool.store import RunFolder
+
+Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
+"""The pixels that are scored, N x C x H x W."""
 
 THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
 """Confidences at which the share of cells is reported."""
@@ -44,7 +46,7 @@ class Elite:
 
 
 def elites(
-    archive: ChampionArchive, evaluator: Evaluator, labels: Sequence[str], chunk: int = 64
+    archive: ChampionArchive, render: Render, labels: Sequence[str], chunk: int = 64
 ) -> Iterator[list[Elite]]:
     """The filled cells in the order of their classes, rendered a chunk at a time."""
     confidence = archive.confidence
@@ -53,7 +55,7 @@ def elites(
         part = filled[start : start + chunk]
         holders = {id(archive.holders[k]): archive.holders[k] for k in part}
         unique = [holder for holder in holders.values() if holder is not None]
-        images = evaluator.render(unique)
+        images = render(unique)
         pixels = {id(holder): image for holder, image in zip(unique, images, strict=True)}
         found = []
         for k in part:
@@ -93,11 +95,11 @@ def png_name(class_index: int) -> str:
     return f"images/{class_index:04d}.png"
 
 
-def archive_digest(archive: ChampionArchive, evaluator: Evaluator, encoding: Encoding[Any]) -> str:
+def archive_digest(archive: ChampionArchive, render: Render, encoding: Encoding[Any]) -> str:
     """The digest of an archive as it stands."""
     digest = ArchiveDigest(encoding)
     labels = [""] * (int(archive.cells.max(initial=0)) + 1)
-    for part in elites(archive, evaluator, labels):
+    for part in elites(archive, render, labels):
         for elite in part:
             digest.add(elite)
     return digest.hexdigest()
@@ -106,7 +108,7 @@ def archive_digest(archive: ChampionArchive, evaluator: Evaluator, encoding: Enc
 def write_pictures(
     run: RunFolder,
     archive: ChampionArchive,
-    evaluator: Evaluator,
+    render: Render,
     encoding: Encoding[Any],
     labels: Sequence[str],
     workers: int,
@@ -151,7 +153,7 @@ def write_pictures(
         return (c, elite.label, repr(confidence), g, parents, name, sha256)
 
     with ThreadPoolExecutor(workers) as pool:
-        for part in elites(archive, evaluator, labels):
+        for part in elites(archive, render, labels):
             rows = pool.map(write, part)  # pictures are compressed while the digest is taken
             for elite in part:
                 digest.add(elite)
@@ -208,3 +210,50 @@ def summary(
         **confidence_summary(archive),
         "archive_digest": digest,
     }
+
+
+def read_table(run: RunFolder) -> dict[int, dict[str, Any]]:
+    """``elites.csv`` by class, its confidences and generations as numbers.
+
+    Raises:
+        StoreError: it is missing or damaged, or names a class twice.
+    """
+    path = run.path / "elites.csv"
+    found: dict[int, dict[str, Any]] = {}
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+        for row in reader:
+            c = int(row["class_index"])
+            if c in found:
+                raise ValueError(f"class {c} stands there twice")
+            numbers = {
+                "confidence": float(row["confidence"]),
+                "generation": int(row["generation"]),
+            }
+            found[c] = {**row, **numbers}
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise StoreError(
+            f"{path}: cannot be read ({error}); evofool gallery {run.path} makes it anew"
+        ) from error
+    return found
+
+
+def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
+    """Whether ``elites.csv`` and ``images/`` show the elites that are stored now."""
+    try:
+        table = read_table(run)
+    except StoreError:
+        return False
+    confidence = archive.confidence
+    filled = np.flatnonzero(archive.filled).tolist()
+    if set(table) != {int(archive.cells[k]) for k in filled}:
+        return False
+    for k in filled:
+        holder, row = archive.holders[k], table[int(archive.cells[k])]
+        assert holder is not None
+        same = (row["generation"], row["confidence"]) == (holder.id.generation, confidence[k])
+        if not (same and (run.path / png_name(int(archive.cells[k]))).is_file()):
+            return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,16 @@ class Reading:
         }
 
 
-def read(paths: Sequence[Path], classifier: str | Classifier, top: int = 5) -> list[Reading]:
+def read(
+    paths: Sequence[Path], classifier: str | Mapping[str, Any] | Classifier, top: int = 5
+) -> list[Reading]:
     """Score pictures of any size, each resized as the victim wants natural pictures.
 
     Raises:
         ImageError: a file is not a picture.
         ClassifierError: the victim cannot be had.
     """
-    victim = load_classifier(classifier) if isinstance(classifier, str) else classifier
+    victim = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
     images = [prepare(read_picture(path), victim) for path in paths]
     with Scorer(victim) as scorer:
         confidence = scorer.confidence(np.stack(images))
@@ -87,9 +89,11 @@ def _claim(path: Path) -> dict[str, Any] | None:
         return None
     index, confidence = claim.get("class_index"), claim.get("confidence")
     sane = (
-        type(index) is int
+        isinstance(index, int)
+        and not isinstance(index, bool)
         and index >= 0
-        and type(confidence) in (int, float)
+        and isinstance(confidence, int | float)
+        and 0 <= confidence <= 1  # a NaN is not
         and isinstance(claim.get("label"), str)
     )
     return claim if sane else None

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from evofool.config import Campaign, Loaded, load_campaign
-from evofool.errors import StoreError, UsageError
+from evofool.config import Campaign, Loaded, cells, load_campaign
+from evofool.encodings import Encoding, EncodingSource
+from evofool.errors import ConfigError, FolderError, StoreError, UsageError
+from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.individual import Individual
-from evofool.evolution.setup import Parts
+from evofool.evolution.outputs import Render
+from evofool.evolution.setup import Parts, make_encoding
+from evofool.images import UInt8Images
 from evofool.store import GenerationRow, IndividualId, RunFolder
 
 
 def load_run(
-    run: RunFolder, classifier: str | None = None, overrides: Sequence[str] = ()
+    run: RunFolder,
+    classifier: str | None = None,
+    overrides: Sequence[str] = (),
+    check_files: bool = True,
 ) -> Loaded[Campaign]:
     """The config of a run folder, with what may still be changed changed."""
-    if run.manifest.get("kind") != "evolve":
-        raise StoreError(
-            f"{run.path}: holds a run of kind {run.manifest.get('kind')!r}, not evolve"
-        )
+    check_kind(run)
     for override in overrides:
         key = override.partition("=")[0].strip()
-        if not (key.startswith("stop.") or key == "scoring.workers"):
+        if not (key.startswith("stop.") or key in ("scoring.workers", "scoring.budget")):
             raise UsageError(
-                f"override {override}: only stop.* and scoring.workers can change on resume;"
+                f"override {override}: only stop.*, scoring.workers and scoring.budget can change"
+                " on resume;"
                 " anything else would make another run"
             )
     changes = [*overrides]
@@ -32,32 +39,91 @@ def load_run(
         weights = classifier.endswith((".safetensors", ".pt", ".pth"))
         key = "classifier.weights" if weights else "classifier.name"
         changes.append(f"{key}={_quoted(classifier)}")
-    return load_campaign(run.path / "config.yaml", changes, check_files=classifier is None)
+    try:
+        return load_campaign(run.path / "config.yaml", changes, check_files=check_files)
+    except ConfigError as error:
+        if classifier is None and "classifier" in str(error) and "no such file" in str(error):
+            raise ConfigError(f"{error}; say where it is now by --classifier") from error
+        raise
+
+
+def check_kind(run: RunFolder) -> None:
+    """Refuse a run folder that holds no campaign."""
+    kind = run.manifest.get("kind")
+    if kind != "evolve":
+        raise FolderError(f"{run.path}: holds a run of kind {kind!r}, not evolve")
+
+
+def repointed(manifest: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
+    """`manifest` with the victim where it was found this time."""
+    victim = {**manifest["classifier"], "name": parts.classifier.name}
+    if parts.classifier.source is not None:
+        victim["path"] = str(parts.classifier.source[0])
+    return {**manifest, "classifier": victim}
 
 
 def check_sources(run: RunFolder, parts: Parts) -> None:
     """Refuse to go on with another victim or encoding than the run was made with."""
     known = run.manifest["classifier"]
     if parts.classifier.digest != known["digest"]:
-        raise StoreError(
+        raise FolderError(
             f"{run.path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
             f" one found now has {parts.classifier.digest[:12]}; give the right one by --classifier"
         )
     source = parts.classifier.source
     if source is not None and source[1] != known.get("sha256", source[1]):
-        raise StoreError(
+        raise FolderError(
             f"{run.path}: {source[0]} has changed since the run was made; give the file as it was"
             " by --classifier"
         )
+    check_encoding(run, parts.encoding_source)
+
+
+def check_encoding(run: RunFolder, source: EncodingSource) -> None:
+    """Refuse an encoding whose file is another than the run was made with."""
     sha256 = run.manifest["encoding"].get("sha256")
-    if sha256 is not None and parts.encoding_source.sha256 != sha256:
-        raise StoreError(
+    if sha256 is not None and source.sha256 != sha256:
+        raise FolderError(
             f"{run.path}: its encoding {run.manifest['encoding'].get('path')} has changed since"
         )
 
 
-def restore(run: RunFolder, parts: Parts) -> list[GenerationRow]:
-    """Fill the archive of `parts` from a run folder; returns the stored generations.
+@dataclass(frozen=True)
+class Shelf:
+    """The elites of a run without its victim: enough to draw them anew."""
+
+    archive: ChampionArchive
+    encoding: Encoding[Any]
+    labels: tuple[str, ...]
+    render: Render
+
+
+def open_shelf(run: RunFolder) -> Shelf:
+    """The elites as they are stored now, of a run that has ended or not.
+
+    Raises:
+        StoreError: the run folder is damaged.
+        ConfigError: its encoding cannot be had.
+    """
+    loaded = load_run(run, check_files=False)
+    victim = run.manifest["classifier"]
+    channels, height, width = victim["input_shape"]
+    labels = tuple(victim["labels"])
+    encoding, source = make_encoding(loaded, (channels, height, width))
+    check_encoding(run, source)
+    archive = ChampionArchive(cells(loaded, labels), loaded.config.evolution.fitness)
+    restore(run, archive, encoding)
+
+    def render(individuals: Sequence[Individual]) -> UInt8Images:
+        return encoding.render([each.genome for each in individuals], (height, width))
+
+    return Shelf(archive, encoding, labels, render)
+
+
+def restore(
+    run: RunFolder, archive: ChampionArchive, encoding: Encoding[Any]
+) -> list[GenerationRow]:
+    """Fill `archive` from a run folder; returns the stored generations.
 
     Raises:
         StoreError: a genome does not match its digest or does not load, or a cell is foreign.
@@ -69,13 +135,13 @@ def restore(run: RunFolder, parts: Parts) -> list[GenerationRow]:
         if hashlib.sha256(row.genome).digest() != row.sha256:
             raise StoreError(f"{run.path}: the genome of {row.id} does not match its digest")
         try:
-            genome = parts.encoding.load(row.genome)
+            genome = encoding.load(row.genome)
         except ValueError as error:
             raise StoreError(f"{run.path}: damaged genome of {row.id} ({error})") from error
         people[row.id] = Individual(genome, row.id, row.parents, row.parent_cells)
     for elite in stored.elites:
         try:
-            parts.archive.put(
+            archive.put(
                 elite.class_index, people[elite.id], elite.fitness, elite.log_odds, elite.won
             )
         except KeyError as error:

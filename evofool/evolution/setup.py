@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 import uuid
@@ -150,7 +151,12 @@ def make_parts(loaded: Loaded[Campaign], should_stop: Callable[[], bool]) -> Par
             pad=True,
         )
     except UsageError as error:
-        raise loaded.error_at("scoring", str(error).removeprefix("scoring.")) from error
+        key, colon, message = str(error).partition(": ")
+        known = bool(colon) and key.startswith("scoring.")
+        place, what = (key, message) if known else ("scoring", str(error))
+        raise loaded.error_at(place, what) from error
+    if scorer.note:
+        logging.getLogger("evofool").warning("%s: %s", classifier.name, scorer.note)
     if scorer.engine in ("torch", "onnxruntime"):
         resolved = {"engine": scorer.engine, "device": scorer.device}
         config = config.model_copy(update={"scoring": scoring.model_copy(update=resolved)})

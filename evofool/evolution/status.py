@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-from evofool.errors import RunBusyError, StoreError
+from evofool.evolution.restoring import check_kind
 from evofool.store import RunFolder
-from evofool.store.lock import acquire
-from evofool.store.runfolder import LOCK
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -21,9 +18,10 @@ def status(path: Path | str) -> dict[str, Any]:
         StoreError: no run folder, or a damaged one.
     """
     with RunFolder.open(Path(path)) as run:
+        check_kind(run)
         meta, last = run.meta(), run.last_generation()
         state = meta.get("status", "interrupted")
-        if _is_held(run.path):
+        if run.busy:
             state = "running"
         elif state == "running":  # whoever wrote that is gone
             state = "interrupted"
@@ -50,15 +48,9 @@ def status(path: Path | str) -> dict[str, Any]:
             stats = last.stats
             found["cells_filled"] = len(elites)
             found["cells_won"] = sum(elite.won for elite in elites)
-            found["confidence"] = {key: stats.get(key) for key in ("median", "min", "max")}
+            found["confidence"] = {
+                key: stats[key]
+                for key in ("median", "min", "max")
+                if isinstance(stats.get(key), int | float)
+            }
         return found
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        os.close(acquire(path / LOCK))
-    except RunBusyError:
-        return True
-    except StoreError:  # a folder one may only read
-        return False
-    return False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,14 @@ import numpy as np
 
 from evofool.errors import EvofoolError, StoreError
 from evofool.evolution.lineage import Lineage
-from evofool.evolution.outputs import COLUMNS, Elite, archive_digest, elites, png_name
+from evofool.evolution.outputs import (
+    Elite,
+    archive_digest,
+    confidence_summary,
+    elites,
+    png_name,
+    read_table,
+)
 from evofool.evolution.restoring import check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
 from evofool.images import decode_png
@@ -56,7 +61,8 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
         parts = make_parts(load_run(run, classifier), lambda: False)
         with parts.scorer:
             check_sources(run, parts)
-            rows = restore(run, parts)
+            parts.scorer.budget = None  # what is looked at again is no query of the campaign
+            rows = restore(run, parts.archive, parts.encoding)
             held = int(parts.archive.filled.sum())
             yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
             if held == 0:
@@ -89,34 +95,46 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
     if summary is None or summary.get("archive_digest") is None:
         yield Check("pictures", None, "not made yet: the campaign has not ended (evofool resume)")
         return
-    digest = archive_digest(parts.archive, parts.evaluator, parts.encoding)
+    digest = archive_digest(parts.archive, parts.evaluator.render, parts.encoding)
     same = digest == summary["archive_digest"]
     yield Check("archive digest", same, digest[:16] if same else f"{digest[:16]} is not the stored")
     try:
-        table = _table(run)
+        table = read_table(run)
     except EvofoolError as error:
         yield Check("pictures", False, str(error))
         return
     wrong: list[str] = []
     furthest, count = 0.0, 0
-    for part in elites(parts.archive, parts.evaluator, parts.classifier.labels):
+    stored = {row.class_index: row for row in run.archive().elites}
+    mistaken = 0
+    for part in elites(parts.archive, parts.evaluator.render, parts.classifier.labels):
         shown = [_shown(run, elite, table, wrong) for elite in part]
-        readable = [(elite, pixels) for elite, pixels in zip(part, shown, strict=True)
-                    if pixels is not None]  # fmt: skip
+        readable = [
+            (elite, pixels) for elite, pixels in zip(part, shown, strict=True) if pixels is not None
+        ]
         count += len(readable)
         if not readable:
             continue
-        confidence = parts.scorer.confidence(np.stack([pixels for _, pixels in readable]))
+        scores = parts.scorer.score(np.stack([pixels for _, pixels in readable]))
         for row, (elite, _) in enumerate(readable):
-            stored = float(table[elite.class_index]["confidence"])
-            gap = abs(float(confidence[row, elite.class_index]) - stored)
-            furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
-    missing = len(table) - int(parts.archive.filled.sum())
-    if missing:
-        wrong.append(f"elites.csv has {missing:+d} rows too many")
+            c = elite.class_index
+            now = float(scores.confidence[row, c])
+            # by the row, by its log-odds, and as the table says: all three are claims
+            for claim in (stored[c].confidence, elite.confidence, table[c]["confidence"]):
+                gap = abs(now - claim)
+                furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
+            mistaken += bool(scores.labels[row] == c) != stored[c].won
+    extra = sorted(set(table) - set(stored))
+    if extra:
+        wrong.append(f"elites.csv has classes that hold no elite: {extra[:5]}")
     detail = "; ".join(wrong[:3]) if wrong else f"{count} PNGs hold what their genomes render"
     yield Check("pictures", not wrong, detail)
     yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
+    found = confidence_summary(parts.archive)
+    other = [key for key, value in found.items() if summary.get(key) != value]
+    if mistaken:
+        other.append(f"{mistaken} cells that are won or not")
+    yield Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
 
 
 def _shown(
@@ -140,15 +158,3 @@ def _shown(
         wrong.append(f"{name}: does not hold what its genome renders")
         return None
     return pixels
-
-
-def _table(run: RunFolder) -> dict[int, dict[str, Any]]:
-    path = run.path / "elites.csv"
-    try:
-        reader = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise StoreError(f"{path}: its columns are not {', '.join(COLUMNS)}")
-        return {int(row["class_index"]): {**row, "confidence": float(row["confidence"])}
-                for row in reader}  # fmt: skip
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evofool.errors import StoreError
-from evofool.evolution.outputs import png_name
+from evofool.evolution.outputs import pictures_are_current, png_name, write_pictures
+from evofool.evolution.restoring import open_shelf
 from evofool.gallery.page import Elite, GalleryRun, page
 from evofool.gallery.sheet import Tile, contact_sheet_png
 from evofool.images import decode_png
+from evofool.scoring.scorer import usable_cores
 from evofool.store import RunFolder
+from evofool.store.runfolder import CONFIG
 
 
 @dataclass(frozen=True)
@@ -27,30 +33,40 @@ class Gallery:
 def build(path: Path | str, top: int | None = None) -> Gallery:
     """Write ``gallery/index.html`` and ``gallery/contact-sheet.png`` into a run folder.
 
+    Pictures that are missing or older than the elites are drawn anew; the victim is not needed.
+
     Args:
         path: the run folder.
         top: how many pictures the contact sheet shows, the surest first; all by default.
 
     Raises:
-        StoreError: no run folder, or one that has no pictures yet.
+        StoreError: no run folder, a damaged one, or one without any elite yet.
+        ConfigError: its encoding cannot be had.
     """
     with RunFolder.open(Path(path)) as run:
-        labels = run.manifest.get("classifier", {}).get("labels", [])
+        shelf = open_shelf(run)
+        archive, labels = shelf.archive, shelf.labels
+        if not archive.filled.any():
+            raise StoreError(
+                f"{run.path}: has no elites yet; go on with: evofool resume {run.path}"
+            )
+        if not pictures_are_current(run, archive):
+            write_pictures(run, archive, shelf.render, shelf.encoding, labels, usable_cores())
+        order = sorted(np.flatnonzero(archive.filled), key=lambda k: -archive.log_odds[k])
+        confidence = archive.confidence
         elites = []
-        for row in sorted(run.archive().elites, key=lambda e: (-e.log_odds, e.class_index)):
-            name = png_name(row.class_index)
-            if not (run.path / name).is_file():
-                continue
-            known = isinstance(labels, list) and row.class_index < len(labels)
-            label = str(labels[row.class_index]) if known else str(row.class_index)
+        for k in order:
+            c, holder = int(archive.cells[k]), archive.holders[k]
+            assert holder is not None
             elites.append(
                 Elite(
-                    row.class_index, label, row.confidence, row.id.generation, f"../{name}", row.won
+                    c,
+                    labels[c],
+                    float(confidence[k]),
+                    holder.id.generation,
+                    f"../{png_name(c)}",
+                    bool(archive.won[k]),
                 )
-            )
-        if not elites:
-            raise StoreError(
-                f"{run.path}: has no pictures yet; let the campaign end: evofool resume {run.path}"
             )
         tiles = [
             Tile(
@@ -63,7 +79,7 @@ def build(path: Path | str, top: int | None = None) -> Gallery:
             title=f"Fooling images: {run.manifest['classifier']['name']}",
             elites=elites,
             facts=_facts(run.manifest, run.summary() or {}),
-            command=str(run.manifest.get("command") or ""),
+            command=f"evofool evolve {shlex.quote(str(run.path / CONFIG))}",
             size=size,
         )
         index = run.write_file("gallery/index.html", page(shown).encode(), durable=False)

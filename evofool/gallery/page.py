@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jinja2
 
-from evofool.gallery.text import bare, percent, printable
+from evofool.text import bare, percent, printable
 
 THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
 """Where the share of cells is reported."""

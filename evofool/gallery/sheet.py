@@ -11,8 +11,8 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from evofool.gallery.text import bare, percent
 from evofool.images import UInt8Images, encode_png, to_hwc
+from evofool.text import bare, percent
 
 MIN_SIDE = 96
 """Smaller pictures are enlarged by a whole factor until they reach this."""

@@ -1,16 +1,17 @@
-"""The compiler of graphs to tapes, in numba: in Python it would cost more than the rendering."""
+"""The compiler of graphs to tapes, through numba where there is one.
+
+In Python it costs more than the rendering does on a CPU, but a GPU needs nothing else of numba.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-from evofool.render.jit import jit
 
 _GRAPHS = "i8, i4[::1], i4[::1], u1[::1], i2[::1], i2[::1], f4[::1]"
 _TAPES = "i4[::1], u1[::1], f4[::1], i4[::1], i4[::1], f4[::1]"
 
 
-@jit(f"void({_GRAPHS}, {_TAPES}, i4[:,::1])")
 def compile_batch(
     outputs: Any,
     node_counts: Any,
@@ -31,7 +32,8 @@ def compile_batch(
 
     A depth-first walk from the outputs along the connections, writing a node when all it reads is
     written, gives a topological order and leaves dead nodes out. The first seven arguments are
-    those of the graphs, then come the arrays of the tapes, which are written.
+    those of the graphs, then come the arrays of the tapes, which are written. All arrays may be
+    lists: the arithmetic is float64 either way, which arrays of float32 are only to numba.
 
     Args:
         scratch: 4 x (1 + nodes of the largest graph, inputs aside).
@@ -85,3 +87,13 @@ def compile_batch(
         nodes[n + 1] = written
         node_base += count
         edge_base += connections
+
+
+compiled: Callable[..., None] | None = None
+"""`compile_batch` through numba, which takes arrays; None where numba cannot be imported."""
+try:
+    from evofool.render.jit import jit
+except ImportError:
+    pass
+else:
+    compiled = jit(f"void({_GRAPHS}, {_TAPES}, i4[:,::1])")(compile_batch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,6 @@ def compile_tapes(graphs: Sequence[Graph]) -> Tapes:
     Raises:
         ValueError: the graphs differ in their number of outputs.
     """
-    from evofool.render.compiler import compile_batch
-
     outputs = graphs[0].outputs if graphs else 1
     if any(graph.outputs != outputs for graph in graphs):
         raise ValueError("graphs of one batch must have the same number of outputs")
@@ -77,20 +76,17 @@ def compile_tapes(graphs: Sequence[Graph]) -> Tapes:
     slots = np.empty(n_edges, dtype=np.int32)
     weights = np.empty(n_edges, dtype=np.float32)
     if graphs:
-        compile_batch(
+        _compile(
             outputs,
-            node_counts,
-            edge_counts,
-            np.concatenate([graph.activations for graph in graphs]),
-            np.concatenate([graph.sources for graph in graphs]),
-            np.concatenate([graph.targets for graph in graphs]),
-            np.concatenate([graph.genes for graph in graphs]),
-            nodes,
-            codes,
-            constants,
-            edges,
-            slots,
-            weights,
+            [
+                node_counts,
+                edge_counts,
+                np.concatenate([graph.activations for graph in graphs]),
+                np.concatenate([graph.sources for graph in graphs]),
+                np.concatenate([graph.targets for graph in graphs]),
+                np.concatenate([graph.genes for graph in graphs]),
+            ],
+            [nodes, codes, constants, edges, slots, weights],
             np.empty((4, 1 + int(node_counts.max())), dtype=np.int32),
         )
     kept, read = int(nodes[-1]), int(edges[nodes[-1]])
@@ -103,3 +99,21 @@ def compile_tapes(graphs: Sequence[Graph]) -> Tapes:
         slots[:read],
         weights[:read],
     )
+
+
+def _compile(
+    outputs: int,
+    graphs: list[NDArray[Any]],
+    tapes: list[NDArray[Any]],
+    scratch: NDArray[np.int32],
+) -> None:
+    """Writes `tapes`; see `compile_batch` for what the arrays are."""
+    from evofool.render.compiler import compile_batch, compiled
+
+    if compiled is not None:
+        compiled(outputs, *graphs, *tapes, scratch)
+        return
+    lists = [array.tolist() for array in (*graphs, *tapes, scratch)]
+    compile_batch(outputs, *lists)
+    for array, items in zip(tapes, lists[len(graphs) :], strict=False):
+        array[:] = items

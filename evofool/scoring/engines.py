@@ -304,8 +304,9 @@ def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter warns of its own future
+        # the exporter warns of its own future, and prints a whole graph when it fails
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
                 (torch.zeros(2, *shape),),

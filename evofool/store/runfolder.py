@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 
 from evofool.errors import FolderError, StoreError
 from evofool.store.files import write_atomically
-from evofool.store.lock import acquire
+from evofool.store.lock import acquire, is_held
+from evofool.store.manifest import check_manifest
 from evofool.store.schema import (
     SCHEMA_VERSION,
     TABLES,
@@ -99,6 +100,21 @@ class RunFolder:
             os.close(lock)
             raise
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Refuse early what `create` would refuse, before a victim is loaded for nothing.
+
+        Raises:
+            FolderError: the folder holds a run or other files already, or is none.
+        """
+        if path.exists():
+            _leftovers(path)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process holds this run to write into it."""
+        return is_held(self.path / LOCK)
+
     @classmethod
     def open(cls, path: Path, *, writable: bool = False) -> RunFolder:
         """An existing run folder; several processes may read it while one writes.
@@ -115,6 +131,7 @@ class RunFolder:
             raise StoreError(
                 f"{path}: has schema version {version!r}, this evofool reads {SCHEMA_VERSION}"
             )
+        check_manifest(manifest, path / MANIFEST)
         config_text = _read_text(path / CONFIG)
         lock = acquire(path / LOCK) if writable else None
         try:
@@ -258,6 +275,8 @@ class RunFolder:
                 for row in self._individuals("WHERE genome IS NOT NULL ORDER BY generation, idx")
             }
         for elite in elites:
+            if not 0.0 <= elite.confidence <= 1.0:
+                raise StoreError(f"{self.path}: the confidence of elite {elite.id} is damaged")
             if elite.id not in holders:
                 raise StoreError(f"{self.path}: the genome of elite {elite.id} is missing")
         return Archive(elites, holders)

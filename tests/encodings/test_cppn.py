@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evofool import encodings
 from evofool.errors import EncodingError
-from evofool.render import ACTIVATIONS, Graph
+from evofool.render import ACTIVATIONS, Graph, compile_tapes, render_cppn_tensor
 
 GREY = (1, 12, 10)
 COLOUR = (3, 9, 8)
@@ -246,6 +250,47 @@ def test_the_picture_does_not_depend_on_the_size() -> None:
         graphs = [evolved(encoding, 15, seed) for seed in range(5)]
         fine, native = encoding.render(graphs, (17, 33)), encoding.render(graphs, (9, 17))
         assert np.mean(fine[:, :, ::2, ::2] != native) < 0.01
+
+
+@pytest.mark.parametrize("shape", [GREY, COLOUR])
+def test_tensors_hold_the_pixels(shape: tuple[int, int, int]) -> None:
+    encoding = cppn(shape)
+    graphs = [evolved(encoding, 15, seed) for seed in range(5)]
+    tensor = encoding.render_tensor(graphs, (9, 13), "cpu")
+    assert (tensor.shape, tensor.dtype) == ((5, shape[0], 9, 13), torch.uint8)
+    np.testing.assert_array_equal(tensor, encoding.render(graphs, (9, 13)))
+    none = encoding.render_tensor([], (9, 13), torch.device("cpu"))
+    assert (none.shape, none.dtype) == ((0, shape[0], 9, 13), torch.uint8)
+
+
+def test_tensors_need_neither_numba_nor_opencv(tmp_path: Path) -> None:
+    """As on a machine that has a GPU to draw with; what comes out is the torch back end's."""
+    encoding = cppn(COLOUR)
+    graphs = [evolved(encoding, 30, seed) for seed in range(3)]
+    for n, graph in enumerate(graphs):
+        (tmp_path / str(n)).write_bytes(encoding.dump(graph))
+    code = """
+import sys
+from pathlib import Path
+sys.modules["numba"] = sys.modules["cv2"] = None
+import numpy as np
+from evofool import encodings
+encoding = encodings.load("cppn", (3, 9, 8), {})
+folder = Path(sys.argv[1])
+graphs = [encoding.load((folder / str(n)).read_bytes()) for n in range(3)]
+np.save(folder / "pixels.npy", encoding.render_tensor(graphs, (17, 16), "cpu").numpy())
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
+    wanted = render_cppn_tensor(
+        compile_tapes(graphs),
+        (17, 16),
+        coords="normalised",
+        colour="hls",
+        native=COLOUR[1:],
+        device="cpu",
+        backend="torch",
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), wanted)
 
 
 def test_the_bytes_are_written_down() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deap import cma
 
 import evofool
 from evofool.errors import ConfigError, Interrupted, RunBusyError, StoreError, UsageError
@@ -136,7 +137,15 @@ def test_interrupted_and_resumed_is_the_same(
 def test_a_finished_run_verifies(toy_campaign: Make, tmp_path: Path, algorithm: str) -> None:
     evolve(_sections(toy_campaign, algorithm), tmp_path / "run")
     checks = {check.name: check for check in verify(tmp_path / "run")}
-    wanted = {"database", "genomes", "ancestry", "archive digest", "pictures", "confidences"}
+    wanted = {
+        "database",
+        "genomes",
+        "ancestry",
+        "archive digest",
+        "pictures",
+        "confidences",
+        "summary",
+    }
     assert set(checks) == wanted
     assert all(check.ok is not False for check in checks.values()), checks
     assert checks["ancestry"].ok is (None if algorithm == "cma_es" else True)
@@ -335,3 +344,24 @@ def test_nothing_is_overwritten(toy_campaign: Make, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="resume"):
         evolve(toy_campaign(), tmp_path / "run")
     assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*.png")} == before
+
+
+def test_an_error_between_scoring_and_booking_breaks_nothing(
+    toy_campaign: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CMA-ES takes eigenvectors after the archive has the children: that may fail, or be killed."""
+    sections = _sections(toy_campaign, "cma_es")
+    whole = evolve(sections, tmp_path / "whole").summary["archive_digest"]
+    update, calls = cma.Strategy.update, 0
+
+    def fail(strategy: Any, population: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        update(strategy, population)
+
+    monkeypatch.setattr(cma.Strategy, "update", fail)
+    with pytest.raises(KeyboardInterrupt):
+        evolve(sections, tmp_path / "run")
+    assert resume(tmp_path / "run").summary["archive_digest"] == whole

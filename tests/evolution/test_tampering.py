@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from evofool.errors import StoreError
+from evofool.errors import Interrupted, StoreError
 from evofool.evolution.campaign import evolve, resume
+from evofool.evolution.status import status
 from evofool.evolution.verify import verify
+from evofool.gallery import build
 from evofool.images import decode_png, encode_png
 
 
@@ -87,3 +89,86 @@ def test_a_digest_changed(run: Path) -> None:
     summary["archive_digest"] = "0" * 64
     (run / "summary.json").write_text(json.dumps(summary))
     assert _failed(run) == {"archive digest"}
+
+
+def test_a_confidence_changed_in_the_database(run: Path) -> None:
+    _sql(run, "UPDATE elites SET confidence = 0.123 WHERE class_index = 1")
+    assert "confidences" in _failed(run)
+
+
+def test_log_odds_changed_in_the_database(run: Path) -> None:
+    _sql(run, "UPDATE elites SET log_odds = 9e999 WHERE class_index = 1")
+    assert "confidences" in _failed(run)
+
+
+def test_a_cell_said_to_be_won(run: Path) -> None:
+    _sql(run, "UPDATE elites SET won = 1 - won WHERE class_index = 1")
+    assert _failed(run) == {"summary"}
+
+
+def test_a_summary_that_says_more(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    summary["cells_won"] += 1
+    (run / "summary.json").write_text(json.dumps(summary))
+    assert _failed(run) == {"summary"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("classifier", None),
+        ("classifier", []),
+        ("encoding", "x"),
+        ("seed", "1"),
+        ("run_id", 5),
+        ("kind", "attack"),
+    ],
+)
+def test_a_manifest_of_other_types(run: Path, key: str, value: object) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest[key] = value
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    for look in (status, resume, build, lambda path: list(verify(path))):
+        with pytest.raises(StoreError):
+            look(run)
+
+
+def test_an_impossible_confidence(run: Path) -> None:
+    _sql(run, "UPDATE elites SET confidence = 2.0")
+    for look in (status, resume, build):
+        with pytest.raises(StoreError, match="confidence"):
+            look(run)
+
+
+def test_odd_statistics(run: Path) -> None:
+    _sql(run, 'UPDATE generations SET stats = \'{"median": "x", "improved": []}\'')
+    assert "median" not in status(run)["confidence"]
+    resume(run)
+
+
+def test_pictures_are_drawn_anew_for_a_gallery(run: Path) -> None:
+    for path in (run / "images").iterdir():
+        path.unlink()
+    (run / "elites.csv").unlink()
+    build(run)
+    assert _failed(run) == set()
+
+
+def test_a_gallery_shows_the_elites_of_now(run: Path) -> None:
+    """An extension that was killed left pictures of before; the page must not mix the two."""
+    picture = run / "images" / "0001.png"
+    before = picture.read_bytes()
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 300
+
+    with pytest.raises(Interrupted):
+        resume(run, overrides=["stop.generations=900"], should_stop=stop)
+    assert picture.read_bytes() == before
+    build(run)
+    assert picture.read_bytes() != before
+    resume(run, overrides=[f"stop.generations={status(run)['generations']}"])
+    assert _failed(run) == set()

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from evofool.gallery import Elite, GalleryRun, page
-from evofool.gallery.text import bare, percent, printable
+from evofool.text import bare, percent, printable
 
 
 class Outline(HTMLParser):
@@ -138,12 +138,13 @@ def test_a_confidence_lies_between_0_and_1(confidence: float) -> None:
 
 
 def test_percent_never_rounds_up() -> None:
-    assert [percent(c) for c in (0.0, 0.123, 0.9899, 0.99, 0.99999, 1.0)] == [
+    assert [percent(c) for c in (0.0, 0.123, 0.9899, 0.99, 0.99985, 0.9999999, 1.0)] == [
         "0.0 %",
         "12.3 %",
         "98.9 %",
         "99.00 %",
-        "99.99 %",
+        "99.98 %",
+        "99.9999 %",
         "100 %",
     ]
 

@@ -240,6 +240,7 @@ def test_planes_are_pixel_indices_or_minus_one_to_one() -> None:
     assert coordinate_planes((1, 1), "raw", (3, 5))[:, 0].tolist() == [2.0, 1.0, 0.0]
 
 
-def test_numba_is_imported_by_the_first_picture_only() -> None:
-    code = "import sys, evofool.render; assert not {'numba', 'cv2', 'torch'} & set(sys.modules)"
+def test_interpreters_are_imported_by_the_first_picture_only() -> None:
+    heavy = {"numba", "cv2", "torch", "triton"}
+    code = f"import sys, evofool.render; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from evofool.render import Graph, Tapes, compile_tapes
+from evofool.render import Graph, Tapes, compile_tapes, compiler
 
 
 def living(graph: Graph) -> set[int]:
@@ -89,6 +89,26 @@ def test_an_output_without_connections_is_the_activation_of_zero() -> None:
     assert tapes.codes.tolist() == [0, 2, 3] * 2
     assert tapes.edges.tolist() == [0] * 7
     assert tapes.constants.tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_tapes_without_numba_are_the_same(
+    outputs: int, random_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(7)
+    graphs = [random_graph(rng, outputs, hidden) for hidden in (0, 1, 5, 20, 60, 200, 0)]
+    empty = np.empty(0, np.int16)
+    codes = np.zeros(outputs, np.uint8)
+    graphs.append(Graph(outputs, codes, empty, empty, np.empty(0, np.float32)))
+    wanted = compile_tapes(graphs)
+    monkeypatch.setattr(compiler, "compiled", None)
+    found = compile_tapes(graphs)
+    assert found.outputs == wanted.outputs
+    for name in ("nodes", "codes", "constants", "edges", "slots", "weights"):
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert one.dtype == other.dtype
+        assert one.tobytes() == other.tobytes(), name
+    assert len(compile_tapes([])) == 0
 
 
 def test_no_graphs_are_no_tapes() -> None:

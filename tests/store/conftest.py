@@ -19,7 +19,18 @@ from evofool.store import (
 )
 
 MakeDelta: TypeAlias = Callable[..., Delta]
-MANIFEST: dict[str, Any] = {"kind": "evolve", "run_id": "r1", "seed": 7, "labels": ["ä", "</b>"]}
+MANIFEST: dict[str, Any] = {
+    "kind": "evolve",
+    "run_id": "r1",
+    "seed": 7,
+    "classifier": {
+        "name": "toy",
+        "digest": "0" * 64,
+        "input_shape": [1, 6, 6],
+        "labels": ["ä", "</b>"],
+    },
+    "encoding": {"name": "direct"},
+}
 CONFIG = "seed: 7\nclassifier: {name: größer}\n"
 
 

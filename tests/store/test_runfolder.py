@@ -57,7 +57,7 @@ def held_elsewhere(path: Path) -> Iterator[None]:
 def test_what_is_committed_is_what_is_read(folder: Path) -> None:
     with RunFolder.open(folder) as run:
         assert run.manifest["schema_version"] == SCHEMA_VERSION
-        assert run.manifest["labels"] == ["ä", "</b>"]
+        assert run.manifest["classifier"]["labels"] == ["ä", "</b>"]
         assert run.config_text == "seed: 7\nclassifier: {name: größer}\n"
         assert run.generations() == [
             GenerationRow(0, 20, 24, 8, 0.5, {"best": 0.25}),
@@ -490,11 +490,11 @@ def test_a_file_in_place_of_a_folder(folder: Path) -> None:
 
 def test_manifest_and_config_are_replaced(folder: Path) -> None:
     with RunFolder.open(folder, writable=True) as run:
-        run.write_manifest({**run.manifest, "classifier": "elsewhere"})
+        run.write_manifest({**run.manifest, "created": "elsewhere"})
         run.write_config("stop: {generations: 9}\n")
-        assert run.manifest["classifier"] == "elsewhere"
+        assert run.manifest["created"] == "elsewhere"
     with RunFolder.open(folder) as run:
-        assert run.manifest["classifier"] == "elsewhere"
+        assert run.manifest["created"] == "elsewhere"
         assert run.config_text == "stop: {generations: 9}\n"
         assert json.loads((folder / "manifest.json").read_bytes()) == run.manifest
 

@@ -31,6 +31,6 @@ def percent(confidence: float) -> str:
     """A confidence rounded down, so that only 1.0 itself reads 100 %."""
     if confidence >= 1.0:
         return "100 %"
-    digits = 2 if confidence >= 0.99 else 1
+    digits = 4 if confidence >= 0.9999 else 2 if confidence >= 0.99 else 1
     scale = 10**digits
     return f"{math.floor(confidence * 100 * scale + 1e-9) / scale:.{digits}f} %"

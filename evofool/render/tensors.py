@@ -1,0 +1,60 @@
+"""Pixels as tensors, by whatever draws them best on a device."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from evofool.images import Size
+from evofool.render.cppn import Colour, Coords, render_cppn
+from evofool.render.tape import Tapes
+
+if TYPE_CHECKING:
+    import torch
+
+Backend: TypeAlias = Literal["numba", "torch", "triton"]
+
+
+def tensor_backend(device: torch.device | str) -> Backend:
+    """What `render_cppn_tensor` draws with on `device`, as far as it is installed.
+
+    Triton on CUDA, numba on the CPU, else plain PyTorch.
+    """
+    import torch
+
+    best: dict[str, Backend] = {"cuda": "triton", "cpu": "numba"}
+    backend = best.get(torch.device(device).type, "torch")
+    return backend if find_spec(backend) is not None else "torch"
+
+
+def render_cppn_tensor(
+    tapes: Tapes,
+    size: Size,
+    *,
+    coords: Coords,
+    colour: Colour,
+    native: Size,
+    device: torch.device | str,
+    backend: Backend | None = None,
+) -> torch.Tensor:
+    """The pictures of `render_cppn` as a tensor, N x outputs x height x width uint8 on `device`.
+
+    Args:
+        backend: what draws them; None for `tensor_backend` of the device.
+
+    Back ends round differently. Against numba, 0.1 % of the levels of graphs of some 20 hidden
+    nodes differ in PyTorch and 0.01 % in Triton, most by one level; tests bound this. On CUDA the
+    call returns before the pictures are drawn, as PyTorch's own operators do.
+    """
+    import torch
+
+    device = torch.device(device)
+    backend = backend or tensor_backend(device)
+    if backend == "numba":
+        images = render_cppn(tapes, size, coords=coords, colour=colour, native=native)
+        return torch.from_numpy(images).to(device)
+    if backend == "torch":
+        from evofool.render.torch_backend import render
+    else:
+        from evofool.render.triton_backend import render
+    return render(tapes, size, coords=coords, colour=colour, native=native, device=device)
