@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings
+from hypothesis import example, strategies as st
 
 from evofool.config import (
     Campaign,
@@ -483,6 +483,13 @@ evolutions = st.one_of(
             "seed": st.integers(0, 2**63 - 1),
         }
     )
+)
+@example(
+    data={
+        "classifier": {"name": "x", "labels": ["\x85", "\u2028 a", "\ufeff", "a\tb", "\x1b", " "]},
+        "encoding": {"name": "cppn"},
+        "stop": {"generations": 1},
+    }
 )
 @settings(max_examples=120, deadline=None)
 def test_a_resolved_config_loads_again_to_an_equal_one(data: dict[str, Any]) -> None:

@@ -264,7 +264,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     # PyYAML quotes what YAML 1.1 would misread; `1e-3` is a number only in 1.2, which we read.
-    style = None if isinstance(scalar(value[:300]), str) and value else '"'
+    # Its other styles write NEL and its like as they are, which are read back as plain breaks.
+    plain = value and value.isprintable() and isinstance(scalar(value[:300]), str)
+    style = None if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

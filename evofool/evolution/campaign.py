@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from deap import tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
+from evofool.encodings import Encoding
 from evofool.errors import Interrupted, ScoringError, UsageError
 from evofool.evolution.archive import Win
 from evofool.evolution.individual import Individual
@@ -33,6 +35,8 @@ from evofool.store import (
 COMMIT_SHARE = 0.05
 """Largest share of the time that transactions may take: after a costly one the next waits longer.
 What is not stored when a process is killed is computed again, to the same end."""
+COMMIT_SECONDS = 10.0
+"""Longest wait for the next transaction all the same."""
 COUNTS = ("cells_won", "improved", "switched")
 """Statistics of a generation beside those of the cells' confidences."""
 SUMMARY_SECONDS = 10.0
@@ -162,7 +166,9 @@ class _Loop:
         for threshold in THRESHOLDS:
             self._stats.register(f"share_{threshold:g}", _share_at, threshold)
         self._delta = Delta()
-        self._unstored: dict[IndividualId, Individual] = {}
+        self._unstored: dict[IndividualId, IndividualRow] = {}
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._writing: Future[float] | None = None
         self._started = time.perf_counter()
         self._earlier = 0.0
         self._committed = self._summarised = self._commit_cost = 0.0
@@ -196,6 +202,7 @@ class _Loop:
             return self._run()
         finally:
             self.parts.evaluator.close()
+            self._writer.shutdown(wait=True)
 
     def _run(self) -> Result:
         """Generations until a stop rule says so, then the pictures."""
@@ -212,7 +219,7 @@ class _Loop:
                 self._record(following)
         except (Interrupted, ScoringError) as error:
             # both are raised before a population reaches the archive: what is booked is whole
-            self._commit()
+            self._commit(wait=True)
             if isinstance(error, Interrupted):
                 self._say_interrupted()
             raise type(error)(f"{error}; {self._way_on()}") from error
@@ -281,33 +288,48 @@ class _Loop:
         )
         self._book(wins, following)
         now = time.perf_counter()
-        if now - self._committed >= self._commit_cost / COMMIT_SHARE:
-            self._commit()
+        if now - self._committed >= min(self._commit_cost / COMMIT_SHARE, COMMIT_SECONDS):
+            self._commit(wait=False)
         if self._progress is not None:
             self._progress(self._where(stats))
 
     def _book(self, wins: Sequence[Win], following: Sequence[Individual]) -> None:
+        dump = self.parts.encoding.dump
         for individual in [*(win.individual for win in wins), *following]:
-            self._unstored[individual.id] = individual
-        for win in wins:
+            if individual.id not in self._unstored:
+                # of the genome only the digest: who is replaced before the next transaction
+                # must not stay in memory until then
+                digest = hashlib.sha256(dump(individual.genome)).digest()
+                self._unstored[individual.id] = IndividualRow(
+                    individual.id, individual.parents, individual.parent_cells, digest, None
+                )
+        odds = np.array([win.log_odds for win in wins])
+        for win, confidence in zip(wins, sigmoid(odds).tolist(), strict=True):
             replaced = None if win.replaced is None else win.replaced.id
-            confidence = float(sigmoid(np.array([win.log_odds]))[0])
             self._delta.wins.append(
                 WinRow(win.individual.id, win.class_index, win.log_odds, confidence, replaced)
             )
 
-    def _commit(self) -> None:
-        """One transaction: lineage, the present elites and what the algorithm needs to go on."""
-        delta, parts = self._delta, self.parts
-        if not delta.generations:
+    def _commit(self, *, wait: bool) -> None:
+        """One transaction: lineage, the present elites and what the algorithm needs to go on.
+
+        It is written while the campaign goes on. If the last one is still being written, this one
+        is put off, unless it is to be waited for.
+        """
+        if self._writing is not None and (wait or self._writing.done()):
+            self._commit_cost = self._writing.result()
+            self._writing = None
+        if self._writing is not None or not self._delta.generations:
             return
-        began = time.perf_counter()
+        delta, parts = self._delta, self.parts
         archive = parts.archive
         confidence = archive.confidence
+        held: dict[IndividualId, Any] = {}
         for class_index in {win.class_index for win in delta.wins}:
             k = archive.position(class_index)
             holder = archive.holders[k]
             assert holder is not None
+            held[holder.id] = holder.genome
             delta.elites[class_index] = EliteRow(
                 class_index,
                 holder.id,
@@ -316,29 +338,27 @@ class _Loop:
                 float(confidence[k]),
                 bool(archive.won[k]),
             )
-        held = {elite.id for elite in delta.elites.values()}
-        for individual in self._unstored.values():
-            dump = parts.encoding.dump(individual.genome)
-            delta.individuals[individual.id] = IndividualRow(
-                individual.id,
-                individual.parents,
-                individual.parent_cells,
-                hashlib.sha256(dump).digest(),
-                dump if individual.id in held else None,
-            )
+        delta.individuals = _with_genomes(self._unstored, held, parts.encoding)
         delta.state = parts.algorithm.state()
-        self.run_folder.commit(delta)
         self._delta, self._unstored = Delta(), {}
         self._committed = time.perf_counter()
-        self._commit_cost = self._committed - began
-        if self._committed - self._summarised >= SUMMARY_SECONDS:
+        self._writing = self._writer.submit(self._write, delta)
+        if wait:
+            self._commit(wait=True)
+        elif self._committed - self._summarised >= SUMMARY_SECONDS:
             self._summarised = self._committed
             self.run_folder.write_json("summary.json", self._summary("running", None, None))
+
+    def _write(self, delta: Delta) -> float:
+        """In the writer's thread; returns the seconds it took."""
+        began = time.perf_counter()
+        self.run_folder.commit(delta)
+        return time.perf_counter() - began
 
     def _finish(self, status: str, reason: str | None) -> Result:
         parts, run = self.parts, self.run_folder
         seconds = self.seconds
-        self._commit()
+        self._commit(wait=True)
         digest = None
         if self.generation >= 0:
             digest = write_pictures(
@@ -394,6 +414,16 @@ class _Loop:
             share_done=share,
             seconds_left=left,
         )
+
+
+def _with_genomes(
+    rows: Mapping[IndividualId, IndividualRow],
+    held: Mapping[IndividualId, Any],
+    encoding: Encoding[Any],
+) -> Iterator[IndividualRow]:
+    """`rows`, with the dumps of those that hold a cell, one at a time."""
+    for id, row in rows.items():
+        yield replace(row, genome=encoding.dump(held[id])) if id in held else row
 
 
 def _share_at(confidences: Sequence[float], threshold: float) -> float:

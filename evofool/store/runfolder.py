@@ -170,17 +170,11 @@ class RunFolder:
 
         Genomes that no cell holds any longer are freed in the same transaction.
         """
-        individuals = [
-            (
-                i.id.generation,
-                i.id.child,
-                _join(i.parents),
-                _join(i.parent_cells),
-                i.sha256,
-                i.genome,
-            )
-            for i in delta.individuals.values()
-        ]
+        individuals = (
+            (i.id.generation, i.id.child, _join(i.parents), _join(i.parent_cells), i.sha256,
+             i.genome)
+            for i in delta.individuals
+        )  # fmt: skip
         wins = [
             (w.id.generation, w.id.child, w.class_index, w.log_odds, w.confidence,
              "" if w.replaced is None else str(w.replaced))

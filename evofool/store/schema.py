@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -123,7 +124,8 @@ class Delta:
     """All that changed since the last transaction; written by one."""
 
     generations: list[GenerationRow] = field(default_factory=list)
-    individuals: dict[IndividualId, IndividualRow] = field(default_factory=dict)
+    individuals: Iterable[IndividualRow] = ()
+    """Drawn once, while the transaction is written: a genome need not stay in memory."""
     wins: list[WinRow] = field(default_factory=list)
     elites: dict[int, EliteRow] = field(default_factory=dict)
     state: dict[str, bytes] = field(default_factory=dict)

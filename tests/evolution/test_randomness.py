@@ -22,6 +22,14 @@ def test_generators_depend_on_their_key_alone() -> None:
     assert all(generator(*key).integers(0, 2**63, 4).tobytes() == first[key] for key in keys)
 
 
+def test_it_is_the_philox_of_that_key_and_counter() -> None:
+    for seed, stream, g, i in [(0, Stream.SAMPLE, 0, 0), (2**63 - 1, Stream.MATE, 7, 2**40)]:
+        key = np.array([seed, stream], dtype=np.uint64)
+        counter = np.array([0, i, g, 0], dtype=np.uint64)
+        plain = np.random.Generator(np.random.Philox(key=key, counter=counter))
+        assert generator(seed, stream, g, i).random(9).tolist() == plain.random(9).tolist()
+
+
 def test_golden_stream() -> None:
     """Every archive digest rests on these numbers: they must never change."""
     drawn = generator(1, Stream.MUTATE, 2, 3).integers(0, 1000, 5).tolist()

@@ -43,9 +43,9 @@ def make_delta() -> MakeDelta:
         parents = tuple(sorted({i for i in cells.values() if i is not None}))
         return Delta(
             generations=[GenerationRow(generation, 20, 24, 8, 0.5 + generation, {"best": 0.25})],
-            individuals={
-                own: IndividualRow(own, parents, tuple(cells), bytes(32), b"genome %d" % generation)
-            },
+            individuals=[
+                IndividualRow(own, parents, tuple(cells), bytes(32), b"genome %d" % generation)
+            ],
             wins=[WinRow(own, c, 1.5, 0.75, replaced) for c, replaced in cells.items()],
             elites={c: EliteRow(c, own, 1.5, 1.5, 0.75, c == 0) for c in cells},
             state={"rates": b"\0\1" * generation},
