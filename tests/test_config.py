@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import example, strategies as st
+from hypothesis import strategies as st
 
 from evofool.config import (
     Campaign,
