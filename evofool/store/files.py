@@ -1,13 +1,19 @@
-"""Files that are either the old one or the new one, whenever the process is killed."""
+"""Files that are the old or the new one whenever the process is killed; bounded reading."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from evofool.errors import StoreError
+
+MAX_TEXT = 16 * 1024 * 1024
+"""Largest manifest, config or summary that is read."""
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -50,3 +56,43 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """A JSON object as it is written to disk."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # the bytes of a path that is not UTF-8
+
+
+def read_text(path: Path) -> str:
+    """A text file of at most `MAX_TEXT` bytes.
+
+    Raises:
+        StoreError: it is missing, no plain file, too large, or not UTF-8.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise StoreError(f"{path}: is missing")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TEXT + 1)
+        if len(data) > MAX_TEXT:
+            raise StoreError(f"{path}: is larger than {MAX_TEXT} bytes")
+        return data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; raises ``StoreError`` as `read_text`, and for anything else than an object."""
+    return json_object(read_text(path), path)
+
+
+def json_object(text: str, path: Path) -> dict[str, Any]:
+    """`text`, found in `path`, as a JSON object; raises ``StoreError`` for anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: damaged JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path}: damaged JSON (not an object)")
+    return value

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from evofool.errors import FolderError, StoreError
-from evofool.store.files import write_atomically
+from evofool.store.database import SQLITE_ERRORS, connect, make_tables
+from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
 from evofool.store.manifest import check_manifest
 from evofool.store.schema import (
@@ -35,14 +36,9 @@ MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
 LOCK = ".lock"
-MAX_TEXT = 16 * 1024 * 1024
-"""Largest manifest, config or summary that is read."""
-
 _LEFTOVER = re.compile(
     r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
 )
-_SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
-"""Of a damaged file even the message may not be text; and not every text or number fits in."""
 _Type: TypeAlias = type | tuple[type, ...]
 
 
@@ -70,7 +66,7 @@ class RunFolder:
         self.manifest = manifest
         self.config_text = config_text
         self._lock = lock
-        self._db = _connect(path / DATABASE, writable=lock is not None)
+        self._db = connect(path / DATABASE, writable=lock is not None)
 
     @classmethod
     def create(cls, path: Path, manifest: Mapping[str, Any], config_text: str) -> RunFolder:
@@ -90,11 +86,11 @@ class RunFolder:
         try:
             # anew: another process may have made its run meanwhile
             _remove(_leftovers(path))
-            _make_tables(path / DATABASE)
+            make_tables(path / DATABASE)
             full = {"schema_version": SCHEMA_VERSION, **manifest}
             write_atomically(path / CONFIG, config_text.encode())
             # last: a folder with a manifest is a whole run folder
-            write_atomically(path / MANIFEST, _json_bytes(full))
+            write_atomically(path / MANIFEST, json_bytes(full))
             return cls(path, full, config_text, lock)
         except BaseException:
             os.close(lock)
@@ -125,14 +121,14 @@ class RunFolder:
         """
         if not (path / MANIFEST).is_file():
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
-        manifest = _read_json(path / MANIFEST)
+        manifest = read_json(path / MANIFEST)
         version = manifest.get("schema_version")
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{path}: has schema version {version!r}, this evofool reads {SCHEMA_VERSION}"
             )
         check_manifest(manifest, path / MANIFEST)
-        config_text = _read_text(path / CONFIG)
+        config_text = read_text(path / CONFIG)
         lock = acquire(path / LOCK) if writable else None
         try:
             run = cls(path, manifest, config_text, lock)
@@ -227,11 +223,11 @@ class RunFolder:
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a derived JSON object."""
-        return self.write_file(name, _json_bytes(value))
+        return self.write_file(name, json_bytes(value))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the manifest (a moved classifier file was re-pointed)."""
-        write_atomically(self.path / MANIFEST, _json_bytes(manifest))
+        write_atomically(self.path / MANIFEST, json_bytes(manifest))
         self.manifest = dict(manifest)
 
     def write_config(self, text: str) -> None:
@@ -299,7 +295,7 @@ class RunFolder:
     def summary(self) -> dict[str, Any] | None:
         """``summary.json``, or None before the first was written."""
         path = self.path / "summary.json"
-        return _read_json(path) if path.is_file() else None
+        return read_json(path) if path.is_file() else None
 
     def check(self) -> list[str]:
         """SQLite's own integrity check: what it finds wrong."""
@@ -309,7 +305,7 @@ class RunFolder:
     def _generations(self, order: str) -> list[GenerationRow]:
         return [
             GenerationRow(g, evaluations, forward, batch, seconds,
-                          _json_object(stats, self.path))
+                          json_object(stats, self.path))
             for g, evaluations, forward, batch, seconds, stats in self._rows(
                 "SELECT generation, evaluations, forward_images, batch, seconds, stats"
                 f" FROM generations {order}",
@@ -357,7 +353,7 @@ class RunFolder:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except _SQLITE_ERRORS as error:
+        except SQLITE_ERRORS as error:
             raise StoreError(f"{self.path / DATABASE}: {error}") from error
 
     def _check_schema(self) -> None:
@@ -398,78 +394,6 @@ def _remove(paths: list[Path]) -> None:
             path.unlink()
         except OSError as error:
             raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error
-
-
-def _make_tables(path: Path) -> None:
-    try:
-        with contextlib.closing(_connect(path, new=True, writable=True)) as database:
-            for statement in TABLES.values():
-                database.execute(statement)
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except _SQLITE_ERRORS as error:
-        raise StoreError(f"{path}: {error}") from error
-
-
-def _connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connection:
-    if not new and not path.is_file():
-        raise StoreError(f"{path}: is missing")
-    db = None
-    try:
-        db = sqlite3.connect(
-            _uri(path, writable=writable), timeout=30, check_same_thread=False, uri=True
-        )
-        db.execute("PRAGMA trusted_schema = OFF")
-        if writable:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-        else:
-            db.execute("PRAGMA query_only = ON")
-    except _SQLITE_ERRORS as error:
-        if db is not None:
-            db.close()
-        raise StoreError(f"{path}: {error}") from error
-    return db
-
-
-def _uri(path: Path, *, writable: bool) -> str:
-    uri = path.absolute().as_uri()
-    # a reader too makes the shared-memory file of a write-ahead log, where it may
-    if writable or os.access(path.parent, os.W_OK):
-        return uri
-    # where it may not: without a log nobody is writing, and nothing needs to be made
-    return f"{uri}?mode=ro" + ("" if Path(f"{path}-wal").exists() else "&immutable=1")
-
-
-def _json_bytes(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode(errors="backslashreplace")  # the bytes of a path that is not UTF-8
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():  # a pipe would be waited for
-        raise StoreError(f"{path}: is missing")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TEXT + 1)
-        if len(data) > MAX_TEXT:
-            raise StoreError(f"{path}: is larger than {MAX_TEXT} bytes")
-        return data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return _json_object(_read_text(path), path)
-
-
-def _json_object(text: str, path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: damaged JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise StoreError(f"{path}: damaged JSON (not an object)")
-    return value
 
 
 def _join(values: tuple[object, ...]) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from evofool.errors import StoreError
 from evofool.store import IndividualId, RunFolder
-from evofool.store.runfolder import MAX_TEXT
+from evofool.store.files import MAX_TEXT
 
 READS: dict[str, Callable[[RunFolder], Any]] = {
     "meta": RunFolder.meta,

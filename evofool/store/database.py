@@ -1,0 +1,64 @@
+"""Opening ``run.sqlite``: durable for whoever writes, harmless for whoever reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from evofool.errors import StoreError
+from evofool.store.schema import SCHEMA_VERSION, TABLES
+
+SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
+"""Of a damaged file even the message may not be text; and not every text or number fits in."""
+
+
+def make_tables(path: Path) -> None:
+    """A new database with the tables of the schema.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        with contextlib.closing(connect(path, new=True, writable=True)) as database:
+            for statement in TABLES.values():
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except SQLITE_ERRORS as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connection:
+    """A connection, with a write-ahead log if `writable` and for queries only if not.
+
+    Raises:
+        StoreError: the file is missing (and not `new`), or is no database.
+    """
+    if not new and not path.is_file():
+        raise StoreError(f"{path}: is missing")
+    db = None
+    try:
+        db = sqlite3.connect(
+            _uri(path, writable=writable), timeout=30, check_same_thread=False, uri=True
+        )
+        db.execute("PRAGMA trusted_schema = OFF")
+        if writable:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+        else:
+            db.execute("PRAGMA query_only = ON")
+    except SQLITE_ERRORS as error:
+        if db is not None:
+            db.close()
+        raise StoreError(f"{path}: {error}") from error
+    return db
+
+
+def _uri(path: Path, *, writable: bool) -> str:
+    uri = path.absolute().as_uri()
+    # a reader too makes the shared-memory file of a write-ahead log, where it may
+    if writable or os.access(path.parent, os.W_OK):
+        return uri
+    # where it may not: without a log nobody is writing, and nothing needs to be made
+    return f"{uri}?mode=ro" + ("" if Path(f"{path}-wal").exists() else "&immutable=1")
