@@ -1,0 +1,1 @@
+"""What evofool is held against, each written for this comparison in the manner of the original."""
