@@ -122,12 +122,14 @@ def resume(
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
-        overrides: of ``stop`` and ``scoring.workers`` only: what changes no individual.
+        overrides: of ``stop``, ``scoring.workers`` and ``scoring.budget`` only: what changes no
+            individual.
         progress: as in `evolve`.
         should_stop: as in `evolve`.
 
     Raises:
-        StoreError: no run folder, a damaged one, or another victim than it was made with.
+        FolderError: no run folder, or another victim than it was made with.
+        StoreError: a damaged run folder.
         RunBusyError: another process is running it.
         ConfigError: an override that would change the result.
     """

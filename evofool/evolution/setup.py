@@ -45,7 +45,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a dry run finds out without loading any weights.
+    """What a dry run finds out, without any weights unless classes are named by their labels.
 
     Attributes:
         config: checked and resolved as far as it can be.
@@ -75,7 +75,10 @@ def plan(loaded: Loaded[Campaign]) -> Plan:
         config = _resolved_encoding(config, encoding)
     else:
         _find_encoding(loaded)
-    if victim.n_classes is not None and not _named_classes(config):
+    if _named_classes(config):
+        if victim.ready:  # only the victim knows its labels
+            cells(loaded, make_victim(loaded).labels)
+    elif victim.n_classes is not None:
         cells(loaded, [str(i) for i in range(victim.n_classes)])
     check_stop(loaded)
     return Plan(config, victim, planned_evaluations(config))

@@ -173,6 +173,13 @@ def test_every_shipped_config_dry_runs(path: Path) -> None:
     assert "ready" in done.stdout
 
 
+def test_a_dry_run_knows_the_labels() -> None:
+    message = fails(2, "evolve", "quickstart", "evolution.classes=[zebraa]", "--dry-run")
+    assert "zebraa" in message
+    assert "zebra" in message
+    assert evofool("evolve", "quickstart", "evolution.classes=[zebra]", "--dry-run").returncode == 0
+
+
 def test_a_dry_run_prints_a_config_that_runs(config: Path) -> None:
     printed = evofool("evolve", config, "stop.generations=1", "--dry-run").stdout
     again = config.parent / "again.yaml"

@@ -89,6 +89,7 @@ def test_graphs_are_as_exact_as_float32_allows(
     assert np.median(ratios) < 1.2, f"median error {np.median(ratios):.2f} x numpy float32"
     # Mostly saturated nodes: 255 * 0.99999999 truncates to 254, and float32 has it as 255.
     message = f"{differ:.2%} of levels differ from float64, {differ_numpy:.2%} of numpy float32's"
+    sys.stdout.write(f"{coords} coordinates: {message}\n")  # docs/encodings.md quotes it
     assert differ < 1.25 * differ_numpy + 0.005, message
     assert differ < 0.10, message
 
