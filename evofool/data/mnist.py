@@ -71,9 +71,17 @@ IDX_SETS: dict[str, IdxSet] = {
 }
 
 
+def set_folder(name: str, root: Path) -> Path:
+    """Where a set's files are: its own folder in the data folder `root`, or `root` itself."""
+    folder = root / IDX_SETS[name].folder
+    files = [file for split in _FILES.values() for file in split]
+    inside = not folder.is_dir() and any((root / file).is_file() for file in files)
+    return root if inside else folder
+
+
 def missing_files(name: str, root: Path, split: Split | None = None) -> list[str]:
     """Names of the files that are not in the data folder `root` (of one split, or of both)."""
-    folder = root / IDX_SETS[name].folder
+    folder = set_folder(name, root)
     wanted = [file for key, files in _FILES.items() if split in (None, key) for file in files]
     return [file for file in wanted if not (folder / file).is_file()]
 
@@ -85,7 +93,7 @@ def load_idx_set(name: str, split: Split, root: Path) -> Dataset:
         DataError: a file is missing, is not the published one, or does not fit the other.
     """
     entry = IDX_SETS[name]
-    folder = root / entry.folder
+    folder = set_folder(name, root)
     absent = missing_files(name, root, split)
     if absent:
         raise DataError(describe_missing(name, root, absent))
@@ -116,5 +124,5 @@ def describe_missing(name: str, root: Path, absent: list[str]) -> str:
     return (
         f"data set {name}: not found: put {', '.join(absent)} into {root / IDX_SETS[name].folder},"
         " or name another folder with --data DIR or $EVOFOOL_DATA"
-        f" (it holds {IDX_SETS[name].folder}/)"
+        f" (it holds the files, or {IDX_SETS[name].folder}/ with them)"
     )

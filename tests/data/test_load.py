@@ -75,3 +75,8 @@ def test_the_sample_is_of_the_test_split(real_data: Path) -> None:
     sample, test = load_dataset("mnist-sample"), load_dataset("mnist", "test", real_data)
     chosen = np.concatenate([np.flatnonzero(test.labels == label)[:10] for label in range(10)])
     assert np.array_equal(sample.images, test.images[chosen])
+
+
+def test_the_folder_of_the_set_itself_may_be_named(tiny: Path) -> None:
+    whole, own = load_dataset("mnist", "test", tiny), load_dataset("mnist", "test", tiny / "mnist")
+    assert np.array_equal(whole.images, own.images)
