@@ -451,7 +451,7 @@ evolutions = st.one_of(
     ),
     st.fixed_dictionaries(
         {"algorithm": st.just("mu_plus_lambda"), "target": st.integers(0, 9)},
-        optional={"cxpb": st.floats(0, 0.5), "mu": st.integers(1, 99)},
+        optional={"cxpb": st.floats(0, 0.5), "mu": st.integers(2, 99)},
     ),
     st.fixed_dictionaries(
         {"algorithm": st.just("cma_es"), "target": st.just("a: # b")},
@@ -497,3 +497,18 @@ def test_a_resolved_config_loads_again_to_an_equal_one(data: dict[str, Any]) -> 
     written = to_yaml(config)
     assert load_campaign(load_yaml(written).data).config == config
     assert to_yaml(load_campaign(load_yaml(written).data).config) == written
+
+
+@pytest.mark.parametrize(
+    ("evolution", "word"),
+    [
+        ({"algorithm": "mu_plus_lambda", "target": 1, "mu": 1}, "two parents"),
+        ({"algorithm": "mu_plus_lambda", "target": 1, "initial": 1}, "two parents"),
+        ({"algorithm": "mu_plus_lambda", "target": 1, "cxpb": 0.0, "mutpb": 0.0}, "above 0"),
+        ({"algorithm": "cma_es", "target": 1, "children": 1}, "at least 2"),
+    ],
+)
+def test_settings_that_deap_cannot_run(evolution: dict[str, Any], word: str) -> None:
+    data = {"classifier": "x", "encoding": "direct", "stop": {"generations": 1}}
+    with pytest.raises(ConfigError, match=word):
+        load_campaign({**data, "evolution": evolution})

@@ -219,6 +219,10 @@ class MuPlusLambdaConfig(_OneClass):
     def _sum(self) -> Self:
         if self.cxpb + self.mutpb > 1:
             raise ValueError(f"cxpb + mutpb must be at most 1, not {self.cxpb + self.mutpb:g}")
+        if self.cxpb + self.mutpb == 0:
+            raise ValueError("cxpb + mutpb must be above 0: copies alone lead nowhere")
+        if self.cxpb > 0 and min(self.mu, self.initial) < 2:
+            raise ValueError("crossover takes two parents: set cxpb to 0, or mu and initial to 2")
         return self
 
 
@@ -233,6 +237,13 @@ class CmaEsConfig(_OneClass):
     algorithm: Literal["cma_es"] = "cma_es"
     target: Target
     sigma: Annotated[float, Field(gt=0, le=10)] = 0.3
+
+    @field_validator("children")
+    @classmethod
+    def _two(cls, value: int) -> int:
+        if value < 2:
+            raise ValueError("cma_es needs at least 2 children to choose from")
+        return value
 
 
 EvolutionConfig: TypeAlias = MapElitesConfig | MuPlusLambdaConfig | CmaEsConfig

@@ -175,6 +175,7 @@ class _Loop:
         self._earlier = 0.0
         self._committed = self._summarised = self._commit_cost = 0.0
         self._stagnant = 0
+        self._batch = parts.scorer.batch
 
     @property
     def seconds(self) -> float:
@@ -192,7 +193,7 @@ class _Loop:
         parts.evaluator.evaluations = last.evaluations
         parts.evaluator.forward_images = parts.scorer.forward_images = last.forward_images
         parts.scorer.queries = last.evaluations
-        parts.scorer.batch = last.batch
+        parts.scorer.batch = self._batch = last.batch
         for row in rows:
             stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
             self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
@@ -215,6 +216,8 @@ class _Loop:
                 self.parts.algorithm.start()
                 self._record([])
             while (reason := self._stop_reason()) is None:
+                if self._should_stop():
+                    raise Interrupted("stopped")
                 following = self.parts.algorithm.step(
                     self.generation + 1, last=self._limit(2) is not None
                 )
@@ -290,7 +293,10 @@ class _Loop:
         )
         self._book(wins, following)
         now = time.perf_counter()
-        if now - self._committed >= min(self._commit_cost / COMMIT_SHARE, COMMIT_SECONDS):
+        if parts.scorer.batch != self._batch:  # halved: a resumed run must know it at once
+            self._batch = parts.scorer.batch
+            self._commit(wait=True)
+        elif now - self._committed >= min(self._commit_cost / COMMIT_SHARE, COMMIT_SECONDS):
             self._commit(wait=False)
         if self._progress is not None:
             self._progress(self._where(stats))

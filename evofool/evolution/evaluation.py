@@ -126,11 +126,18 @@ class Evaluator:
 
     def render(self, individuals: Sequence[Individual]) -> UInt8Images:
         """The pixels that are scored, N x C x H x W."""
-        images = self._encoding.render([each.genome for each in individuals], self._size)
-        if len(images) != len(individuals):
+        name = self._encoding.name
+        try:
+            images = self._encoding.render([each.genome for each in individuals], self._size)
+        except Exception as error:  # an encoding may be anyone's code
             raise ScoringError(
-                f"encoding {self._encoding.name} rendered {len(images)} images of"
-                f" {len(individuals)} genomes"
+                f"encoding {name} failed to render ({type(error).__name__}: {error})"
+            ) from error
+        wanted = (len(individuals), *self._scorer.classifier.input_shape)
+        shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
+        if shape != wanted or dtype != np.uint8:
+            raise ScoringError(
+                f"encoding {name} rendered {dtype} {shape} where uint8 {wanted} is wanted"
             )
         return images
 

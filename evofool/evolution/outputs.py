@@ -254,6 +254,13 @@ def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
         holder, row = archive.holders[k], table[int(archive.cells[k])]
         assert holder is not None
         same = (row["generation"], row["confidence"]) == (holder.id.generation, confidence[k])
-        if not (same and (run.path / png_name(int(archive.cells[k]))).is_file()):
+        if not same or _sha256(run, int(archive.cells[k])) != row["sha256"]:
             return False
     return True
+
+
+def _sha256(run: RunFolder, class_index: int) -> str | None:
+    try:
+        return hashlib.sha256((run.path / png_name(class_index)).read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -82,7 +82,7 @@ def read(
 def _claim(path: Path) -> dict[str, Any] | None:
     """The provenance of a PNG of ours; anything else, or anything odd, is no claim."""
     try:
-        claim = json.loads(read_text(path).get(PROVENANCE, "null"))
+        claim = json.loads(read_text(path).get(PROVENANCE, "null"), parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     if not isinstance(claim, dict):
@@ -97,3 +97,7 @@ def _claim(path: Path) -> dict[str, Any] | None:
         and isinstance(claim.get("label"), str)
     )
     return claim if sane else None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")

@@ -92,7 +92,8 @@ def _ancestry(run: RunFolder, parts: Parts) -> Check:
 
 def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
     summary = run.summary()
-    if summary is None or summary.get("archive_digest") is None:
+    ended = run.meta().get("status") == "finished"
+    if not ended or summary is None or summary.get("archive_digest") is None:
         yield Check("pictures", None, "not made yet: the campaign has not ended (evofool resume)")
         return
     digest = archive_digest(parts.archive, parts.evaluator.render, parts.encoding)

@@ -90,9 +90,13 @@ def read_json(path: Path) -> dict[str, Any]:
 def json_object(text: str, path: Path) -> dict[str, Any]:
     """`text`, found in `path`, as a JSON object; raises ``StoreError`` for anything else."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: damaged JSON ({error})") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path}: damaged JSON (not an object)")
     return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")

@@ -172,3 +172,9 @@ def test_a_gallery_shows_the_elites_of_now(run: Path) -> None:
     assert picture.read_bytes() != before
     resume(run, overrides=[f"stop.generations={status(run)['generations']}"])
     assert _failed(run) == set()
+
+
+def test_a_damaged_picture_is_drawn_anew(run: Path) -> None:
+    (run / "images" / "0001.png").write_bytes(b"junk")
+    build(run)
+    assert _failed(run) == set()
