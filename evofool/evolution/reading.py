@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from evofool.classifiers import Classifier, load_classifier, prepare
+from evofool.errors import StoreError
 from evofool.evolution.outputs import PROVENANCE
 from evofool.images import read_picture, read_text
 from evofool.scoring import Scorer
+from evofool.store.files import json_object
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,12 @@ def read(
 
 def _claim(path: Path) -> dict[str, Any] | None:
     """The provenance of a PNG of ours; anything else, or anything odd, is no claim."""
-    try:
-        claim = json.loads(read_text(path).get(PROVENANCE, "null"), parse_constant=_no_number)
-    except (ValueError, RecursionError):
+    text = read_text(path).get(PROVENANCE)
+    if text is None:
         return None
-    if not isinstance(claim, dict):
+    try:
+        claim = json_object(text, path)
+    except StoreError:
         return None
     index, confidence = claim.get("class_index"), claim.get("confidence")
     sane = (
@@ -97,7 +99,3 @@ def _claim(path: Path) -> dict[str, Any] | None:
         and isinstance(claim.get("label"), str)
     )
     return claim if sane else None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
