@@ -23,6 +23,7 @@ from evofool.render import (
     compile_tapes,
     render_cppn,
     render_cppn_tensor,
+    working_backend,
 )
 
 if TYPE_CHECKING:
@@ -158,6 +159,11 @@ class Cppn:
             native=self.shape[1:],
         )
 
+    def renderer(self, device: torch.device | str) -> str:
+        """What draws on `device`: ``triton``, ``torch``, or what `render` draws with, ``host``."""
+        backend = working_backend(device)
+        return "host" if backend == "numba" else backend
+
     def render_tensor(
         self, genomes: Sequence[Graph], size: Size, device: torch.device | str
     ) -> torch.Tensor:
@@ -177,6 +183,7 @@ class Cppn:
             colour=self.settings.colour,
             native=self.shape[1:],
             device=device,
+            backend=working_backend(device),
         )
 
     def dump(self, genome: Graph) -> bytes:

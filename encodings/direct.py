@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evofool.images import Shape, Size, UInt8Images
 from evofool.operators import polynomial_mutation, sbx
+
+if TYPE_CHECKING:
+    import torch
 
 Genome: TypeAlias = NDArray[np.float32]
 """Channels x h x w float32 on [0, 1], C-contiguous and read-only."""
@@ -87,11 +91,16 @@ class Direct:
 
     def mutate(self, genome: Genome, rng: np.random.Generator, generation: int = 0) -> Genome:
         """Polynomial mutation; the rate is that of `generation` (from 1)."""
+        rate = self.rate_in(generation)
+        genes = polynomial_mutation(genome.reshape(-1), rng, rate, self.settings.eta)
+        return _frozen(genes.reshape(self.shape))
+
+    def rate_in(self, generation: int) -> float:
+        """Probability of a gene to mutate in `generation` (from 1)."""
         rate = self.settings.rate
         if self.settings.halve_every is not None:
             rate *= 0.5 ** (max(generation - 1, 0) // self.settings.halve_every)
-        genes = polynomial_mutation(genome.reshape(-1), rng, rate, self.settings.eta)
-        return _frozen(genes.reshape(self.shape))
+        return rate
 
     def mate(
         self, first: Genome, second: Genome, rng: np.random.Generator
@@ -116,8 +125,7 @@ class Direct:
             np.multiply(genome, np.float32(255), out=level, casting="unsafe")
         if size == (height, width):
             return levels
-        rows = (2 * np.arange(size[0]) + 1) * height // (2 * size[0])
-        columns = (2 * np.arange(size[1]) + 1) * width // (2 * size[1])
+        rows, columns = nearest(size[0], height), nearest(size[1], width)
         return np.ascontiguousarray(levels[:, :, rows[:, None], columns])
 
     def dump(self, genome: Genome) -> bytes:
@@ -172,6 +180,183 @@ class Direct:
         if vector.shape != (int(np.prod(self.shape)),) or np.isnan(vector).any():
             raise ValueError(f"a vector of {int(np.prod(self.shape))} numbers is wanted")
         return _frozen(np.clip(vector, 0.0, 1.0).astype(np.float32).reshape(self.shape))
+
+    def on(self, device: torch.device | str) -> DirectTensors:
+        """The same encoding with genomes on `device`."""
+        return DirectTensors(self, device)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How genes come about: at random, of a parent that mutates, or of two that cross.
+
+    `keys` are Philox's, `side` tells which of a pair's children it is.
+    """
+
+    keys: tuple[int, int]
+    parents: tuple[TensorGenome, ...] = ()
+    rate: float = 0.0
+    side: int = 0
+
+
+class TensorGenome:
+    """Genes on a device, (n,) float32, or until somebody needs them the recipe alone."""
+
+    __slots__ = ("genes", "recipe")
+
+    def __init__(self, genes: torch.Tensor | None = None, recipe: Recipe | None = None) -> None:
+        self.genes = genes
+        self.recipe = recipe
+
+
+class DirectTensors:
+    """`Direct` with genomes on a device: children are made where and when they are drawn.
+
+    Operators only write recipes down; a micro-batch is sampled, crossed, mutated and quantised
+    at once. A genome comes to the host when it is dumped, so only what wins a cell does. Pixels are
+    those of `Direct.render` to the last bit; the numbers that operators draw are others
+    (`evofool.operators.tensors`), equal on all devices.
+    """
+
+    name: ClassVar[str] = "direct"
+    breeder: ClassVar[str] = "philox4x32"
+
+    def __init__(self, plain: Direct, device: torch.device | str) -> None:
+        self.options = plain.options
+        self._plain = plain
+        self._device = device
+        self._settings = plain.settings
+
+    def sample(self, rng: np.random.Generator) -> TensorGenome:
+        """As `Direct.sample`."""
+        return TensorGenome(recipe=Recipe(_words(rng)))
+
+    def mutate(
+        self, genome: TensorGenome, rng: np.random.Generator, generation: int = 0
+    ) -> TensorGenome:
+        """As `Direct.mutate`."""
+        return TensorGenome(recipe=Recipe(_words(rng), (genome,), self._plain.rate_in(generation)))
+
+    def mate(
+        self, first: TensorGenome, second: TensorGenome, rng: np.random.Generator
+    ) -> tuple[TensorGenome, TensorGenome]:
+        """As `Direct.mate`."""
+        if rng.random() >= self._settings.crossover:
+            return first, second
+        keys = _words(rng)
+        one, two = (TensorGenome(recipe=Recipe(keys, (first, second), side=k)) for k in (0, 1))
+        return one, two
+
+    def renderer(self, device: torch.device | str) -> str:
+        """``host``: the same pixels."""
+        return "host"
+
+    def render_tensor(
+        self, genomes: Sequence[TensorGenome], size: Size, device: torch.device | str
+    ) -> torch.Tensor:
+        """Pixels N x C x height x width uint8 on `device`; see `Direct.render`."""
+        import torch
+
+        channels, height, width = self._plain.shape
+        if not genomes:
+            return torch.empty((0, channels, *size), dtype=torch.uint8, device=device)
+        genes = self._genes(genomes).view(-1, channels, height, width)
+        levels = (genes * 255.0).to(torch.uint8)
+        if size != (height, width):
+            rows, columns = (
+                torch.from_numpy(nearest(wanted, length)).to(levels.device)
+                for wanted, length in zip(size, (height, width), strict=True)
+            )
+            levels = levels[:, :, rows[:, None], columns]
+        return levels.to(device).contiguous()
+
+    def render(self, genomes: Sequence[TensorGenome], size: Size) -> UInt8Images:
+        """The same on the host."""
+        images: UInt8Images = self.render_tensor(genomes, size, self._device).cpu().numpy()
+        return images
+
+    def dump(self, genome: TensorGenome) -> bytes:
+        """As `Direct.dump`."""
+        return self._plain.dump(self._array(genome))
+
+    def load(self, data: bytes) -> TensorGenome:
+        """As `Direct.load`."""
+        return self._moved(self._plain.load(data))
+
+    def describe(self, genome: TensorGenome) -> dict[str, Any]:
+        """As `Direct.describe`."""
+        return self._plain.describe(self._array(genome))
+
+    def to_vector(self, genome: TensorGenome) -> NDArray[np.float64]:
+        """As `Direct.to_vector`."""
+        return self._plain.to_vector(self._array(genome))
+
+    def from_vector(self, vector: NDArray[np.float64]) -> TensorGenome:
+        """As `Direct.from_vector`."""
+        return self._moved(self._plain.from_vector(vector))
+
+    def _moved(self, genome: Genome) -> TensorGenome:
+        import torch
+
+        return TensorGenome(torch.tensor(genome).view(-1).to(self._device))
+
+    def _array(self, genome: TensorGenome) -> Genome:
+        row = self._genes([genome])[0]
+        # who is asked for stays: in memory of its own, not as a row of the batch it was made in
+        genome.genes = row
+        array: Genome = row.cpu().numpy().reshape(self._plain.shape)
+        return array
+
+    def _genes(self, genomes: Sequence[TensorGenome]) -> torch.Tensor:
+        """Genes of `genomes`, a copy N x n; whoever has none gets them."""
+        import torch
+
+        # what another thread makes meanwhile comes out the same
+        waiting = [(each, each.recipe) for each in genomes if each.recipe is not None]
+        for count in (0, 1, 2):
+            some = [(g, r) for g, r in waiting if r is not None and len(r.parents) == count]
+            if some:
+                made = self._cook([recipe for _, recipe in some])
+                for (genome, _), genes in zip(some, made.unbind(), strict=True):
+                    genome.genes = genes
+                    genome.recipe = None  # and with it the parents
+        found = [each.genes for each in genomes if each.genes is not None]
+        assert len(found) == len(genomes)
+        return torch.stack(found)
+
+    def _cook(self, recipes: Sequence[Recipe]) -> torch.Tensor:
+        """Genes of recipes with the same number of parents, N x n."""
+        import torch
+
+        from evofool.operators import tensors
+
+        keys = torch.tensor([recipe.keys for recipe in recipes], dtype=torch.int64)
+        keys = keys.to(self._device)
+        parents = [
+            self._genes(column) for column in zip(*(r.parents for r in recipes), strict=True)
+        ]
+        if not parents:
+            return tensors.uniform(keys, int(np.prod(self._plain.shape)))
+        if len(parents) == 1:
+            rates = torch.tensor([r.rate for r in recipes], dtype=torch.float64)
+            rates = rates.to(self._device)
+            return tensors.polynomial_mutation(parents[0], keys, rates, self._settings.eta)
+        first, second = parents
+        one, two = tensors.sbx(
+            first, second, keys, self._settings.sbx_eta, self._settings.reset_equal
+        )
+        other = torch.tensor([bool(r.side) for r in recipes]).to(self._device)
+        return torch.where(other[:, None], two, one)
+
+
+def nearest(count: int, length: int) -> NDArray[np.int64]:
+    """For each of `count` pixels along a side, which of `length` genes its centre falls on."""
+    return (2 * np.arange(count) + 1) * length // (2 * count)
+
+
+def _words(rng: np.random.Generator) -> tuple[int, int]:
+    first, second = rng.integers(0, 2**32, 2).tolist()
+    return first, second
 
 
 def _frozen(genome: Genome) -> Genome:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from pydantic import ValidationError
 
 from evofool.errors import EncodingError
 from evofool.images import Shape, Size, UInt8Images
+
+if TYPE_CHECKING:
+    import torch
 
 G = TypeVar("G")
 
@@ -84,6 +87,37 @@ class VectorEncoding(Protocol[G]):
 
     def from_vector(self, vector: NDArray[np.float64]) -> G:
         """The genome at `vector`, clipped to [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class TensorEncoding(Protocol):
+    """An encoding that draws on a device, where a campaign on CUDA then scores."""
+
+    def renderer(self, device: torch.device | str) -> str:
+        """The name of what draws on `device`: the same name, the same pixels on one machine.
+
+        ``host`` if they are those of `Encoding.render` to the last bit. Runs record it.
+        """
+        ...
+
+    def render_tensor(
+        self, genomes: Sequence[Any], size: Size, device: torch.device | str
+    ) -> torch.Tensor:
+        """Pixels N x C x H x W, uint8, on `device`; need not wait until they are drawn."""
+        ...
+
+
+@runtime_checkable
+class DeviceEncoding(Protocol[G]):
+    """An encoding whose genomes can live on a device, and vary there."""
+
+    def on(self, device: torch.device | str) -> Encoding[G]:
+        """The same encoding with genomes on `device`; `dump` and `load` mean the same.
+
+        Its operators need not draw the same numbers: it has an attribute `breeder`, a name that
+        runs record, of operators that give the same genomes on every device.
+        """
         ...
 
 

@@ -89,18 +89,20 @@ class ChampionArchive:
     def __len__(self) -> int:
         return len(self.cells)
 
+    def contenders(self, scores: Scores) -> list[int]:
+        """Rows of the children that would win a cell, if `scores` were to be trusted; ascending."""
+        _, fitness = self._ranked(scores)
+        if not len(fitness):
+            return []
+        best, _, changed = self._contest(fitness)
+        return sorted(set(best[changed].tolist()))
+
     def add(self, children: Sequence[Individual], scores: Scores) -> tuple[list[Win], Matrix]:
         """Offer `children` to every cell; what changed, and their N x K fitness."""
-        odds = scores.log_odds
-        if len(self.cells) != odds.shape[1]:
-            odds = odds[:, self.cells]
-        fitness = fitness_of(odds, self.kind)
+        odds, fitness = self._ranked(scores)
         if not children:
             return [], fitness
-        best = np.argmax(fitness, axis=0)
-        columns = np.arange(len(self.cells))
-        value = fitness[best, columns]
-        changed = np.flatnonzero((value > self.fitness) | ~self.filled)
+        best, value, changed = self._contest(fitness)
         with np.errstate(invalid="ignore"):  # -inf over an empty cell
             gain = np.where(self.filled, value - self.fitness, np.inf)
         top = scores.labels
@@ -124,6 +126,21 @@ class ChampionArchive:
         self.log_odds[changed] = odds[best[changed], changed]
         self.won[changed] = top[best[changed]] == self.cells[changed]
         return wins, fitness
+
+    def _ranked(self, scores: Scores) -> tuple[Matrix, Matrix]:
+        """Log-odds and fitness of the cells' classes, each N x K."""
+        odds = scores.log_odds
+        if len(self.cells) != odds.shape[1]:
+            odds = odds[:, self.cells]
+        return odds, fitness_of(odds, self.kind)
+
+    def _contest(
+        self, fitness: Matrix
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+        """Of each cell the best row and its fitness; and the cells that it would take."""
+        best = np.argmax(fitness, axis=0)
+        value = fitness[best, np.arange(len(self.cells))]
+        return best, value, np.flatnonzero((value > self.fitness) | ~self.filled)
 
     def put(
         self, class_index: int, holder: Individual, fitness: float, log_odds: float, won: bool

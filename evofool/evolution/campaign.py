@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,16 @@ from evofool.config import Campaign, Loaded, load_campaign, to_yaml
 from evofool.encodings import Encoding
 from evofool.errors import Interrupted, ScoringError, UsageError
 from evofool.evolution.archive import Win
+from evofool.evolution.curve import write_curve
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
-from evofool.evolution.restoring import check_sources, load_run, repointed, restore
+from evofool.evolution.restoring import (
+    check_device,
+    check_means,
+    check_sources,
+    load_run,
+    restore,
+)
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
 from evofool.scoring import sigmoid
 from evofool.store import (
@@ -28,9 +35,11 @@ from evofool.store import (
     GenerationRow,
     IndividualId,
     IndividualRow,
+    Result,
     RunFolder,
     WinRow,
 )
+from evofool.store.manifest import repointed
 
 COMMIT_SHARE = 0.05
 """Largest share of the time that transactions may take: after a costly one the next waits longer.
@@ -57,14 +66,6 @@ class Progress:
     seconds: float
     share_done: float | None
     seconds_left: float | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A campaign that has ended: its folder and the content of ``summary.json``."""
-
-    path: Path
-    summary: Mapping[str, Any]
 
 
 OnProgress = Callable[[Progress], None]
@@ -128,7 +129,8 @@ def resume(
         should_stop: as in `evolve`.
 
     Raises:
-        FolderError: no run folder, or another victim than it was made with.
+        FolderError: no run folder, or another victim than it was made with, or what drew its
+            pictures is not here.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
         ConfigError: an override that would change the result.
@@ -136,14 +138,16 @@ def resume(
     stop = should_stop or (lambda: False)
     with RunFolder.open(Path(path), writable=True) as run:
         loaded = load_run(run, classifier, overrides)
-        parts = make_parts(loaded, stop)
+        check_device(run, loaded)
+        parts = make_parts(loaded, stop, run.manifest)
         with parts.scorer:
             check_sources(run, parts)
+            check_means(run, parts)
             loop = _Loop(parts, run, progress, stop)
             loop.restore()
             if classifier is not None or overrides:
                 run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts))
+                run.write_manifest(repointed(run.manifest, parts.classifier))
             return loop.run()
 
 
@@ -166,7 +170,7 @@ class _Loop:
         self._stats.register("min", np.min)
         self._stats.register("max", np.max)
         for threshold in THRESHOLDS:
-            self._stats.register(f"share_{threshold:g}", _share_at, threshold)
+            self._stats.register(f"share_{threshold:g}", _share_at, threshold=threshold)
         self._delta = Delta()
         self._unstored: dict[IndividualId, IndividualRow] = {}
         self._writer = ThreadPoolExecutor(1, "writer")
@@ -176,6 +180,8 @@ class _Loop:
         self._committed = self._summarised = self._commit_cost = 0.0
         self._stagnant = 0
         self._batch = parts.scorer.batch
+        self._sound = True
+        """Whether what is booked fits the archive; else nothing more may be stored."""
 
     @property
     def seconds(self) -> float:
@@ -223,12 +229,29 @@ class _Loop:
                 )
                 self._record(following)
         except (Interrupted, ScoringError) as error:
-            # both are raised before a population reaches the archive: what is booked is whole
-            self._commit(wait=True)
+            self._save()
             if isinstance(error, Interrupted):
                 self._say_interrupted()
             raise type(error)(f"{error}; {self._way_on()}") from error
         return self._finish("finished", reason)
+
+    def _save(self) -> None:
+        """Store what is booked before an error ends the campaign.
+
+        A population's scores fail before it reaches the archive, so what is booked is whole. Only
+        an encoding that cannot write its genomes down fails later: then the last transaction, a
+        whole generation too, is what there is to go on from.
+        """
+        try:
+            if self._sound:
+                self._commit(wait=True)
+        except ScoringError:
+            self._sound = False
+        if not self._sound:
+            if self._writing is not None:
+                wait([self._writing])
+            last = self.run_folder.last_generation()
+            self.generation = -1 if last is None else last.generation
 
     def _limit(self, more: int) -> str | None:
         """The counted limit that `more` generations would exceed: such a one is not begun."""
@@ -245,6 +268,7 @@ class _Loop:
     def _say_interrupted(self) -> None:
         """No pictures: somebody waits for the prompt, and they can be made at any time."""
         run = self.run_folder
+        write_curve(run)
         run.write_json("summary.json", self._summary("interrupted", None, None))
         run.commit(Delta(meta={"status": "interrupted", "stop_reason": ""}))
 
@@ -269,6 +293,7 @@ class _Loop:
 
     def _record(self, following: Sequence[Individual]) -> None:
         """Book the generation that has just been evaluated, and store it when that is due."""
+        self._sound = False
         self.generation += 1
         parts, wins = self.parts, self.parts.evaluator.take()
         stats: dict[str, Any] = {
@@ -298,6 +323,7 @@ class _Loop:
             self._commit(wait=True)
         elif now - self._committed >= min(self._commit_cost / COMMIT_SHARE, COMMIT_SECONDS):
             self._commit(wait=False)
+        self._sound = True
         if self._progress is not None:
             self._progress(self._where(stats))
 
@@ -377,6 +403,7 @@ class _Loop:
                 parts.classifier.labels,
                 parts.scorer.workers,
             )
+            write_curve(run)
         self._earlier, self._started = seconds, time.perf_counter()
         content = self._summary(status, reason, digest)
         run.write_json("summary.json", content)

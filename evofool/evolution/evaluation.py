@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -11,9 +13,10 @@ import numpy as np
 from evofool.encodings import Encoding
 from evofool.errors import Interrupted, ScoringError
 from evofool.evolution.archive import ChampionArchive, Win
+from evofool.evolution.drawing import Drawing
 from evofool.evolution.individual import Individual
 from evofool.images import Size, UInt8Images
-from evofool.scoring import OutOfMemory, Producer, Scorer, Scores, ScoreStream
+from evofool.scoring import Batch, OutOfMemory, Producer, Scorer, Scores, ScoreStream
 
 
 class Population:
@@ -41,7 +44,8 @@ class Evaluator:
 
     Attributes:
         evaluations: individuals of finished populations.
-        forward_images: images that went forward through the net for these, retries included.
+        forward_images: images that went forward through the net for these, retries and
+            confirmations included.
     """
 
     def __init__(
@@ -50,11 +54,13 @@ class Evaluator:
         encoding: Encoding[Any],
         archive: ChampionArchive,
         should_stop: Callable[[], bool],
+        drawing: Drawing | None = None,
     ) -> None:
         self._scorer = scorer
         self._encoding = encoding
         self._archive = archive
         self._should_stop = should_stop
+        self._drawing = drawing or Drawing(encoding)
         self._size: Size = scorer.classifier.input_shape[1:]
         self.evaluations = 0
         self.forward_images = 0
@@ -62,7 +68,8 @@ class Evaluator:
         self._begun: list[Population] = []
 
     def __call__(self, individuals: Iterable[Individual]) -> list[tuple[float]]:
-        """One fitness an individual: its best over the archive's cells.
+        """One fitness an individual: its best over the archive's cells (where scores only screen,
+        one for each that was confirmed).
 
         Raises:
             Interrupted: a stop was asked for; the archive is as it was before the call.
@@ -89,6 +96,8 @@ class Evaluator:
         while True:
             try:
                 parts = self._scores(population, meanwhile)
+                bred = population.bred
+                children, scores = self._confirmed(bred, self._joined(parts, len(bred)))
                 break
             except OutOfMemory:
                 # all again at half the size: which micro-batches had been scored before the
@@ -99,17 +108,10 @@ class Evaluator:
                 self._scorer.queries = self.evaluations  # an image that is tried again is one query
                 self.forward_images = self._scorer.forward_images
         self._begun.remove(population)
-        bred = population.bred
-        if not bred:
-            return []
-        odds = np.concatenate([part.log_odds for part in parts])
-        if len(odds) != len(bred):
-            raise ScoringError(f"{len(odds)} scores came back for {len(bred)} images")
-        top = np.concatenate([part.labels for part in parts])
-        wins, fitness = self._archive.add(bred, Scores(odds, top=top))
+        wins, fitness = self._archive.add(children, scores)
         self._wins += wins
         self.evaluations += len(bred)
-        self.forward_images += sum(part.forward_images for part in parts)
+        self.forward_images += scores.forward_images
         return [(float(value),) for value in fitness.max(axis=1)]
 
     def close(self) -> None:
@@ -125,21 +127,25 @@ class Evaluator:
         return wins
 
     def render(self, individuals: Sequence[Individual]) -> UInt8Images:
-        """The pixels that are scored, N x C x H x W."""
+        """The pixels that are scored, N x C x H x W, on the host."""
+        images = self._drawing([each.genome for each in individuals], self._size)
+        self._check(images, len(individuals))
+        return images
+
+    def _to_score(self, individuals: Sequence[Individual]) -> Batch:
+        """The same where the scorer is."""
+        images = self._drawing.to_score([each.genome for each in individuals], self._size)
+        self._check(images, len(individuals))
+        return images
+
+    def _check(self, images: Batch, count: int) -> None:
         name = self._encoding.name
-        try:
-            images = self._encoding.render([each.genome for each in individuals], self._size)
-        except Exception as error:  # an encoding may be anyone's code
-            raise ScoringError(
-                f"encoding {name} failed to render ({type(error).__name__}: {error})"
-            ) from error
-        wanted = (len(individuals), *self._scorer.classifier.input_shape)
+        wanted = (count, *self._scorer.classifier.input_shape)
         shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
-        if shape != wanted or dtype != np.uint8:
+        if shape != wanted or str(dtype).removeprefix("torch.") != "uint8":
             raise ScoringError(
                 f"encoding {name} rendered {dtype} {shape} where uint8 {wanted} is wanted"
             )
-        return images
 
     def _stream(self, population: Population) -> ScoreStream:
         if population.stream is None:
@@ -160,9 +166,33 @@ class Evaluator:
                 return parts
             parts.append(scores)
 
+    def _joined(self, parts: Sequence[Scores], count: int) -> Scores:
+        if not parts:
+            return Scores(np.zeros((0, self._scorer.classifier.n_classes)))
+        odds = np.concatenate([part.log_odds for part in parts])
+        if len(odds) != count:
+            raise ScoringError(f"{len(odds)} scores came back for {count} images")
+        top = np.concatenate([part.labels for part in parts])
+        forward = sum(part.forward_images for part in parts)
+        return Scores(odds, top=top, forward_images=forward)
+
+    def _confirmed(self, bred: list[Individual], scores: Scores) -> tuple[list[Individual], Scores]:
+        """Who is offered to the archive: all, or if scores only screened, whoever would win a cell
+        by them, with scores in float32.
+        """
+        if self._scorer.precision == "float32":
+            return bred, scores
+        chosen = [bred[row] for row in self._archive.contenders(scores)]
+        step = self._scorer.images_per_batch
+        chunks = [chosen[i : i + step] for i in range(0, len(chosen), step)]
+        producers = [partial(self._to_score, chunk) for chunk in chunks]
+        exact = self._joined(list(self._scorer.confirm(producers)), len(chosen))
+        forward = scores.forward_images + exact.forward_images
+        return chosen, replace(exact, forward_images=forward)
+
     def _producers(self, population: Population) -> Iterator[Producer]:
         while chunk := list(islice(population.source, self._scorer.images_per_batch)):
             if self._should_stop():
                 raise Interrupted("stopped")
             population.bred += chunk
-            yield lambda chunk=chunk: self.render(chunk)  # type: ignore[misc]
+            yield partial(self._to_score, chunk)

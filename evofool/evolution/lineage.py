@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from deap import base
@@ -29,14 +30,14 @@ class Lineage:
         self._toolbox.register("mate", encoding.mate)
         self._toolbox.register("mutate", encoding.mutate)
 
-    def of(self, id: IndividualId) -> dict[IndividualId, IndividualRow]:
-        """`id` and all its ancestors, oldest first.
+    def of(self, *ids: IndividualId) -> dict[IndividualId, IndividualRow]:
+        """`ids` and all their ancestors, oldest first.
 
         Raises:
             StoreError: one of them is not in the run folder.
         """
         found: dict[IndividualId, IndividualRow] = {}
-        waiting = [id]
+        waiting = list(ids)
         while waiting:
             current = waiting.pop()
             if current in found:
@@ -61,12 +62,21 @@ class Lineage:
         Raises:
             StoreError: an ancestor is missing or comes out different.
         """
-        family = self.of(id)
+        return dict(self.genomes([id]))[id]
+
+    def genomes(self, ids: Iterable[IndividualId]) -> Iterator[tuple[IndividualId, Any]]:
+        """As `genome` for each of `ids`, oldest first; what they have in common is bred once.
+
+        A genome is let go of as soon as no one needs it, so that those of a large family need not
+        fit into memory together.
+        """
+        wanted = set(ids)
+        family = self.of(*wanted)
         uses = Counter(parent for row in family.values() for parent in row.parents)
         genomes: dict[IndividualId, Any] = {}
         for current, row in family.items():
-            genomes[current] = self._replay(row, genomes)
-            digest = hashlib.sha256(self._encoding.dump(genomes[current])).digest()
+            genome = genomes[current] = self._replay(row, genomes)
+            digest = hashlib.sha256(self._encoding.dump(genome)).digest()
             if row.sha256 and digest != row.sha256:
                 raise StoreError(
                     f"{self._run.path}: {current} comes out different when it is bred again"
@@ -75,7 +85,10 @@ class Lineage:
                 uses[parent] -= 1
                 if uses[parent] == 0:  # no later descendant needs it
                     genomes.pop(parent, None)
-        return genomes[id]
+            if uses[current] == 0:
+                del genomes[current]
+            if current in wanted:
+                yield current, genome
 
     def _replay(self, row: IndividualRow, genomes: dict[IndividualId, Any]) -> Any:
         generation, child = row.id

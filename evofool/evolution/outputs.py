@@ -21,7 +21,7 @@ from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.individual import Individual
-from evofool.images import UInt8Images, decode_png, encode_png, to_hwc
+from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, to_hwc
 from evofool.store import RunFolder
 
 Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
@@ -29,8 +29,8 @@ Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
 
 THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
 """Confidences at which the share of cells is reported."""
-PROVENANCE = "evofool"
-"""The PNG text key whose value is a JSON object that says where the picture came from."""
+SIDECAR = "provenance.json"
+"""Beside the pictures: their provenance again, by file name, for tools that strip PNG text."""
 COLUMNS = ("class_index", "label", "confidence", "generation", "parent", "png", "sha256")
 
 
@@ -105,6 +105,44 @@ def archive_digest(archive: ChampionArchive, render: Render, encoding: Encoding[
     return digest.hexdigest()
 
 
+def claim_of(run: RunFolder, elite: Elite, redrawn: str = "") -> dict[str, Any]:
+    """The provenance of an elite's picture.
+
+    ``pixels_sha256`` is of the uint8 HWC pixels: it finds the claim again in a sidecar after a
+    tool has stripped the PNG's text and packed its pixels anew. ``redrawn_by`` stands there if the
+    pixels are not those that were scored.
+    """
+    manifest, individual = run.manifest, elite.individual
+    return {
+        "class_index": elite.class_index,
+        "label": elite.label,
+        "confidence": elite.confidence,
+        "generation": individual.id.generation,
+        "individual": str(individual.id),
+        "classifier": manifest["classifier"]["name"],
+        "classifier_digest": manifest["classifier"]["digest"],
+        "encoding": manifest["encoding"]["name"],
+        "run_id": manifest["run_id"],
+        "seed": manifest["seed"],
+        "pixels_sha256": hashlib.sha256(to_hwc(elite.pixels).tobytes()).hexdigest(),
+        **({"redrawn_by": redrawn} if redrawn else {}),
+    }
+
+
+def picture(run: RunFolder, elite: Elite, redrawn: str = "") -> bytes:
+    """An elite as a PNG with its provenance inside.
+
+    Raises:
+        StoreError: it does not read back as it was scored.
+    """
+    text = {"Software": "evofool", PROVENANCE: json.dumps(claim_of(run, elite, redrawn))}
+    data = encode_png(elite.pixels, text)
+    if not np.array_equal(decode_png(data), elite.pixels):
+        name = png_name(elite.class_index)
+        raise StoreError(f"{name}: the picture does not read back as it was scored")
+    return data
+
+
 def write_pictures(
     run: RunFolder,
     archive: ChampionArchive,
@@ -112,8 +150,11 @@ def write_pictures(
     encoding: Encoding[Any],
     labels: Sequence[str],
     workers: int,
+    redrawn: str = "",
 ) -> str:
-    """Write ``images/`` and ``elites.csv``; returns the archive digest.
+    """Write ``images/`` with its sidecar and ``elites.csv``; returns the archive digest.
+
+    `redrawn` names what draws if that is not what drew the run: the provenance then says so.
 
     Raises:
         StoreError: the folder cannot be written, or a picture does not read back as scored.
@@ -122,31 +163,14 @@ def write_pictures(
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
-    manifest = run.manifest
-    common = {
-        "classifier": manifest["classifier"]["name"],
-        "classifier_digest": manifest["classifier"]["digest"],
-        "encoding": manifest["encoding"]["name"],
-        "run_id": manifest["run_id"],
-        "seed": manifest["seed"],
-    }
+    claims: dict[str, dict[str, Any]] = {}
 
     def write(elite: Elite) -> tuple[object, ...]:
         individual = elite.individual
-        claim = {
-            "class_index": elite.class_index,
-            "label": elite.label,
-            "confidence": elite.confidence,
-            "generation": individual.id.generation,
-            "individual": str(individual.id),
-            **common,
-        }
-        text = {"Software": "evofool", PROVENANCE: json.dumps(claim)}
-        data = encode_png(elite.pixels, text)
         name = png_name(elite.class_index)
-        if not np.array_equal(decode_png(data), elite.pixels):
-            raise StoreError(f"{name}: the picture does not read back as it was scored")
+        data = picture(run, elite, redrawn)
         run.write_file(name, data, durable=False)
+        claims[name.rpartition("/")[2]] = claim_of(run, elite, redrawn)
         parents = " ".join(str(parent) for parent in individual.parents)
         sha256 = hashlib.sha256(data).hexdigest()
         c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
@@ -159,6 +183,7 @@ def write_pictures(
                 digest.add(elite)
             writer.writerows(rows)
     run.write_file("elites.csv", table.getvalue().encode())
+    run.write_json(f"images/{SIDECAR}", dict(sorted(claims.items())))
     return digest.hexdigest()
 
 

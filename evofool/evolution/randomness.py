@@ -1,62 +1,18 @@
-"""Counter-based randomness: what a child is depends on (seed, generation, child) and no history.
-
-So results do not depend on how many workers there are or on having been interrupted, and any
-ancestor can be made again from its parents alone.
-"""
+"""DEAP's randomness: the global generators, seeded for one generation and restored."""
 
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import Iterator
-from enum import IntEnum
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from evofool import randomness
+from evofool.randomness import Stream, generator
+
+__all__ = ["Stream", "generator", "seeded_globals"]
 
 
-class Stream(IntEnum):
-    """What a generator is for. Numbers are part of every archive digest: never reuse one."""
-
-    SAMPLE = 1
-    SELECT = 2
-    MATE = 3
-    MUTATE = 4
-    DEAP = 5
-
-
-class _Key(np.random.bit_generator.ISeedSequence):
-    """The Philox key itself. ``Philox(key=...)`` takes the same, after drawing entropy from the
-    system that it then does not use: three quarters of the cost of a generator."""
-
-    def __init__(self, seed: int, stream: Stream) -> None:
-        self._words = np.array([seed, stream], dtype=np.uint64)
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[np.uint64]:
-        return self._words
-
-
-def generator(seed: int, stream: Stream, generation: int, index: int) -> np.random.Generator:
-    """A Philox generator keyed by (seed, stream), its counter starting at (generation, index)."""
-    counter = np.array([0, index, generation, 0], dtype=np.uint64)
-    bits = np.random.Philox(_Key(seed, stream), counter=counter)  # type: ignore[arg-type]
-    return np.random.Generator(bits)
-
-
-@contextlib.contextmanager
-def seeded_globals(seed: int, generation: int) -> Iterator[None]:
+def seeded_globals(seed: int, generation: int) -> contextlib.AbstractContextManager[None]:
     """Seed Python's and NumPy's global generators for one generation of DEAP, then restore them.
 
     DEAP's algorithms and its CMA-ES draw from these two and offer no other way.
     """
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    words = generator(seed, Stream.DEAP, generation, 0).integers(0, 2**32, 8, dtype=np.uint32)
-    random.seed(int.from_bytes(words.tobytes(), "little"))
-    np.random.seed(words)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+    return randomness.seeded_globals(generator(seed, Stream.DEAP, generation, 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from evofool.classifiers import Classifier, load_classifier, prepare
-from evofool.errors import StoreError
-from evofool.evolution.outputs import PROVENANCE
-from evofool.images import read_picture, read_text
+from evofool.classifiers.bundled import BUNDLED
+from evofool.errors import StoreError, UsageError
+from evofool.evolution.outputs import SIDECAR
+from evofool.images import PROVENANCE, read_picture, read_text
 from evofool.scoring import Scorer
-from evofool.store.files import json_object
+from evofool.store.files import json_object, read_json
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Reading:
         claim: what its provenance says, None without any.
         now: today's confidence for the claimed class, None without a claim.
         same_victim: whether the claim is about a classifier of the same digest.
+        sidecar: whether the claim stood in the ``provenance.json`` beside the picture, whose own
+            text is gone.
     """
 
     path: Path
@@ -34,6 +39,7 @@ class Reading:
     claim: dict[str, Any] | None
     now: float | None
     same_victim: bool
+    sidecar: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -45,26 +51,38 @@ class Reading:
             "claim": self.claim,
             "now": self.now,
             "same_victim": self.same_victim,
+            "sidecar": self.sidecar,
         }
 
 
 def read(
-    paths: Sequence[Path], classifier: str | Mapping[str, Any] | Classifier, top: int = 5
+    paths: Sequence[Path],
+    classifier: str | Mapping[str, Any] | Classifier | None,
+    top: int = 5,
 ) -> list[Reading]:
     """Score pictures of any size, each resized as the victim wants natural pictures.
+
+    Args:
+        paths: of the pictures.
+        classifier: the victim; None takes the one that all of the pictures claim, if it ships
+            with evofool: what a picture says never loads anything else.
+        top: how many classes are told.
 
     Raises:
         ImageError: a file is not a picture.
         ClassifierError: the victim cannot be had.
+        UsageError: no classifier is given, and the pictures claim none of ours or several.
     """
+    claims = [_claim(path) for path in paths]
+    if classifier is None:
+        classifier = _claimed([claim for claim, _ in claims])
     victim = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
     images = [prepare(read_picture(path), victim) for path in paths]
     with Scorer(victim) as scorer:
         confidence = scorer.confidence(np.stack(images))
     readings = []
-    for path, row in zip(paths, confidence, strict=True):
+    for path, row, (claim, sidecar) in zip(paths, confidence, claims, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
-        claim = _claim(path)
         now = None
         if claim is not None and claim["class_index"] < len(row):
             now = float(row[claim["class_index"]])
@@ -75,20 +93,65 @@ def read(
                 claim,
                 now,
                 claim is not None and claim.get("classifier_digest") == victim.digest,
+                sidecar,
             )
         )
     return readings
 
 
-def _claim(path: Path) -> dict[str, Any] | None:
-    """The provenance of a PNG of ours; anything else, or anything odd, is no claim."""
+def _claimed(claims: Sequence[dict[str, Any] | None]) -> str:
+    """The one bundled victim that all claims are about."""
+    named = {str(claim.get("classifier")) for claim in claims if claim is not None}
+    name = next(iter(named), "")
+    if len(named) != 1 or None in claims or name not in BUNDLED:
+        raise UsageError(
+            "say by --classifier which one shall be asked: the pictures do not all claim the same"
+            " one of those that ship with evofool"
+        )
+    return name
+
+
+def _claim(path: Path) -> tuple[dict[str, Any] | None, bool]:
+    """The provenance of a picture of ours, from its own text or from the sidecar beside it (then
+    True); anything else, or anything odd, is no claim."""
     text = read_text(path).get(PROVENANCE)
+    if text is None:
+        return _from_sidecar(path), True
+    try:
+        return _sane(json_object(text, path)), False
+    except StoreError:
+        return None, False
+
+
+def claim_in(png: bytes) -> dict[str, Any] | None:
+    """The provenance inside the bytes of a PNG, None without a sane one."""
+    text = read_text(io.BytesIO(png)).get(PROVENANCE)
     if text is None:
         return None
     try:
-        claim = json_object(text, path)
+        return _sane(json_object(text, Path("a picture")))
     except StoreError:
         return None
+
+
+def _from_sidecar(path: Path) -> dict[str, Any] | None:
+    """The claim of the same pixels, since a tool may have renamed the file as well."""
+    sidecar = path.parent / SIDECAR
+    if not sidecar.is_file():
+        return None
+    try:
+        claims = read_json(sidecar).values()
+    except StoreError:
+        return None
+    pixels = np.asarray(read_picture(path), dtype=np.uint8)
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    for claim in claims:
+        if isinstance(claim, dict) and claim.get("pixels_sha256") == digest:
+            return _sane(claim)
+    return None
+
+
+def _sane(claim: dict[str, Any]) -> dict[str, Any] | None:
     index, confidence = claim.get("class_index"), claim.get("confidence")
     sane = (
         isinstance(index, int)

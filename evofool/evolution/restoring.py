@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evofool.config import Campaign, Loaded, cells, load_campaign
+from evofool.config import Campaign, Loaded, cells, load_campaign, moved_classifier
 from evofool.encodings import Encoding, EncodingSource
 from evofool.errors import ConfigError, FolderError, StoreError, UsageError
 from evofool.evolution.archive import ChampionArchive
+from evofool.evolution.drawing import breeder_of, breeding_on, drawing_again, is_here, recorded_in
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Render
 from evofool.evolution.setup import Parts, make_encoding
 from evofool.images import UInt8Images
 from evofool.store import GenerationRow, IndividualId, RunFolder
+from evofool.store.manifest import check_classifier
 
 
 def load_run(
@@ -36,9 +39,7 @@ def load_run(
             )
     changes = [*overrides]
     if classifier is not None:
-        weights = classifier.endswith((".safetensors", ".pt", ".pth"))
-        key = "classifier.weights" if weights else "classifier.name"
-        changes.append(f"{key}={_quoted(classifier)}")
+        changes.append(moved_classifier(classifier))
     try:
         return load_campaign(run.path / "config.yaml", changes, check_files=check_files)
     except ConfigError as error:
@@ -54,29 +55,35 @@ def check_kind(run: RunFolder) -> None:
         raise FolderError(f"{run.path}: holds a run of kind {kind!r}, not evolve")
 
 
-def repointed(manifest: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
-    """`manifest` with the victim where it was found this time."""
-    victim = {**manifest["classifier"], "name": parts.classifier.name}
-    if parts.classifier.source is not None:
-        victim["path"] = str(parts.classifier.source[0])
-    return {**manifest, "classifier": victim}
-
-
 def check_sources(run: RunFolder, parts: Parts) -> None:
     """Refuse to go on with another victim or encoding than the run was made with."""
-    known = run.manifest["classifier"]
-    if parts.classifier.digest != known["digest"]:
-        raise FolderError(
-            f"{run.path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
-            f" one found now has {parts.classifier.digest[:12]}; give the right one by --classifier"
-        )
-    source = parts.classifier.source
-    if source is not None and source[1] != known.get("sha256", source[1]):
-        raise FolderError(
-            f"{run.path}: {source[0]} has changed since the run was made; give the file as it was"
-            " by --classifier"
-        )
+    check_classifier(run.path, run.manifest, parts.classifier)
     check_encoding(run, parts.encoding_source)
+
+
+def check_device(run: RunFolder, loaded: Loaded[Campaign]) -> None:
+    """Refuse to go on without the device that the run was begun on: sums would differ."""
+    device = loaded.config.scoring.device
+    if not is_here(device):
+        raise FolderError(
+            f"{run.path}: was begun on {device}, which is not on this machine, and another device"
+            " would make another run; go on where there is one"
+        )
+
+
+def check_means(run: RunFolder, parts: Parts) -> None:
+    """Refuse to go on with other means of drawing or breeding than the run was begun with."""
+    for what, recorded, found in zip(
+        ("drawn", "bred"),
+        recorded_in(run.manifest),
+        (parts.drawing.name, breeder_of(parts.encoding)),
+        strict=True,
+    ):
+        if recorded != found:
+            raise FolderError(
+                f"{run.path}: was {what} by {recorded[:40]}, which is not to be had here ({found}"
+                " is); go on where it was begun, or begin a new run"
+            )
 
 
 def check_encoding(run: RunFolder, source: EncodingSource) -> None:
@@ -90,12 +97,19 @@ def check_encoding(run: RunFolder, source: EncodingSource) -> None:
 
 @dataclass(frozen=True)
 class Shelf:
-    """The elites of a run without its victim: enough to draw them anew."""
+    """The elites of a run without its victim: enough to draw them anew.
+
+    `breeding` varies genomes as the run did, where `encoding` draws and describes them; its genomes
+    become the other's through their dumps. `redrawn` is "" if `render` gives the pixels that were
+    scored, else what gives others.
+    """
 
     archive: ChampionArchive
     encoding: Encoding[Any]
+    breeding: Encoding[Any]
     labels: tuple[str, ...]
     render: Render
+    redrawn: str = ""
 
 
 def open_shelf(run: RunFolder) -> Shelf:
@@ -114,10 +128,19 @@ def open_shelf(run: RunFolder) -> Shelf:
     archive = ChampionArchive(cells(loaded, labels), loaded.config.evolution.fitness)
     restore(run, archive, encoding)
 
-    def render(individuals: Sequence[Individual]) -> UInt8Images:
-        return encoding.render([each.genome for each in individuals], (height, width))
+    renderer, breeder = recorded_in(run.manifest)
+    drawing, note = drawing_again(encoding, renderer)
+    breeding = breeding_on("cpu", encoding, breeder)
+    told = False
 
-    return Shelf(archive, encoding, labels, render)
+    def render(individuals: Sequence[Individual]) -> UInt8Images:
+        nonlocal told
+        if note and not told:
+            logging.getLogger("evofool").warning("%s: %s", run.path, note)
+            told = True
+        return drawing([each.genome for each in individuals], (height, width))
+
+    return Shelf(archive, encoding, breeding, labels, render, drawing.name if note else "")
 
 
 def restore(
@@ -147,7 +170,3 @@ def restore(
         except KeyError as error:
             raise StoreError(f"{run.path}: no cell for class {elite.class_index}") from error
     return run.generations()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

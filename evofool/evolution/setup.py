@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-import platform
-import sys
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from evofool import encodings
-from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
-from evofool.config import Campaign, ClassifierConfig, Loaded, MapElitesConfig, cells
+from evofool.classifiers import Classifier, Inspection
+from evofool.config import Campaign, Loaded, MapElitesConfig, cells
 from evofool.encodings import Encoding, EncodingSource
-from evofool.errors import ClassifierError, ConfigError, EncodingError, UsageError
+from evofool.errors import EncodingError, UsageError
 from evofool.evolution.algorithms import Algorithm, make_algorithm
 from evofool.evolution.archive import ChampionArchive
+from evofool.evolution.drawing import (
+    Drawing,
+    breeder_of,
+    breeding_on,
+    drawing_on,
+    recorded_in,
+)
 from evofool.evolution.evaluation import Evaluator
+from evofool.evolution.guarded import guarded
 from evofool.images import Shape
 from evofool.scoring import Scorer
-
-REPORTED = ("evofool", "torch", "torchvision", "numpy", "deap", "onnxruntime", "numba")
-"""Packages whose versions the manifest records: they can move a score or a pixel."""
+from evofool.scoring.setup import inspect_victim, make_scorer, make_victim
+from evofool.store.manifest import new_manifest
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Parts:
     archive: ChampionArchive
     evaluator: Evaluator
     algorithm: Algorithm
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,7 @@ def plan(loaded: Loaded[Campaign]) -> Plan:
         ConfigError: whatever can be known to be wrong without the victim's weights.
     """
     config = loaded.config
-    try:
-        victim = inspect_classifier(_spec(config.classifier))
-    except ClassifierError as error:
-        raise _at_classifier(loaded, error) from error
+    victim = inspect_victim(loaded)
     shape = victim.input_shape
     if shape is not None:
         encoding, _ = make_encoding(loaded, shape)
@@ -112,27 +111,28 @@ def check_stop(loaded: Loaded[Campaign]) -> None:
             )
 
 
-def make_victim(loaded: Loaded[Campaign]) -> Classifier:
-    """The victim of a config, probed."""
-    try:
-        return load_classifier(_spec(loaded.config.classifier))
-    except ClassifierError as error:
-        raise _at_classifier(loaded, error) from error
-
-
 def make_encoding(loaded: Loaded[Campaign], shape: Shape) -> tuple[Encoding[Any], EncodingSource]:
     """The encoding of a config for images of `shape`."""
     source = _find_encoding(loaded)
     config = loaded.config.encoding
     try:
-        return encodings.load(config.name, shape, config.options), source
+        return guarded(encodings.load(config.name, shape, config.options)), source
     except EncodingError as error:
         key = ("encoding", *error.option.split(".")) if error.option else ("encoding",)
         raise loaded.error_at(key, str(error)) from error
 
 
-def make_parts(loaded: Loaded[Campaign], should_stop: Callable[[], bool]) -> Parts:
+def make_parts(
+    loaded: Loaded[Campaign],
+    should_stop: Callable[[], bool],
+    manifest: Mapping[str, Any] | None = None,
+) -> Parts:
     """Everything a campaign runs with.
+
+    Args:
+        loaded: its config.
+        should_stop: as for `Evaluator`.
+        manifest: of the run that is gone on with or looked into; None for a new one.
 
     Raises:
         ConfigError: the config does not fit the victim, the encoding or this machine.
@@ -142,87 +142,40 @@ def make_parts(loaded: Loaded[Campaign], should_stop: Callable[[], bool]) -> Par
     encoding, source = make_encoding(loaded, classifier.input_shape)
     chosen = cells(loaded, classifier.labels)
     config = _resolved_encoding(loaded.config, encoding)
-    scoring = config.scoring
-    try:
-        scorer = Scorer(
-            classifier,
-            engine=scoring.engine,
-            device=scoring.device,
-            batch=scoring.batch,
-            workers=scoring.workers,
-            budget=scoring.budget,
-            pad=True,
-        )
-    except UsageError as error:
-        key, colon, message = str(error).partition(": ")
-        known = bool(colon) and key.startswith("scoring.")
-        place, what = (key, message) if known else ("scoring", str(error))
-        raise loaded.error_at(place, what) from error
-    if scorer.note:
-        logging.getLogger("evofool").warning("%s: %s", classifier.name, scorer.note)
-    if scorer.engine in ("torch", "onnxruntime"):
-        resolved = {"engine": scorer.engine, "device": scorer.device}
-        config = config.model_copy(update={"scoring": scoring.model_copy(update=resolved)})
+    scorer, scoring = make_scorer(loaded, classifier, pad=True)
+    config = config.model_copy(update={"scoring": scoring})
     if classifier.output == "label":
         raise loaded.error_at(
             "classifier",
             f"{classifier.name} gives labels only; evolution needs confidences to climb",
         )
     archive = ChampionArchive(chosen, config.evolution.fitness)
-    evaluator = Evaluator(scorer, encoding, archive, should_stop)
+    renderer, breeder = recorded_in(manifest) if manifest is not None else (None, None)
+    encoding = breeding_on(scorer.device, encoding, breeder)
+    drawing = drawing_on(scorer.device, encoding, renderer)
+    evaluator = Evaluator(scorer, encoding, archive, should_stop, drawing)
     try:
         algorithm = make_algorithm(config.evolution, config.seed, encoding, archive, evaluator)
     except UsageError as error:
         message = str(error).removeprefix("evolution.algorithm: ")
         raise loaded.error_at("evolution.algorithm", message) from error
-    return Parts(config, classifier, encoding, source, scorer, archive, evaluator, algorithm)
+    return Parts(
+        config, classifier, encoding, source, scorer, archive, evaluator, algorithm, drawing
+    )
 
 
 def make_manifest(parts: Parts, command: str | None) -> dict[str, Any]:
     """``manifest.json`` of a new campaign: what it needs to be understood and gone on with."""
-    classifier, source = parts.classifier, parts.encoding_source
-    victim: dict[str, Any] = {
-        "name": classifier.name,
-        "digest": classifier.digest,
-        "input_shape": list(classifier.input_shape),
-        "labels": list(classifier.labels),
-    }
-    if classifier.source is not None:
-        victim["path"], victim["sha256"] = str(classifier.source[0]), classifier.source[1]
+    source = parts.encoding_source
     encoding: dict[str, Any] = {"name": parts.config.encoding.name}
     if source.path is not None:
         encoding["path"], encoding["sha256"] = str(source.path), source.sha256
     return {
-        "kind": "evolve",
-        "run_id": uuid.uuid4().hex,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "seed": parts.config.seed,
-        "classifier": victim,
+        **new_manifest("evolve", parts.classifier, parts.config.seed, command),
         "encoding": encoding,
-        "versions": {"python": platform.python_version(), **versions()},
-        "platform": f"{sys.platform} {platform.machine()}",
+        "renderer": parts.drawing.name,
+        "breeder": breeder_of(parts.encoding),
     }
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of the packages a result may depend on."""
-    found = {}
-    for package in REPORTED:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def _spec(config: ClassifierConfig) -> dict[str, Any]:
-    return config.model_dump(exclude_none=True)
-
-
-def _at_classifier(loaded: Loaded[Campaign], error: ClassifierError) -> ConfigError:
-    message = str(error).removeprefix("classifier").removeprefix(":").strip()
-    return loaded.error_at("classifier", message)
 
 
 def _find_encoding(loaded: Loaded[Campaign]) -> EncodingSource:

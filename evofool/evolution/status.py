@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.evolution.restoring import check_kind
-from evofool.store import RunFolder
+from evofool.store import RunFolder, state_of
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -19,18 +19,14 @@ def status(path: Path | str) -> dict[str, Any]:
     """
     with RunFolder.open(Path(path)) as run:
         check_kind(run)
-        meta, last = run.meta(), run.last_generation()
-        state = meta.get("status", "interrupted")
-        if run.busy:
-            state = "running"
-        elif state == "running":  # whoever wrote that is gone
-            state = "interrupted"
+        last = run.last_generation()
+        state, reason = state_of(run)
         manifest = run.manifest
         summary = run.summary() or {}
         found: dict[str, Any] = {
             "path": str(run.path),
             "status": state,
-            "stop_reason": meta.get("stop_reason") or None if state == "finished" else None,
+            "stop_reason": reason,
             "kind": manifest.get("kind"),
             "run_id": manifest.get("run_id"),
             "created": manifest.get("created"),

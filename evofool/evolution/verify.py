@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evofool.errors import EvofoolError, StoreError
+from evofool.config import Campaign, Loaded
+from evofool.errors import EvofoolError, ImageError, StoreError
+from evofool.evolution.drawing import is_here, recorded_in
 from evofool.evolution.lineage import Lineage
 from evofool.evolution.outputs import (
     Elite,
+    Render,
     archive_digest,
     confidence_summary,
     elites,
@@ -22,22 +25,13 @@ from evofool.evolution.outputs import (
 )
 from evofool.evolution.restoring import check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
-from evofool.images import decode_png
-from evofool.store import RunFolder
+from evofool.images import UInt8Images, decode_png
+from evofool.store import Check, RunFolder
 
 TOLERANCE = 1e-4
 """Largest difference between a stored confidence and that of the picture scored now."""
 REPLAYED = 5
 """Elites whose whole ancestry is bred again."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: `ok` is None where there is nothing to check (yet)."""
-
-    name: str
-    ok: bool | None
-    detail: str
 
 
 def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
@@ -58,7 +52,7 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
     with RunFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
-        parts = make_parts(load_run(run, classifier), lambda: False)
+        parts = make_parts(_here(load_run(run, classifier)), lambda: False, run.manifest)
         with parts.scorer:
             check_sources(run, parts)
             parts.scorer.budget = None  # what is looked at again is no query of the campaign
@@ -69,6 +63,16 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
                 return
             yield _ancestry(run, parts)
             yield from _pictures(run, parts)
+
+
+def _here(loaded: Loaded[Campaign]) -> Loaded[Campaign]:
+    """`loaded`, scored by what this machine has: in float32, elsewhere if its GPU is not here."""
+    scoring = loaded.config.scoring
+    changes = {"precision": "float32"}
+    if not is_here(scoring.device):
+        changes["device"] = "auto"
+    scoring = scoring.model_copy(update=changes)
+    return replace(loaded, config=loaded.config.model_copy(update={"scoring": scoring}))
 
 
 def _ancestry(run: RunFolder, parts: Parts) -> Check:
@@ -96,7 +100,21 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
     if not ended or summary is None or summary.get("archive_digest") is None:
         yield Check("pictures", None, "not made yet: the campaign has not ended (evofool resume)")
         return
-    digest = archive_digest(parts.archive, parts.evaluator.render, parts.encoding)
+    render: Render = parts.evaluator.render
+    recorded = recorded_in(run.manifest)[0]
+    drawn = parts.drawing.name == recorded
+    if not drawn:
+        render = _stored_pictures(run, parts)
+        detail = (
+            f"the run was drawn by {recorded[:40]}, which is not to be had here: its PNGs are held"
+            " to the digest, the table and the victim, and no genome is drawn anew"
+        )
+        yield Check("renderer", None, detail)
+    try:
+        digest = archive_digest(parts.archive, render, parts.encoding)
+    except (OSError, ImageError) as error:  # only of stored pictures
+        yield Check("pictures", False, str(error))
+        return
     same = digest == summary["archive_digest"]
     yield Check("archive digest", same, digest[:16] if same else f"{digest[:16]} is not the stored")
     try:
@@ -108,7 +126,7 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
     furthest, count = 0.0, 0
     stored = {row.class_index: row for row in run.archive().elites}
     mistaken = 0
-    for part in elites(parts.archive, parts.evaluator.render, parts.classifier.labels):
+    for part in elites(parts.archive, render, parts.classifier.labels):
         shown = [_shown(run, elite, table, wrong) for elite in part]
         readable = [
             (elite, pixels) for elite, pixels in zip(part, shown, strict=True) if pixels is not None
@@ -125,10 +143,11 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
                 gap = abs(now - claim)
                 furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
             mistaken += bool(scores.labels[row] == c) != stored[c].won
+    held = "hold what their genomes render" if drawn else "are those of the table"
     extra = sorted(set(table) - set(stored))
     if extra:
         wrong.append(f"elites.csv has classes that hold no elite: {extra[:5]}")
-    detail = "; ".join(wrong[:3]) if wrong else f"{count} PNGs hold what their genomes render"
+    detail = "; ".join(wrong[:3]) if wrong else f"{count} PNGs {held}"
     yield Check("pictures", not wrong, detail)
     yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
     found = confidence_summary(parts.archive)
@@ -136,6 +155,23 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
     if mistaken:
         other.append(f"{mistaken} cells that are won or not")
     yield Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
+
+
+def _stored_pictures(run: RunFolder, parts: Parts) -> Render:
+    """What stands in for a renderer that is not here: the pictures of the run as they lie there."""
+    names = {
+        holder.id: png_name(int(c))
+        for c, holder in zip(parts.archive.cells, parts.archive.holders, strict=True)
+        if holder is not None
+    }
+
+    def picture(name: str) -> UInt8Images:
+        pixels = decode_png((run.path / name).read_bytes())
+        if pixels.shape != parts.classifier.input_shape:
+            raise ImageError(f"{name}: has the shape {pixels.shape}")
+        return pixels
+
+    return lambda individuals: np.stack([picture(names[each.id]) for each in individuals])
 
 
 def _shown(

@@ -7,7 +7,7 @@ plain PyTorch for everything else. Each is imported when it draws its first pict
 from evofool.render.cppn import Colour, Coords, coordinate_planes, output_values, render_cppn
 from evofool.render.graph import ACTIVATIONS, INPUTS, WEIGHT_LIMIT, Graph
 from evofool.render.tape import Tapes, compile_tapes
-from evofool.render.tensors import Backend, render_cppn_tensor, tensor_backend
+from evofool.render.tensors import Backend, render_cppn_tensor, tensor_backend, working_backend
 
 __all__ = [
     "ACTIVATIONS",
@@ -24,4 +24,5 @@ __all__ = [
     "render_cppn",
     "render_cppn_tensor",
     "tensor_backend",
+    "working_backend",
 ]

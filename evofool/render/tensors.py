@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import numpy as np
+
 from evofool.images import Size
 from evofool.render.cppn import Colour, Coords, render_cppn
-from evofool.render.tape import Tapes
+from evofool.render.graph import INPUTS, Graph
+from evofool.render.tape import Tapes, compile_tapes
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +30,42 @@ def tensor_backend(device: torch.device | str) -> Backend:
     best: dict[str, Backend] = {"cuda": "triton", "cpu": "numba"}
     backend = best.get(torch.device(device).type, "torch")
     return backend if find_spec(backend) is not None else "torch"
+
+
+@lru_cache(maxsize=16)
+def working_backend(device: torch.device | str) -> Backend:
+    """`tensor_backend`, or PyTorch where Triton is installed and cannot draw a small picture.
+
+    Its kernels are compiled where they run: that takes a C compiler, and a GPU it knows.
+    """
+    backend = tensor_backend(device)
+    if backend != "triton":
+        return backend
+    graph = Graph(
+        1,
+        np.zeros(1, np.uint8),
+        np.zeros(1, np.int16),
+        np.full(1, len(INPUTS), np.int16),
+        np.ones(1, np.float32),
+    )
+    try:
+        drawn = render_cppn_tensor(
+            compile_tapes([graph]),
+            (1, 1),
+            coords="normalised",
+            colour="rgb",
+            native=(1, 1),
+            device=device,
+            backend=backend,
+        )
+        drawn.cpu()  # what goes wrong in a launch comes out here at the latest
+    except Exception as error:  # of Triton, of its compilers, of drivers
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        logging.getLogger("evofool").warning(
+            "rendering by PyTorch on %s, since Triton cannot draw there (%s)", device, text
+        )
+        return "torch"
+    return backend
 
 
 def render_cppn_tensor(

@@ -16,6 +16,7 @@ Importing this module imports Triton; the kernel is compiled by its first launch
 from __future__ import annotations
 
 import contextlib
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,9 @@ PER_PROCESSOR = 8
 """Programs a multiprocessor: half its threads, and some 370 KiB of slots for 23 nodes."""
 SCRATCH = 256 * 1024 * 1024
 """Bytes of slots at most; with tapes of thousands of nodes fewer programs run."""
+_LAUNCHING = threading.Lock()
+"""Nothing says that Triton may compile in several threads, and its interpreter may not run in them;
+a launch of what is compiled returns at once."""
 _INTERPRETED = 3
 """Programs under the interpreter: more than one, and fewer than items."""
 
@@ -230,7 +234,7 @@ def _launch(tapes: Tapes, planes: torch.Tensor, pixels: int, mode: int, out: tor
     work = torch.empty(planes.numel() + programs * rows * TILE, device=device)
     work[: planes.numel()] = planes.view(-1)
     on_device = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
-    with on_device:
+    with _LAUNCHING, on_device:
         draw[(programs,)](
             *_upload(tapes, device),
             work,

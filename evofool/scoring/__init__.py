@@ -3,22 +3,28 @@
 Evolution, attacks, defenses and experiments all score through a `Scorer` and nothing else.
 """
 
+from evofool.scoring.cuda import Precision
+from evofool.scoring.devices import Batch
 from evofool.scoring.engines import EngineUnavailable, OutOfMemory, cache_folder, pick_device
+from evofool.scoring.gradients import Gradients, Loss, Wanted
 from evofool.scoring.ranking import Fitness, Matrix, Scores, fitness_of, sigmoid
-from evofool.scoring.scorer import Gradients, Loss, Scorer
+from evofool.scoring.scorer import Scorer
 from evofool.scoring.stream import Producer, ScoreStream
 
 __all__ = [
+    "Batch",
     "EngineUnavailable",
     "Fitness",
     "Gradients",
     "Loss",
     "Matrix",
     "OutOfMemory",
+    "Precision",
     "Producer",
     "ScoreStream",
     "Scorer",
     "Scores",
+    "Wanted",
     "cache_folder",
     "fitness_of",
     "pick_device",

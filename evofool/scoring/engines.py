@@ -8,38 +8,42 @@ does not depend on how many workers there are.
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
-import re
-import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Link
-from evofool.errors import EvofoolError, ScoringError, UsageError
+from evofool.errors import ScoringError, UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
-from evofool.scoring.ranking import softmax_log_odds
+from evofool.scoring.cuda import Precision
+from evofool.scoring.devices import (
+    EngineUnavailable,
+    OutOfMemory,
+    explained,
+    first_line,
+    on,
+    pick_device,
+)
+from evofool.scoring.parity import agree
+from evofool.scoring.torch_engine import TorchEngine
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-PARITY = 1e-3
-"""Largest difference in log-odds at which an exported graph is taken for its module."""
-
-
-class OutOfMemory(ScoringError):
-    """The device has no room for a micro-batch of this size."""
-
-
-class EngineUnavailable(UsageError):
-    """The engine cannot run this victim here; the message says why."""
+__all__ = [
+    "Engine",
+    "EngineUnavailable",
+    "OnnxEngine",
+    "OutOfMemory",
+    "PredictEngine",
+    "TorchEngine",
+    "cache_folder",
+    "explained",
+    "make_engine",
+    "pick_device",
+]
 
 
 class Engine(Protocol):
@@ -83,53 +87,6 @@ class PredictEngine:
             return np.asarray(self._predict(own))
 
 
-class TorchEngine:
-    """The module in PyTorch, float32, on the CPU or a CUDA device."""
-
-    name = "torch"
-
-    def __init__(self, classifier: Classifier, device: str) -> None:
-        import torch
-
-        if classifier.module is None:
-            raise EngineUnavailable(f"{classifier.name}: engine torch needs a module")
-        self.device = pick_device(device)
-        self._name = classifier.name
-        self.module: nn.Module = _on(classifier.module, self.device).eval()
-        self._levels = torch.tensor(255.0, device=self.device)
-
-    def tensor(self, images: UInt8Images | FloatImages) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] on the device, a copy; uint8 crosses as uint8."""
-        import torch
-
-        if images.dtype == np.uint8 and self.device != "cpu":
-            # by a tensor on the device: by a number, CUDA multiplies with a rounded reciprocal
-            return torch.tensor(images).to(self.device).float().div_(self._levels)
-        if images.dtype == np.uint8:
-            return torch.from_numpy(to_float(images))
-        return torch.tensor(images).to(self.device)
-
-    def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
-        import torch
-
-        # no_grad, not inference_mode: what a module caches here must serve gradients later
-        with explained(self._name), torch.no_grad(), self._exact():
-            outputs = self.module(self.tensor(images))
-            result: NDArray[np.generic] = outputs.float().cpu().numpy()
-            return result
-
-    def _exact(self) -> contextlib.AbstractContextManager[None]:
-        """float32 as it is, by the same kernels each time: cuDNN would take TF32 and race."""
-        import torch
-
-        if self.device == "cpu":
-            return contextlib.nullcontext()
-        flags: contextlib.AbstractContextManager[None] = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        return flags
-
-
 class OnnxEngine:
     """The victim's graph in onnxruntime on the CPU, one thread a call."""
 
@@ -153,58 +110,31 @@ class OnnxEngine:
         return result
 
 
-@contextlib.contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Whatever a victim raises, as `OutOfMemory` or as a `ScoringError` that names the victim."""
-    try:
-        yield
-    except EvofoolError:
-        raise
-    except Exception as error:  # the victim is anyone's code, and every engine has its own types
-        torch = sys.modules.get("torch")
-        message = str(error).lower()
-        if (
-            isinstance(error, MemoryError)
-            or (torch is not None and isinstance(error, torch.OutOfMemoryError))
-            or "failed to allocate" in message
-            or "bad_alloc" in message
-            or ("alloc" in message and "memory" in message)
-        ):
-            raise OutOfMemory(f"{name}: out of memory ({_first_line(error)})") from error
-        raise ScoringError(
-            f"{name} failed while scoring ({type(error).__name__}: {_first_line(error)})"
-        ) from error
-
-
-def pick_device(device: str) -> str:
-    """`auto` is the first CUDA device where there is one, else the CPU.
-
-    Raises:
-        UsageError: no such device, or a CUDA device was asked for that is not there.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
-        raise UsageError(f"scoring.device: {device} is not one of auto, cpu, cuda, cuda:N")
-    if device.startswith("cuda"):
-        number = int(device.partition(":")[2] or 0)
-        if not torch.cuda.is_available() or number >= torch.cuda.device_count():
-            raise UsageError(f"scoring.device: {device} is not on this machine; use cpu or auto")
-        return f"cuda:{number}"
-    return device
-
-
-def make_engine(classifier: Classifier, engine: str, device: str) -> tuple[Engine, str]:
+def make_engine(
+    classifier: Classifier,
+    engine: str,
+    device: str,
+    rows: int = 0,
+    precision: Precision = "float32",
+) -> tuple[Engine, str]:
     """The engine and a note for people ("" when there is nothing to say).
 
-    `auto`: the predict function of a black box; PyTorch on CUDA; onnxruntime on the CPU, and
-    PyTorch there when a graph cannot be had.
+    `auto`: the predict function of a black box; PyTorch on CUDA, and where a lower precision
+    screens; else onnxruntime on the CPU, and PyTorch there when a graph cannot be had.
+
+    Args:
+        classifier: the victim.
+        engine: ``auto``, ``torch`` or ``onnxruntime``.
+        device: as `pick_device`.
+        rows: of the micro-batches that come, where these are all of one size, else 0.
+        precision: of `TorchEngine.screen`.
 
     Raises:
         UsageError: the engine or device asked for cannot serve this victim.
     """
+    if precision != "float32":
+        _check_precision(classifier, engine, device, precision)
+        return TorchEngine(classifier, device, rows, precision), ""
     if classifier.predict is not None:
         if engine not in ("auto", "predict"):
             raise UsageError(
@@ -220,7 +150,7 @@ def make_engine(classifier: Classifier, engine: str, device: str) -> tuple[Engin
     if engine not in ("auto", "torch", "onnxruntime"):
         raise UsageError(f"scoring.engine: {engine} is not one of auto, torch, onnxruntime")
     if engine == "torch":
-        return TorchEngine(classifier, device), ""
+        return TorchEngine(classifier, device, rows), ""
     if engine == "onnxruntime" or classifier.module is None:
         if device not in ("auto", "cpu"):
             mend = "use cpu" if classifier.module is None else "use engine torch"
@@ -229,11 +159,27 @@ def make_engine(classifier: Classifier, engine: str, device: str) -> tuple[Engin
             )
         return OnnxEngine(classifier), ""
     if pick_device(device) != "cpu":
-        return TorchEngine(classifier, device), ""
+        return TorchEngine(classifier, device, rows), ""
     try:
         return OnnxEngine(classifier), ""
     except EngineUnavailable as error:
         return TorchEngine(classifier, device), f"scoring with torch, since {error}"
+
+
+def _check_precision(classifier: Classifier, engine: str, device: str, precision: str) -> None:
+    if classifier.module is None:
+        raise UsageError(
+            f"scoring.precision: {classifier.name} has no module that could run in {precision};"
+            " use float32"
+        )
+    if engine not in ("auto", "torch"):
+        raise UsageError(
+            f"scoring.precision: engine {engine} computes in float32; use float32, or engine torch"
+        )
+    if precision == "tf32" and pick_device(device) == "cpu":
+        raise UsageError(
+            "scoring.precision: tf32 is arithmetic of CUDA devices; use bf16 or float32"
+        )
 
 
 def _session(source: Path | bytes) -> Any:
@@ -278,16 +224,7 @@ def _agrees(session: Any, probe: FloatImages, expected: NDArray[np.floating], li
         outputs = session.run(None, {session.get_inputs()[0].name: probe})[0]
     except Exception:  # whatever a foreign graph does, it is not this module's
         return False
-    if outputs.shape != expected.shape or outputs.shape[1] < 2:
-        return False
-    if not (np.isfinite(outputs).all() and np.isfinite(expected).all()):
-        return False
-    if link == "identity":  # probabilities, whose float32 has no log-odds near 1
-        return np.allclose(outputs, expected, rtol=PARITY, atol=1e-6)
-    if link == "softmax":  # where a shift of all logits means nothing; under sigmoids it does
-        outputs = softmax_log_odds(outputs)
-        expected = softmax_log_odds(expected)
-    return bool(np.abs(outputs - expected).max() <= PARITY)
+    return agree(outputs, expected, link)
 
 
 def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
@@ -298,7 +235,7 @@ def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
     import torch
 
     assert classifier.module is not None
-    module = _on(classifier.module, "cpu").eval()
+    module = on(classifier.module, "cpu").eval()
     buffer = io.BytesIO()
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -318,7 +255,7 @@ def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
             )
     except Exception as error:  # any operator may fail to export, each with a type of its own
         raise EngineUnavailable(
-            f"the module does not export to ONNX ({_first_line(error)})"
+            f"the module does not export to ONNX ({first_line(error)})"
         ) from error
     finally:
         quiet.setLevel(level)
@@ -338,20 +275,3 @@ def _keep(path: Path, graph: bytes) -> None:
         Path(name).replace(path)
     except OSError:
         Path(name).unlink(missing_ok=True)
-
-
-def _on(module: nn.Module, device: str) -> nn.Module:
-    """`module` on `device`: itself where it is there, else a copy, for others may be using it."""
-    from itertools import chain
-
-    import torch
-
-    if all(t.device == torch.device(device) for t in chain(module.parameters(), module.buffers())):
-        return module
-    with contextlib.suppress(RuntimeError, TypeError):  # cannot be copied: then it moves
-        module = copy.deepcopy(module)
-    return module.to(device)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

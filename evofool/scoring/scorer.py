@@ -8,18 +8,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evofool.classifiers.base import Classifier
 from evofool.errors import BudgetError, ScoringError, UsageError
-from evofool.images import FloatImages, UInt8Images, check_images, to_float
-from evofool.scoring.crops import ten_crops, ten_crops_tensor
+from evofool.images import check_images, to_float
+from evofool.scoring.batches import check_tensor, cropped, filled, is_tensor
+from evofool.scoring.cuda import Precision
+from evofool.scoring.devices import Batch
 from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
+from evofool.scoring.gradients import (
+    Gradients,
+    Loss,
+    Wanted,
+    differentiable_outputs,
+    gradient_batch,
+    joined,
+)
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.stream import Producer, ScoreStream, settle
 
@@ -27,24 +36,6 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-
-Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
-"""(outputs of n images, their rows in the whole batch) to n losses."""
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """What `Scorer.gradients` gives for N images.
-
-    Attributes:
-        values: d loss / d image, float32 N x C x H x W, for images on [0, 1].
-        loss: N.
-        outputs: N x classes, what the loss was computed from.
-    """
-
-    values: FloatImages
-    loss: NDArray[np.float32]
-    outputs: NDArray[np.float32]
 
 
 class Scorer:
@@ -59,6 +50,8 @@ class Scorer:
         budget: most queries (images submitted) that are answered, or None.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
             net have one shape.
+        precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
+            screens: what it finds is to be confirmed (`confirm`). All else is float32 always.
 
     Attributes:
         queries: images submitted so far: what the budget limits.
@@ -79,6 +72,8 @@ class Scorer:
         workers: int | None = None,
         budget: int | None = None,
         pad: bool = False,
+        precision: Precision = "float32",
+        before: Callable[[int], None] | None = None,
     ) -> None:
         if batch < 1 or (workers is not None and workers < 1):
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
@@ -88,10 +83,13 @@ class Scorer:
         self.batch = batch
         self.pad = pad
         self.budget = budget
+        self._before = before
         self.queries = 0
         self.forward_images = 0
         self.backward_images = 0
-        self._engine, self.note = make_engine(classifier, engine, device)
+        self.precision = precision
+        rows = self.images_per_batch * classifier.crops if pad else 0
+        self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
         self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
         self._device = device
         self._lock = threading.Lock()
@@ -109,6 +107,20 @@ class Scorer:
     def device(self) -> str:
         """Where the net runs."""
         return self._engine.device
+
+    @property
+    def way(self) -> str:
+        """How the net is run there, for people ("" where there is one way only)."""
+        return getattr(self._engine, "way", "")
+
+    @property
+    def gradient_device(self) -> str:
+        """Where gradients are taken: what `differentiable` gives wants its tensors there.
+
+        Raises:
+            ScoringError: the victim has no gradients.
+        """
+        return self._white_box().device
 
     @property
     def images_per_batch(self) -> int:
@@ -158,9 +170,16 @@ class Scorer:
 
         Producing and scoring run in the workers; `producers` itself is drawn by the caller's
         thread, a few micro-batches ahead, so that making the next overlaps with scoring the last.
+        A producer may give a uint8 tensor on the scorer's device.
         """
         self._check_scores()
         return ScoreStream(producers, self._submit, 2 * self.workers)
+
+    def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
+        """As `map`, in float32, for images that `map` has scored: they are no queries again."""
+        self._check_scores()
+        submit = self._pool.submit
+        return ScoreStream(producers, lambda p: submit(self._produce, p, True), 2 * self.workers)
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -176,37 +195,92 @@ class Scorer:
         self.batch //= 2
         return self.batch
 
-    def gradients(self, images: ArrayLike, loss: Loss) -> Gradients:
+    def gradients(
+        self, images: ArrayLike, loss: Loss, *, wanted: Wanted | None = None
+    ) -> Gradients:
         """d loss / d image for each image, by one forward and one backward pass in torch.
 
         Args:
             images: N x C x H x W, uint8 or on [0, 1].
             loss: gets a tensor n x classes and the rows (int64 tensor of n) these are in the whole
-                batch, and returns n losses. The tensor holds the victim's outputs, or with ten
-                crops the logarithm of the averaged confidences.
+                batch, and returns n losses, or n x K for K gradients an image from one forward
+                pass. The tensor holds the victim's outputs, or with ten crops the logarithm of the
+                averaged confidences.
+            wanted: gets the same and says whose gradient is needed; all by default. Only these
+                count as backward images. A micro-batch without any takes no backward pass; in one
+                with some, the net's backward pass runs over the others as well, with zeros, which
+                is not counted: it is a matter of batching, and at batch 1 there is none.
 
         Raises:
             ScoringError: the victim has no gradients, or they are not finite; else as `score`.
         """
+        engine = self._white_box()
+        batch = check_images(images, self.classifier.input_shape)
+        self._spend(len(batch))
+        rows = np.arange(len(batch))
+
+        def work(part: slice) -> Gradients:
+            crops = self.classifier.crops
+            with self._lock:
+                self.forward_images += len(rows[part]) * crops
+            found, backward = gradient_batch(
+                self.classifier, engine, to_float(batch[part]), rows[part], loss, wanted
+            )
+            with self._lock:
+                self.backward_images += backward * crops
+            return found
+
+        parts = self._in_batches(work, len(batch))
+        return joined(parts, batch.shape, self.classifier.n_classes)
+
+    def differentiable(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The victim as a function of tensors with gradients, every image of it counted.
+
+        For code that is written for modules (a peer's attacks): float32 N x C x H x W on [0, 1] on
+        `device` to N x classes outputs. Micro-batches and halving are the caller's here.
+
+        Raises:
+            ScoringError: the victim has no gradients; called with images of another shape.
+            BudgetError: from the function, as `score`.
+        """
+        import torch
+
+        engine = self._white_box()
+        crops = self.classifier.crops
+
+        def outputs_of(x: torch.Tensor) -> torch.Tensor:
+            if tuple(x.shape[1:]) != self.classifier.input_shape:
+                raise ScoringError(
+                    f"images of shape {tuple(x.shape[1:])} where"
+                    f" {self.classifier.input_shape} is wanted"
+                )
+            n = len(x)
+            self._spend(n)
+            with self._lock:
+                self.forward_images += n * crops
+            with explained(self.classifier.name), engine.exact():
+                outputs = differentiable_outputs(self.classifier, engine, x)
+            if not bool(torch.isfinite(outputs).all()):
+                raise ScoringError(f"{self.classifier.name} gave non-finite scores")
+
+            def count(_: torch.Tensor) -> None:
+                with self._lock:
+                    self.backward_images += n * crops
+
+            if outputs.requires_grad:
+                outputs.register_hook(count)  # type: ignore[no-untyped-call]
+            return outputs
+
+        return outputs_of
+
+    def _white_box(self) -> TorchEngine:
         if not self.classifier.white_box:
             raise ScoringError(
                 f"{self.classifier.name} is a black box without gradients; use a black-box attack"
             )
         if self._gradient_engine is None:
             self._gradient_engine = TorchEngine(self.classifier, self._device)
-        engine = self._gradient_engine
-        batch = check_images(images, self.classifier.input_shape)
-        self._spend(len(batch))
-        rows = np.arange(len(batch))
-        results = self._in_batches(
-            lambda part: self._gradient_batch(engine, batch[part], rows[part], loss), len(batch)
-        )
-        if not results:
-            shape = (0, self.classifier.n_classes)
-            none = np.zeros(shape, np.float32)
-            return Gradients(np.zeros(batch.shape, np.float32), none[:, 0], none)
-        values, losses, outputs = (np.concatenate(column) for column in zip(*results, strict=True))
-        return Gradients(values, losses, outputs)
+        return self._gradient_engine
 
     def close(self) -> None:
         """End the worker threads; the counts stay readable."""
@@ -252,6 +326,8 @@ class Scorer:
             )
 
     def _spend(self, n: int) -> None:
+        if self._before is not None:
+            self._before(n)
         with self._lock:
             if self.budget is not None and self.queries + n > self.budget:
                 left = self.budget - self.queries
@@ -263,29 +339,45 @@ class Scorer:
     def _submit(self, producer: Producer) -> Future[Scores]:
         return self._pool.submit(self._produce, producer)
 
-    def _produce(self, producer: Producer) -> Scores:
-        images = check_images(producer(), self.classifier.input_shape)
+    def _produce(self, producer: Producer, again: bool = False) -> Scores:
+        images = self._made(producer())
         if len(images) > self.images_per_batch:
             raise ScoringError(f"{len(images)} images in a micro-batch of {self.images_per_batch}")
-        self._spend(len(images))
+        if not again:
+            self._spend(len(images))
         c = self.classifier
-        scores = to_scores(self._forward(images), c.output, c.link, c.crops)
+        screen = not again and self.precision != "float32"
+        scores = to_scores(self._forward(images, screen), c.output, c.link, c.crops)
         rows = self.images_per_batch if self.pad else len(images)
         return dataclasses.replace(scores, forward_images=rows * c.crops)
 
-    def _forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
+    def _made(self, images: object) -> Batch:
+        """What a producer made, checked; for the torch engine a tensor stays where it is."""
+        shape = self.classifier.input_shape
+        if (
+            is_tensor(images)
+            and isinstance(self._engine, TorchEngine)
+            and not (images.is_floating_point() and images.device.type == "cpu")
+        ):
+            return check_tensor(images, shape, self.device)
+        return check_images(images, shape)
+
+    def _forward(self, images: Batch, screen: bool = False) -> NDArray[np.generic]:
         """Raw outputs of one micro-batch, (n * crops) x classes, checked."""
         n = len(images)
-        short = self.images_per_batch - n
-        if self.pad and short > 0:
-            blank = np.zeros((short, *images.shape[1:]), images.dtype)
-            images = np.concatenate([images, blank])
+        if self.pad:
+            images = filled(images, self.images_per_batch)
         if self.classifier.crops > 1:
             assert self.classifier.crop_size is not None
-            images = ten_crops(images, self.classifier.crop_size)
+            images = cropped(images, self.classifier.crop_size)
         with self._lock:
             self.forward_images += len(images)
-        outputs = np.asarray(self._engine.forward(images))
+        engine = self._engine
+        if isinstance(engine, TorchEngine):
+            outputs = engine.screen(images) if screen else engine.forward(images)
+        else:
+            assert isinstance(images, np.ndarray)
+            outputs = np.asarray(engine.forward(images))
         if self.classifier.output != "label" and np.issubdtype(outputs.dtype, np.integer):
             outputs = outputs.astype(np.float64)
         self._check(outputs, len(images))
@@ -312,57 +404,6 @@ class Scorer:
                 f" {rows // c.crops});"
                 " nothing of it was kept"
             )
-
-    def _gradient_batch(
-        self,
-        engine: TorchEngine,
-        images: UInt8Images | FloatImages,
-        rows: NDArray[np.int64],
-        loss: Loss,
-    ) -> tuple[FloatImages, NDArray[np.float32], NDArray[np.float32]]:
-        import torch
-
-        c = self.classifier
-        floats = to_float(images)
-        with self._lock:
-            self.forward_images += len(images) * c.crops
-            self.backward_images += len(images) * c.crops
-        with explained(c.name), torch.enable_grad():
-            x = engine.tensor(floats).requires_grad_(True)
-            if c.crops > 1:
-                assert c.crop_size is not None
-                outputs = self._averaged(engine.module(ten_crops_tensor(x, c.crop_size)))
-            else:
-                outputs = engine.module(x.clone())  # a module may write into its input
-        with torch.enable_grad():
-            losses = loss(outputs, torch.from_numpy(rows).to(x.device))
-        if losses.shape != (len(images),):
-            raise ScoringError(
-                f"the loss gave an array of shape {tuple(losses.shape)} for {len(images)} images;"
-                " it must give one number an image (reduction='none')"
-            )
-        with explained(c.name):
-            (values,) = torch.autograd.grad(losses.sum(), x)
-        if not bool(torch.isfinite(values).all()):
-            raise ScoringError(f"{c.name}: the gradient of the loss is not finite")
-        gradient, loss_values, output_values = (
-            t.detach().float().cpu().numpy() for t in (values, losses, outputs)
-        )
-        return gradient, loss_values, output_values
-
-    def _averaged(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Outputs of crops to the logarithm of the confidences averaged over each image's."""
-        import torch
-
-        c = self.classifier
-        each = outputs.reshape(-1, c.crops, outputs.shape[-1])
-        if c.link == "identity":
-            logs = each.clamp_min(torch.finfo(each.dtype).tiny).log()
-        elif c.link == "sigmoid":
-            logs = torch.nn.functional.logsigmoid(each)
-        else:
-            logs = each.log_softmax(-1)
-        return logs.logsumexp(1) - float(np.log(c.crops))
 
 
 def usable_cores() -> int:

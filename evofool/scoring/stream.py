@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any, TypeAlias
 
-from evofool.images import FloatImages, UInt8Images
+from evofool.scoring.devices import Batch
 from evofool.scoring.ranking import Scores
 
-Producer: TypeAlias = Callable[[], UInt8Images | FloatImages]
+Producer: TypeAlias = Callable[[], Batch]
 """Makes the images of one micro-batch, in a worker's thread."""
 
 

@@ -266,7 +266,7 @@ def test_chosen_classes_only(toy_campaign: Make, tmp_path: Path) -> None:
     evolution = {"initial": 20, "children": 20, "classes": ["2-3", 6]}
     summary = evolve(toy_campaign(evolution=evolution), tmp_path / "run").summary
     assert summary["cells"] == 3
-    assert sorted(p.name for p in (tmp_path / "run" / "images").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "run" / "images").glob("*.png")) == [
         "0002.png", "0003.png", "0006.png",
     ]  # fmt: skip
 

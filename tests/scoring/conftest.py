@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,26 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from evofool.classifiers import Classifier, from_module, from_predict
-from evofool.scoring import Scorer
 
-MakeScorer: TypeAlias = Callable[..., Scorer]
 SHAPE = (1, 6, 6)
 CLASSES = 5
-
-
-@pytest.fixture
-def make_scorer() -> Iterator[MakeScorer]:
-    """`Scorer`, closed at the end of the test."""
-    made: list[Scorer] = []
-
-    def make(*args: object, **options: object) -> Scorer:
-        scorer = Scorer(*args, **options)  # type: ignore[arg-type]
-        made.append(scorer)
-        return scorer
-
-    yield make
-    for scorer in made:
-        scorer.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from torch import nn
 
 from evofool.classifiers import Classifier, from_module, load_classifier
 from evofool.errors import UsageError
-from evofool.scoring import EngineUnavailable, Scorer, cache_folder, engines
+from evofool.scoring import EngineUnavailable, Scorer, cache_folder, devices, engines
 
 MakeScorer = Callable[..., Scorer]
 Images = NDArray[np.uint8]
@@ -250,10 +250,10 @@ def test_scorers_on_two_devices_share_a_victim(
 
 def test_a_device_elsewhere_gets_a_copy() -> None:
     module = nn.Linear(2, 2)
-    moved = engines._on(module, "meta")
+    moved = devices.on(module, "meta")
     assert moved.weight.is_meta
     assert not module.weight.is_meta
-    assert engines._on(module, "cpu") is module
+    assert devices.on(module, "cpu") is module
 
 
 @pytest.mark.parametrize("kind", ["predict", "onnxruntime", "torch"])

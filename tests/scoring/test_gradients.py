@@ -164,7 +164,7 @@ def test_gradients_that_are_not_finite(
     ("loss", "shape"),
     [
         (lambda outputs, rows: outputs.mean(), r"\(\)"),
-        (lambda outputs, rows: outputs, r"\(11, 5\)"),
+        (lambda outputs, rows: outputs[:, :, None], r"\(11, 5, 1\)"),
         (lambda outputs, rows: outputs[:1, 0], r"\(1,\)"),
     ],
 )
@@ -173,6 +173,54 @@ def test_a_loss_of_the_wrong_shape(
 ) -> None:
     with pytest.raises(ScoringError, match=f"shape {shape} for 11 images.*reduction='none'"):
         make_scorer(victim).gradients(images, loss)
+
+
+def test_several_losses_take_one_forward_pass(
+    victim: Classifier, make_scorer: MakeScorer, images: Images
+) -> None:
+    scorer = make_scorer(victim, batch=4)
+    found = scorer.gradients(images, lambda outputs, rows: outputs)
+    assert found.values.shape == (11, 5, *SHAPE)
+    assert (scorer.forward_images, scorer.backward_images, scorer.queries) == (11, 55, 11)
+    for c in range(5):
+        one = scorer.gradients(images, lambda outputs, rows, c=c: outputs[:, c])
+        assert found.values[:, c] == pytest.approx(one.values, abs=1e-7)
+
+
+def test_gradients_only_where_wanted(
+    victim: Classifier, make_scorer: MakeScorer, images: Images
+) -> None:
+    scorer = make_scorer(victim, batch=4)
+    everywhere = scorer.gradients(images, margin)
+    assert everywhere.wanted.all()
+    scorer.backward_images = 0
+    some = scorer.gradients(images, margin, wanted=lambda outputs, rows: rows % 3 == 1)
+    assert some.wanted.tolist() == [row % 3 == 1 for row in range(11)]
+    assert scorer.backward_images == 4
+    assert some.values[some.wanted] == pytest.approx(everywhere.values[some.wanted], abs=1e-7)
+    assert not some.values[~some.wanted].any()
+    assert some.outputs == pytest.approx(everywhere.outputs)
+
+
+def test_a_victim_as_a_counted_function(
+    net: nn.Module, victim: Classifier, make_scorer: MakeScorer, images: Images
+) -> None:
+    scorer = make_scorer(victim, budget=15)
+    x = (torch.from_numpy(images).float() / 255).requires_grad_(True)
+    function = scorer.differentiable()
+    outputs = function(x)
+    assert (scorer.queries, scorer.forward_images, scorer.backward_images) == (11, 11, 0)
+    (gradient,) = torch.autograd.grad(margin(outputs, torch.arange(11)).sum(), x)
+    assert scorer.backward_images == 11
+    assert gradient.numpy() == pytest.approx(scorer_gradients(victim, make_scorer, images))
+    with pytest.raises(BudgetError):
+        function(x)
+    with pytest.raises(ScoringError, match="wanted"):
+        function(x[:, :, 1:])
+
+
+def scorer_gradients(victim: Classifier, make_scorer: MakeScorer, images: Images) -> Any:
+    return make_scorer(victim).gradients(images, margin).values
 
 
 def test_a_loss_that_does_not_depend_on_the_image(

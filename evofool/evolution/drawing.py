@@ -1,0 +1,121 @@
+"""What draws the pictures of a run: its name is recorded, for another would round differently.
+
+What was scored is what is stored. A campaign whose scorer runs on a GPU draws there, and whoever
+opens its run folder draws with the same, or says that it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evofool.encodings import DeviceEncoding, Encoding, TensorEncoding
+from evofool.errors import UsageError
+from evofool.evolution.guarded import guarded
+from evofool.images import Size, UInt8Images
+from evofool.scoring import Batch, pick_device
+
+HOST = "host"
+"""The encoding's own ``render``, or pixels that are the same to the last bit; and its own
+operators."""
+
+
+class Drawing:
+    """Genomes to pixels, by one means.
+
+    Attributes:
+        name: of the means, as the manifest records it.
+        device: where pixels are drawn, None for ``render``.
+    """
+
+    def __init__(
+        self, encoding: Encoding[Any], name: str = HOST, device: str | None = None
+    ) -> None:
+        self.name = name
+        self.device = device
+        self._encoding = encoding
+
+    def __call__(self, genomes: Sequence[Any], size: Size) -> UInt8Images:
+        """N x C x H x W uint8 on the host."""
+        if self.device is None:
+            return self._encoding.render(genomes, size)
+        pixels: UInt8Images = self.to_score(genomes, size).cpu().numpy()  # type: ignore[union-attr]
+        return pixels
+
+    def to_score(self, genomes: Sequence[Any], size: Size) -> Batch:
+        """The same pixels where the scorer wants them: on its device, if they are drawn there."""
+        if self.device is None:
+            return self._encoding.render(genomes, size)
+        assert isinstance(self._encoding, TensorEncoding)
+        return self._encoding.render_tensor(genomes, size, self.device)
+
+
+def accelerated(device: str) -> bool:
+    """Whether `device` is one on which pictures are drawn where they are scored."""
+    return device.startswith("cuda")
+
+
+def is_here(device: str) -> bool:
+    """Whether a device of a config is on this machine; torch is asked only for a GPU."""
+    if not device.startswith("cuda"):
+        return True
+    try:
+        pick_device(device)
+    except UsageError:
+        return False
+    return True
+
+
+def drawing_on(device: str, encoding: Encoding[Any], recorded: str | None = None) -> Drawing:
+    """What draws a campaign that is scored on `device`: the one place that decides.
+
+    Args:
+        device: of the scorer.
+        encoding: its genomes.
+        recorded: what the run was begun with, None for a new one. Only ``host`` can be had
+            wherever something else would be chosen; the name of what comes back tells.
+    """
+    if not accelerated(device) or not isinstance(encoding, TensorEncoding):
+        return Drawing(encoding)
+    name = encoding.renderer(device)
+    if recorded == HOST != name:
+        return Drawing(encoding)
+    return Drawing(encoding, name, device)
+
+
+def drawing_again(encoding: Encoding[Any], recorded: str) -> tuple[Drawing, str]:
+    """What draws a stored run anew on this machine, and a note ("" if pixels are as recorded)."""
+    if recorded == HOST:
+        return Drawing(encoding), ""
+    device = pick_device("auto")
+    found = drawing_on(device, encoding, recorded)
+    if found.name == recorded:
+        return found, ""
+    return Drawing(encoding), (
+        f"the run was drawn by {recorded} on a GPU, which cannot draw here; what is drawn anew may"
+        " differ in some levels from what was scored"
+    )
+
+
+def breeding_on(device: str, encoding: Encoding[Any], recorded: str | None = None) -> Encoding[Any]:
+    """`encoding` with its genomes on `device`, where it can have them there.
+
+    Args:
+        device: of the scorer.
+        encoding: as it was loaded.
+        recorded: the breeder of a run that is gone on with or looked into, None for a new one.
+    """
+    if not isinstance(encoding, DeviceEncoding):
+        return encoding
+    moved = accelerated(device) if recorded is None else recorded != HOST
+    return guarded(encoding.on(device)) if moved else encoding
+
+
+def breeder_of(encoding: Encoding[Any]) -> str:
+    """The name of what varies genomes of `encoding`, as the manifest records it."""
+    return str(getattr(encoding, "breeder", HOST))
+
+
+def recorded_in(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Renderer and breeder of a run; those of before they were recorded were the host's."""
+    return str(manifest.get("renderer", HOST)), str(manifest.get("breeder", HOST))

@@ -1,0 +1,64 @@
+"""Micro-batches before they go through a net: checked, filled up and cropped, where they are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TypeGuard
+
+import numpy as np
+
+from evofool.errors import ImageError
+from evofool.images import Shape
+from evofool.scoring.crops import ten_crops, ten_crops_tensor
+from evofool.scoring.devices import Batch
+
+if TYPE_CHECKING:
+    import torch
+
+
+def is_tensor(images: object) -> TypeGuard[torch.Tensor]:
+    """Whether `images` are a tensor; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(images, torch.Tensor)
+
+
+def check_tensor(images: torch.Tensor, shape: Shape, device: str) -> torch.Tensor:
+    """The gate for pictures that were drawn on a device.
+
+    Raises:
+        ImageError: not a uint8 tensor N x C x H x W of this `shape` on this `device`.
+    """
+    import torch
+
+    wanted = ("N", *shape)
+    found = tuple(images.shape)
+    if images.dtype != torch.uint8 or len(found) != 4 or found[1:] != shape:
+        raise ImageError(
+            f"a tensor {images.dtype} {found} given where uint8 ({', '.join(map(str, wanted))}) is"
+            " wanted"
+        )
+    if images.device != torch.device(device):
+        raise ImageError(f"a tensor on {images.device} given to a scorer on {device}")
+    return images.contiguous()
+
+
+def filled(images: Batch, rows: int) -> Batch:
+    """`images` with black ones after them, so that there are `rows` (none are taken away)."""
+    short = rows - len(images)
+    if short <= 0:
+        return images
+    shape = (short, *images.shape[1:])
+    if is_tensor(images):
+        import torch
+
+        return torch.cat([images, images.new_zeros(shape)])
+    assert isinstance(images, np.ndarray)
+    return np.concatenate([images, np.zeros(shape, images.dtype)])
+
+
+def cropped(images: Batch, size: int) -> Batch:
+    """The ten crops of each image, side by side; see `evofool.scoring.crops`."""
+    if is_tensor(images):
+        return ten_crops_tensor(images, size)
+    assert isinstance(images, np.ndarray)
+    return ten_crops(images, size)

@@ -1,0 +1,94 @@
+"""Devices, and what goes wrong on them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import re
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from evofool.errors import EvofoolError, ScoringError, UsageError
+from evofool.images import FloatImages, UInt8Images
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Batch: TypeAlias = "UInt8Images | FloatImages | torch.Tensor"
+"""One micro-batch: an array, or a uint8 tensor that was drawn on the engine's device."""
+
+
+class OutOfMemory(ScoringError):
+    """The device has no room for a micro-batch of this size."""
+
+
+class EngineUnavailable(UsageError):
+    """The engine cannot run this victim here; the message says why."""
+
+
+@contextlib.contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Whatever a victim raises, as `OutOfMemory` or as a `ScoringError` that names the victim."""
+    try:
+        yield
+    except EvofoolError:
+        raise
+    except Exception as error:  # the victim is anyone's code, and every engine has its own types
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"{name}: out of memory ({first_line(error)})") from error
+        raise ScoringError(
+            f"{name} failed while scoring ({type(error).__name__}: {first_line(error)})"
+        ) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether there was no room for something, as far as its type and its words tell."""
+    torch = sys.modules.get("torch")
+    message = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+        or "failed to allocate" in message
+        or "bad_alloc" in message
+        or ("alloc" in message and "memory" in message)
+    )
+
+
+def pick_device(device: str) -> str:
+    """`auto` is the first CUDA device where there is one, else the CPU.
+
+    Raises:
+        UsageError: no such device, or a CUDA device was asked for that is not there.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"scoring.device: {device} is not one of auto, cpu, cuda, cuda:N")
+    if device.startswith("cuda"):
+        number = int(device.partition(":")[2] or 0)
+        if not torch.cuda.is_available() or number >= torch.cuda.device_count():
+            raise UsageError(f"scoring.device: {device} is not on this machine; use cpu or auto")
+        return f"cuda:{number}"
+    return device
+
+
+def on(module: nn.Module, device: str) -> nn.Module:
+    """`module` on `device`: itself where it is there, else a copy, for others may be using it."""
+    from itertools import chain
+
+    import torch
+
+    if all(t.device == torch.device(device) for t in chain(module.parameters(), module.buffers())):
+        return module
+    with contextlib.suppress(RuntimeError, TypeError):  # cannot be copied: then it moves
+        module = copy.deepcopy(module)
+    return module.to(device)
+
+
+def first_line(error: Exception) -> str:
+    """Of its message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,126 @@
+"""Gradients of a victim's outputs: one forward pass, one backward pass for each loss asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.classifiers.base import Classifier
+from evofool.errors import ScoringError
+from evofool.images import FloatImages
+from evofool.scoring.crops import ten_crops_tensor
+from evofool.scoring.engines import TorchEngine, explained
+
+if TYPE_CHECKING:
+    import torch
+
+Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+"""(outputs of n images, their rows in the whole batch) to n losses, or to n x K for K gradients."""
+Wanted: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+"""(outputs of n images, their rows in the whole batch) to n booleans: whose gradient is needed."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What `Scorer.gradients` gives for N images.
+
+    Attributes:
+        values: d loss / d image, float32 N x C x H x W (N x K x C x H x W of K losses an image),
+            for images on [0, 1]; zeros where no gradient was wanted.
+        loss: N, or N x K.
+        outputs: N x classes, what the loss was computed from.
+        wanted: N, bool: whose gradient was taken.
+    """
+
+    values: FloatImages
+    loss: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+    wanted: NDArray[np.bool_]
+
+
+def gradient_batch(
+    classifier: Classifier,
+    engine: TorchEngine,
+    images: FloatImages,
+    rows: NDArray[np.int64],
+    loss: Loss,
+    wanted: Wanted | None,
+) -> tuple[Gradients, int]:
+    """The gradients of one micro-batch, and how many backward images it took (without crops).
+
+    Raises:
+        ScoringError: as `Scorer.gradients`.
+    """
+    import torch
+
+    name = classifier.name
+    with explained(name), torch.enable_grad(), engine.exact():
+        x = engine.tensor(images).requires_grad_(True)
+        outputs = differentiable_outputs(classifier, engine, x)
+    index = torch.from_numpy(rows).to(x.device)
+    with torch.enable_grad():
+        losses = loss(outputs, index)
+    if losses.ndim not in (1, 2) or len(losses) != len(images):
+        raise ScoringError(
+            f"the loss gave an array of shape {tuple(losses.shape)} for {len(images)} images;"
+            " it must give one number (or K numbers) an image (reduction='none')"
+        )
+    with torch.no_grad():
+        mask = torch.ones_like(index, dtype=torch.bool)
+        if wanted is not None:
+            mask = wanted(outputs.detach(), index)
+    columns = losses[:, None] if losses.ndim == 1 else losses
+    k = columns.shape[1]
+    values = torch.zeros((len(images), k, *x.shape[1:]), device=x.device)
+    taken = int(mask.sum())
+    if taken:
+        with explained(name), engine.exact():
+            for j in range(k):
+                (one,) = torch.autograd.grad(columns[mask, j].sum(), x, retain_graph=j + 1 < k)
+                values[:, j] = one
+    if not bool(torch.isfinite(values).all()):
+        raise ScoringError(f"{name}: the gradient of the loss is not finite")
+    if losses.ndim == 1:
+        values = values[:, 0]
+    gradient, loss_values, output_values = (
+        t.detach().float().cpu().numpy() for t in (values, losses, outputs)
+    )
+    found = Gradients(gradient, loss_values, output_values, mask.cpu().numpy())
+    return found, taken * k
+
+
+def joined(parts: list[Gradients], shape: tuple[int, ...], n_classes: int) -> Gradients:
+    """The micro-batches of one call as one."""
+    if not parts:
+        none = np.zeros((0, n_classes), np.float32)
+        return Gradients(np.zeros(shape, np.float32), none[:, 0], none, np.zeros(0, np.bool_))
+    columns = ("values", "loss", "outputs", "wanted")
+    return Gradients(*(np.concatenate([getattr(part, c) for part in parts]) for c in columns))
+
+
+def differentiable_outputs(
+    classifier: Classifier, engine: TorchEngine, x: torch.Tensor
+) -> torch.Tensor:
+    """N x classes outputs of `x` with a graph; of ten crops, the log of averaged confidences."""
+    if classifier.crops > 1:
+        assert classifier.crop_size is not None
+        return _averaged(classifier, engine.module(ten_crops_tensor(x, classifier.crop_size)))
+    outputs: torch.Tensor = engine.module(x.clone())  # a module may write into its input
+    return outputs
+
+
+def _averaged(classifier: Classifier, outputs: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    each = outputs.reshape(-1, classifier.crops, outputs.shape[-1])
+    if classifier.link == "identity":
+        logs = each.clamp_min(torch.finfo(each.dtype).tiny).log()
+    elif classifier.link == "sigmoid":
+        logs = torch.nn.functional.logsigmoid(each)
+    else:
+        logs = each.log_softmax(-1)
+    return logs.logsumexp(1) - float(np.log(classifier.crops))

@@ -1,0 +1,132 @@
+"""The engine that runs a module in PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.classifiers.base import Classifier
+from evofool.images import to_float
+from evofool.scoring.cuda import MODES, Forward, Precision, Recorded, forward_of, lighter, recorded
+from evofool.scoring.devices import Batch, EngineUnavailable, explained, on, pick_device
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class TorchEngine:
+    """The module in PyTorch, on the CPU or a CUDA device: float32, and lower only to screen.
+
+    On CUDA images go through `evofool.scoring.cuda.lighter` of the module, and micro-batches of
+    `rows` through a recording of it; gradients are always those of the plain `module`.
+
+    Args:
+        classifier: the victim.
+        device: as `pick_device`.
+        rows: of the micro-batches that come, where these are all of one size, else 0.
+        precision: what `screen` computes in.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self, classifier: Classifier, device: str, rows: int = 0, precision: Precision = "float32"
+    ) -> None:
+        import torch
+
+        if classifier.module is None:
+            raise EngineUnavailable(f"{classifier.name}: engine torch needs a module")
+        self.device = pick_device(device)
+        self.precision = precision
+        self._name = classifier.name
+        self.module: nn.Module = on(classifier.module, self.device).eval()
+        self._levels = torch.tensor(255.0, device=self.device)
+        self.way = ""
+        """How a GPU computes, for people: by a lighter copy or not, recorded or not."""
+        self._forwards: dict[Precision, Forward] = {}
+        self._recorded: dict[Precision, Recorded] = {}
+        with self._on_device():
+            if self.device != "cpu":
+                self._hasten(classifier, rows)
+            elif precision != "float32":
+                self._forwards[precision] = forward_of(self.module, self.device, precision)
+
+    def tensor(self, images: Batch) -> torch.Tensor:
+        """float32 N x C x H x W on [0, 1] on the device, a copy; uint8 crosses as uint8."""
+        import torch
+
+        if isinstance(images, np.ndarray):
+            if images.dtype == np.uint8 and self.device == "cpu":
+                return torch.from_numpy(to_float(images))
+            images = torch.tensor(images)
+        images = images.to(self.device)
+        if images.dtype != torch.uint8:
+            return images
+        # by a tensor on the device: by a number, CUDA multiplies with a rounded reciprocal
+        return images.float().div_(self._levels)
+
+    def forward(self, images: Batch) -> NDArray[np.generic]:
+        """float32 outputs of one micro-batch, N x classes."""
+        return self._outputs(images, "float32")
+
+    def screen(self, images: Batch) -> NDArray[np.generic]:
+        """As `forward`, in the engine's lower `precision`."""
+        return self._outputs(images, self.precision)
+
+    def _outputs(self, images: Batch, precision: Precision) -> NDArray[np.generic]:
+        import torch
+
+        # no_grad, not inference_mode: what a module caches here must serve gradients later
+        with explained(self._name), torch.no_grad(), self._on_device():
+            result: NDArray[np.generic] = self._run(images, precision).cpu().numpy()
+            return result
+
+    def _run(self, images: Batch, precision: Precision) -> torch.Tensor:
+        import torch
+
+        forward = self._forwards.get(precision)
+        if forward is None:  # float32 on the CPU
+            outputs: torch.Tensor = self.module(self.tensor(images))
+            return outputs.float()
+        batch = torch.tensor(images) if isinstance(images, np.ndarray) else images
+        again = self._recorded.get(precision)
+        if again is not None and batch.dtype == torch.uint8:
+            if again.shape == tuple(batch.shape):
+                return again(batch)
+            self._recorded.clear()  # the batch was halved: there is no memory for what lies idle
+        return forward(batch.to(self.device))
+
+    def _hasten(self, classifier: Classifier, rows: int) -> None:
+        size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
+        shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
+        quick = lighter(self.module, self.device, shape, classifier.link)
+        lighter_way = "batch norm folded, channels last"
+        self.way = "plain module" if quick is self.module else lighter_way
+        precisions: tuple[Precision, ...] = ("float32", self.precision)
+        for precision in dict.fromkeys(precisions):
+            forward = forward_of(quick, self.device, precision)
+            self._forwards[precision] = forward
+            if rows and (made := recorded(forward, self.device, (rows, *shape))) is not None:
+                self._recorded[precision] = made
+        if rows:
+            self.way += ", recorded" if "float32" in self._recorded else ", could not be recorded"
+
+    def exact(self) -> contextlib.AbstractContextManager[object]:
+        """For gradients: float32 as it is, by the same kernels each time, on this device."""
+        stack = contextlib.ExitStack()
+        stack.enter_context(self._on_device())
+        if self.device != "cpu":
+            stack.enter_context(MODES.use("float32"))
+        return stack
+
+    def _on_device(self) -> contextlib.AbstractContextManager[object]:
+        """With several GPUs, streams and recordings are those of this engine's."""
+        import torch
+
+        if not self.device.startswith("cuda"):
+            return contextlib.nullcontext()
+        return torch.cuda.device(self.device)
