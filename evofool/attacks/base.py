@@ -1,0 +1,196 @@
+"""What all attacks share: parameters checked once, one way of being called."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
+
+from numpy.typing import ArrayLike
+
+from evofool.attacks.job import BudgetSpent, Job
+from evofool.attacks.lattice import Norm, effective_eps
+from evofool.attacks.losses import LossName
+from evofool.attacks.result import AttackResult
+from evofool.classifiers import Classifier
+from evofool.errors import UsageError
+from evofool.scoring import Scorer
+
+Needs: TypeAlias = Literal["gradients", "scores", "labels"]
+"""The least that a victim must give: each includes those after it."""
+Aim: TypeAlias = Literal["untargeted", "targeted", "both", "any"]
+"""``any``: to be taken for whatever class, so neither labels nor targets are needed."""
+
+
+LARGEST: dict[Norm, float] = {"linf": 1.0, "l2": 1e4, "l1": 1e8, "l0": 1e8}
+"""Sizes above these are slips: values lie on [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an attack: its name, the type a config may give, and its default."""
+
+    name: str
+    type: Any
+    default: Any
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """An attack with its parameters; call it with a scorer and images.
+
+    Attributes:
+        seed: of all its random draws, which are keyed by (seed, image) and no batch.
+    """
+
+    name: ClassVar[str]
+    """As in a config."""
+    needs: ClassVar[Needs] = "gradients"
+    aim: ClassVar[Aim] = "both"
+    paper: ClassVar[str] = ""
+    whole: ClassVar[bool] = False
+    """Whether a run must hand over all its images in one call, since every call prepares at a cost
+    (a substitute is trained, say)."""
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"{self.name}: seed {self.seed} is not on 0..2^63-1")
+        if "eps" in (field.name for field in fields(self)):
+            self.check_positive("eps")
+
+    def check_positive(self, *names: str) -> None:
+        """Refuse parameters that are not finite numbers above 0."""
+        for name in names:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
+            if value > LARGEST.get(self.norm_of if name == "eps" else "l2", 1.0):
+                raise UsageError(
+                    f"{self.name}: {name} {value:g} is larger than any change of a picture; sizes"
+                    " are fractions of 1 (8/255, not 8)"
+                )
+
+    def check_choice(self, name: str, known: tuple[str, ...]) -> None:
+        """Refuse a parameter that is none of `known`."""
+        if getattr(self, name) not in known:
+            raise UsageError(
+                f"{self.name}: {name} {getattr(self, name)!r} is not one of {', '.join(known)}"
+            )
+
+    def check_loss(self) -> None:
+        """Refuse an unknown `loss`."""
+        self.check_choice("loss", get_args(LossName))
+
+    @property
+    def norm_of(self) -> Norm:
+        """The norm that `eps` is meant in."""
+        norm: Norm = getattr(self, "norm", "linf")
+        return norm
+
+    def __call__(
+        self,
+        scorer: Scorer,
+        images: object,
+        labels: ArrayLike | None = None,
+        *,
+        targets: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+    ) -> AttackResult:
+        """Attack `images`.
+
+        Args:
+            scorer: the victim; its counters and budget apply.
+            images: N x C x H x W of the victim's shape: uint8, or floats on the lattice k/255.
+            labels: N true classes; needed for untargeted attacks.
+            targets: N classes to be taken for; makes the attack targeted.
+            ids: N numbers that key the random draws; by default 0..N-1. With an image's own number
+                its result does not depend on which others are attacked with it.
+
+        Raises:
+            UsageError: labels out of range or missing, a target that is the true class, an attack
+                that knows no targets.
+            ImageError: images of the wrong shape or off the lattice.
+            ScoringError: the victim cannot give what the attack needs.
+            BudgetError: the budget is too small even to judge the results. One that ends midway
+                raises nothing: `AttackResult.complete` and its notes say so.
+        """
+        self.check_victim(scorer.classifier)
+        own = None if self.aim == "any" else labels  # which then are nothing to get away from
+        job = Job(scorer, images, own, targets, ids, self.seed)
+        self.check_aim(labels is not None, targets is not None)
+        if len(job):
+            try:
+                self.craft(job)
+                job.open[:] = False
+            except BudgetSpent:
+                pass
+        eps: float | None = getattr(self, "eps", None)
+        notes = []
+        if eps is not None and effective_eps(eps, self.norm_of) == 0:
+            notes.append(
+                f"eps {eps:g} is below one level of 8 bits (1/255 = .0039): no picture can show it"
+            )
+        return job.result(self.name, eps, self.norm_of, notes)
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """What a config may say, in the order of the signature."""
+        hints = get_type_hints(cls)
+        return tuple(
+            Parameter(
+                each.name,
+                hints[each.name],
+                None if _required(each) else _default(each),
+                _required(each),
+            )
+            for each in fields(cls)
+            if hints[each.name] is not object  # arrays, which only Python can give
+        )
+
+    def plain_parameters(self) -> dict[str, Any]:
+        """The parameters by name, the seed left out: what tells one of a grid from another."""
+        known = {each.name for each in self.parameters()} - {"seed"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name in known}
+
+    @abstractmethod
+    def craft(self, job: Job) -> None:
+        """Move `job.x` (and `job.pixels`) towards the goal; close what is through in `job.open`."""
+
+    def check_victim(self, victim: Classifier) -> None:
+        """Refuse a victim that cannot give what the attack needs.
+
+        Raises:
+            UsageError: with the attacks that would do.
+        """
+        if self.needs == "gradients" and not victim.white_box:
+            raise UsageError(
+                f"{self.name} needs gradients, which {victim.name} does not give; use a black-box"
+                " attack (square, nes, one-pixel, substitute)"
+            )
+        if self.needs == "scores" and victim.output == "label":
+            raise UsageError(
+                f"{self.name} needs confidences, {victim.name} gives labels only; use substitute"
+            )
+
+    def check_aim(self, labels: bool, targets: bool) -> None:
+        """Refuse labels or targets that the attack cannot use, or that are missing."""
+        if targets and self.aim in ("untargeted", "any"):
+            raise UsageError(f"{self.name} is untargeted: it takes no targets")
+        if not targets and self.aim == "targeted":
+            raise UsageError(f"{self.name} is targeted: give targets")
+        if not targets and not labels and self.aim != "any":
+            raise UsageError(f"{self.name}: give labels (to be called anything else) or targets")
+
+
+def _required(each: Field[Any]) -> bool:
+    return each.default is MISSING and each.default_factory is MISSING
+
+
+def _default(each: Field[Any]) -> Any:
+    if each.default_factory is not MISSING:
+        return each.default_factory()
+    return each.default

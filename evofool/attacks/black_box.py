@@ -1,0 +1,65 @@
+"""What attacks by queries share: the number they climb, and pictures that are asked once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.attacks.job import Job, Rows
+from evofool.attacks.result import NONE
+from evofool.images import UInt8Images, to_float
+from evofool.scoring import Scores
+
+
+def progress(job: Job, rows: Rows, scores: Scores) -> NDArray[np.float64]:
+    """How near answers to pictures of `rows` are to the goal, float64, larger is nearer.
+
+    Untargeted: the largest log-confidence of another class minus that of the label (on a softmax
+    over logits that is the difference of the logits, whatever has saturated). Targeted: the
+    log-odds of the target, which order as its confidence and its cross-entropy do. Where the
+    victim may reject, that class is none to be led to: it counts only once the label is left, as
+    in `Goal.climb`.
+    """
+    sought = job.goal.sought[rows]
+    at = np.arange(len(rows)), np.maximum(sought, 0)
+    odds = scores.log_odds
+    logs = -np.logaddexp(0.0, -odds)
+    own = logs[at].copy()
+    logs[at] = -np.inf
+    reject = job.scorer.classifier.reject
+    declined = None if reject is None else logs[:, reject].copy()
+    if reject is not None:
+        logs[:, reject] = -np.inf
+    others = logs.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        lead = np.nan_to_num(others - own, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        if declined is not None:
+            # a search that keeps the best needs one slope over all of it: the lead over the label
+            # up to 0, then towards an answer up to 1, then the lead again
+            gap = others - declined
+            lead = np.where(lead > 0, np.where(gap > 0, 1 + lead, np.exp(gap)), lead)
+    return np.where(job.targets[rows] == NONE, lead, odds[at])
+
+
+def part(scores: Scores, index: NDArray[np.bool_] | NDArray[np.int64]) -> Scores:
+    """The scores of some of the images."""
+    return Scores(
+        scores.log_odds[index],
+        None if scores.outputs is None else scores.outputs[index],
+        None if scores.top is None else scores.top[index],
+    )
+
+
+def stand(job: Job, rows: Rows, pictures: UInt8Images, scores: Scores) -> NDArray[np.bool_]:
+    """Let `pictures`, which got `scores`, stand for `rows`; returns which of them are through.
+
+    The pictures themselves become `x`: an attack that asks pictures has no floats between levels.
+    """
+    if len(rows):
+        job.x[rows] = to_float(pictures)
+        for row, picture in zip(rows.tolist(), pictures, strict=True):
+            job.pixels[row] = picture
+        job.known(rows, scores)
+    through = job.check(rows)
+    job.open[rows[through]] = False
+    return through

@@ -1,0 +1,373 @@
+"""One call of an attack: the images on their way, every pass booked on the image it is for."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evofool.attacks.lattice import FUZZ, Norm, effective_eps, on_lattice, toward
+from evofool.attacks.losses import SLACK, Goal
+from evofool.attacks.result import NONE, AttackResult, Labels
+from evofool.errors import BudgetError, EvofoolError, ImageError, UsageError
+from evofool.images import FloatImages, UInt8Images, to_float
+from evofool.randomness import Stream, generator
+from evofool.scoring import Gradients, Loss, Scorer, Scores, Wanted
+
+if TYPE_CHECKING:
+    import torch
+
+Rows = NDArray[np.int64]
+"""Indices of images of the call."""
+
+
+class Verdict(NamedTuple):
+    """The victim's answer to a picture; confidences are NaN where it gives labels alone."""
+
+    label: int
+    confidence: float
+    sought_confidence: float
+
+    @property
+    def decisive(self) -> float:
+        """In the class sought, or where none is, in the first answer."""
+        return self.confidence if math.isnan(self.sought_confidence) else self.sought_confidence
+
+
+class BudgetSpent(EvofoolError):
+    """Inside an attack: the scorer's budget would not leave enough to judge the results."""
+
+
+class Job:
+    """The images of one call of an attack, and what has become of them.
+
+    An attack works on `x` (float32) through `gradients`, `scores` and `labels_of`, and may set
+    `pixels` for rows whose picture is not simply `x` rounded towards the clean one.
+
+    Attributes:
+        scorer: the backend; attacks use it through this job alone, so that every pass is booked.
+        clean: uint8 N x C x H x W.
+        start: the same as float32.
+        x: the float images as they stand, first the clean ones.
+        labels: true classes or `NONE`.
+        targets: target classes or `NONE`.
+        goal: losses and the rule for success.
+        ids: what keys the randomness of each image: results depend on no batch.
+        forward: images forward per row, crops included.
+        backward: images backward per row.
+        forward_shared: images forward that no single row took (to teach a substitute).
+        open: rows that the attack is still working on; what a spent budget cut off.
+        notes: for people.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        images: object,
+        labels: ArrayLike | None,
+        targets: ArrayLike | None,
+        ids: ArrayLike | None,
+        seed: int,
+    ) -> None:
+        self.scorer = scorer
+        shape = scorer.classifier.input_shape
+        self.clean = on_lattice(images)
+        if self.clean.shape[1:] != shape:
+            raise ImageError(
+                f"images of shape {self.clean.shape[1:]} given where {shape} is wanted"
+                " (channels, height, width); prepare(picture, classifier) resizes pictures"
+            )
+        n = len(self.clean)
+        classes = scorer.classifier.n_classes
+        self.labels = _classes(labels, n, classes, "labels")
+        self.targets = _classes(targets, n, classes, "targets")
+        same = (self.labels == self.targets) & (self.targets != NONE)
+        if same.any():
+            row = int(np.argmax(same))
+            raise UsageError(
+                f"target {self.targets[row]} of image {row} is its true class; aim at another"
+            )
+        reject = scorer.classifier.reject
+        for what, classes_ in (("label", self.labels), ("target", self.targets)):
+            if reject is not None and (classes_ == reject).any():
+                raise UsageError(
+                    f"{what} {reject} of image {int(np.argmax(classes_ == reject))} stands for no"
+                    " answer; leave such images out"
+                )
+        self.seed = seed
+        self.ids = np.arange(n) if ids is None else _classes(ids, n, 2**62, "ids")
+        self.start = to_float(self.clean)
+        self.x: FloatImages = self.start.copy()
+        self.pixels: dict[int, UInt8Images] = {}
+        self.goal = Goal(scorer.classifier, self.labels, self.targets)
+        self.forward = np.zeros(n, np.int64)
+        self.backward = np.zeros(n, np.int64)
+        self.forward_shared = 0
+        self.open = np.ones(n, np.bool_)
+        self.notes: list[str] = []
+        self.verify_forward = np.zeros(n, np.int64)
+        self.threshold = 0.0
+        """Confidence (in its target, or in any class where there is no goal) that a picture must
+        reach as well to count as a success; of targeted attacks and those without a goal."""
+        self._judged: dict[int, Verdict] = {}
+        self._began = time.perf_counter()
+        if scorer.budget is not None and scorer.budget - scorer.queries < n:
+            raise BudgetError(
+                f"the query budget has {scorer.budget - scorer.queries} images left, judging"
+                f" {n} results alone takes {n}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    @property
+    def targeted(self) -> bool:
+        """Whether every image has a target."""
+        return bool((self.targets != NONE).all()) and len(self) > 0
+
+    def rng(self, row: int, draw: int = 0) -> np.random.Generator:
+        """A generator of its own for (seed, image, draw)."""
+        return generator(self.seed, Stream.ATTACK, int(self.ids[row]), draw)
+
+    def rows(self) -> Rows:
+        """All rows."""
+        return np.arange(len(self))
+
+    def gradients(
+        self,
+        rows: Rows,
+        images: UInt8Images | FloatImages,
+        loss: Loss,
+        *,
+        unless_fooled: bool = False,
+        wanted: Wanted | None = None,
+        lead: float = SLACK,
+    ) -> Gradients:
+        """`Scorer.gradients` of `images`, which stand for `rows`.
+
+        Args:
+            rows: the rows of this job that the images are versions of.
+            images: uint8 or float32.
+            loss: gets outputs and *rows of this job*.
+            unless_fooled: take no gradient of images that fool already (`Gradients.wanted` says
+                which were taken).
+            wanted: or a rule of the attack's own, of outputs and rows of this job.
+            lead: margin above which an image counts as fooling here.
+
+        Raises:
+            BudgetSpent: the budget has not enough left.
+        """
+        import torch
+
+        self._reserve(len(rows))
+        index = torch.from_numpy(rows)
+
+        def own(outputs: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+            return loss(outputs, index.to(part.device)[part])
+
+        def rule(outputs: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+            at = index.to(part.device)[part]
+            return wanted(outputs, at) if wanted else ~self.goal.fooled(outputs, at, lead)
+
+        chosen = rule if unless_fooled or wanted else None
+        found = self.scorer.gradients(images, own, wanted=chosen)
+        crops = self.scorer.classifier.crops
+        each = found.loss.shape[1] if found.loss.ndim == 2 else 1
+        np.add.at(self.forward, rows, crops)
+        np.add.at(self.backward, rows[found.wanted], crops * each)
+        return found
+
+    def differentiable(self, rows: Rows) -> Callable[[torch.Tensor], torch.Tensor]:
+        """`Scorer.differentiable` for code that sends versions of `rows`, all or many times over.
+
+        Its passes are booked evenly on the rows, since nobody says which image is whose.
+        """
+        outputs_of = self.scorer.differentiable()
+        crops = self.scorer.classifier.crops
+
+        def booked(x: torch.Tensor) -> torch.Tensor:
+            own = np.resize(rows, len(x))
+            self._reserve(len(x))
+            outputs = outputs_of(x)
+            np.add.at(self.forward, own, crops)
+
+            def count(_: torch.Tensor) -> None:
+                np.add.at(self.backward, own, crops)
+
+            if outputs.requires_grad:
+                outputs.register_hook(count)  # type: ignore[no-untyped-call]
+            return outputs
+
+        return booked
+
+    def scores(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
+        """`Scorer.score` of `images`, which stand for `rows`; raises as `gradients`."""
+        self._reserve(len(rows))
+        found = self.scorer.score(images)
+        np.add.at(self.forward, rows, self.scorer.classifier.crops)
+        return found
+
+    def labels_of(self, rows: Rows, images: UInt8Images | FloatImages) -> Labels:
+        """`Scorer.labels` of `images`, which stand for `rows`; raises as `gradients`."""
+        self._reserve(len(rows))
+        found = self.scorer.labels(images)
+        np.add.at(self.forward, rows, self.scorer.classifier.crops)
+        return found
+
+    def on_lattice(self, rows: Rows) -> UInt8Images:
+        """The pictures of `rows` as they stand: `x` rounded towards the clean ones, or as set."""
+        found = toward(self.x[rows], self.clean[rows])
+        for i, row in enumerate(rows.tolist()):
+            if row in self.pixels:
+                found[i] = self.pixels[row]
+        return found
+
+    def check(self, rows: Rows) -> NDArray[np.bool_]:
+        """Judge the pictures of `rows` as they stand; counted as verifying, and not done twice.
+
+        Whoever changes a row's `x` or `pixels` afterwards calls `touch`.
+        """
+        fresh = np.array([row for row in rows.tolist() if row not in self._judged], np.int64)
+        if len(fresh):
+            self._count_verifying(fresh)
+            self._judged.update(self._verdicts(fresh, self.on_lattice(fresh)))
+        found = [self._judged[row] for row in rows.tolist()]
+        labels = np.array([v.label for v in found], np.int64)
+        return self._success(rows, labels, np.array([v.decisive for v in found]))
+
+    def hits(self, rows: Rows, scores: Scores) -> NDArray[np.bool_]:
+        """Whether pictures with these scores would be successes, were they to stand for `rows`."""
+        labels, own, sought = self._columns(rows, scores)
+        return self._success(rows, labels, np.where(np.isnan(sought), own, sought))
+
+    def touch(self, rows: Rows) -> None:
+        """Forget the judgement of rows that have changed."""
+        for row in rows.tolist():
+            self._judged.pop(row, None)
+
+    def renew(self, rows: Rows) -> None:
+        """`touch`, before rows that have been judged change again.
+
+        Raises:
+            BudgetSpent: nothing would be left to judge them anew; the judgements stand.
+        """
+        self._reserve(sum(row in self._judged for row in rows.tolist()))
+        self.touch(rows)
+
+    def known(self, rows: Rows, scores: Scores) -> None:
+        """Take over scores of exactly the pictures that stand in `rows`, instead of new ones."""
+        self._judged.update(self._read(rows, scores))
+
+    def result(
+        self, name: str, eps: float | None, norm: Norm, notes: Sequence[str] = ()
+    ) -> AttackResult:
+        """Judge what has not been judged and hand everything back."""
+        rows = self.rows()
+        pixels = self.on_lattice(rows)
+        success = self.check(rows)
+        verdicts = [self._judged[row] for row in rows.tolist()]
+        predicted = np.array([v.label for v in verdicts], np.int64)
+        # floats that only miss the picture's levels by rounding are the picture: not scored twice
+        differ = (np.abs(to_float(pixels) - self.x) > FUZZ / 255).any(axis=(1, 2, 3))
+        predicted_float, success_float = predicted.copy(), success.copy()
+        if self.scorer.classifier.predict is None and differ.any():
+            try:
+                floats = self.scorer.score(self.x[differ])  # white boxes all give scores
+                self._count_verifying(rows[differ])
+                predicted_float[differ] = floats.labels
+                success_float[differ] = self.hits(rows[differ], floats)
+            except BudgetError:
+                self.open |= differ
+                self.notes.append("no budget was left to score the float images too")
+        elif differ.any():
+            self.x = to_float(pixels)  # a black box sees pictures only
+        if self.open.any():
+            self.notes.append(
+                f"the query budget ended with {int(self.open.sum())} of {len(self)} images"
+                " unfinished; they are as they stood then"
+            )
+        return AttackResult(
+            attack=name,
+            clean=self.clean,
+            pixels=pixels,
+            images_float=self.x,
+            labels=self.labels,
+            targets=self.targets,
+            predicted=predicted,
+            predicted_float=predicted_float,
+            confidence=np.array([v.confidence for v in verdicts]),
+            sought_confidence=np.array([v.sought_confidence for v in verdicts]),
+            success=success,
+            success_float=success_float,
+            complete=~self.open,
+            eps=eps,
+            effective_eps=None if eps is None else effective_eps(eps, norm),
+            forward_each=self.forward,
+            backward_each=self.backward,
+            forward_shared=self.forward_shared,
+            verify_each=self.verify_forward,
+            seconds=time.perf_counter() - self._began,
+            notes=(*notes, *self.notes),
+        )
+
+    def _success(
+        self, rows: Rows, labels: Labels, confidence: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        hit = self.goal.success(labels, rows)
+        if self.threshold > 0:
+            hit &= confidence >= self.threshold
+        return hit
+
+    def _verdicts(self, rows: Rows, pixels: UInt8Images) -> dict[int, Verdict]:
+        if self.scorer.classifier.output == "label":
+            nan = float("nan")
+            return {
+                row: Verdict(label, nan, nan)
+                for row, label in zip(
+                    rows.tolist(), self.scorer.labels(pixels).tolist(), strict=True
+                )
+            }
+        return self._read(rows, self.scorer.score(pixels))
+
+    def _read(self, rows: Rows, scores: Scores) -> dict[int, Verdict]:
+        columns = (column.tolist() for column in self._columns(rows, scores))
+        return {row: Verdict(*values) for row, *values in zip(rows.tolist(), *columns, strict=True)}
+
+    def _columns(
+        self, rows: Rows, scores: Scores
+    ) -> tuple[Labels, NDArray[np.float64], NDArray[np.float64]]:
+        """First answers, confidence in these, and in the class sought (NaN where none is)."""
+        confidence, labels = scores.confidence, scores.labels
+        sought = self.goal.sought[rows]
+        own = np.take_along_axis(confidence, labels[:, None], 1)[:, 0]
+        wanted = np.take_along_axis(confidence, np.maximum(sought, 0)[:, None], 1)[:, 0]
+        return labels, own, np.where(sought == NONE, np.nan, wanted)
+
+    def _count_verifying(self, rows: Rows) -> None:
+        np.add.at(self.verify_forward, rows, self.scorer.classifier.crops)
+
+    def _reserve(self, n: int) -> None:
+        """Keep one query for each result that is not judged yet."""
+        if self.scorer.budget is None:
+            return
+        needed = len(self) - len(self._judged)
+        if self.scorer.queries + n + needed > self.scorer.budget:
+            raise BudgetSpent("the query budget is spent")
+
+
+def _classes(given: ArrayLike | None, n: int, classes: int, what: str) -> Labels:
+    if given is None:
+        return np.full(n, NONE, np.int64)
+    found = np.asarray(given)
+    if found.shape != (n,) or not np.issubdtype(found.dtype, np.integer):
+        raise UsageError(
+            f"{what} must be {n} integers, one an image, not {found.dtype} of shape {found.shape}"
+        )
+    if found.size and not (found.min() >= 0 and found.max() < classes):
+        wrong = int(found.min() if found.min() < 0 else found.max())
+        raise UsageError(f"{what}: {wrong} is not one of the victim's classes 0..{classes - 1}")
+    return found.astype(np.int64)

@@ -1,0 +1,128 @@
+"""What a gradient attack climbs, and when an image counts as fooled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.attacks.result import NONE, Labels
+from evofool.classifiers.base import Classifier
+
+if TYPE_CHECKING:
+    import torch
+
+LossName: TypeAlias = Literal["cross_entropy", "margin"]
+
+SLACK = 1e-3
+"""Lead in logits that a fooled image must have before it leaves a batch: PyTorch, which gives the
+gradients, and the engine that judges the picture differ by less than this."""
+
+
+class Goal:
+    """The goal of each image: its target class, or any class but its label.
+
+    Losses grow towards the goal: the cross-entropy of the label, or minus that of the target.
+    """
+
+    def __init__(self, classifier: Classifier, labels: Labels, targets: Labels) -> None:
+        self._classifier = classifier
+        self.targets = targets
+        self.sought = np.where(targets == NONE, labels, targets)
+        """The class whose score must rise (targets) or fall (labels)."""
+        self.sign = np.where(targets == NONE, -1.0, 1.0).astype(np.float32)
+
+    def success(self, predicted: Labels, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether answers to pictures of `rows` are what was wanted (without goal, any is)."""
+        same = predicted == self.sought[rows]
+        hit: NDArray[np.bool_] = np.where(self.targets[rows] == NONE, ~same, same)
+        if self._classifier.reject is not None:  # no answer fools nobody
+            hit &= predicted != self._classifier.reject
+        return hit
+
+    def fooled(
+        self, outputs: torch.Tensor, rows: torch.Tensor, lead: float = SLACK
+    ) -> torch.Tensor:
+        """Which images fool with a margin above `lead`, of `outputs` n x classes."""
+        return self.margin(outputs, rows) > lead
+
+    def loss(self, name: LossName, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """n losses that grow towards the goal."""
+        return (self.cross_entropy if name == "cross_entropy" else self.climb)(outputs, rows)
+
+    def cross_entropy(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """-log p of the label, or log p of the target."""
+        import torch
+
+        sought = torch.from_numpy(self.sought).to(rows.device)[rows]
+        sign = torch.from_numpy(self.sign).to(rows.device)[rows]
+        logs = log_probabilities(outputs, self._classifier)
+        return sign * logs.gather(1, sought[:, None])[:, 0]
+
+    def climb(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """`margin`, but on the way to another class a rejection is no wall.
+
+        Between a confident label and a confident other class a detector rejects; an attack that
+        minded would turn back there. So the lead over the label counts first, and the rejection
+        only once that is won.
+        """
+        import torch
+
+        margin = self.margin(outputs, rows)
+        reject = self._classifier.reject
+        if reject is None:
+            return margin
+        outputs = class_scores(outputs, self._classifier)
+        kept = torch.cat([outputs[:, :reject], outputs[:, reject + 1 :]], 1)
+        sought = torch.from_numpy(self.sought).to(rows.device)[rows]
+        at = (sought - (sought > reject).long())[:, None]
+        own = kept.gather(1, at)[:, 0]
+        others = kept.scatter(1, at, float("-inf")).amax(1)
+        sign = torch.from_numpy(self.sign).to(rows.device)[rows]
+        lead = sign * (own - others)
+        return torch.where(lead > 0, lead + margin.clamp(max=0), lead)
+
+    def margin(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Lead of the best other class over the label, or of the target over the best other.
+
+        Where the victim may reject, an untargeted image must lead over that class as well.
+        """
+        import torch
+
+        outputs = class_scores(outputs, self._classifier)
+        sought = torch.from_numpy(self.sought).to(rows.device)[rows]
+        sign = torch.from_numpy(self.sign).to(rows.device)[rows]
+        own = outputs.gather(1, sought[:, None])[:, 0]
+        others = outputs.scatter(1, sought[:, None], float("-inf"))
+        reject = self._classifier.reject
+        if reject is None:
+            return sign * (own - others.amax(1))
+        declined = outputs[:, reject]
+        others = torch.cat([others[:, :reject], others[:, reject + 1 :]], 1).amax(1)
+        # rivals of a target are all the rest; of any other class, the label and the rejection
+        return torch.where(
+            sign > 0,
+            own - torch.maximum(others, declined),
+            others - torch.maximum(own, declined),
+        )
+
+
+def class_scores(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:
+    """n x classes scores that are near linear in the image: logits, else log-confidences."""
+    if classifier.output == "logits":
+        return outputs
+    return log_probabilities(outputs, classifier)
+
+
+def log_probabilities(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:
+    """n x classes log-confidences of a white box's outputs (see `Scorer.gradients`)."""
+    import torch
+
+    if classifier.crops > 1 or classifier.output == "log_probs":
+        return outputs
+    if classifier.output in ("probs", "topk") or classifier.link == "identity":
+        return outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
+    if classifier.link == "sigmoid":
+        return torch.nn.functional.logsigmoid(outputs)
+    return outputs.log_softmax(-1)

@@ -1,0 +1,236 @@
+"""Attacks by name: what can be named, with which parameters, and how a config's values fit them."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Union, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+import evofool.attacks as shipped
+from evofool.attacks.base import Aim, Attack, Needs, Parameter
+from evofool.attacks.peers import PREFIX, peer, peer_names
+from evofool.classifiers import Classifier
+from evofool.config.document import describe_type
+from evofool.config.explain import near
+from evofool.errors import AttackError, UsageError
+
+MAX_GRID = 10_000
+"""Most combinations of one grid."""
+_FRACTION = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*/\s*(\d{1,9}(?:\.\d{1,9})?)\s*")
+
+
+@dataclass(frozen=True)
+class Description:
+    """An attack as a config names it.
+
+    Attributes:
+        name: in a config.
+        needs: the least a victim must give: ``gradients``, ``scores`` or ``labels``.
+        aim: ``untargeted``, ``targeted`` or ``both``.
+        paper: where it comes from.
+        about: one line.
+        parameters: in the order of its signature.
+        factory: makes one from checked parameters.
+    """
+
+    name: str
+    needs: Needs
+    aim: Aim
+    paper: str
+    about: str
+    parameters: tuple[Parameter, ...]
+    factory: Callable[..., Attack]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values, for listings."""
+        return {
+            "name": self.name,
+            "needs": self.needs,
+            "aim": self.aim,
+            "paper": self.paper,
+            "about": self.about,
+            "parameters": {
+                p.name: "(required)" if p.required else plain(p.default) for p in self.parameters
+            },
+        }
+
+
+def names() -> tuple[str, ...]:
+    """Our own attacks, then those of an installed foolbox."""
+    return (*_own(), *peer_names())
+
+
+def describe(name: str) -> Description:
+    """The attack of this name.
+
+    Raises:
+        AttackError: no such attack, with those that are near; or a peer that is not installed.
+    """
+    if name.startswith(PREFIX):
+        kind = peer(name.removeprefix(PREFIX))
+        return _described(kind, kind.make)
+    own = _own()
+    if name not in own:
+        raise AttackError(
+            f"no attack is called {name!r}{near(name, own) or '; known: ' + ', '.join(own)}"
+            f" ({PREFIX}NAME runs one of an installed foolbox)"
+        )
+    return _described(own[name], own[name])
+
+
+def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
+    """The attacks that `options` name, in order: a list is a grid, the last one runs fastest.
+
+    An attack that is a parameter of another has its seed, unless it is given one of its own.
+
+    Args:
+        name: one of `names`.
+        options: plain values; where a fraction of 1 is wanted, also texts such as ``8/255``.
+
+    Raises:
+        AttackError: an unknown attack or parameter, a value of the wrong type or out of range.
+    """
+    found = describe(name)
+    known = {parameter.name: parameter for parameter in found.parameters}
+    choices: list[list[tuple[str, Any]]] = []
+    size, seeded = 1, set[int]()
+    for key, value in options.items():
+        if key not in known:
+            mend = near(key, known) or "; known here: " + (", ".join(known) or "none")
+            raise AttackError(f"unknown parameter of {name}{mend}", key)
+        if known[key].type is Attack:
+            attacks = _inner(name, known[key], value)
+            seeded |= {id(attack) for attack, own in attacks if own}
+            values: list[Any] = [attack for attack, _ in attacks]
+        else:
+            values = _choices(name, known[key], value)
+        size *= len(values)
+        choices.append([(key, each) for each in values])
+    if size > MAX_GRID:
+        raise AttackError(f"{name}: a grid of {size} combinations; at most {MAX_GRID}")
+    missing = [p.name for p in found.parameters if p.required and p.name not in options]
+    if missing:
+        raise AttackError(f"{name}: {missing[0]} must be given, it has no default")
+    nested = [p for p in found.parameters if p.type is Attack]
+    choices += [[(p.name, p.default)] for p in nested if p.name not in options]
+    for combination in itertools.product(*choices):
+        given = dict(combination)
+        for parameter in nested:
+            inner = given[parameter.name]
+            if "seed" in given and id(inner) not in seeded:
+                given[parameter.name] = replace(inner, seed=given["seed"])
+        try:
+            yield found.factory(**given)
+        except AttackError:
+            raise
+        except UsageError as error:
+            first = next((key for key, _ in combination if f" {key} " in f"{error} "), None)
+            raise AttackError(str(error), first) from error
+
+
+def parameters_of(attack: Attack) -> dict[str, Any]:
+    """The parameters of an attack as JSON values, the seed left out."""
+    return {key: plain(value) for key, value in attack.plain_parameters().items()}
+
+
+def plain(value: Any) -> Any:
+    """A parameter as a JSON value."""
+    if isinstance(value, Attack):
+        return {"name": value.name, "seed": value.seed, **parameters_of(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+@cache
+def _own() -> dict[str, type[Attack]]:
+    """All concrete attacks that the package exports."""
+    found = [getattr(shipped, name) for name in shipped.__all__]
+    concrete = [
+        kind
+        for kind in found
+        if inspect.isclass(kind) and issubclass(kind, Attack) and not inspect.isabstract(kind)
+    ]
+    return {kind.name: kind for kind in concrete}
+
+
+def _described(kind: type[Attack], factory: Callable[..., Attack]) -> Description:
+    about = " ".join((inspect.getdoc(kind) or "").split("\n\n", 1)[0].split())
+    return Description(
+        kind.name, kind.needs, kind.aim, kind.paper, about, kind.parameters(), factory
+    )
+
+
+def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
+    """The values that stand for one parameter: one, or those of a grid."""
+    if not isinstance(value, list | tuple):
+        return [_checked(name, parameter, value)]
+    if not value:
+        raise AttackError(f"{name}: an empty list; give a value, or several for a grid",
+                          parameter.name)  # fmt: skip
+    try:  # a parameter may itself be a list; a grid of such ones is a list of lists
+        return [_checked(name, parameter, tuple(value))]
+    except AttackError:
+        return [_checked(name, parameter, each) for each in value]
+
+
+def _inner(name: str, parameter: Parameter, value: Any) -> list[tuple[Attack, bool]]:
+    """The attacks that stand for a parameter, each with whether it is given a seed of its own."""
+    each = value if isinstance(value, list | tuple) and value else [value]
+    return [
+        (attack, isinstance(one, Mapping) and "seed" in one)
+        for one in each
+        for attack in _nested(name, parameter, one)
+    ]
+
+
+def _nested(name: str, parameter: Parameter, value: Any) -> list[Attack]:
+    """An attack that is a parameter of another: its name, or a mapping as in a config."""
+    options = {"name": value} if isinstance(value, str) else value
+    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
+        raise AttackError(
+            f"{name}: {parameter.name} must be an attack, its name or {{name: ..., eps: ...}}",
+            parameter.name,
+        )
+    rest = {key: inner for key, inner in options.items() if key != "name"}
+    try:
+        return list(grid(options["name"], rest))
+    except AttackError as error:
+        raise AttackError(f"{name}: {parameter.name}: {error}", parameter.name) from error
+
+
+def _checked(name: str, parameter: Parameter, value: Any) -> Any:
+    adapter = _adapter(parameter.type)
+    for candidate in (value, _fraction(value)):
+        try:
+            return adapter.validate_python(candidate, strict=True)
+        except ValidationError as error:
+            failure = error
+    first = failure.errors()[0]
+    wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    shown = describe_type(value) if isinstance(value, Mapping | list | tuple) else repr(value)
+    raise AttackError(f"{name}: {parameter.name} should be {wanted}, not {shown[:80]}",
+                      parameter.name)  # fmt: skip
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    if Classifier in get_args(kind):  # a config can only name one
+        kind = Union[tuple(each for each in get_args(kind) if each is not Classifier)]  # noqa: UP007
+    return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _fraction(value: Any) -> Any:
+    """``8/255`` as the number it is."""
+    match = _FRACTION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or float(match[2]) == 0:
+        return value
+    return float(match[1]) / float(match[2])

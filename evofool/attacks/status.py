@@ -1,0 +1,40 @@
+"""``evofool status`` of a run of attacks, from its database alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evofool.store import AttackFolder, state_of
+
+
+def status(path: Path | str) -> dict[str, Any]:
+    """Status and counts as JSON values; loads no classifier.
+
+    Raises:
+        StoreError: no run of attacks, or a damaged one.
+    """
+    with AttackFolder.open(Path(path)) as run:
+        results, counts = run.results(), run.counts()
+        images = run.images()
+        manifest = run.manifest
+        state, reason = state_of(run)
+        return {
+            "path": str(run.path),
+            "status": state,
+            "stop_reason": reason,
+            "kind": manifest.get("kind"),
+            "run_id": manifest.get("run_id"),
+            "created": manifest.get("created"),
+            "seed": manifest.get("seed"),
+            "classifier": manifest["classifier"]["name"],
+            "images": len(images),
+            "attacked": sum(image.used for image in images),
+            "results": len(results),
+            "fooled": sum(row.success for row in results),
+            "incomplete": sum(not row.complete for row in results),
+            "queries": counts.queries,
+            "forward_images": counts.forward_images,
+            "backward_images": counts.backward_images,
+            "seconds": counts.seconds,
+        }

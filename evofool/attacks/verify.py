@@ -1,0 +1,135 @@
+"""``evofool verify`` of a run of attacks: whether its pictures do what it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.attacks.ascent import GradientAscent
+from evofool.attacks.base import Attack
+from evofool.attacks.campaign import load_attack_run
+from evofool.attacks.lattice import norms
+from evofool.attacks.losses import Goal
+from evofool.attacks.outputs import picture_of, stem
+from evofool.attacks.planning import Parts, Planned, check_rows, make_parts
+from evofool.attacks.rubbish import Rubbish
+from evofool.scoring import Scorer
+from evofool.store import AttackFolder, Check, ImageRow, ResultRow
+from evofool.store.attack_schema import NONE
+from evofool.store.manifest import check_classifier
+
+TOLERANCE = 1e-4
+"""Largest difference between a stored confidence and that of the picture scored now."""
+CHUNK = 64
+
+
+def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+    """Check a run of attacks, each check as soon as it is done.
+
+    The database; the files in ``images/`` against the stored pictures; answers, successes and
+    confidences by scoring the pictures again; the sizes of the perturbations.
+
+    Args:
+        path: the run folder.
+        classifier: where the victim is now, if its file has moved.
+
+    Raises:
+        StoreError: no run folder, or one too damaged to look into.
+        ConfigError: its victim cannot be had.
+    """
+    with AttackFolder.open(Path(path)) as run:
+        faults = run.check()
+        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        parts = make_parts(load_attack_run(run, classifier))
+        with parts.scorer:
+            check_classifier(run.path, run.manifest, parts.classifier)
+            parts.scorer.budget = None  # what is looked at again is no query of the run
+            images, rows = run.images(), run.results()
+            check_rows(run.path, parts.items(images), rows)
+            yield Check("results", True, f"{len(rows)} of {len(images)} images load")
+            yield _files(run, parts.attacks, rows)
+            yield from _claims(run, parts, images, rows)
+
+
+def _files(run: AttackFolder, attacks: tuple[Planned, ...], rows: list[ResultRow]) -> Check:
+    if run.meta().get("status") != "finished":
+        return Check("files", None, "not made yet: the run has not ended (evofool resume)")
+    wrong = []
+    for row in rows:
+        name = f"images/{stem(attacks[row.attack], row)}.png"
+        try:
+            same = (run.path / name).read_bytes() == run.result_png(row.attack, row.item)
+        except OSError:
+            same = False
+        if not same:
+            wrong.append(name)
+    detail = f"{len(wrong)} differ or are missing: {', '.join(wrong[:3])}" if wrong else (
+        f"{len(rows)} PNGs are the stored pictures"
+    )  # fmt: skip
+    return Check("files", not wrong, detail)
+
+
+def _claims(
+    run: AttackFolder, parts: Parts, images: list[ImageRow], rows: list[ResultRow]
+) -> Iterator[Check]:
+    scorer = parts.scorer
+    mistaken = sizes = 0
+    furthest = 0.0
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        pixels = np.stack([picture_of(run, run.result_png(r.attack, r.item)) for r in part])
+        clean = np.stack([picture_of(run, run.clean_pngs([r.image])[0]) for r in part])
+        found = norms(clean, pixels)
+        if scorer.classifier.output == "label":
+            labels, confidence = scorer.labels(pixels), None
+        else:
+            scores = scorer.score(pixels)
+            labels, confidence = scores.labels, scores.confidence
+        for k, row in enumerate(part):
+            label = int(labels[k])
+            own = None if confidence is None else confidence[k]
+            source = images[row.image].label
+            answers = _possible(parts.attacks[row.attack].attack, scorer, source, row, label, own)
+            mistaken += label != row.predicted or row.success not in answers
+            if confidence is not None and row.confidence is not None:
+                furthest = max(furthest, abs(float(confidence[k, row.predicted]) - row.confidence))
+            same = (row.l0, row.l2, row.linf) == (found.l0[k], found.l2[k], found.linf[k])
+            sizes += not same
+    yield Check("successes", not mistaken, f"{mistaken} of {len(rows)} claims are wrong"
+                if mistaken else f"{len(rows)} pictures do what is claimed")  # fmt: skip
+    yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
+    yield Check("norms", not sizes, f"{sizes} differ" if sizes else "as stored")
+
+
+def _possible(
+    attack: Attack,
+    scorer: Scorer,
+    source: int,
+    row: ResultRow,
+    label: int,
+    confidence: NDArray[np.floating[Any]] | None,
+) -> set[bool]:
+    """What may be claimed of a picture's success, given what the victim says of it now.
+
+    Both, where the confidence is so near the attack's threshold that rounding decides.
+    """
+    away = NONE if attack.aim == "any" else source
+    goal = Goal(scorer.classifier, np.array([away]), np.array([row.target]))
+    hit = bool(goal.success(np.array([label]), np.zeros(1, np.int64))[0])
+    least = _threshold(attack)
+    if not hit or least == 0 or confidence is None:
+        return {hit}
+    sought = int(goal.sought[0])
+    above = float(confidence[label if sought == NONE else sought]) - least
+    return {True, False} if abs(above) <= TOLERANCE else {above > 0}
+
+
+def _threshold(attack: Attack) -> float:
+    """The confidence below which a picture of this attack is no success."""
+    if isinstance(attack, Rubbish):
+        return attack.threshold
+    return attack.confidence if isinstance(attack, GradientAscent) else 0.0

@@ -1,0 +1,154 @@
+"""``evofool attack``: parse, call, print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evofool.cli import signals
+from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
+from evofool.cli.gallery import shown
+from evofool.text import bare
+
+if TYPE_CHECKING:
+    from evofool.attacks.planning import AttackPlan
+    from evofool.gallery import Gallery
+    from evofool.store import Result
+
+MOST_SHOWN = 5000
+"""Pictures of the gallery that a run ends with; ``evofool gallery`` shows all."""
+
+
+def attack(
+    config: ConfigName,
+    overrides: Overrides = None,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Attack a classifier with gradients or queries, into a new run folder."""
+    from evofool.config import load_attacks
+
+    loaded = load_attacks(config, overrides or (), seed)
+    if dry_run:
+        from evofool.attacks.planning import plan
+
+        print_attack_plan(plan(loaded))
+        return
+    from evofool.attacks.campaign import attack as run_attacks
+    from evofool.cli.progress import watch_attacks
+    from evofool.cli.report import free_folder
+
+    folder = out or free_folder(loaded.config.name or Path(config).stem)
+    command = shlex.join(["evofool", *sys.argv[1:]])
+    with watch_attacks() as progress, signals.stop_requested() as stop:
+        result = run_attacks(loaded, folder, command=command, progress=progress, should_stop=stop)
+    print_attacks(result, _gallery(result))
+
+
+def resume(run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+    """``evofool resume`` of a run of attacks."""
+    from evofool.attacks.campaign import resume_attacks
+    from evofool.cli.progress import watch_attacks
+
+    with watch_attacks() as progress, signals.stop_requested() as stop:
+        result = resume_attacks(
+            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+        )
+    print_attacks(result, _gallery(result))
+
+
+def _gallery(result: Result) -> Gallery:
+    from evofool.gallery import Options
+
+    return shown(result.path, options=Options(top=MOST_SHOWN))
+
+
+def print_attack_plan(plan: AttackPlan) -> None:
+    """The resolved config, the attacks it comes to, then what stands in the way of running it."""
+    from evofool.cli.report import print_victim
+    from evofool.config import to_yaml
+
+    typer.echo(to_yaml(plan.config), nl=False)
+    for planned in plan.attacks:
+        typer.echo(f"# attack {planned.index}: {planned.name} {_parameters(planned.parameters)}")
+    images = "known once the victim is there" if plan.images is None else f"{plan.images:,}"
+    for note in plan.notes:
+        typer.echo(f"# {bare(note)}")
+    print_victim(plan.classifier, f"images to be attacked: {images}")
+
+
+def print_attacks(result: Result, gallery: Gallery) -> None:
+    """A line an attack, what it took in all, and where to look."""
+    s = result.summary
+    typer.echo(
+        f"{s['classifier']['name']}: {s['attacked']} of {s['images']} images attacked"
+        + (f", {s['left_out']} left out (wrong before any attack)" if s["left_out"] else "")
+        + ("; labels are the victim's own answers" if s["labels"] == "victim" else "")
+    )
+    header = ("attack", "parameters", "n", "fooled PNG", "95 %", "float", "L2", "Linf",
+              "fwd/img", "bwd/img", "s")  # fmt: skip
+    rows = [header, *(_line(group, s["attacks"]) for group in s["attacks"])]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
+    for row in rows:
+        cells = (
+            cell.ljust(w) if k < 2 else cell.rjust(w)
+            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        typer.echo("  ".join(cells).rstrip())
+    for group in s["attacks"]:
+        for note in group["notes"]:
+            typer.echo(f"note on {group['attack']} ({group['index']}): {bare(note)}")
+    for note in s["notes"]:
+        typer.echo(f"note: {bare(note)}")
+    if s["stop_reason"] == "budget":
+        typer.echo(
+            f"the query budget ended it: {s['queries']:,} queries; go on with"
+            f" evofool resume {result.path} scoring.budget=N"
+        )
+    typer.echo(f"look at {gallery.page}")
+    typer.echo(f"        {result.path / 'results.csv'}")
+    typer.echo(f"        {result.path / 'equations'}")
+
+
+def _line(group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    png, norms = group["success_png"], group["norms"]
+    varied = {
+        key: value
+        for key, value in group["parameters"].items()
+        if key in ("eps", "norm", "steps") or _varies(key, group, all_groups)
+    }
+    if group["targets"] != "none":
+        varied["targets"] = group["targets"]
+    blank = png["rate"] is None
+    return (
+        group["attack"],
+        bare(_parameters(varied)),
+        str(group["n"]) + (f" of {group['planned']}" if group["n"] < group["planned"] else ""),
+        "-" if blank else f"{png['rate']:.1%}",
+        "" if blank else f"{png['low']:.0%}-{png['high']:.0%}",
+        "-" if blank else f"{group['success_float']['rate']:.1%}",
+        "" if norms is None else f"{norms['l2']['mean']:.2f}",
+        "" if norms is None else f"{norms['linf']['mean']:.3f}",
+        "" if blank else f"{group['forward_images_per_image']:.1f}",
+        "" if blank else f"{group['backward_images_per_image']:.1f}",
+        f"{group['seconds']:.1f}",
+    )
+
+
+def _varies(key: str, group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> bool:
+    same = [g["parameters"].get(key) for g in groups if g["attack"] == group["attack"]]
+    return any(value != same[0] for value in same)
+
+
+def _parameters(values: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in values.items()
+        if value is not None
+    )

@@ -1,0 +1,677 @@
+"""A run of attacks: what it stores, what it leaves, how it goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import evofool
+from evofool.attacks.campaign import AttackProgress, attack, resume_attacks
+from evofool.attacks.status import status
+from evofool.classifiers import load_classifier
+from evofool.errors import (
+    ConfigError,
+    FolderError,
+    Interrupted,
+    RunBusyError,
+    ScoringError,
+    StoreError,
+    UsageError,
+)
+from evofool.experiments.runs import verify
+from evofool.images import decode_png, encode_png, read_text
+from evofool.scoring import Scorer
+from evofool.store import AttackFolder, ChunkRow, ResultRow, RunFolder
+
+TOYS = Path(__file__).parents[1] / "toys"
+VICTIM = f"{TOYS / 'linear.py'}:victim"
+
+
+def config(**sections: Any) -> dict[str, Any]:
+    return {
+        "classifier": VICTIM,
+        "images": {"noise": "uniform", "count": 20},
+        "attacks": [
+            {"name": "fgsm", "eps": ["4/255", "16/255"]},
+            {"name": "pgd", "eps": "16/255", "targets": "next", "steps": 20},
+        ],
+        "scoring": {"batch": 8, "workers": 2},
+        "chunk": 6,
+        "seed": 3,
+        **sections,
+    }
+
+
+def table(run: Path, *, timeless: bool = True) -> list[dict[str, str]]:
+    text = (run / "results.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    if timeless:
+        for row in rows:
+            del row["seconds"]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("attack") / "run"
+    attack(config(), path, command="evofool attack toy.yaml")
+    return path
+
+
+def test_it_leaves_what_people_look_for(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "config.yaml", "manifest.json", "run.sqlite", "summary.json", "results.csv", "images",
+        "perturbations", "equations",
+    }  # fmt: skip
+    assert len(list((finished / "equations").iterdir())) == 3
+    assert len(list((finished / "perturbations").iterdir())) == 60
+    manifest = json.loads((finished / "manifest.json").read_text())
+    assert manifest["kind"] == "attack"
+    assert manifest["command"] == "evofool attack toy.yaml"
+
+
+def test_what_the_table_claims_is_in_the_pictures(finished: Path) -> None:
+    victim = load_classifier(VICTIM)
+    rows = table(finished)
+    assert len(rows) == 60
+    with Scorer(victim) as scorer, AttackFolder.open(finished) as run:
+        clean = [decode_png(png) for png in run.clean_pngs(range(20))]
+        for row in rows:
+            pixels = decode_png((finished / row["png"]).read_bytes())
+            scores = scorer.score(pixels[None])
+            label = int(scores.labels[0])
+            assert label == int(row["predicted"])
+            assert float(scores.confidence[0, label]) == pytest.approx(float(row["confidence"]))
+            wanted = label == int(row["target"]) if row["target"] else label != int(row["source"])
+            assert wanted == (row["success_png"] == "1")
+            change = pixels.astype(int) - clean[int(row["image"])]
+            assert float(row["linf"]) == pytest.approx(np.abs(change).max() / 255)
+            assert float(row["l2"]) == pytest.approx(np.sqrt((change**2).sum()) / 255)
+            assert int(row["l0"]) == (change != 0).any(axis=0).sum()
+            assert float(row["linf"]) <= float(row["effective_eps"]) <= float(row["eps"])
+
+
+def test_the_summary_adds_the_table_up(finished: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    rows = table(finished)
+    assert (summary["images"], summary["attacked"], summary["left_out"]) == (20, 20, 0)
+    assert summary["labels"] == "victim"
+    for group in summary["attacks"]:
+        own = [row for row in rows if int(row["attack_index"]) == group["index"]]
+        hits = sum(row["success_png"] == "1" for row in own)
+        assert (group["n"], group["success_png"]["successes"]) == (len(own), hits)
+        assert group["success_png"]["low"] <= hits / len(own) <= group["success_png"]["high"]
+        assert group["forward_images"] == sum(int(row["forward_images"]) for row in own)
+        assert group["backward_images"] == sum(int(row["backward_images"]) for row in own)
+    booked = 20 + sum(
+        int(row["forward_images"]) + int(row["verify_forward_images"]) for row in rows
+    )
+    assert summary["forward_images"] == booked
+    assert summary["backward_images"] == sum(int(row["backward_images"]) for row in rows)
+
+
+def test_provenance_travels_with_the_picture(finished: Path) -> None:
+    row = table(finished)[-1]
+    claim = json.loads(read_text(finished / row["png"])["evofool"])
+    assert claim["attack"] == "pgd"
+    assert claim["class_index"] == int(row["predicted"])
+    assert claim["target_class"] == int(row["target"])
+    assert claim["run_id"] == json.loads((finished / "manifest.json").read_text())["run_id"]
+
+
+def test_it_repeats_itself_and_knows_other_seeds(finished: Path, tmp_path: Path) -> None:
+    attack(config(), tmp_path / "again")
+    assert table(tmp_path / "again") == table(finished)
+    attack(config(), tmp_path / "other", seed=4)
+    assert table(tmp_path / "other") != table(finished)
+
+
+def test_the_number_of_workers_and_the_chunk_do_not_matter(finished: Path, tmp_path: Path) -> None:
+    attack(config(chunk=20, scoring={"batch": 5, "workers": 1}), tmp_path / "run")
+    assert table(tmp_path / "run") == table(finished)
+
+
+def test_a_resume_of_what_is_finished_makes_the_files_anew(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    attack(config(), run)
+    before, rows = json.loads((run / "summary.json").read_text()), table(run, timeless=False)
+    (run / "results.csv").unlink()
+    (run / "images" / "000-00003.png").unlink()
+    after = dict(resume_attacks(run).summary)
+    assert table(run, timeless=False) == rows
+    assert (run / "images" / "000-00003.png").is_file()
+    assert after.pop("seconds") >= before.pop("seconds")
+    assert after == before
+
+
+class Stop:
+    """True from the nth question on."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize("questions", [0, 2, 4, 9, 20, 40])
+def test_an_interrupted_run_goes_on_to_the_same_end(
+    finished: Path, tmp_path: Path, questions: int
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted, match="evofool resume"):
+        attack(config(), run, should_stop=Stop(questions))
+    assert status(run)["status"] == "interrupted"
+    evofool.resume(run)
+    assert table(run) == table(finished)
+    found, wanted = status(run), status(finished)
+    for key in ("status", "results", "queries", "forward_images", "backward_images"):
+        assert found[key] == wanted[key]
+
+
+def test_progress_goes_forward(tmp_path: Path) -> None:
+    seen: list[AttackProgress] = []
+    attack(config(), tmp_path / "run", progress=seen.append)
+    assert seen[0].attack is None
+    shares = [p.share_done for p in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert (seen[-1].attacks, seen[-1].images, seen[-1].done) == (3, 20, 20)
+    assert seen[-1].queries == status(tmp_path / "run")["queries"]
+
+
+# budgets
+
+
+def test_a_spent_budget_keeps_what_there_is_and_a_larger_one_goes_on(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    scoring = {"batch": 8, "workers": 2}
+    result = attack(config(scoring={**scoring, "budget": 110}), run)
+    assert result.summary["stop_reason"] == "budget"
+    assert result.summary["queries"] <= 110
+    groups = result.summary["attacks"]
+    assert 0 < sum(group["n"] for group in groups) < 60
+    assert any("not reached" in note for group in groups for note in group["notes"])
+    rows = table(run)
+    assert rows == [row for row in table(finished) if row in rows] or any(
+        row["complete"] == "0" for row in rows
+    )
+    again = resume_attacks(run)  # nothing changes without a larger one
+    assert again.summary["queries"] == result.summary["queries"]
+    assert table(run) == rows
+    whole = resume_attacks(run, overrides=["scoring.budget=100000"])
+    assert whole.summary["stop_reason"] is None
+    assert table(run) == table(finished)
+
+
+def uneven(budget: int | None) -> dict[str, Any]:
+    """One chunk of images that take very different numbers of steps."""
+    entry = {"name": "pgd", "eps": "24/255", "step_size": "1/255", "steps": 40, "targets": "next"}
+    scoring = {"batch": 8, "workers": 2, "budget": budget}
+    return config(attacks=[entry], scoring=scoring, chunk=20)
+
+
+def test_a_larger_budget_attacks_only_what_was_cut_short(tmp_path: Path) -> None:
+    attack(uneven(None), tmp_path / "whole")
+    run = tmp_path / "run"
+    for budget in range(340, 600, 20):
+        attack(uneven(budget), tmp_path / str(budget))
+        complete = {row["image"]: row for row in table(tmp_path / str(budget))
+                    if row["complete"] == "1"}  # fmt: skip
+        if 0 < len(complete) < 20:
+            run = tmp_path / str(budget)
+            break
+    assert 0 < len(complete) < 20
+    first = table(run)
+    spent = status(run)["queries"]
+    resume_attacks(run, overrides=[f"scoring.budget={spent + 22}"])  # enough to start, no more
+    for before, after in zip(first, table(run), strict=True):
+        if before["complete"] == "1":
+            assert after == before
+        assert int(after["success_png"]) >= int(before["success_png"])
+    asked = status(run)["queries"]
+    resume_attacks(run, overrides=["scoring.budget=100000"])
+    assert table(run) == table(tmp_path / "whole")
+    costs = sum(
+        int(row["forward_images"]) + int(row["verify_forward_images"])
+        for row in table(run)
+        if row["image"] not in complete
+    )
+    assert status(run)["forward_images"] - costs <= asked
+
+
+def test_a_stored_result_gives_way_to_no_lesser_one(copied: Path) -> None:
+    with AttackFolder.open(copied, writable=True) as run:
+        row = next(row for row in run.results(1) if row.success)
+        chunk, counts, png = ChunkRow(1, 0), run.counts(), run.result_png(1, row.item)
+        cut = replace(row, complete=False, seconds=9.0)
+        lesser = replace(cut, success=False)
+
+        def after(*rows: ResultRow) -> ResultRow:
+            for each in rows:
+                run.commit_results(chunk, counts, [(each, png)])
+            return run.results(1, range(row.item, row.item + 1))[0]
+
+        assert after(cut) == row
+        database = sqlite3.connect(copied / "run.sqlite")
+        with database:
+            database.execute(
+                "UPDATE results SET complete = 0 WHERE attack = 1 AND item = ?", (row.item,)
+            )
+        database.close()
+        assert after(lesser) == replace(row, complete=False)
+        assert after(cut) == cut
+        assert after(replace(lesser, complete=True)) == replace(lesser, complete=True)
+
+
+def test_a_budget_for_the_clean_images_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"scoring\.budget: 20 queries"):
+        attack(config(scoring={"budget": 20}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# targets and labels
+
+
+def shy(folder: Path, reject: int = 2) -> str:
+    """The linear victim, one of whose classes stands for no answer."""
+    (folder / "shy.py").write_text(
+        "import dataclasses, runpy\n"
+        f"victim_of = runpy.run_path({str(TOYS / 'linear.py')!r})['victim']\n"
+        f"def victim(): return dataclasses.replace(victim_of(), reject={reject})\n"
+    )
+    return f"{folder / 'shy.py'}:victim"
+
+
+def targets_of(run: Path) -> list[tuple[int, int]]:
+    return [(int(row["image"]), int(row["target"])) for row in table(run)]
+
+
+def test_targets(tmp_path: Path) -> None:
+    names = ["next", "random", "least_likely", 2, "all"]
+    entries = [{"name": "fgsm", "targets": targets} for targets in names]
+    attack(config(attacks=entries, images={"noise": "uniform", "count": 8}), tmp_path / "run")
+    rows = table(tmp_path / "run")
+    of = {name: [r for r in rows if int(r["attack_index"]) == i] for i, name in enumerate(names)}
+    assert all(row["source"] != row["target"] for row in rows)
+    assert all(int(r["target"]) == (int(r["source"]) + 1) % 7 for r in of["next"])
+    assert len({r["target"] for r in of["random"]}) > 1
+    assert {r["target"] for r in of[2]} == {"2"}
+    assert len(of["all"]) == 8 * 6
+    assert len({r["png"] for r in rows}) == len(rows)
+    with Scorer(load_classifier(VICTIM)) as scorer, AttackFolder.open(tmp_path / "run") as run:
+        clean = np.stack([decode_png(png) for png in run.clean_pngs(range(8))])
+        least = scorer.confidence(clean).argmin(axis=1)
+    assert [int(r["target"]) for r in of["least_likely"]] == least.tolist()
+
+
+def test_nothing_is_aimed_at_the_class_for_no_answer(tmp_path: Path) -> None:
+    names = ["next", "random", "least_likely", "all", "none"]
+    entries = [{"name": "fgsm", "targets": targets} for targets in names]
+    images = {"noise": "uniform", "count": 40}
+    entries.append({"name": "rubbish", "threshold": 0})  # the share of all noise
+    free, run = tmp_path / "free", tmp_path / "run"
+    attack(config(attacks=entries[:4], images=images), free)
+    usual = [{r["target"]: r for r in table(free) if int(r["attack_index"]) == n} for n in (0, 2)]
+    for reject in {int(next(iter(targets))) for targets in usual}:
+        folder = tmp_path / str(reject)
+        folder.mkdir()
+        victim = shy(folder, reject)
+        run = folder / "run"
+        attack(config(classifier=victim, attacks=entries, images=images), run)
+        rows = table(run)
+        aimed = [row for row in rows if row["attack"] == "fgsm"]
+        assert aimed
+        assert not [row for row in aimed if str(reject) in (row["target"], row["source"])]
+        assert {r["attack_index"] for r in aimed} == set("01234")
+        assert len([row for row in rows if row["attack"] == "rubbish"]) == 40
+        assert [check.name for check in verify(run) if not check.ok] == []
+        with pytest.raises(ConfigError, match="for no answer"):
+            attack(config(classifier=victim, targets=reject), tmp_path / "no")
+
+
+def test_a_common_target_is_for_those_that_can_be_aimed(tmp_path: Path) -> None:
+    result = attack(config(attacks=["fgsm", "step-ll"], targets=1), tmp_path / "run")
+    assert [group["targets"] for group in result.summary["attacks"]] == [1, "none"]
+
+
+def test_a_common_target_is_not_for_those_without_a_goal(tmp_path: Path) -> None:
+    images = {"noise": "normal", "count": 4}
+    attacks = [{"name": "rubbish", "threshold": 0}, "fgsm"]
+    result = attack(config(attacks=attacks, images=images, targets="next"), tmp_path / "run")
+    assert [group["targets"] for group in result.summary["attacks"]] == ["none", "next"]
+
+
+# substitutes
+
+
+def test_a_substitute_that_is_named(tmp_path: Path) -> None:
+    entry = {"name": "substitute", "substitute": VICTIM, "inner": {"name": "fgsm", "eps": 0.2}}
+    run = tmp_path / "run"
+    result = attack(config(attacks=[entry]), run)
+    (group,) = result.summary["attacks"]
+    assert group["forward_shared_images"] == 0
+    assert group["success_png"]["successes"] > 0
+    assert group["parameters"]["substitute"] == VICTIM
+    other = {**entry, "substitute": "mnist-lenet"}
+    unknown = {**entry, "substitute": "nothing"}
+    number = {**entry, "substitute": 3}
+    for wrong, words in (
+        (other, "has images of shape"),
+        (unknown, "nothing"),
+        (number, "string"),
+    ):
+        with pytest.raises(ConfigError, match=rf"attacks\.0\.substitute: .*{words}"):
+            attack(config(attacks=[wrong]), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("inner", "targets", "words"),
+    [
+        ("step-ll", "next", r"attacks\.0\.targets: substitute: step-ll is untargeted"),
+        ("gradient-ascent", "none", r"attacks\.0: substitute: gradient-ascent is targeted"),
+        ("rubbish", "none", r"attacks\.0\.inner: substitute: inner cannot be rubbish"),
+    ],
+)
+def test_inner_attacks_that_do_not_fit(
+    tmp_path: Path, inner: str, targets: str, words: str
+) -> None:
+    entry = {"name": "substitute", "inner": inner, "targets": targets}
+    with pytest.raises(ConfigError, match=words):
+        attack(config(attacks=[entry]), tmp_path / "run")
+
+
+def test_seeds_tell_a_grid_apart(tmp_path: Path) -> None:
+    inner = {"name": "pgd", "eps": 0.1}
+    entries = [
+        {"name": "pgd", "seed": [5, 6]},
+        {"name": "substitute", "substitute": VICTIM, "inner": inner},
+        {"name": "substitute", "substitute": VICTIM, "inner": {**inner, "seed": 9}, "seed": 4},
+    ]
+    images = {"noise": "uniform", "count": 3}
+    result = attack(config(attacks=entries, images=images), tmp_path / "run")
+    parameters = [group["parameters"] for group in result.summary["attacks"]]
+    assert [each["seed"] for each in parameters] == [5, 6, 3, 4]
+    assert [each["inner"]["seed"] for each in parameters[2:]] == [3, 9]
+    for row in table(tmp_path / "run"):
+        told = parameters[int(row["attack_index"])]
+        assert json.loads(row["parameters"]) == told
+        claim = json.loads(read_text(tmp_path / "run" / row["png"])["evofool"])
+        assert claim["parameters"] == told
+
+
+def test_images_that_are_wrong_already_are_left_out_and_counted(tmp_path: Path) -> None:
+    images = {"dataset": "mnist-sample", "limit": 60, "offset": 30}
+    wanted = config(classifier="mnist-lenet", images=images, attacks=["fgsm"])
+    result = attack(wanted, tmp_path / "a")
+    assert result.summary["labels"] == "given"
+    assert result.summary["left_out"] == 1
+    assert result.summary["attacked"] == result.summary["attacks"][0]["n"] == 59
+    result = attack({**wanted, "only_correct": False}, tmp_path / "b")
+    assert result.summary["attacked"] == 60
+    assert result.summary["correct"] == 59
+
+
+def test_a_victim_of_labels_alone(tmp_path: Path) -> None:
+    pytest.importorskip("foolbox")
+    (tmp_path / "v.py").write_text(
+        "import numpy as np\n"
+        "def f():\n    return lambda x: (x.reshape(len(x), -1).astype(int).sum(1) // 9) % 7\n"
+    )
+    victim = {"name": f"{tmp_path / 'v.py'}:f", "input_shape": [1, 6, 6], "output": "label",
+              "labels": list("abcdefg")}  # fmt: skip
+    run = tmp_path / "run"
+    peers = [{"name": "foolbox:LinfAdditiveUniformNoiseAttack", "eps": 0.1}]
+    result = attack(config(classifier=victim, attacks=peers), run)
+    assert result.summary["attacks"][0]["n"] == 20
+    assert {row["confidence"] for row in table(run)} == {""}
+    for entry, words in (
+        ({"name": "fgsm"}, "needs gradients"),
+        ({**peers[0], "targets": "least_likely"}, "nothing is least likely"),
+    ):
+        with pytest.raises(ConfigError, match=rf"attacks\.0: .*{words}"):
+            attack(config(classifier=victim, attacks=[entry]), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"attacks": []}, "attacks: is an empty list"),
+        ({"attacks": [{"eps": 1}]}, "attacks.0.name: is missing"),
+        ({"attacks": ["fgsm", "fgms"]}, "attacks.1: no attack is called 'fgms'"),
+        ({"attacks": [{"name": "fgsm", "epss": 1}]}, "attacks.0.epss: unknown parameter"),
+        ({"attacks": [{"name": "fgsm", "eps": [0.1, -1]}]}, "attacks.0.eps"),
+        ({"attacks": [{"name": "step-ll", "targets": 3}]}, "attacks.0.targets: step-ll is untarg"),
+        ({"attacks": [{"name": "fgsm", "targets": 7}]}, "attacks.0.targets: no class 7"),
+        ({"targets": "zebra"}, "targets: no class is called 'zebra'"),
+        ({"targets": 1.5}, "targets: must be one of none"),
+        ({"chunk": 0}, "chunk: must be at least 1"),
+        ({"kind": "evolve"}, "`evofool evolve`"),
+        ({"stop": {}}, "unknown key"),
+        ({"classifier": "nothing"}, "classifier"),
+        ({"scoring": {"device": "cuda:9"}}, "cuda:9"),
+    ],
+)
+def test_bad_configs(tmp_path: Path, sections: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        attack(config(**sections), tmp_path / "run")
+    assert words in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_black_box_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    black = f"{TOYS / 'exact.py'}:victim"
+    with pytest.raises(ConfigError, match=r"attacks\.0: fgsm needs gradients, which"):
+        attack(config(classifier=black), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_victim_that_fails_midway_keeps_what_was_done(tmp_path: Path) -> None:
+    pytest.importorskip("foolbox")
+    (tmp_path / "v.py").write_text(
+        "import numpy as np\n"
+        "calls = [0]\n"
+        "def predict(x):\n"
+        "    calls[0] += 1\n"
+        "    if calls[0] == 9: raise RuntimeError('gone')\n"
+        "    return x.reshape(len(x), -1)[:, :7] / 255.0\n"
+        "def f(): return predict\n"
+    )
+    victim = {"name": f"{tmp_path / 'v.py'}:f", "input_shape": [1, 6, 6]}
+    peer = [{"name": "foolbox:LinfAdditiveUniformNoiseAttack", "eps": 0.1}]
+    with pytest.raises(ScoringError, match="evofool resume"):
+        attack(config(classifier=victim, attacks=peer), tmp_path / "run")
+    assert status(tmp_path / "run")["images"] == 20
+
+
+def test_overrides_of_a_resume(finished: Path) -> None:
+    with pytest.raises(UsageError, match=r"only scoring\.workers and scoring\.budget"):
+        resume_attacks(finished, overrides=["seed=4"])
+
+
+def test_other_kinds_and_folders_in_use(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="holds a run already"):
+        attack(config(), finished)
+    with AttackFolder.open(finished, writable=True), pytest.raises(RunBusyError):
+        resume_attacks(finished)
+    manifest = json.loads((finished / "manifest.json").read_text())
+    with RunFolder.create(
+        tmp_path / "evolve", {**manifest, "kind": "evolve", "encoding": {"name": "x"}}, ""
+    ):
+        pass
+    with pytest.raises(FolderError, match="kind 'evolve', not attack"):
+        AttackFolder.open(tmp_path / "evolve")
+
+
+# a run folder from anyone
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE images SET label = 7 WHERE idx = 3",
+        "UPDATE images SET predicted = -1 WHERE idx = 3",
+        "UPDATE images SET confidence = 2 WHERE idx = 3",
+        "UPDATE images SET used = 2 WHERE idx = 3",
+        "UPDATE images SET png = x'00' WHERE idx = 3",
+        "DELETE FROM images WHERE idx = 3",
+        "UPDATE results SET predicted = 99",
+        "UPDATE results SET image = 99",
+        "UPDATE results SET image = -1",
+        "UPDATE results SET target = 7",
+        "UPDATE results SET success = 3",
+        "UPDATE results SET confidence = -0.5",
+        "UPDATE results SET l2 = 9e999",
+        "UPDATE results SET png = x'89504e47'",
+        "UPDATE chunks SET notes = '[]'",
+        "UPDATE chunks SET notes = '{\"notes\": [1]}'",
+        "UPDATE meta SET value = '{\"queries\": -1}' WHERE key = 'counts'",
+        "UPDATE meta SET value = '{\"warp\": 1}' WHERE key = 'counts'",
+        "UPDATE meta SET value = '[' WHERE key = 'counts'",
+        "CREATE TABLE more (x)",
+        "CREATE TRIGGER t AFTER INSERT ON meta BEGIN SELECT 1; END",
+        "DROP TABLE results",
+    ],
+)
+def test_a_tampered_database_is_one_message(copied: Path, statement: str) -> None:
+    with sqlite3.connect(copied / "run.sqlite") as database:
+        database.execute(statement)
+    database.close()
+    with pytest.raises((StoreError, evofool.EvofoolError)):
+        resume_attacks(copied)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE results SET image = 99 WHERE item = 3",
+        "UPDATE results SET attack = 99 WHERE attack = 2",
+        "UPDATE results SET item = 99 WHERE item = 3",
+        "UPDATE results SET target = 3 WHERE attack = 0",
+        "DELETE FROM images WHERE idx = 19",
+    ],
+)
+def test_results_of_nothing(copied: Path, statement: str) -> None:
+    with sqlite3.connect(copied / "run.sqlite") as database:
+        database.execute(statement)
+    database.close()
+    for look in (lambda: list(verify(copied)), lambda: resume_attacks(copied)):
+        with pytest.raises(StoreError, match="is of no image and target"):
+            look()
+
+
+def test_pictures_of_another_shape(copied: Path) -> None:
+    png = encode_png(np.zeros((1, 7, 7), np.uint8))
+    for table_name in ("results", "images"):
+        with sqlite3.connect(copied / "run.sqlite") as database:
+            database.execute(f"UPDATE {table_name} SET png = ?", (png,))
+        database.close()
+        with pytest.raises(StoreError, match="another shape"):
+            resume_attacks(copied)
+
+
+def test_verify_believes_nothing(copied: Path) -> None:
+    assert all(check.ok for check in verify(copied))
+    (copied / "images" / "000-00001.png").write_bytes(b"")
+    with sqlite3.connect(copied / "run.sqlite") as database:
+        database.execute("UPDATE results SET success = 1 - success WHERE attack = 0 AND item = 2")
+        database.execute("UPDATE results SET l2 = l2 + 1 WHERE attack = 0 AND item = 2")
+        database.execute("UPDATE results SET confidence = .123 WHERE attack = 0 AND item = 2")
+    database.close()
+    failed = {check.name for check in verify(copied) if not check.ok}
+    assert failed == {"files", "successes", "norms", "confidences"}
+
+
+def test_verify_knows_thresholds(tmp_path: Path) -> None:
+    images = {"noise": "normal", "count": 20}
+    ascent = {"name": "gradient-ascent", "targets": "random", "steps": 3, "confidence": 0.6}
+    attacks = [{"name": "rubbish", "threshold": [0.1, 0.5]}, ascent]
+    run = tmp_path / "run"
+    attack(config(images=images, attacks=attacks), run)
+    hits = [[row["success_png"] for row in table(run) if int(row["attack_index"]) == n]
+            for n in range(3)]  # fmt: skip
+    assert all("1" in each for each in hits[:2])
+    assert any("0" in each for each in hits[1:])
+    assert [check.name for check in verify(run) if not check.ok] == []
+    database = sqlite3.connect(run / "run.sqlite")
+    with database:
+        database.execute("UPDATE results SET success = 1 - success WHERE attack = 1")
+    database.close()
+    assert [check.name for check in verify(run) if not check.ok] == ["successes"]
+
+
+def test_verify_knows_that_no_answer_fools_nobody(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    entries = [{"name": "fgsm", "eps": "64/255"}]
+    attack(config(classifier=shy(tmp_path), attacks=entries), run)
+    rows = table(run)
+    put_there = [row for row in rows if row["predicted"] == "2"]
+    assert put_there
+    assert {row["success_png"] for row in put_there} == {"0"}
+    assert [check.name for check in verify(run) if not check.ok] == []
+
+
+def test_images_that_changed_before_they_were_all_stored(tmp_path: Path) -> None:
+    folder, run = tmp_path / "p", tmp_path / "run"
+    folder.mkdir()
+    for number in range(70):
+        (folder / f"{number:03d}.png").write_bytes(encode_png(np.zeros((1, 6, 6), np.uint8)))
+    with pytest.raises(Interrupted):
+        attack(config(images={"folder": folder}), run, should_stop=Stop(1))
+    assert status(run)["images"] == 64
+    (folder / "000.png").unlink()
+    with pytest.raises(FolderError, match="images have changed"):
+        resume_attacks(run)
+
+
+def test_tampered_manifests(copied: Path) -> None:
+    manifest = json.loads((copied / "manifest.json").read_text())
+    for change in ({"classifier": None}, {"seed": -1}, {"run_id": 3}):
+        (copied / "manifest.json").write_text(json.dumps({**manifest, **change}))
+        with pytest.raises(StoreError, match="damaged"):
+            status(copied)
+    victim = {**manifest["classifier"], "digest": "0" * 64}
+    (copied / "manifest.json").write_text(json.dumps({**manifest, "classifier": victim}))
+    with pytest.raises(FolderError, match="was made with"):
+        resume_attacks(copied)
+
+
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "=1+1.png").write_bytes(encode_png(np.zeros((1, 6, 6), np.uint8)))
+    wanted = config(
+        classifier=VICTIM.replace(":victim", ":named"),
+        images={"folder": tmp_path / "p"},
+        attacks=[{"name": "fgsm", "targets": target} for target in range(7)],
+    )
+    attack(wanted, tmp_path / "run")
+    rows = table(tmp_path / "run")
+    assert {row["target_label"] for row in rows} >= {"'-3", "'@four", "'+five"}
+    for row in rows:
+        assert row["picture"] == "'=1+1.png"
+        assert not any(cell.startswith(("=", "-", "@", "+")) for cell in row.values())

@@ -1,0 +1,229 @@
+"""``evofool attack`` as a user runs it: files, messages, exit codes, SIGKILL."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evofool.attacks.status import status
+
+ROOT = Path(__file__).parents[2]
+TOYS = ROOT / "tests" / "toys"
+KILLS = 5
+
+CONFIG = f"""# a toy
+kind: attack
+classifier: "{TOYS / "linear.py"}:victim"
+images: {{noise: uniform, count: 24}}
+attacks:
+  - {{name: fgsm, eps: [4/255, 16/255]}}
+  - {{name: pgd, eps: 16/255, targets: all, steps: 10, step_size: 1/255}}
+scoring: {{batch: 4, workers: 2}}
+chunk: 4
+seed: 3
+"""
+
+
+def evofool(
+    *arguments: str | Path, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evofool", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def fails(code: int, *arguments: str | Path, cwd: Path | None = None) -> str:
+    done = evofool(*arguments, cwd=cwd)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def table(run: Path) -> list[dict[str, str]]:
+    text = (run / "results.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("attack")
+    (folder / "toy.yaml").write_text(CONFIG)
+    done = evofool("attack", "toy.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    (folder / "stderr").write_text(done.stderr)
+    return folder / "runs" / "toy"
+
+
+def test_it_ends_with_a_table_and_where_to_look(finished: Path) -> None:
+    text = (finished.parents[1] / "stdout").read_text()
+    lines = text.splitlines()
+    assert "24 of 24 images attacked; labels are the victim's own answers" in lines[0]
+    assert lines[1].split()[:2] == ["attack", "parameters"]
+    assert [line.split()[0] for line in lines[2:5]] == ["fgsm", "fgsm", "pgd"]
+    assert "targets=all" in text
+    assert "results.csv" in text
+    progress = (finished.parents[1] / "stderr").read_text()
+    assert "pgd (3/3)  144/144 images" in progress
+    assert "\x1b" not in text + progress
+
+
+def test_status_and_score(finished: Path) -> None:
+    found = json.loads(evofool("status", finished, "--json").stdout)
+    assert (found["kind"], found["status"], found["results"]) == ("attack", "finished", 192)
+    assert "finished" in evofool("status", finished).stdout
+    row = table(finished)[0]
+    (reading,) = json.loads(
+        evofool(
+            "score", finished / row["png"], "--classifier", f"{TOYS / 'linear.py'}:victim", "--json"
+        ).stdout
+    )
+    assert reading["now"] == pytest.approx(reading["claim"]["confidence"])
+    assert reading["same_victim"]
+
+
+def test_it_ends_with_a_gallery(finished: Path) -> None:
+    text = (finished.parents[1] / "stdout").read_text()
+    page = finished / "gallery" / "index.html"
+    assert f"look at {page.relative_to(finished.parents[1])}" in text
+    assert f"of {24 * 2 + 24 * 6} pictures fool" in page.read_text()
+    done = evofool("gallery", finished, "--single-file", "--top", "5")
+    assert done.returncode == 0, done.stderr
+    assert "no genome" in fails(2, "gallery", finished, "--class", "3", "--size", "64")
+    assert "not evolve" in fails(2, "gallery", finished, "--watch")
+
+
+def test_a_dry_run_prints_a_config_that_runs(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    done = evofool("attack", "toy.yaml", "--dry-run", "--seed", "9", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "seed: 9" in done.stdout
+    assert "# attack 2: pgd seed=9 eps=0.06275" in done.stdout
+    assert "# images to be attacked: 24" in done.stdout
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "again.yaml").write_text(done.stdout)
+    done = evofool("attack", "again.yaml", "--out", "x", "--seed", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert table(tmp_path / "x") == table(finished)
+
+
+def test_overrides(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    done = evofool(
+        "attack", "toy.yaml", "images.count=3", "attacks=[{name: fgsm, eps: 1/255}]",
+        "--out", "x", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(table(tmp_path / "x")) == 3
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "where", "word"),
+    [
+        ("name: fgsm", "name: fgms", ":6: attacks.0", "did you mean 'fgsm'"),
+        ("eps: [4/255", "eps: [four", ":6: attacks.0.eps", "number"),
+        ("eps: [4/255", "epsilon: [4/255", ":6: attacks.0.epsilon", "eps"),
+        ("steps: 10", "steps: 0", ":7: attacks.1", "at least 1"),
+        ("targets: all", "targets: zebra", ":7: attacks.1.targets", "zebra"),
+        ("noise: uniform", "folder: absent", ":4: images", "count belongs to noise"),
+        ("{noise: uniform, count: 24}", "{folder: absent}", ":4: images.folder", "no such folder"),
+        ("batch: 4", "batch: 4, budget: 24", ":8: scoring.budget", "clean images"),
+        ("kind: attack", "kind: evolve", ":2: kind", "evofool evolve"),
+    ],
+)
+def test_bad_configs(tmp_path: Path, good: str, bad: str, where: str, word: str) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG.replace(good, bad))
+    message = fails(2, "attack", "toy.yaml", cwd=tmp_path)
+    assert f"toy.yaml{where}" in message
+    assert word in message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_list_knows_attacks(tmp_path: Path) -> None:
+    rows = json.loads(evofool("list", "attacks", "--json").stdout)
+    found = {row["name"]: row for row in rows}
+    assert found["pgd"]["needs"] == "gradients"
+    assert found["pgd"]["parameters"]["steps"] == 40
+    assert found["step-ll"]["aim"] == "untargeted"
+    assert "foolbox:LinfPGD" in found  # it is in the dev group
+
+
+def _start(*arguments: str | Path, seconds_a_batch: float) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "evofool", *map(str, arguments)],
+        env={**os.environ, "TOY_SECONDS_A_BATCH": str(seconds_a_batch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_say_so(finished: Path, tmp_path: Path, number: int, code: int) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    run = tmp_path / "run"
+    process = _start("attack", tmp_path / "toy.yaml", "--out", run, seconds_a_batch=0.02)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (run / "manifest.json").is_file() and status(run)["results"] > 0:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    message, _ = process.communicate(timeout=60)
+    assert process.returncode == code, message.decode()
+    assert b"Traceback" not in message
+    assert b"saved" in message
+    assert status(run)["status"] == "interrupted"
+    done = evofool("resume", run)
+    assert done.returncode == 0, done.stderr
+    assert table(run) == table(finished)
+
+
+@pytest.mark.slow
+def test_five_kills(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    run = tmp_path / "run"
+    rng = random.Random(5)
+    midway = 0
+    for _ in range(KILLS):
+        made = (run / "manifest.json").is_file()
+        before = status(run)["results"] if made else 0
+        command = ["resume", run] if made else ["attack", tmp_path / "toy.yaml", "--out", run]
+        process = _start(*command, seconds_a_batch=0.05)
+        # from the first request on: starting Python and torch takes longer than all else here
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            if (run / "manifest.json").is_file() and status(run)["results"] > before:
+                break
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.4))  # the moment is random on purpose
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+        midway += status(run)["results"] > before
+    assert midway >= 3
+    assert status(run)["results"] < 192, "it was through before the last kill"
+    done = evofool("resume", run)
+    assert done.returncode == 0, done.stderr
+    assert table(run) == table(finished)
+    found, wanted = status(run), status(finished)
+    for key in ("queries", "forward_images", "backward_images", "results", "fooled"):
+        assert found[key] == wanted[key]
