@@ -1,105 +1,350 @@
-"""``evofool gallery``: from a run folder to a contact sheet and a page inside it."""
+"""``evofool gallery``: from run folders to a page with everything beside it."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from evofool.errors import StoreError
-from evofool.evolution.outputs import pictures_are_current, png_name, write_pictures
-from evofool.evolution.restoring import open_shelf
-from evofool.gallery.page import Elite, GalleryRun, page
+from evofool.errors import StoreError, UsageError
+from evofool.evolution.reading import claim_in
+from evofool.gallery import ancestry, films, plots
+from evofool.gallery.collect import collect
+from evofool.gallery.document import Room, table
+from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.graph import graph_svg
+from evofool.gallery.outlets import FolderOutlet, Outlet, RunOutlet
+from evofool.gallery.page import page
+from evofool.gallery.scores import FILE, Ask, Asking, Known
 from evofool.gallery.sheet import Tile, contact_sheet_png
-from evofool.images import decode_png
+from evofool.gallery.single import inlined
+from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
 from evofool.store import RunFolder
-from evofool.store.runfolder import CONFIG
+from evofool.store.files import json_bytes, read_json
+
+THUMB = 176
+"""Side of a thumbnail; small pictures are their own."""
+FRAME = 112
+"""Side of a frame in an ancestry strip."""
+FILM = 224
+MAX_GRAPHS = 2000
+"""Elites of a run, the surest first, whose graph is drawn."""
+MAX_TILES = 1000
+"""On a contact sheet."""
+_CHUNK = 64
+
+Say = Callable[[str, float | None], None]
+"""What is being done, and the share that is done of it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a gallery shows.
+
+    Attributes:
+        top: only so many exhibits of each run, the surest first.
+        ancestry: of how many exhibits, the surest first, the ancestors are drawn; None: as many
+            as are quick (`evofool.gallery.ancestry`).
+        scores: whether the victim is asked for the top classes of each picture.
+        single_file: one page with everything inside.
+    """
+
+    top: int | None = None
+    ancestry: int | None = None
+    scores: Ask = "auto"
+    single_file: bool = False
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Where the parts of a gallery lie."""
+    """Where the parts of a gallery lie; `contact_sheet` is None where there is no picture."""
 
     page: Path
-    contact_sheet: Path
+    contact_sheet: Path | None
     pictures: int
 
 
-def build(path: Path | str, top: int | None = None) -> Gallery:
-    """Write ``gallery/index.html`` and ``gallery/contact-sheet.png`` into a run folder.
+def build(
+    paths: Path | str | Sequence[Path | str],
+    out: Path | str | None = None,
+    options: Options | None = None,
+    say: Say = lambda _, __: None,
+) -> Gallery:
+    """Write a gallery of one or more runs, finished or not.
 
-    Pictures that are missing or older than the elites are drawn anew; the victim is not needed.
+    Into the folder ``gallery/`` of a single run, whose pictures it then points to, or into `out`,
+    which can be moved and mailed. Pictures that are missing or older than the elites are drawn
+    anew; the victim is not needed.
 
     Args:
-        path: the run folder.
-        top: how many pictures the contact sheet shows, the surest first; all by default.
+        paths: run folders.
+        out: a folder, new, empty or an older gallery (with ``single_file``: the page).
+        options: see `Options`.
+        say: told what is being done.
 
     Raises:
-        StoreError: no run folder, a damaged one, or one without any elite yet.
-        ConfigError: its encoding cannot be had.
+        StoreError: no run folder, a damaged one, or `out` cannot be written.
+        UsageError: several runs without `out`, or a single file that would be too large.
+        ConfigError: an encoding cannot be had.
     """
-    with RunFolder.open(Path(path)) as run:
-        shelf = open_shelf(run)
-        archive, labels = shelf.archive, shelf.labels
-        if not archive.filled.any():
-            raise StoreError(
-                f"{run.path}: has no elites yet; go on with: evofool resume {run.path}"
-            )
-        if not pictures_are_current(run, archive):
-            write_pictures(run, archive, shelf.render, shelf.encoding, labels, usable_cores())
-        order = sorted(np.flatnonzero(archive.filled), key=lambda k: -archive.log_odds[k])
-        confidence = archive.confidence
-        elites = []
-        for k in order:
-            c, holder = int(archive.cells[k]), archive.holders[k]
-            assert holder is not None
-            elites.append(
-                Elite(
-                    c,
-                    labels[c],
-                    float(confidence[k]),
-                    holder.id.generation,
-                    f"../{png_name(c)}",
-                    bool(archive.won[k]),
-                )
-            )
-        tiles = [
-            Tile(
-                decode_png((run.path / png_name(e.class_index)).read_bytes()), e.label, e.confidence
-            )
-            for e in elites[:top]
-        ]
-        size = tiles[0].image.shape[1], tiles[0].image.shape[2]
-        shown = GalleryRun(
-            title=f"Fooling images: {run.manifest['classifier']['name']}",
-            elites=elites,
-            facts=_facts(run.manifest, run.summary() or {}),
-            command=f"evofool evolve {shlex.quote(str(run.path / CONFIG))}",
-            size=size,
+    runs = [paths] if isinstance(paths, Path | str) else list(paths)
+    options = options or Options()
+    if not runs:
+        raise UsageError("a gallery needs at least one run folder")
+    if len(runs) > 1 and out is None:
+        raise UsageError(
+            "a gallery of several runs belongs to none of them: give it a place, --out"
         )
-        index = run.write_file("gallery/index.html", page(shown).encode(), durable=False)
-        sheet = run.write_file("gallery/contact-sheet.png", contact_sheet_png(tiles), durable=False)
-        return Gallery(index, sheet, len(elites))
+    with ExitStack() as stack:
+        opened: list[RunFolder] = []
+
+        def keep(run: RunFolder) -> None:
+            opened.append(stack.enter_context(run))
+
+        inside = out is None
+        collections = collect(runs, keep, write=inside)
+        if options.single_file:
+            path = _single_path(runs, out)
+            html = inlined(
+                lambda outlet: _hang(collections, opened, outlet, options, say), options.top
+            )
+            written = (
+                RunOutlet(opened[0]).write(path.name, html.page)
+                if inside
+                else FolderOutlet.file(path, html.page)
+            )
+            return Gallery(written, None, html.pictures)
+        outlet = RunOutlet(opened[0]) if inside else FolderOutlet.open(Path(out or ""))
+        rooms = _hang(collections, opened, outlet, options, say)
+        rows = table(rooms)
+        if rows:
+            outlet.write("elites.csv", _csv(rows))
+        index = outlet.write("index.html", page(rooms).encode("utf-8", "replace"))
+        count = sum(len(room.shown) for room in rooms)
+        return Gallery(index, outlet.path("contact-sheet.png") if count else None, count)
 
 
-def _facts(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:
-    facts = {
-        "victim": str(manifest["classifier"]["name"]),
-        "encoding": str(manifest["encoding"]["name"]),
-    }
-    for key in ("algorithm", "status", "evaluations", "generations"):
-        if key in summary:
-            value = summary[key]
-            facts[key] = f"{value:,}" if isinstance(value, int) else str(value)
-    if isinstance(summary.get("seconds"), int | float):
-        facts["seconds"] = f"{summary['seconds']:.0f}"
-    facts["seed"] = str(manifest.get("seed"))
-    facts["weights"] = str(manifest["classifier"]["digest"])[:12]
-    if summary.get("archive_digest"):
-        facts["archive"] = str(summary["archive_digest"])[:12]
-    return facts
+def _single_path(runs: Sequence[Path | str], out: Path | str | None) -> Path:
+    if out is None:
+        return Path(runs[0]) / "gallery" / "gallery.html"
+    path = Path(out)
+    return path / "gallery.html" if path.is_dir() else path
+
+
+def _hang(
+    collections: Sequence[Collection],
+    opened: Sequence[RunFolder],
+    outlet: Outlet,
+    options: Options,
+    say: Say,
+) -> list[Room]:
+    """Write everything but the page itself."""
+    tiles: list[Tile] = []
+    rooms = []
+    several = len(collections) > 1
+    for collection, run in zip(collections, opened, strict=True):
+        rooms.append(_Hanging(collection, run, outlet, options, say, several).room(tiles))
+    if tiles and not outlet.inline:
+        say("the contact sheet", None)
+        if several:
+            tiles.sort(key=lambda tile: -(tile.confidence or 0.0))
+        outlet.write("contact-sheet.png", contact_sheet_png(tiles[:MAX_TILES]))
+        for room in rooms:
+            room.files["contact sheet"] = "contact-sheet.png"
+            room.files["table of all pictures"] = "elites.csv"
+    return rooms
+
+
+class _Hanging:
+    """One run on its way into a gallery."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        run: RunFolder,
+        outlet: Outlet,
+        options: Options,
+        say: Say,
+        several: bool,
+    ) -> None:
+        self._collection = collection
+        self._run = run
+        self._outlet = outlet
+        self._options = options
+        self._say = say
+        self._folder = f"{collection.key}/" if several else ""
+        self._claims: dict[str, Any] = {}
+        self._clean: set[int] = set()
+        ranked = sorted(collection.exhibits, key=lambda e: e.rank)
+        self._room = Room(collection, ranked[: options.top], side=FRAME)
+        inside = isinstance(outlet, RunOutlet) and collection.status != "running"
+        self._points_inside = inside and collection.saved
+
+    def room(self, tiles: list[Tile]) -> Room:
+        room, collection = self._room, self._collection
+        cache = f"{self._folder}{FILE}"
+        known = self._cached()
+        asking = Asking(collection, known, self._options.scores)
+        try:
+            self._pictures(asking, tiles)
+            self._graphs()
+            self._ancestry(asking)
+        finally:
+            asking.close()
+        room.known = known
+        if asking.changed and isinstance(self._outlet, RunOutlet):
+            self._outlet.write_json(cache, known.to_json())
+        if not self._outlet.inline:
+            self._plots()
+            self._take_along()
+        return room
+
+    def _cached(self) -> Known:
+        path = self._run.path / "gallery" / FILE
+        if not path.is_file():
+            return Known(self._collection.digest)
+        try:
+            return Known.from_json(read_json(path), self._collection)
+        except StoreError:  # derived: asked anew
+            return Known(self._collection.digest)
+
+    def _pictures(self, asking: Asking, tiles: list[Tile]) -> None:
+        room, collection = self._room, self._collection
+        own = not self._points_inside
+        room.paths["picture"] = f"{self._folder}pictures/{{}}.png" if own else "../images/{}.png"
+        if not collection.small and not self._outlet.inline:
+            room.paths["thumb"] = f"{self._folder}thumbs/{{}}.webp"
+        if collection.attacks is not None:
+            room.paths["clean"] = f"{self._folder}clean/{{}}.png"
+            room.paths["change"] = (
+                f"{self._folder}perturbations/{{}}.png" if own else "../perturbations/{}.png"
+            )
+        claims = self._folder + "pictures/provenance.json"
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for start, part in _chunks(room.shown, _CHUNK):
+                self._say(f"{collection.name}: pictures", start / len(room.shown))
+                pixels = list(pool.map(self._picture, part))
+                asking.pictures(part, pixels)
+                for exhibit, image in zip(part, pixels, strict=True):
+                    if len(tiles) < MAX_TILES:
+                        tiles.append(Tile(image, collection.caption(exhibit), exhibit.confidence))
+                    self._before(exhibit)
+        if own and not self._outlet.inline and self._claims:
+            self._outlet.write(claims, json_bytes(dict(sorted(self._claims.items()))))
+
+    def _picture(self, exhibit: Exhibit) -> UInt8Images:
+        data = self._collection.source.png(exhibit)
+        image = decode_png(data)
+        claim = claim_in(data)
+        if claim is not None:
+            self._claims[f"{exhibit.stem}.png"] = claim
+        paths = self._room.paths
+        if not self._points_inside:
+            self._outlet.write(paths["picture"].format(exhibit.stem), data)
+        if "thumb" in paths:
+            small = films.webp(ancestry.square(image, THUMB), 78)
+            self._outlet.write(paths["thumb"].format(exhibit.stem), small)
+        return image
+
+    def _before(self, exhibit: Exhibit) -> None:
+        """The clean picture of an attacked one, once for all attacks on it, and the change."""
+        attacks, paths = self._collection.attacks, self._room.paths
+        if attacks is None or exhibit.result is None:
+            return
+        image = exhibit.result.image
+        if image not in self._clean:
+            self._clean.add(image)
+            self._outlet.write(paths["clean"].format(f"{image:05d}"), attacks.clean(exhibit))
+        if not self._points_inside:
+            self._outlet.write(paths["change"].format(exhibit.stem), attacks.change(exhibit))
+
+    def _graphs(self) -> None:
+        room, collection = self._room, self._collection
+        room.paths["graph"] = f"{self._folder}graphs/{{}}.svg"
+        for at, exhibit in enumerate(room.shown[:MAX_GRAPHS]):
+            if at % 100 == 0:
+                self._say(f"{collection.name}: graphs", at / len(room.shown))
+            svg = graph_svg(collection.source.describe(exhibit), collection.channels)
+            if svg is not None:
+                self._outlet.write(room.paths["graph"].format(exhibit.stem), svg)
+                room.graphs.add(exhibit.key)
+
+    def _ancestry(self, asking: Asking) -> None:
+        room, collection = self._room, self._collection
+        if self._options.ancestry == 0 or collection.no_ancestry:
+            room.ancestry_note = "Its ancestors were not drawn (--ancestry)."
+            return
+        self._say(f"{collection.name}: ancestors", None)
+        shown = {exhibit.key for exhibit in room.shown}
+        chosen = [
+            exhibit
+            for exhibit in ancestry.affordable(collection, self._options.ancestry)
+            if exhibit.key in shown
+        ]
+        if len(chosen) < len(room.shown):
+            room.ancestry_note = (
+                f"Ancestors are drawn for the {len(chosen)} surest pictures; --ancestry all draws"
+                " those of every one."
+            )
+        room.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
+        if not self._outlet.inline:
+            room.paths["film"] = f"{self._folder}ancestry/{{}}-film.webp"
+        for at, strip in enumerate(ancestry.strips(collection, chosen)):
+            self._say(f"{collection.name}: ancestors", at / len(chosen))
+            stem = strip.exhibit.stem
+            row = ancestry.side_by_side(strip.frames, FRAME)
+            self._outlet.write(room.paths["strip"].format(stem), films.webp(row, 80))
+            if "film" in room.paths:
+                self._outlet.write(
+                    room.paths["film"].format(stem), films.film(strip.frames, "webp", FILM)
+                )
+            asking.strip(strip)
+            room.lines[strip.exhibit.key] = (strip.steps, strip.generations)
+
+    def _plots(self) -> None:
+        room, collection = self._room, self._collection
+        if collection.attacks is not None:  # a table says it
+            return
+        self._say(f"{collection.name}: plots", None)
+        for name, stem in (
+            ("The course of the run", "convergence"),
+            ("Confidence by class", "by-class"),
+        ):
+            names = (f"{self._folder}{stem}.png", f"{self._folder}{stem}-dark.png")
+            for file, colours in zip(names, (plots.LIGHT, plots.DARK), strict=True):
+                if stem == "convergence":
+                    data = plots.convergence(collection.course, colours)
+                else:
+                    data = plots.by_class(room.shown, colours)
+                if data is not None:
+                    self._outlet.write(file, data)
+                    room.plots[name] = names
+
+    def _take_along(self) -> None:
+        room, collection = self._room, self._collection
+        if isinstance(self._outlet, RunOutlet):
+            room.files["config"] = "../config.yaml"
+            return
+        name = f"{self._folder}config.yaml"
+        self._outlet.write(name, collection.config.encode("utf-8", "replace"))
+        room.files["config"] = name
+
+
+def _chunks(items: Sequence[Exhibit], size: int) -> Iterator[tuple[int, Sequence[Exhibit]]]:
+    for start in range(0, len(items), size):
+        yield start, items[start : start + size]
+
+
+def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    text = io.StringIO(newline="")
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")

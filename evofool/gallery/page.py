@@ -1,96 +1,97 @@
-"""The page of a run: one HTML file without scripts that works from a disk.
+"""The page: one HTML file with its style, script and data, complete but for its pictures.
 
-Labels, facts and commands come from a run folder and may be hostile: jinja2 escapes all of them, a
-Content-Security-Policy allows this page's own style sheet (by hash) and local pictures only, and
-bidirectional marks are isolated.
+What comes from run folders may be hostile. jinja2 escapes text and `tojson` the data; the script
+makes text nodes only; a Content-Security-Policy allows this style and this script by their hashes,
+pictures beside the page, and nothing else (a served page may also ask its own server for news).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
+from evofool.gallery.attack_document import table as attack_table
+from evofool.gallery.document import Room, cut, document, headline
 from evofool.text import bare, percent, printable
 
-THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
-"""Where the share of cells is reported."""
-GROUPS = ((0.99, "sure"), (0.9, "confident"), (0.5, "likely"), (0.0, "doubtful"))
-"""Lowest confidence and name of the sections of the grid."""
-STEPS = 5
-"""Colours of the confidence scale; lightness alone tells them apart."""
-
 _TEMPLATES = Path(__file__).parent / "templates"
-_PNG = re.compile(r"(\.\./)*[\w-][\w.-]*(/[\w-][\w.-]*)*\.png")
 
 
-@dataclass(frozen=True)
-class Elite:
-    """The best image of one class.
+def page(
+    rooms: Sequence[Room], *, served: bool = False, assets: Mapping[str, str] | None = None
+) -> str:
+    """The page as HTML text.
 
-    Attributes:
-        class_index: of the class.
-        label: of the class, from the victim.
-        confidence: for the class, on [0, 1].
-        generation: in which it was made.
-        png: the picture's path relative to the page, with slashes.
-        won: whether its class is also the victim's first answer.
+    Args:
+        rooms: what is shown, one a run.
+        served: made for a server that tells news (`evofool.gallery.live`).
+        assets: data URIs by path, for a page that carries its pictures inside itself.
     """
-
-    class_index: int
-    label: str
-    confidence: float
-    generation: int
-    png: str
-    won: bool
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.confidence <= 1.0:  # a NaN fails both
-            raise ValueError(f"a confidence lies on [0, 1], not {self.confidence}")
-        if not _PNG.fullmatch(self.png):  # no scheme, no host, nothing absolute
-            raise ValueError(f"a picture is a relative path to a .png, not {self.png!r}")
-
-
-@dataclass(frozen=True)
-class GalleryRun:
-    """What a page shows of a run.
-
-    Attributes:
-        title: of the page.
-        facts: name to text, in order (victim, encoding, algorithm, evaluations, seed...).
-        elites: in any order.
-        command: what reproduces the run.
-        size: height and width of the pictures.
-    """
-
-    title: str
-    elites: Sequence[Elite]
-    facts: Mapping[str, str] = field(default_factory=dict)
-    command: str = ""
-    size: tuple[int, int] = (224, 224)
-
-
-@dataclass(frozen=True)
-class _Group:
-    low: float
-    name: str
-    elites: tuple[Elite, ...]
-
-
-def page(run: GalleryRun) -> str:
-    """The page as HTML text, complete in itself but for the pictures it points to."""
-    css = (_TEMPLATES / "gallery.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' file:;"
-        " base-uri 'none'; form-action 'none'"
+    script, style = _text("gallery.js"), _text("gallery.css")
+    return (
+        _environment()
+        .get_template("gallery.html")
+        .render(
+            title=title(rooms),
+            lede=[(room.collection, headline(room)) for room in rooms],
+            rooms=rooms,
+            count=sum(len(room.shown) for room in rooms),
+            evolved=not rooms or any(room.collection.attacks is None for room in rooms),
+            attacked=any(room.collection.attacks is not None for room in rooms),
+            data=document(rooms, served=served),
+            assets=dict(assets or {}),
+            script=script,
+            style=style,
+            policy=policy(served=served),
+            served=served,
+        )
     )
+
+
+def policy(*, served: bool = False) -> str:
+    """The Content-Security-Policy of a page."""
+    parts = [
+        "default-src 'none'",
+        f"script-src 'sha256-{_hash('gallery.js')}'",
+        f"style-src 'sha256-{_hash('gallery.css')}'",
+        "img-src 'self' data:" + ("" if served else " file:"),
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    if served:
+        parts.append("connect-src 'self'")
+    return "; ".join(parts)
+
+
+def title(rooms: Sequence[Room]) -> str:
+    """What stands above everything."""
+    victims = list(dict.fromkeys(cut(room.collection.victim, 80) for room in rooms))
+    if not victims:
+        return "An empty gallery"
+    if len(victims) == 1:
+        return f"Pictures that fool {victims[0]}"
+    if len(victims) == 2:
+        return f"Pictures that fool {victims[0]} and {victims[1]}"
+    return f"Pictures that fool {len(victims)} classifiers"
+
+
+@cache
+def _text(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+@cache
+def _hash(name: str) -> str:
+    return base64.b64encode(hashlib.sha256(_text(name).encode()).digest()).decode()
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -98,49 +99,9 @@ def page(run: GalleryRun) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, printable=printable, bare=bare, step=_step)
-    ranked = sorted(run.elites, key=lambda elite: (-elite.confidence, elite.class_index))
-    confidences = [elite.confidence for elite in ranked]
-    return environment.get_template("gallery.html").render(
-        run=run,
-        css=css,
-        policy=policy,
-        groups=_groups(ranked),
-        count=len(ranked),
-        won=sum(elite.won for elite in ranked),
-        median=statistics.median(confidences) if confidences else None,
-        shares=[
-            (level, sum(value >= level for value in confidences) / len(ranked))
-            for level in THRESHOLDS
-            if ranked
-        ],
-        curve=_curve(confidences),
-        small=max(run.size) < 96,
+    kwargs: dict[str, Any] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
+    environment.policies["json.dumps_kwargs"] = kwargs
+    environment.filters.update(
+        percent=percent, printable=printable, bare=bare, attack_table=attack_table
     )
-
-
-def _groups(ranked: Sequence[Elite]) -> list[_Group]:
-    groups = []
-    high = float("inf")
-    for low, name in GROUPS:
-        inside = tuple(elite for elite in ranked if low <= elite.confidence < high)
-        if inside:
-            groups.append(_Group(low, name, inside))
-        high = low
-    return groups
-
-
-def _step(confidence: float) -> int:
-    return min(STEPS - 1, int(confidence * STEPS))
-
-
-def _curve(confidences: Sequence[float], width: int = 1000, height: int = 100) -> str:
-    """The ranked confidences as an SVG path, a stair of one step a class."""
-    if not confidences:
-        return ""
-    wide = width / len(confidences)
-    steps = [
-        f"V{height * (1 - value):.2f}H{wide * (index + 1):.2f}"
-        for index, value in enumerate(confidences)
-    ]
-    return f"M0 {height}{''.join(steps)}V{height}Z"
+    return environment

@@ -12,7 +12,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from evofool.images import UInt8Images, encode_png, to_hwc
-from evofool.text import bare, percent
+from evofool.text import percent, shortened
 
 MIN_SIDE = 96
 """Smaller pictures are enlarged by a whole factor until they reach this."""
@@ -29,11 +29,12 @@ _BAR = 3
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet: C x H x W uint8 (1 or 3 channels), its label and confidence."""
+    """One picture of a sheet: C x H x W uint8 (1 or 3 channels), its label and confidence
+    (None: not known)."""
 
     image: UInt8Images
     label: str
-    confidence: float
+    confidence: float | None
 
 
 def contact_sheet(
@@ -71,13 +72,14 @@ def contact_sheet(
         draw.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=_TRACK)
         sheet.paste(picture, (x, y))
         top += box + 4
-        filled = round(box * min(max(tile.confidence, 0.0), 1.0))
+        filled = round(box * min(max(tile.confidence or 0.0, 0.0), 1.0))
         draw.rectangle((left, top, left + box - 1, top + _BAR - 1), fill=_TRACK)
         if filled:
             draw.rectangle((left, top, left + filled - 1, top + _BAR - 1), fill=_INK)
         top += _BAR + 2
-        draw.text((left, top), _shortened(tile.label, font, box), fill=_INK, font=font)
-        draw.text((left, top + line), percent(tile.confidence), fill=_MUTED, font=font)
+        draw.text((left, top), shortened(tile.label, box, font.getlength), fill=_INK, font=font)
+        sure = "" if tile.confidence is None else percent(tile.confidence)
+        draw.text((left, top + line), sure, fill=_MUTED, font=font)
     return np.ascontiguousarray(np.moveaxis(np.asarray(sheet, dtype=np.uint8), -1, 0))
 
 
@@ -121,14 +123,3 @@ def _columns(count: int, step: int) -> int:
     low = min(most, math.ceil(math.sqrt(count)))
     high = max(low, min(most, math.ceil(math.sqrt(2 * count))))
     return min(range(low, high + 1), key=lambda columns: (-count % columns, columns))
-
-
-def _shortened(label: str, font: PIL.ImageFont.FreeTypeFont, width: int) -> str:
-    """The first of a label's comma-separated names, cut to `width` pixels."""
-    name = bare(label[:400])
-    name = (name.split(",")[0].strip() or name)[:80]
-    if font.getlength(name) <= width:
-        return name
-    while name and font.getlength(name + "…") > width:
-        name = name[:-1]
-    return name.rstrip() + "…"

@@ -1,17 +1,27 @@
-"""The page: what it says, and that hostile text stays text."""
+"""The page as text: what it says, its policy, and that hostile text adds nothing to it."""
 
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
+import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from evofool.gallery import Elite, GalleryRun, page
+from evofool.errors import FolderError, StoreError, UsageError
+from evofool.gallery import Options, build
+from evofool.gallery.document import csv_cell, short
+from evofool.gallery.families import NAMES, families
+from evofool.gallery.page import policy
 from evofool.text import bare, percent, printable
+
+from .conftest import HOSTILE  # type: ignore[import-not-found]  # tests are no package
 
 
 class Outline(HTMLParser):
@@ -30,111 +40,186 @@ class Outline(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.words.append(data)
 
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
+
+def data_of(path: Path) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())
+    assert found
+    return json.loads(found[1])
 
 
-def elite(index: int, confidence: float = 0.5, label: str = "goldfish", won: bool = True) -> Elite:
-    return Elite(index, label, confidence, 7, f"../images/{index:04d}.png", won)
+def test_a_gallery_has_everything_beside_it(toy_run: Path) -> None:
+    built = build(toy_run, options=Options(scores="always"))
+    folder = toy_run / "gallery"
+    for name in ("convergence.png", "convergence-dark.png", "by-class.png", "contact-sheet.png"):
+        assert (folder / name).stat().st_size > 1000
+    data = data_of(built.page)
+    (run,) = data["runs"]
+    for kind in ("picture", "strip", "film"):
+        path = folder / run["paths"][kind].format("0003")
+        assert path.is_file(), path
+    row = next(row for row in data["rows"] if row[2] == 3)
+    assert row[9]["top"][0][1] >= row[9]["top"][4][1]
+    line = row[9]["line"]
+    assert line[-1][1] == 3
+    assert [step[0] for step in line] == sorted({step[0] for step in line})
+    assert line[-1][2] == pytest.approx(row[3], abs=1e-3)
+    assert line[-1][3] == pytest.approx(row[3], abs=1e-3)
+    assert line[0][0] == 0
 
 
-RUN = GalleryRun(
-    "A run",
-    [elite(0, 0.2, "tench", won=False), elite(1, 0.995), elite(2, 0.6, "hen")],
-    {"victim": "toy", "seed": "1"},
-    "evofool evolve quickstart",
-)
+def test_the_victim_is_asked_once(toy_run: Path) -> None:
+    build(toy_run, options=Options(scores="always"))
+    scores = toy_run / "gallery" / "scores.json"
+    before = scores.read_bytes()
+    build(toy_run, options=Options(scores="always"))
+    assert scores.read_bytes() == before
+    scores.write_text('{"classifier_digest": "0", "top": {"1:1": [[99999, 2]]}}')
+    build(toy_run, options=Options(scores="always"))
+    assert scores.read_bytes() == before
 
 
-def test_pictures_stand_in_order_of_confidence_with_alt_texts_and_lazy_loading() -> None:
-    images = Outline(page(RUN)).all("img")
-    assert [image["src"] for image in images] == [
-        "../images/0001.png",
-        "../images/0002.png",
-        "../images/0000.png",
-    ]
-    assert all(image["loading"] == "lazy" and image["alt"] for image in images)
-    assert "goldfish" in str(images[0]["alt"])
-    assert images[0]["width"] == images[0]["height"] == "224"
+def test_a_victim_of_ones_own_is_asked_only_on_request(toy_run: Path, tmp_path: Path) -> None:
+    (toy_run / "gallery" / "scores.json").unlink(missing_ok=True)
+    data = data_of(build(toy_run, tmp_path / "out").page)
+    assert "only on request" in data["runs"][0]["note"]
+    assert all("top" not in row[9] for row in data["rows"])
 
 
-def test_the_header_says_what_was_run_and_what_came_out() -> None:
-    words = " ".join(" ".join(Outline(page(RUN)).words).split())
-    for expected in ("victim toy", "seed 1", "evofool evolve quickstart", "2 of 3", "60.0 %"):
-        assert expected in words
-    assert "0.5 66.6 %" in words
-    assert "0.9999 0.0 %" in words
+def test_a_gallery_with_a_place_of_its_own_can_be_moved(toy_run: Path, tmp_path: Path) -> None:
+    built = build(toy_run, tmp_path / "out")
+    text = built.page.read_text()
+    assert "../" not in text
+    assert str(tmp_path) not in text
+    assert (tmp_path / "out" / "pictures" / "provenance.json").is_file()
+    build(toy_run, tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("precious")
+    with pytest.raises(FolderError, match="another --out"):
+        build(toy_run, tmp_path / "other")
 
 
-def test_the_policy_allows_this_style_by_hash_and_nothing_else_runs() -> None:
-    text = page(RUN)
+def test_several_runs_need_a_place(folder: Any, tmp_path: Path) -> None:
+    runs = [folder("a/same", ["x", "y"]), folder("b/same", ["x", "y"])]
+    with pytest.raises(UsageError, match="--out"):
+        build(runs)
+    data = data_of(build(runs, tmp_path / "out").page)
+    assert [run["key"] for run in data["runs"]] == ["same", "same-2"]
+
+
+def test_a_run_without_a_generation(folder: Any, tmp_path: Path) -> None:
+    from evofool.store import RunFolder
+
+    full = folder("full", ["a", "b"])
+    with RunFolder.open(full) as run:
+        manifest, config = run.manifest, run.config_text
+    with RunFolder.create(tmp_path / "bare", manifest, config):
+        pass
+    built = build(tmp_path / "bare")
+    assert built.pictures == 0
+    assert built.contact_sheet is None
+    assert "No picture yet" in built.page.read_text()
+
+
+def test_a_folder_of_another_kind_is_refused(folder: Any, tmp_path: Path) -> None:
+    run = folder("run", ["a", "b"])
+    path = run / "manifest.json"
+    path.write_text(path.read_text().replace('"evolve"', '"other"', 1))
+    with pytest.raises(FolderError, match="other"):
+        build(run)
+    with pytest.raises(StoreError, match="not a run folder"):
+        build(tmp_path)
+
+
+def test_one_file_holds_everything(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = folder("run", [str(k) for k in range(30)])
+    built = build(run, options=Options(single_file=True))
+    text = built.page.read_text()
     outline = Outline(text)
-    policy = next(m["content"] for m in outline.all("meta") if "http-equiv" in m)
-    style = re.search(r"<style>(.*?)</style>", text, re.S)
-    assert policy
-    assert style
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy
-    assert not outline.all("script")
-    assert not outline.all("link")
-    for _, attributes in outline.tags:  # the policy would block these
+    assert not [attributes for tag, attributes in outline.tags if tag == "img"]
+    assert text.count("data:image/png;base64,") == 30
+    monkeypatch.setattr("evofool.gallery.single.MAX_BYTES", 50_000)
+    with pytest.raises(UsageError, match=r"--top (\d+)"):
+        build(run, options=Options(single_file=True))
+
+
+def test_top_shows_the_surest(folder: Any) -> None:
+    data = data_of(build(folder("run", "abcdef"), options=Options(top=2)).page)
+    assert [row[2] for row in data["rows"]] == [0, 1]
+    assert "The 2 surest of 6 classes" in data["runs"][0]["headline"]
+
+
+def test_the_policy_allows_this_style_and_script_and_nothing_else(folder: Any) -> None:
+    text = build(folder("run", ["a", "b"])).page.read_text()
+    outline = Outline(text)
+    found = next(a["content"] for t, a in outline.tags if t == "meta" and "http-equiv" in a)
+    for tag in ("style", "script"):
+        body = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.S)
+        assert body
+        digest = base64.b64encode(hashlib.sha256(body[1].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in str(found)
+    assert "default-src 'none'" in str(found)
+    assert "connect-src" not in str(found)
+    assert "connect-src 'self'" in policy(served=True)
+    for tag, attributes in outline.tags:  # the policy would block these
+        assert tag not in ("link", "base", "form", "iframe", "object")
         assert "style" not in attributes
         assert not any(name.startswith("on") for name in attributes)
-
-
-HOSTILE = [
-    "</script><img src=x onerror=alert(1)>",
-    '" onload="alert(1)',
-    "</style><script>alert(1)</script>",
-    "{{ 7 * 7 }}",
-    "\u202egnp.elif\u2066",
-    "two\nlines\x00\x1b[31m",
-    "lone \ud800 surrogate",
-    "x" * 300,
-    "שלום",
-]
+        assert not str(attributes.get("src", "")).startswith("http")
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-def test_hostile_text_adds_no_tag_and_no_attribute(label: str) -> None:
-    calm = Outline(page(GalleryRun("t", [elite(0)], {"victim": "v"}, "c")))
-    text = page(GalleryRun(label, [elite(0, label=label)], {label: label}, label))
-    text.encode("utf-8")
-    wild = Outline(text)
+def test_hostile_text_adds_no_tag_and_no_attribute(label: str, folder: Any) -> None:
+    calm = Outline(build(folder("calm", ["a", "b"])).page.read_text())
+    run = folder("wild", [label, label])
+    for name in ("manifest.json", "config.yaml"):
+        path = run / name
+        path.write_text(path.read_text().replace("evofool evolve x", json.dumps(label)[1:-1]))
+    wild = Outline(text := build(run).page.read_text())
     assert [(tag, set(attributes)) for tag, attributes in wild.tags] == [
         (tag, set(attributes)) for tag, attributes in calm.tags
     ]
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", text)
-    assert "49" not in text.split("</style>")[1] or "49" in label
+    assert max(map(len, re.findall("x+", text))) <= 300
+    names = {p.name for p in run.rglob("*") if p.is_file()}
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
 
-def test_labels_are_isolated_for_direction() -> None:
-    assert "<bdi>שלום</bdi>" in page(GalleryRun("t", [elite(0, label="שלום")]))
+def test_cells_of_the_table_are_no_formulas(folder: Any) -> None:
+    build(run := folder("run", ["=1+1", "+x", "-x", "@x", "\tx", "plain, with comma"]))
+    rows = list(csv.DictReader(io.StringIO((run / "gallery" / "elites.csv").read_text())))
+    assert [row["label"] for row in rows] == [
+        "'=1+1",
+        "'+x",
+        "'-x",
+        "'@x",
+        "x",
+        "plain, with comma",
+    ]
+    assert csv_cell(-1) == -1
+    assert float(rows[0]["confidence"]) == pytest.approx(0.999)
 
 
-def test_no_elite_and_a_thousand_elites() -> None:
-    assert "No image yet" in page(GalleryRun("t", []))
-    many = page(GalleryRun("t", [elite(i, i / 1000) for i in range(1000)]))
-    assert len(Outline(many).all("img")) == 1000
+def test_families_are_for_imagenet_only() -> None:
+    from evofool.classifiers.labels import shipped_labels
 
-
-def test_small_pictures_keep_square_pixels() -> None:
-    assert 'class="small few"' in page(replace(RUN, size=(28, 28)))
-
-
-@pytest.mark.parametrize(
-    "path", ["/etc/x.png", "//host/x.png", "javascript:x.png", "a b.png", "x.html", "../../..", ""]
-)
-def test_a_picture_must_be_a_relative_png(path: str) -> None:
-    with pytest.raises(ValueError, match="relative path"):
-        Elite(0, "a", 0.5, 0, path, True)
-
-
-@pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan")])
-def test_a_confidence_lies_between_0_and_1(confidence: float) -> None:
-    with pytest.raises(ValueError, match="confidence"):
-        elite(0, confidence)
+    labels = shipped_labels("imagenet")
+    found = families(labels)
+    assert found is not None
+    assert set(found) == set(NAMES)
+    for index, family in {
+        207: "Dogs",
+        281: "Cats",
+        1: "Fish",
+        579: "Musical instruments",
+        779: "Vehicles and vessels",
+        963: "Food and drink",
+        980: "Landscapes",
+        849: "Kitchen and tableware",
+    }.items():
+        assert found[index] == family
+    assert found.count("Dogs") == 118
+    assert found.count("Other things") < 60
+    assert families([*labels[:-1], "other"]) is None
 
 
 def test_percent_never_rounds_up() -> None:
@@ -147,6 +232,7 @@ def test_percent_never_rounds_up() -> None:
         "99.9999 %",
         "100 %",
     ]
+    assert short(0.98999999) == 0.98999999
 
 
 def test_text_keeps_direction_marks_only_where_they_can_be_isolated() -> None:

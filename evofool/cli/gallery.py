@@ -1,0 +1,156 @@
+"""``evofool gallery``: pages, prints, films and the live view."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evofool.errors import UsageError
+
+if TYPE_CHECKING:
+    from evofool.gallery import Gallery
+
+
+class Asked(StrEnum):
+    """Whether the victim is asked for the top classes of each picture."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Film(StrEnum):
+    """Formats of an animation."""
+
+    WEBP = "webp"
+    GIF = "gif"
+    WEBM = "webm"
+    MP4 = "mp4"
+
+
+Watch = Annotated[bool, typer.Option("--watch", help="Serve the growing gallery on this machine.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Of --watch (default: any free one).")]
+Host = Annotated[
+    str, typer.Option(help="Interface of --watch; any but loopback can be reached by others.")
+]
+
+
+def gallery(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder (or file) to write to; needed for several runs."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only the N surest pictures of each run.")
+    ] = None,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="One page with everything inside (25 MB at most).")
+    ] = False,
+    ancestors: Annotated[
+        str,
+        typer.Option(
+            "--ancestry", metavar="N|all|none", help="Pictures whose ancestors are drawn."
+        ),
+    ] = "auto",
+    scores: Annotated[
+        Asked,
+        typer.Option(
+            help="Ask the victim for top classes; auto: only one that ships with evofool."
+        ),
+    ] = Asked.AUTO,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="With --class: draw it anew, its longer side so long.")
+    ] = None,
+    class_index: Annotated[
+        int | None, typer.Option("--class", min=0, help="The class of --size and --film.")
+    ] = None,
+    enlarge: Annotated[
+        bool,
+        typer.Option("--enlarge", help="With --size: repeat pixels where there are only those."),
+    ] = False,
+    film: Annotated[Film | None, typer.Option(help="With --class: a film of its ancestry.")] = None,
+    watch: Watch = False,
+    port: Port = 0,
+    host: Host = "127.0.0.1",
+) -> None:
+    """Make a page from run folders, with everything beside it; or one picture, film, live view."""
+    if class_index is not None or size is not None or film is not None:
+        _one(runs, class_index, size, enlarge, film, out)
+        return
+    if watch:
+        if len(runs) != 1:
+            raise UsageError("--watch shows one run")
+        with served(runs[0], host, port), contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(0.5)
+        return
+    from evofool.gallery import Options
+
+    options = Options(top, _count(ancestors, "--ancestry"), scores.value, single_file)
+    built = shown(runs, out, options)
+    typer.echo(str(built.page))
+    if built.contact_sheet is not None:
+        typer.echo(str(built.contact_sheet))
+    if not built.pictures:
+        typer.echo("there is no picture yet; the page says so", err=True)
+
+
+def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
+    """Build a gallery with progress on stderr."""
+    from evofool.cli.progress import watch_gallery
+    from evofool.gallery import build
+
+    with watch_gallery() as say:
+        return build(runs, out, options, say)
+
+
+@contextlib.contextmanager
+def served(run: Path, host: str, port: int) -> Iterator[None]:
+    """The live view of a run while the block lasts."""
+    from evofool.gallery.live import LOOPBACK, LiveServer
+
+    with LiveServer(run, host, port) as server:
+        if host not in (LOOPBACK, "::1", "localhost"):
+            typer.echo(
+                f"warning: {host} can be reached from other machines; whoever does sees the run",
+                err=True,
+            )
+        typer.echo(f"watch it at {server.url}", err=True)
+        yield
+
+
+def _one(
+    runs: list[Path],
+    class_index: int | None,
+    size: int | None,
+    enlarge: bool,
+    film: Film | None,
+    out: Path | None,
+) -> None:
+    from evofool.gallery import printing
+
+    if class_index is None or (size is None) == (film is None) or len(runs) != 1:
+        raise UsageError("one picture needs one run folder, --class and either --size or --film")
+    if size is not None:
+        done = printing.enlarge(runs[0], class_index, size, out, repeat=enlarge)
+    else:
+        assert film is not None
+        done = printing.animate(runs[0], class_index, film.value, out)
+    typer.echo(f"{done.path}\n{done.width} x {done.height}")
+
+
+def _count(text: str, option: str) -> int | None:
+    if text == "auto":
+        return None
+    if text in ("all", "none"):
+        return 10**9 if text == "all" else 0
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"{option}: {text!r} is neither a number, nor all, none or auto")
+    return int(text)

@@ -1,0 +1,287 @@
+"""Collections of run folders of kind ``attack``: one exhibit an attacked image."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evofool.attacks.campaign import load_attack_run
+from evofool.attacks.outputs import line_of, picture_of, stem
+from evofool.attacks.pictures import amplified
+from evofool.attacks.planning import Planned, items_of, planned_attacks
+from evofool.classifiers.bundled import BUNDLED
+from evofool.config import AttackCampaign
+from evofool.errors import EncodingError, StoreError
+from evofool.gallery.exhibits import Attacks, Clean, Collection, Exhibit, Step, Way
+from evofool.images import Size, UInt8Images, encode_png, to_hwc
+from evofool.scoring.setup import make_victim
+from evofool.store import (
+    AttackFolder,
+    ImageRow,
+    IndividualId,
+    ResultRow,
+    RunFolder,
+    state_of,
+)
+from evofool.store.attack_schema import NONE
+from evofool.store.runfolder import CONFIG
+
+HEADER = ("attack", "images", "fooled", "95 %", "as floats", "L2", "L∞", "forward", "backward")
+"""Of `Way.line`; norms and passes are means of an image."""
+
+
+def attacked(run: RunFolder, key: str, *, write: bool) -> Collection:
+    """The images of a run of attacks as they are stored now, finished or not.
+
+    Args:
+        run: an `AttackFolder`, open for as long as the collection is used.
+        key: of the collection.
+        write: is not used: pictures that the run folder lacks are taken from its database.
+
+    Raises:
+        StoreError: the run folder is damaged.
+        ConfigError: one of its attacks is not to be had here.
+    """
+    assert isinstance(run, AttackFolder)
+    loaded = load_attack_run(run)
+    manifest = run.manifest
+    labels = tuple(manifest["classifier"]["labels"])
+    planned = planned_attacks(loaded, labels)
+    images = run.images()
+    exhibits, rows = _exhibits(run, planned, images, labels)
+    source = Results(run, exhibits)
+    channels, height, width = manifest["classifier"]["input_shape"]
+    status = state_of(run)[0]
+    reached = sorted({row.image for of_attack in rows for row in of_attack})
+    return Collection(
+        key=key,
+        name=run.path.resolve().name,
+        kind=AttackFolder.KIND,
+        victim=str(manifest["classifier"]["name"]),
+        digest=str(manifest["classifier"]["digest"]),
+        encoding="",
+        algorithm="",
+        seed=int(manifest["seed"]),
+        run_id=str(manifest["run_id"]),
+        status=status,
+        command=manifest.get("command") or f"evofool attack {shlex.quote(str(run.path / CONFIG))}",
+        config=run.config_text,
+        shape=(channels, height, width),
+        labels=labels,
+        classes=len(labels),
+        exhibits=exhibits,
+        source=source,
+        facts=_facts(run, status, images),
+        no_ancestry="What is attacked has no ancestors.",
+        load_victim=lambda: make_victim(load_attack_run(run)),
+        shipped_victim=loaded.config.classifier.name in BUNDLED,
+        attacks=Attacks(
+            _ways(run, loaded.config, planned, rows, images),
+            {index: Clean(images[index], source.digest(index)) for index in reached},
+            source.clean,
+            source.change,
+            run.meta().get("labels") == "victim",
+        ),
+        saved=status == "finished" and source.are_saved(),
+    )
+
+
+class Results:
+    """The attacked images of a run as a `Source`; several threads may ask it."""
+
+    def __init__(self, run: AttackFolder, exhibits: Sequence[Exhibit]) -> None:
+        self._run = run
+        self._exhibits = exhibits
+        self._lock = threading.Lock()
+
+    def png(self, exhibit: Exhibit) -> bytes:
+        row = _result(exhibit)
+        with self._lock:
+            data = self._run.result_png(row.attack, row.item)
+        picture_of(self._run, data)
+        return data
+
+    def clean(self, exhibit: Exhibit) -> bytes:
+        """The picture before the attack."""
+        return self._clean(_result(exhibit).image)
+
+    def change(self, exhibit: Exhibit) -> bytes:
+        """What the attack added, amplified around grey."""
+        before = picture_of(self._run, self.clean(exhibit))
+        shown, factor = amplified(before, picture_of(self._run, self.png(exhibit)))
+        text = {"Software": "evofool", "Amplified": f"{factor:g} times around grey"}
+        return encode_png(shown, text)
+
+    def digest(self, image: int) -> str:
+        """A short name of the pixels of a clean image."""
+        pixels = to_hwc(picture_of(self._run, self._clean(image)))
+        return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:16]
+
+    def are_saved(self) -> bool:
+        """Whether the files of the run folder are what its database holds."""
+        for exhibit in self._exhibits:
+            try:
+                saved = (self._run.path / "images" / f"{exhibit.stem}.png").read_bytes()
+                change = self._run.path / "perturbations" / f"{exhibit.stem}.png"
+                if saved != self.png(exhibit) or not change.is_file():
+                    return False
+            except OSError:
+                return False
+        return True
+
+    def render(self, exhibit: Exhibit, size: Size) -> UInt8Images:
+        raise EncodingError("an attacked image has no genome to draw it from at another size")
+
+    def describe(self, exhibit: Exhibit) -> Mapping[str, Any]:
+        return {}
+
+    def line(self, exhibit: Exhibit) -> Sequence[Step]:
+        return ()
+
+    def family(self, exhibit: Exhibit) -> set[IndividualId]:
+        return set()
+
+    def genome_bytes(self, exhibit: Exhibit) -> int:
+        return 0
+
+    def frames(self, ids: Sequence[IndividualId]) -> Mapping[IndividualId, UInt8Images]:
+        return {}
+
+    def _clean(self, image: int) -> bytes:
+        with self._lock:
+            return self._run.clean_pngs([image])[0]
+
+
+def _result(exhibit: Exhibit) -> ResultRow:
+    assert exhibit.result is not None
+    return exhibit.result
+
+
+def _exhibits(
+    run: AttackFolder, planned: Sequence[Planned], images: Sequence[ImageRow], labels: Sequence[str]
+) -> tuple[list[Exhibit], list[list[ResultRow]]]:
+    """The exhibits in the order of attacks and images, and the rows of each attack."""
+    found, of_attacks = [], []
+    seen: set[str] = set()
+    for each in planned:
+        rows = run.results(each.index)
+        of_attacks.append(rows)
+        for row in rows:
+            key = stem(each, row)
+            if row.image >= len(images) or key in seen:
+                raise StoreError(
+                    f"{run.path}: result {row.item} of attack {row.attack} is damaged: image"
+                    f" {row.image} {'is there twice' if key in seen else 'is missing'}"
+                )
+            seen.add(key)
+            found.append(
+                Exhibit(
+                    key,
+                    row.predicted,
+                    labels[row.predicted],
+                    row.confidence,
+                    row.success,
+                    # with its passes: an image that a budget cut short may be attacked anew
+                    individual=f"{key}:{row.forward_images}+{row.backward_images}",
+                    result=row,
+                )
+            )
+    return found, of_attacks
+
+
+def _ways(
+    run: AttackFolder,
+    config: AttackCampaign,
+    planned: Sequence[Planned],
+    rows: Sequence[Sequence[ResultRow]],
+    images: Sequence[ImageRow],
+) -> list[Way]:
+    """By number of the attack; two of the same name get their numbers."""
+    classes = len(run.manifest["classifier"]["labels"])
+    names = [_name(config, each) for each in planned]
+    found = []
+    for each, name, of_attack in zip(planned, names, rows, strict=True):
+        items = items_of(each, images, classes, config.seed)
+        line = line_of(run, each, of_attack, items, images)
+        unique = name if names.count(name) == 1 else f"{name} ({each.index})"
+        parameters = {**each.parameters, "targets": each.targets}
+        found.append(Way(unique, _spelt(parameters), _cells(unique, line), line["notes"]))
+    return found
+
+
+def _name(config: AttackCampaign, planned: Planned) -> str:
+    """The attack with those of its parameters that the config gives: the others are defaults."""
+    given = config.attacks[planned.entry].options
+    shown = {key: value for key, value in planned.parameters.items() if key in given}
+    if planned.targets != "none":
+        shown["targets"] = planned.targets
+    return ", ".join([planned.name, _spelt(shown)] if shown else [planned.name])
+
+
+def _spelt(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {spelt(value)}" for key, value in parameters.items() if value is not None
+    )
+
+
+def spelt(value: Any) -> str:
+    """A parameter as people write it: 8/255 stays 8/255."""
+    if isinstance(value, float):
+        short = f"{value:.4g}"
+        level = value * 255
+        if float(short) != value and 0 < level < 255 and abs(level - round(level)) < 1e-9:
+            return f"{round(level)}/255"
+        return short
+    return str(value)
+
+
+def _cells(name: str, line: Mapping[str, Any]) -> list[str]:
+    png, of_floats, norms = line["success_png"], line["success_float"], line["norms"]
+    n = f"{line['n']:,}" + (f" of {line['planned']:,}" if line["n"] < line["planned"] else "")
+    if norms is None:
+        return [name, n, *["–"] * (len(HEADER) - 2)]
+    return [
+        name,
+        n,
+        f"{png['rate'] * 100:.1f} %",
+        f"{png['low'] * 100:.0f}–{png['high'] * 100:.0f} %",
+        f"{of_floats['rate'] * 100:.1f} %",
+        f"{norms['l2']['mean']:.2f}",
+        f"{norms['linf']['mean']:.3f}",
+        f"{line['forward_images_per_image']:.1f}",
+        f"{line['backward_images_per_image']:.1f}",
+    ]
+
+
+def _facts(run: AttackFolder, status: str, images: Sequence[ImageRow]) -> list[tuple[str, str]]:
+    manifest, counts = run.manifest, run.counts()
+    used = sum(image.used for image in images)
+    facts = [
+        ("status", status),
+        ("images", f"{used:,} attacked, {len(images) - used:,} left out"),
+        ("queries", f"{counts.queries:,}"),
+        ("passes", f"{counts.forward_images:,} forward, {counts.backward_images:,} backward"),
+        ("seconds", f"{counts.seconds:,.0f}"),
+        ("seed", str(manifest["seed"])),
+        ("run", str(manifest["run_id"])),
+        ("weights", f"sha256 {manifest['classifier']['digest']}"),
+    ]
+    if run.meta().get("labels") == "victim":
+        facts.insert(2, ("labels", "the classifier's own answers to the clean images"))
+    reason = state_of(run)[1]
+    if reason:
+        facts[0] = ("status", f"{status}: {reason}")
+    if manifest.get("created"):
+        facts.append(("begun", str(manifest["created"])))
+    versions = manifest.get("versions")
+    if isinstance(versions, Mapping):
+        facts.append(("made with", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    return facts
+
+
+def target_of(row: ResultRow) -> int | None:
+    """The class that was aimed at, None without one."""
+    return None if row.target == NONE else row.target

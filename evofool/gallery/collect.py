@@ -1,0 +1,84 @@
+"""From run folders to collections: one reader for each kind of run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from evofool.errors import FolderError
+from evofool.gallery.attacked import attacked
+from evofool.gallery.campaigns import campaign
+from evofool.gallery.exhibits import Collection
+from evofool.store import AttackFolder, RunFolder
+
+
+class Reader(Protocol):
+    """What reads one kind of run folder."""
+
+    def __call__(self, run: RunFolder, key: str, *, write: bool) -> Collection:
+        """The collection of an open run; `write` allows to bring its derived files up to date."""
+        ...
+
+
+READERS: Mapping[str, Reader] = {"evolve": campaign, AttackFolder.KIND: attacked}
+"""By the ``kind`` of the manifest."""
+
+
+def collect(
+    paths: Sequence[Path | str], keep: Callable[[RunFolder], object], *, write: bool
+) -> list[Collection]:
+    """The collections of run folders, in order.
+
+    Args:
+        paths: of the run folders.
+        keep: given each folder that was opened, to close it once the collections are done with.
+        write: as in `Reader`.
+
+    Raises:
+        FolderError: one is no run folder, or of a kind that has no pictures to show.
+        StoreError: one is damaged.
+    """
+    found = []
+    taken: set[str] = set()
+    for path in paths:
+        run = _opened(Path(path))
+        keep(run)
+        kind = run.manifest.get("kind")
+        reader = READERS.get(str(kind))
+        if reader is None and kind == "defend":
+            raise FolderError(
+                f"{path}: holds the evaluation of a defense, which has a page of its own,"
+                f" {path}/report/index.html; the campaigns in it can be shown:"
+                f" evofool gallery {path}/evolution/* --out DIR"
+            )
+        if reader is None:
+            raise FolderError(
+                f"{path}: holds a run of kind {kind!r}; a gallery can show {', '.join(READERS)}"
+            )
+        key = _free(slug(run.path.resolve().name), taken)
+        taken.add(key)
+        found.append(reader(run, key, write=write))
+    return found
+
+
+def _opened(path: Path) -> RunFolder:
+    run = RunFolder.open(path)
+    if run.manifest.get("kind") != AttackFolder.KIND:
+        return run
+    run.close()
+    return AttackFolder.open(path)
+
+
+def slug(name: str) -> str:
+    """`name` as a key: ``[a-z0-9-]``, at most 40 characters."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "run"
+
+
+def _free(key: str, taken: set[str]) -> str:
+    number, found = 1, key
+    while found in taken:
+        number += 1
+        found = f"{key}-{number}"
+    return found

@@ -1,0 +1,128 @@
+"""An elite for print: a CPPN drawn anew at any size, or pixels enlarged as they are."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evofool.errors import ImageError, UsageError
+from evofool.gallery import ancestry, films
+from evofool.gallery.collect import collect
+from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.outlets import FolderOutlet, RunOutlet
+from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
+from evofool.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Where a picture or film lies, and how large it is."""
+
+    path: Path
+    width: int
+    height: int
+
+
+def enlarge(
+    path: Path | str,
+    class_index: int,
+    size: int,
+    out: Path | str | None = None,
+    *,
+    repeat: bool = False,
+) -> Printed:
+    """Draw the elite of a class anew, its longer side `size` pixels.
+
+    Its PNG says that the confidence was that of the small picture: the large one was never scored.
+
+    Args:
+        path: a run folder.
+        class_index: of the elite.
+        size: of the longer side.
+        out: the file; by default in the run folder's ``gallery/``.
+        repeat: for a picture made of pixels: repeat each of them, instead of refusing.
+
+    Raises:
+        UsageError: no elite of that class, a picture that has no more than its pixels (without
+            `repeat`), or a size that is too large.
+        StoreError: no run folder, or `out` cannot be written.
+    """
+    with ExitStack() as stack:
+        run, collection, exhibit = _find(path, class_index, stack)
+        height, width = collection.size
+        longest = max(height, width)
+        shape = (max(1, round(height * size / longest)), max(1, round(width * size / longest)))
+        if size < 1 or shape[0] * shape[1] > MAX_PIXELS:
+            raise ImageError(
+                f"--size {size}: {shape[1]} x {shape[0]} pixels are not between 1 and"
+                f" {MAX_PIXELS:,}; the largest square has {int(MAX_PIXELS**0.5):,}"
+            )
+        if repeat:
+            image = _repeated(collection.source.render(exhibit, collection.size), shape)
+        else:
+            image = collection.source.render(exhibit, shape)
+        claim = {
+            "class_index": exhibit.class_index, "label": exhibit.label,
+            "confidence": exhibit.confidence, "scored_at": [height, width],
+            "generation": exhibit.generation, "individual": exhibit.individual,
+            "classifier": collection.victim, "classifier_digest": collection.digest,
+            "encoding": collection.encoding, "run_id": collection.run_id, "seed": collection.seed,
+        }  # fmt: skip
+        data = encode_png(image, {"Software": "evofool", PROVENANCE: json.dumps(claim)})
+        name = f"print-{exhibit.stem}-{size}.png"
+        return Printed(_write(run, out, name, data), shape[1], shape[0])
+
+
+def animate(
+    path: Path | str,
+    class_index: int,
+    form: films.FilmFormat,
+    out: Path | str | None = None,
+    side: int = 448,
+) -> Printed:
+    """A film of an elite's ancestry, from a random individual on.
+
+    Raises:
+        UsageError: no elite of that class, no ancestry, or no encoder for `form`.
+        StoreError: no run folder, a damaged one, or `out` cannot be written.
+    """
+    with ExitStack() as stack:
+        run, collection, exhibit = _find(path, class_index, stack)
+        if collection.no_ancestry:
+            raise UsageError(f"{run.path}: there is no ancestry to show: {collection.no_ancestry}")
+        (strip,) = ancestry.strips(collection, [exhibit])
+        data = films.film(strip.frames, form, side)
+        return Printed(_write(run, out, f"ancestry-{exhibit.stem}.{form}", data), side, side)
+
+
+def _find(
+    path: Path | str, class_index: int, stack: ExitStack
+) -> tuple[RunFolder, Collection, Exhibit]:
+    opened: list[RunFolder] = []
+    (collection,) = collect(
+        [path], lambda run: opened.append(stack.enter_context(run)), write=False
+    )
+    if collection.attacks is not None:
+        raise UsageError(
+            f"{path}: attacked images have no genome to draw anew and no ancestors; their pixels"
+            " are in its images/"
+        )
+    for exhibit in collection.exhibits:
+        if exhibit.class_index == class_index:
+            return opened[0], collection, exhibit
+    raise UsageError(f"--class {class_index}: {path} has no picture of that class")
+
+
+def _write(run: RunFolder, out: Path | str | None, name: str, data: bytes) -> Path:
+    return RunOutlet(run).write(name, data) if out is None else FolderOutlet.file(Path(out), data)
+
+
+def _repeated(image: UInt8Images, shape: tuple[int, int]) -> UInt8Images:
+    height, width = image.shape[1:]
+    rows = (2 * np.arange(shape[0]) + 1) * height // (2 * shape[0])
+    columns = (2 * np.arange(shape[1]) + 1) * width // (2 * shape[1])
+    return np.ascontiguousarray(image[:, rows[:, None], columns])
