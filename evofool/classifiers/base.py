@@ -54,6 +54,8 @@ class Classifier:
         resize: for natural pictures.
         preprocessing: one line for people.
         source: path and sha256 of a file from outside that defines the victim, else None.
+        reject: the class that stands for "no answer" (of a detector), else None. To be put there
+            is neither right nor fooled.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Classifier:
     resize: Resize | None = None
     preprocessing: str = ""
     source: tuple[Path, str] | None = None
+    reject: int | None = None
 
     @property
     def n_classes(self) -> int:

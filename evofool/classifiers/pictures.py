@@ -7,8 +7,8 @@ import dataclasses
 import PIL.Image
 
 from evofool.classifiers.base import Classifier, Resize
-from evofool.errors import ClassifierError
-from evofool.images import UInt8Images, picture_to_array
+from evofool.errors import ClassifierError, ImageError
+from evofool.images import MAX_PIXELS, UInt8Images, picture_to_array
 
 CROP_FRACTION = 0.875
 """Side of a crop over the side of the image it is cut from: 224 of 256."""
@@ -26,6 +26,9 @@ def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
     A picture of exactly the input size is taken as it is. Any other is resized by its shorter
     side as `classifier.resize` says (by default until it just covers the input) and cropped at
     the centre, with the rounding that torchvision's transforms have.
+
+    Raises:
+        ImageError: a sliver that would be enlarged beyond `MAX_PIXELS` before it is cropped.
     """
     channels, height, width = classifier.input_shape
     picture = picture.convert("L" if channels == 1 else "RGB")
@@ -38,6 +41,11 @@ def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
         resized = (
             max(width, round(picture.width * cover)),
             max(height, round(picture.height * cover)),
+        )
+    if resized[0] * resized[1] > MAX_PIXELS:
+        raise ImageError(
+            f"a picture of {picture.width} x {picture.height} is too narrow: it would grow to"
+            f" {resized[0]} x {resized[1]} before it is cropped; crop it first"
         )
     picture = picture.resize(resized, _FILTERS[resize.interpolation])
     left = round((picture.width - width) / 2)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evofool.images import Shape, UInt8Images
 
-Split: TypeAlias = Literal["train", "test"]
+Split: TypeAlias = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Dataset:
 
     Attributes:
         name: as in `names`.
-        split: ``train`` or ``test``.
+        split: ``train``, ``validation`` or ``test``.
         images: uint8 N x C x H x W.
         labels: int64 N, indices into `label_names`.
         label_names: one a class.

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from evofool.data import cifar10, gtsrb
 from evofool.data.base import Dataset, DatasetInfo, Split
+from evofool.data.download import fetch
 from evofool.data.mnist import IDX_SETS, describe_missing, load_idx_set, missing_files
 from evofool.data.sample import load_sample
 from evofool.errors import DataError
@@ -37,6 +39,8 @@ _ENTRIES: dict[str, _Entry] = {
         name: _Entry(("train", "test"), partial(_idx_load, name), partial(_idx_missing, name))
         for name in IDX_SETS
     },
+    "cifar10": _Entry(("train", "test"), cifar10.load, cifar10.missing),
+    "gtsrb": _Entry(("train", "validation", "test"), gtsrb.load, gtsrb.missing),
     "mnist-sample": _Entry(("test",), lambda _split, _root: load_sample(), lambda _root: ""),
 }
 
@@ -59,7 +63,7 @@ def load_dataset(name: str, split: str = "test", folder: Path | None = None) -> 
 
     Args:
         name: one of `names`.
-        split: ``train`` or ``test``.
+        split: ``train``, ``test``, or ``validation`` where the set has one.
         folder: the data folder (see `data_folder`).
 
     Raises:
@@ -82,6 +86,19 @@ def inspect_dataset(name: str, folder: Path | None = None) -> DatasetInfo:
     root = data_folder(folder)
     missing = entry.missing(root)
     return DatasetInfo(name, entry.splits, not missing, root, missing)
+
+
+def download_dataset(name: str, folder: Path | None = None) -> None:
+    """Fetches a data set that is not here through torchvision's loader; else does nothing.
+
+    Raises:
+        DataError: an unknown name, or it could not be fetched; the message says what to do.
+    """
+    entry = _entry(name)
+    root = data_folder(folder)
+    missing = entry.missing(root)
+    if missing:
+        fetch(name, root, missing)
 
 
 def _entry(name: str) -> _Entry:

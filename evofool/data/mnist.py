@@ -27,6 +27,7 @@ class IdxSet:
 
     Attributes:
         folder: name of its folder in the data folder.
+        torchvision: the folder where torchvision's loader leaves the same files.
         label_names: one a class.
         md5: published checksum of each file (the values torchvision lists).
     """
@@ -34,6 +35,7 @@ class IdxSet:
     folder: str
     label_names: tuple[str, ...]
     md5: Mapping[str, str]
+    torchvision: str = ""
 
 
 IDX_SETS: dict[str, IdxSet] = {
@@ -46,6 +48,7 @@ IDX_SETS: dict[str, IdxSet] = {
             "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
             "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
         },
+        "MNIST/raw",
     ),
     "fashion-mnist": IdxSet(
         "fashion_mnist",
@@ -67,16 +70,22 @@ IDX_SETS: dict[str, IdxSet] = {
             "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
             "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
         },
+        "FashionMNIST/raw",
     ),
 }
 
 
 def set_folder(name: str, root: Path) -> Path:
-    """Where a set's files are: its own folder in the data folder `root`, or `root` itself."""
-    folder = root / IDX_SETS[name].folder
+    """Where a set's files are in the data folder `root`: its own, torchvision's, or `root`."""
+    entry = IDX_SETS[name]
+    folder = root / entry.folder
     files = [file for split in _FILES.values() for file in split]
-    inside = not folder.is_dir() and any((root / file).is_file() for file in files)
-    return root if inside else folder
+    others = [root / entry.torchvision, root] if entry.torchvision else [root]
+    if not folder.is_dir():
+        for other in others:
+            if any((other / file).is_file() for file in files):
+                return other
+    return folder
 
 
 def missing_files(name: str, root: Path, split: Split | None = None) -> list[str]:
@@ -124,5 +133,6 @@ def describe_missing(name: str, root: Path, absent: list[str]) -> str:
     return (
         f"data set {name}: not found: put {', '.join(absent)} into {root / IDX_SETS[name].folder},"
         " or name another folder with --data DIR or $EVOFOOL_DATA"
-        f" (it holds the files, or {IDX_SETS[name].folder}/ with them)"
+        f" (it holds the files, or {IDX_SETS[name].folder}/ with them);"
+        " evofool train ... --download fetches them"
     )

@@ -2,27 +2,75 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from evofool.training.config import OptimiserConfig, TrainConfig
+from evofool.training.config import (
+    AdversaryConfig,
+    EnsembleAdversaryConfig,
+    FgsmAdversaryConfig,
+    OptimiserConfig,
+    PgdAdversaryConfig,
+    TrainConfig,
+)
 
 if TYPE_CHECKING:
-    from evofool.training.loop import TrainProgress, TrainResult, measure_accuracy, train
+    from evofool.training.adversary import (
+        Adversary,
+        FgsmAdversary,
+        Losses,
+        PgdAdversary,
+        Source,
+        cross_entropy,
+        static_source,
+    )
+    from evofool.training.fitting import Diverged, fit, initial
+    from evofool.training.loop import TrainProgress, TrainResult, train
+    from evofool.training.measure import measure_accuracy, measure_adversarial
 
 __all__ = [
+    "Adversary",
+    "AdversaryConfig",
+    "Diverged",
+    "EnsembleAdversaryConfig",
+    "FgsmAdversary",
+    "FgsmAdversaryConfig",
+    "Losses",
     "OptimiserConfig",
+    "PgdAdversary",
+    "PgdAdversaryConfig",
+    "Source",
     "TrainConfig",
     "TrainProgress",
     "TrainResult",
+    "cross_entropy",
+    "fit",
+    "initial",
     "measure_accuracy",
+    "measure_adversarial",
+    "static_source",
     "train",
 ]
 
+_HOMES = {
+    "adversary": (
+        "Adversary",
+        "FgsmAdversary",
+        "Losses",
+        "PgdAdversary",
+        "Source",
+        "cross_entropy",
+        "static_source",
+    ),
+    "fitting": ("Diverged", "fit", "initial"),
+    "loop": ("TrainProgress", "TrainResult", "train"),
+    "measure": ("measure_accuracy", "measure_adversarial"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> object:
-    # The loop needs torch, which takes seconds to import; checking a config does not.
-    if name in __all__:
-        from evofool.training import loop
-
-        return getattr(loop, name)
+    # All but configs needs torch, which takes seconds to import; checking a config does not.
+    if name in _HOME:
+        return getattr(import_module(f"evofool.training.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from evofool.config import ClassifierConfig
+
+_FRACTION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
+
+
+def _fraction(value: Any) -> Any:
+    """``"8/255"`` as a number; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    match = _FRACTION.fullmatch(value)
+    if match is None or float(match[2]) == 0:
+        raise ValueError(f"must be a number or a fraction such as 8/255, not {value!r}")
+    return float(match[1]) / float(match[2])
+
+
+Radius: TypeAlias = Annotated[
+    float, BeforeValidator(_fraction), Field(gt=0, le=1, allow_inf_nan=False)
+]
+NonNegative: TypeAlias = Annotated[
+    float, BeforeValidator(_fraction), Field(ge=0, lt=1, allow_inf_nan=False)
+]
 
 
 class OptimiserConfig(BaseModel):
@@ -27,6 +50,85 @@ class OptimiserConfig(BaseModel):
     schedule: Literal["constant", "cosine"] = "cosine"
 
 
+class _Adversary(BaseModel):
+    """What all adversaries have: the loss is alpha J(x) + (1 - alpha) J(x_adv).
+
+    Attributes:
+        eps: radius in the maximum norm, a fraction of 1; ``8/255`` works too.
+        alpha: weight of the clean images; at 0 they are not shown at all.
+        target: whose loss is climbed: that of the true ``label``, or of the class that the source
+            itself ``predicted``, which tells the net nothing of the label (Kurakin et al., ICLR
+            2017, 1611.01236: with one step and the true label, a net may learn to read the label
+            from the perturbation, "label leaking").
+        warmup: epochs over which the radius and all steps grow from 0 to what is written; with a
+            large eps from the first step on, a net may never leave chance.
+        check: number of test images (the first ones) that are attacked after each epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    eps: Radius
+    alpha: float = Field(default=0.5, ge=0, lt=1)
+    target: Literal["label", "predicted"] = "label"
+    warmup: float = Field(default=0, ge=0, le=10_000)
+    check: int = Field(default=512, ge=0, le=1_000_000)
+
+
+class FgsmAdversaryConfig(_Adversary):
+    """x + eps sign(grad J) (Goodfellow, Shlens, Szegedy, ICLR 2015, 1412.6572).
+
+    Attributes:
+        kind: always ``fgsm``.
+        random_step: first a random sign step of this length, then one of the rest of eps along the
+            gradient there (R+FGSM, Tramèr et al., ICLR 2018, whose name for it is alpha).
+    """
+
+    kind: Literal["fgsm"] = "fgsm"
+    random_step: NonNegative = 0
+
+
+class PgdAdversaryConfig(_Adversary):
+    """Steps along the gradient's sign, projected to the ball (Madry et al., ICLR 2018, 1706.06083).
+
+    Attributes:
+        kind: always ``pgd``.
+        alpha: as above; Madry shows adversarial images only.
+        steps: how many.
+        step_size: length of each; by default 2.5 eps / steps, so that the border is reached.
+        random_start: start from a uniform draw of the ball rather than from the image.
+    """
+
+    kind: Literal["pgd"] = "pgd"
+    alpha: float = Field(default=0, ge=0, lt=1)
+    steps: int = Field(default=10, ge=1, le=1000)
+    step_size: Radius | None = None
+    random_start: bool = True
+
+
+class EnsembleAdversaryConfig(_Adversary):
+    """FGSM whose source is drawn anew for every batch (Tramèr et al., ICLR 2018, 1705.07204).
+
+    Attributes:
+        kind: always ``ensemble``.
+        sources: the static nets that are drawn from, beside the one in training.
+        random_step: as for ``fgsm``.
+    """
+
+    kind: Literal["ensemble"] = "ensemble"
+    sources: tuple[ClassifierConfig, ...] = Field(min_length=1, max_length=100)
+    random_step: NonNegative = 0
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of classifiers or weights files")
+        return tuple({"name": item} if isinstance(item, str) else item for item in value)
+
+
+AdversaryConfig: TypeAlias = FgsmAdversaryConfig | PgdAdversaryConfig | EnsembleAdversaryConfig
+
+
 class TrainConfig(BaseModel):
     """A net to train; unknown keys fail.
 
@@ -38,20 +140,43 @@ class TrainConfig(BaseModel):
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
+        adversary: adversarial training, or None.
         shift: images are moved at random by up to so many pixels each way.
         mirror: images are mirrored left to right at random.
-        seed: of initial weights, order, and augmentation.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one. The same seed
+            gives the same weights on the same kind of device only.
+        gpus: GPUs that share each batch (`torch.nn.DataParallel`).
+        seed: of initial weights, order, augmentation, dropout and adversaries.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["train"] = "train"
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    architecture: Literal["lenet"] = "lenet"
+    architecture: Literal[
+        "lenet",
+        "mnist-a",
+        "mnist-b",
+        "mnist-c",
+        "mnist-d",
+        "cifar-resnet",
+        "gtsrb-cnn",
+        "efficientnet-lite0",
+    ] = "lenet"
     dataset: str = Field(min_length=1)
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(default=128, ge=1, le=65_536)
     optimiser: OptimiserConfig = OptimiserConfig()
+    adversary: Annotated[AdversaryConfig, Field(discriminator="kind")] | None = None
     shift: int = Field(default=0, ge=0, le=8)
     mirror: bool = False
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")
+    gpus: int = Field(default=1, ge=1, le=64)
     seed: int = Field(default=1, ge=0, lt=2**32)
+
+    @field_validator("adversary")
+    @classmethod
+    def _step_within(cls, value: AdversaryConfig | None) -> AdversaryConfig | None:
+        if value is not None and getattr(value, "random_step", 0) >= value.eps:
+            raise ValueError(f"random_step must be below eps, {value.eps:g}")
+        return value

@@ -1,30 +1,34 @@
-"""The training loop: deterministic from the seed, in one process, on the CPU."""
+"""From a config to a weights file and its card: deterministic from the seed, in one process."""
 
 from __future__ import annotations
 
-import math
+import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from evofool.classifiers.bundled import build_architecture
+from evofool.classifiers.architectures import build_architecture, with_scale
+from evofool.config import Loaded
 from evofool.data import Dataset, load_dataset
-from evofool.errors import DataError, EvofoolError
-from evofool.images import UInt8Images, to_float
-from evofool.training.checkpoint import write_checkpoint
-from evofool.training.config import OptimiserConfig, TrainConfig
+from evofool.errors import DataError, Interrupted, UsageError
+from evofool.training.adversary import Adversary, FgsmAdversary, PgdAdversary
+from evofool.training.batches import Batches
+from evofool.training.config import PgdAdversaryConfig, TrainConfig
+from evofool.training.devices import choose_device, repeatable
+from evofool.training.fitting import Diverged, FitStep, Fitting, initial
+from evofool.training.measure import measure_accuracy, measure_adversarial
+from evofool.training.sources import load_sources, make_adversary, step_size, to_device
+from evofool.training.state import Checkpoints, State
+from evofool.training.weights import Written, write_weights
 
-THREADS = 2
-"""Fixed, because sums in another order give other weights."""
-
-_TEST_BATCH = 1000
+CHECKPOINT_SECONDS = 30.0
+"""Within an epoch, a checkpoint is written about so often."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,11 @@ class TrainProgress:
         steps: how many there will be.
         loss: of this batch.
         test_accuracy: share of the test split that is right, after the last step of an epoch.
-        seconds: since the start.
+        seconds: since the start of this process's part.
+        accuracy: share of this batch that was right.
+        adversarial_accuracy: share of the first test images that stay right under the config's
+            adversary, after the last step of an epoch; None where there is no adversary.
+        resumed_at: steps that an earlier process had done.
     """
 
     epoch: int
@@ -48,6 +56,14 @@ class TrainProgress:
     loss: float
     test_accuracy: float | None
     seconds: float
+    accuracy: float | None = None
+    adversarial_accuracy: float | None = None
+    resumed_at: int = 0
+
+    @property
+    def seconds_left(self) -> float:
+        """As the steps of this process went."""
+        return self.seconds / (self.step - self.resumed_at) * (self.steps - self.step)
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,8 @@ class TrainResult:
         card: the JSON beside it that says how it was made.
         test_accuracy: share of the test split that is right, after the last epoch.
         sha256: of the weights file.
-        seconds: spent.
+        seconds: spent, over all processes.
+        adversarial_accuracy: as in `TrainProgress`, after the last epoch.
     """
 
     weights: Path
@@ -67,29 +84,223 @@ class TrainResult:
     test_accuracy: float
     sha256: str
     seconds: float
+    adversarial_accuracy: float | None = None
 
 
 def train(
-    config: TrainConfig,
+    config: TrainConfig | Loaded[TrainConfig],
     data: Path | None = None,
     out: Path = Path(),
     progress: Callable[[TrainProgress], None] | None = None,
+    *,
+    fresh: bool = False,
+    should_stop: Callable[[], bool] | None = None,
 ) -> TrainResult:
     """Trains a net and writes ``NAME.safetensors`` and ``NAME.json`` into `out`.
 
     The weights are those after the last epoch: the test split is measured and never chosen by.
+    Where `out` holds a checkpoint of exactly this training, it goes on from there to the same
+    weights as if it had never stopped.
 
     Args:
-        config: what to train, on what, and how.
+        config: what to train, on what, and how; a `Loaded` one also knows where its paths start.
         data: the data folder; by default ``$EVOFOOL_DATA``, else ``~/.cache/evofool``.
-        out: folder for the two files; made if it is not there.
+        out: folder for the files; made if it is not there.
         progress: called after every step.
+        fresh: start over, whatever checkpoint there is.
+        should_stop: asked after every step; if true, a checkpoint is written and it ends.
 
     Raises:
         DataError: the data set is missing or damaged.
-        EvofoolError: the loss is no longer finite; the message names the step.
+        UsageError: a source that does not fit, no such device, a checkpoint of another training.
+        Diverged: the loss is no longer finite; the message names the step and what is kept.
+        Interrupted: `should_stop` said so.
     """
-    start = time.perf_counter()
+    run = _Run(config, data, out, progress, fresh, should_stop)
+    with repeatable():
+        return run.finish()
+
+
+class _Run:
+    """One process's part of a training."""
+
+    def __init__(
+        self,
+        loaded: TrainConfig | Loaded[TrainConfig],
+        data: Path | None,
+        out: Path,
+        progress: Callable[[TrainProgress], None] | None,
+        fresh: bool,
+        should_stop: Callable[[], bool] | None,
+    ) -> None:
+        self.start = time.perf_counter()
+        self.config = loaded.config if isinstance(loaded, Loaded) else loaded
+        self.device = choose_device(self.config.device, self.config.gpus)
+        self.train_set, self.test_set = _load(self.config, data)
+        self.static = load_sources(loaded, out, self.train_set)
+        to_device(self.static, self.device)
+        self.out = out
+        self.progress = progress
+        self.should_stop = should_stop
+        self.checkpoints = Checkpoints(out, self.config.name, self._identity())
+        if fresh:
+            self.checkpoints.discard()
+        self.measured: dict[str, float] = {}
+        self.adversary: Adversary | None = None
+        if self.config.adversary is not None:
+            self.adversary = make_adversary(self.config.adversary, self.static)
+
+    def finish(self) -> TrainResult:
+        """Trains to the end from wherever it stands."""
+        config = self.config
+        self.bare = _initial(config, self.train_set)
+        whole = with_scale(config.architecture, self.bare, self.train_set.shape[0])
+        self.fitting = Fitting(
+            whole.train(),
+            Batches(
+                self.train_set.images,
+                self.train_set.labels,
+                config.batch,
+                config.seed,
+                config.shift,
+                config.mirror,
+            ),
+            epochs=config.epochs,
+            optimiser=config.optimiser,
+            seed=config.seed,
+            adversary=self.adversary,
+            device=self.device,
+            gpus=config.gpus,
+        )
+        self._restore()
+        try:
+            self.fitting.run(self._after)
+        except Diverged as error:
+            raise Diverged(f"training {config.name}: {error}; {self._kept()}") from error
+        written = self._write()
+        self.checkpoints.discard()
+        return TrainResult(
+            weights=written.weights,
+            card=written.card,
+            test_accuracy=self.measured["test_accuracy"],
+            sha256=written.sha256,
+            seconds=self._seconds(),
+            adversarial_accuracy=self.measured.get("adversarial_accuracy"),
+        )
+
+    def _restore(self) -> None:
+        state = self.checkpoints.read()
+        self.resumed_at, self.seconds_before = 0, 0.0
+        if state is not None:
+            try:
+                self.fitting.restore(state.step, state.tensors)
+            except ValueError as error:
+                raise UsageError(
+                    f"{self.checkpoints.path}: damaged checkpoint ({error});"
+                    " give --fresh to start over"
+                ) from error
+            self.measured = dict(state.measured)
+            self.resumed_at, self.seconds_before = state.step, state.seconds
+        self.saved_at = time.monotonic()
+
+    def _after(self, step: FitStep) -> None:
+        if step.ends_epoch:
+            self.fitting.check_weights()
+            self._measure()
+        if self.progress is not None:
+            ended = self.measured if step.ends_epoch else {}
+            self.progress(
+                TrainProgress(
+                    step.epoch,
+                    self.config.epochs,
+                    step.step,
+                    self.fitting.steps,
+                    step.loss,
+                    ended.get("test_accuracy"),
+                    time.perf_counter() - self.start,
+                    step.accuracy,
+                    ended.get("adversarial_accuracy"),
+                    self.resumed_at,
+                )
+            )
+        stop = self.should_stop is not None and self.should_stop()
+        due = time.monotonic() - self.saved_at >= CHECKPOINT_SECONDS
+        if step.ends_epoch or stop or due:
+            self._save(step)
+        if stop and step.step < self.fitting.steps:
+            raise Interrupted(
+                f"training {self.config.name}: stopped after step {step.step} of"
+                f" {self.fitting.steps}; the same command goes on from {self.checkpoints.path}"
+            )
+
+    def _save(self, step: FitStep) -> None:
+        self.fitting.check_weights()
+        epochs = step.epoch if step.ends_epoch else step.epoch - 1
+        self.checkpoints.write(
+            State(step.step, epochs, self._seconds(), self.measured, self.fitting.state())
+        )
+        self.saved_at = time.monotonic()
+
+    def _measure(self) -> None:
+        own = self.fitting.source()
+        self.measured = {"test_accuracy": measure_accuracy(own.net, self.test_set, self.device)}
+        wanted = self.config.adversary
+        if wanted is not None and wanted.check:
+            assert isinstance(self.adversary, FgsmAdversary | PgdAdversary)
+            self.measured["adversarial_accuracy"] = measure_adversarial(
+                own, self.test_set, wanted.check, self.adversary, self.config.seed, self.device
+            )
+
+    def _write(self) -> Written:
+        facts: dict[str, Any] = {"test_accuracy": self.measured["test_accuracy"]}
+        wanted = self.config.adversary
+        if wanted is not None and wanted.check:
+            facts["adversarial_accuracy"] = self.measured["adversarial_accuracy"]
+            facts["adversarial_check"] = {
+                "attack": "pgd" if isinstance(wanted, PgdAdversaryConfig) else "fgsm",
+                "eps": wanted.eps,
+                "images": min(wanted.check, len(self.test_set)),
+                "pixels": "floats",
+            }
+            if isinstance(wanted, PgdAdversaryConfig):
+                facts["adversarial_check"]["step_size"] = step_size(wanted)
+                facts["adversarial_check"]["steps"] = wanted.steps
+        if self.static:
+            facts["sources"] = [
+                {"name": Path(entry.name).name, "digest": entry.digest} for entry in self.static
+            ]
+        facts["device"] = self.device.type
+        facts["seconds"] = round(self._seconds(), 1)
+        self.bare.eval()
+        return write_weights(
+            self.bare, self.config, self.out, self.test_set, len(self.train_set), facts
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.start
+
+    def _kept(self) -> str:
+        path = self.checkpoints.path
+        mend = "lower optimiser.lr"
+        if not path.exists():
+            return mend
+        state = None
+        with suppress(UsageError):
+            state = self.checkpoints.read()
+        where = "" if state is None else f", after step {state.step} (epoch {state.epoch}),"
+        return f"{mend} and start over with --fresh; the last good checkpoint{where} is in {path}"
+
+    def _identity(self) -> Mapping[str, Any]:
+        return {
+            "config": self.config.model_dump(mode="json", exclude={"device"}),
+            "data": _digest(self.train_set),
+            "sources": [entry.digest for entry in self.static],
+            "device": self.device.type,
+            "torch": torch.__version__,
+        }
+
+
+def _load(config: TrainConfig, data: Path | None) -> tuple[Dataset, Dataset]:
     train_set = load_dataset(config.dataset, "train", data)
     test_set = load_dataset(config.dataset, "test", data)
     if train_set.shape != test_set.shape:
@@ -97,133 +308,17 @@ def train(
             f"data set {config.dataset}: images of the two splits differ in size,"
             f" {train_set.shape} and {test_set.shape}"
         )
-    with _threads(THREADS):
-        net = _initial(config, train_set)
-        accuracy = 0.0
-        steps = math.ceil(len(train_set) / config.batch)
-        optimiser = _optimiser(net, config.optimiser)
-        for epoch in range(1, config.epochs + 1):
-            for step, (images, labels) in enumerate(_batches(config, train_set, epoch), 1):
-                done = (epoch - 1) * steps + step
-                _set_rate(optimiser, config, (done - 1) / (steps * config.epochs))
-                loss = _step(net, optimiser, images, labels)
-                if not math.isfinite(loss):
-                    raise EvofoolError(
-                        f"training {config.name}: the loss is {loss} at step {done}"
-                        f" (epoch {epoch}); lower optimiser.lr"
-                    )
-                measured = None
-                if step == steps:
-                    measured = accuracy = measure_accuracy(net, test_set)
-                if progress is not None:
-                    progress(
-                        TrainProgress(
-                            epoch,
-                            config.epochs,
-                            done,
-                            steps * config.epochs,
-                            loss,
-                            measured,
-                            time.perf_counter() - start,
-                        )
-                    )
-    net.eval()
-    written = write_checkpoint(net, config, out, test_set, len(train_set), accuracy)
-    return TrainResult(
-        weights=written.weights,
-        card=written.card,
-        test_accuracy=accuracy,
-        sha256=written.sha256,
-        seconds=time.perf_counter() - start,
-    )
-
-
-def measure_accuracy(net: nn.Module, dataset: Dataset) -> float:
-    """Share of `dataset` whose largest output is its label; leaves the net's mode as it was."""
-    was_training = net.training
-    net.eval()
-    right = 0
-    with torch.inference_mode():
-        for begin in range(0, len(dataset), _TEST_BATCH):
-            part = slice(begin, begin + _TEST_BATCH)
-            predicted = net(torch.from_numpy(to_float(dataset.images[part]))).argmax(1).numpy()
-            right += int((predicted == dataset.labels[part]).sum())
-    net.train(was_training)
-    return right / len(dataset)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return train_set, test_set
 
 
 def _initial(config: TrainConfig, dataset: Dataset) -> nn.Module:
-    # Modules draw their initial weights from the global generator and offer no other way.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        net = build_architecture(config.architecture, dataset.shape, len(dataset.label_names))
-    return net.train()
+    def build() -> nn.Module:
+        return build_architecture(config.architecture, dataset.shape, len(dataset.label_names))
+
+    return initial(build, config.seed)
 
 
-def _optimiser(net: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
-    if config.name == "adam":
-        return torch.optim.Adam(net.parameters(), config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        net.parameters(),
-        config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.momentum > 0,
-    )
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, config: TrainConfig, share: float) -> None:
-    """`share` of the training lies behind: lr (1 + cos(pi share)) / 2."""
-    rate = config.optimiser.lr
-    if config.optimiser.schedule == "cosine":
-        rate *= (1 + math.cos(math.pi * share)) / 2
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def _step(
-    net: nn.Module, optimiser: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
-) -> float:
-    optimiser.zero_grad(set_to_none=True)
-    loss = functional.cross_entropy(net(images), labels)
-    torch.autograd.backward(loss)
-    optimiser.step()
-    return float(loss.detach())
-
-
-def _batches(
-    config: TrainConfig, dataset: Dataset, epoch: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The batches of one epoch; order and augmentation depend on (seed, epoch) only."""
-    generator = np.random.default_rng([config.seed, epoch])
-    order = generator.permutation(len(dataset))
-    for begin in range(0, len(order), config.batch):
-        chosen = order[begin : begin + config.batch]
-        images = augment(dataset.images[chosen], config.shift, config.mirror, generator)
-        yield torch.from_numpy(to_float(images)), torch.from_numpy(dataset.labels[chosen])
-
-
-def augment(
-    images: UInt8Images, shift: int, mirror: bool, generator: np.random.Generator
-) -> UInt8Images:
-    """Moves every image by up to `shift` pixels each way (black comes in) and mirrors half."""
-    count, _, height, width = images.shape
-    if shift:
-        padded = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
-        top, left = generator.integers(0, 2 * shift + 1, size=(2, count))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
-        images = windows[np.arange(count), :, top, left]
-    if mirror:
-        flips = generator.integers(0, 2, size=(count, 1, 1, 1))
-        images = np.where(flips == 1, images[..., ::-1], images)
-    return np.ascontiguousarray(images)
+def _digest(dataset: Dataset) -> str:
+    digest = hashlib.sha256(dataset.images.tobytes())
+    digest.update(dataset.labels.tobytes())
+    return digest.hexdigest()

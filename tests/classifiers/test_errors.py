@@ -21,7 +21,7 @@ from evofool.classifiers import (
     probe,
     with_crops,
 )
-from evofool.classifiers.bundled import build_architecture
+from evofool.classifiers.architectures import build_architecture
 from evofool.errors import ClassifierError, UsageError
 
 SHAPE = (3, 8, 8)

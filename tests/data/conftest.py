@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import os
 from collections.abc import Callable
@@ -29,9 +30,7 @@ def to_idx() -> Callable[[NDArray[np.uint8]], bytes]:
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with 7 training and 3 test images of MNIST's form, checksums off."""
     entry = mnist.IDX_SETS["mnist"]
-    monkeypatch.setitem(
-        mnist.IDX_SETS, "mnist", mnist.IdxSet(entry.folder, entry.label_names, md5={})
-    )
+    monkeypatch.setitem(mnist.IDX_SETS, "mnist", dataclasses.replace(entry, md5={}))
     rng = np.random.default_rng(0)
     folder = tmp_path / "mnist"
     folder.mkdir()

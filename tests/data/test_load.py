@@ -41,7 +41,7 @@ def test_the_environment_names_the_folder(tiny: Path, monkeypatch: pytest.Monkey
 
 
 def test_inspection(tiny: Path) -> None:
-    assert names() == ("mnist", "fashion-mnist", "mnist-sample")
+    assert names() == ("mnist", "fashion-mnist", "cifar10", "gtsrb", "mnist-sample")
     here = inspect_dataset("mnist", tiny)
     assert here.present
     assert here.splits == ("train", "test")
@@ -80,3 +80,22 @@ def test_the_sample_is_of_the_test_split(real_data: Path) -> None:
 def test_the_folder_of_the_set_itself_may_be_named(tiny: Path) -> None:
     whole, own = load_dataset("mnist", "test", tiny), load_dataset("mnist", "test", tiny / "mnist")
     assert np.array_equal(whole.images, own.images)
+
+
+def test_torchvisions_folder_of_the_same_files(tiny: Path) -> None:
+    whole = load_dataset("mnist", "test", tiny)
+    elsewhere = tiny / "other" / "MNIST" / "raw"
+    elsewhere.mkdir(parents=True)
+    for file in (tiny / "mnist").iterdir():
+        file.rename(elsewhere / file.name)
+    found = load_dataset("mnist", "test", tiny / "other")
+    assert np.array_equal(found.images, whole.images)
+
+
+def test_labels_are_those_of_the_architectures() -> None:
+    from evofool.classifiers.labels import shipped_labels
+    from evofool.data import cifar10, gtsrb
+
+    assert shipped_labels("cifar10") == cifar10.LABELS
+    assert shipped_labels("gtsrb") == gtsrb.LABELS
+    assert len(set(gtsrb.LABELS)) == gtsrb.N_CLASSES

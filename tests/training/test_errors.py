@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from evofool import training
 from evofool.errors import DataError, EvofoolError, UsageError
 from evofool.training import TrainConfig, TrainProgress, train
-from evofool.training import checkpoint as checkpoint_module
+from evofool.training import weights as weights_module
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,21 @@ from evofool.training import checkpoint as checkpoint_module
         {"optimiser": {"name": "lion"}},
         {"optimiser": {"momentum": 1}},
         {"optimiser": {"betas": 1}},
+        {"device": "tpu"},
+        {"gpus": 0},
+        {"adversary": {"kind": "fgsm"}},
+        {"adversary": {"kind": "cw", "eps": 0.1}},
+        {"adversary": {"kind": "fgsm", "eps": 0}},
+        {"adversary": {"kind": "fgsm", "eps": "8/0"}},
+        {"adversary": {"kind": "fgsm", "eps": "eight"}},
+        {"adversary": {"kind": "fgsm", "eps": 0.1, "steps": 3}},
+        {"adversary": {"kind": "fgsm", "eps": 0.1, "alpha": 1}},
+        {"adversary": {"kind": "fgsm", "eps": 0.1, "random_step": 0.1}},
+        {"adversary": {"kind": "pgd", "eps": 0.1, "steps": 0}},
+        {"adversary": {"kind": "pgd", "eps": 0.1, "target": "random"}},
+        {"adversary": {"kind": "ensemble", "eps": 0.1}},
+        {"adversary": {"kind": "ensemble", "eps": 0.1, "sources": []}},
+        {"adversary": {"kind": "ensemble", "eps": 0.1, "sources": "mnist-lenet"}},
     ],
 )
 def test_configs(change: dict[str, object]) -> None:
@@ -50,7 +65,23 @@ def test_an_exploding_loss_names_the_step(halves: str, tmp_path: Path) -> None:
     seen: list[TrainProgress] = []
     with pytest.raises(EvofoolError, match=r"the loss is (nan|inf) at step \d+ .*optimiser\.lr"):
         train(settings, None, tmp_path, seen.append)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_fractions_are_numbers() -> None:
+    adversary = {"kind": "pgd", "eps": "8/255", "step_size": "2 / 255"}
+    made = TrainConfig.model_validate(
+        {"name": "net", "dataset": "mnist", "epochs": 1, "adversary": adversary}
+    )
+    assert made.adversary is not None
+    assert (made.adversary.eps, made.adversary.step_size) == (8 / 255, 2 / 255)  # type: ignore[union-attr]
+
+
+def test_a_gpu_that_is_not_here(halves: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cuda:97 was asked for, but PyTorch finds \d+ GPUs"):
+        train(config(device="cuda:97"), None, tmp_path)
+    with pytest.raises(UsageError, match="gpus: 2 were asked for, but the training runs on the"):
+        train(config(device="cpu", gpus=2), None, tmp_path)
 
 
 def test_missing_data(tmp_path: Path) -> None:
@@ -75,9 +106,9 @@ def test_a_crash_while_writing_keeps_the_old_file(
     def crash(_handle: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint_module.os, "fsync", crash)
+    monkeypatch.setattr(weights_module.os, "fsync", crash)
     with pytest.raises(KeyboardInterrupt):
-        checkpoint_module._write_atomically(path, b"new")
+        weights_module.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -1,4 +1,4 @@
-"""Weights and the card that says how they were made, written so that a crash leaves no half."""
+"""Weights and the card that says how they were made: whole files or none, whatever crashes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,15 +33,23 @@ class Written:
     sha256: str
 
 
-def write_checkpoint(
+def write_weights(
     net: nn.Module,
     config: TrainConfig,
     out: Path,
     test_set: Dataset,
     train_images: int,
-    test_accuracy: float,
+    facts: Mapping[str, Any],
 ) -> Written:
     """``NAME.safetensors`` (float32) and ``NAME.json`` in `out`, the card last.
+
+    Args:
+        net: the bare net.
+        config: what made it.
+        out: the folder; made if it is not there.
+        test_set: what it was measured on.
+        train_images: how many it was trained on.
+        facts: what was measured, and where; part of the card.
 
     Raises:
         UsageError: `out` cannot be written.
@@ -55,12 +65,12 @@ def write_checkpoint(
         "labels": list(test_set.label_names),
         "train_images": train_images,
         "test_images": len(test_set),
-        "test_accuracy": test_accuracy,
+        **facts,
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         "sha256": sha256,
         "versions": {
-            "evofool": _version("evofool"),
+            "evofool": version("evofool"),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
@@ -71,15 +81,15 @@ def write_checkpoint(
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write_atomically(weights_path, content)
-        _write_atomically(card_path, text.encode())
+        write_atomically(weights_path, content)
+        write_atomically(card_path, text.encode())
     except OSError as error:
         raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
     return Written(weights_path, card_path, sha256)
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    """All of `content` under `path`, or what was there before."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """All of `content` under `path`, or what was there before; raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -95,7 +105,8 @@ def _write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """The installed version of a package."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -1,0 +1,95 @@
+"""Victims that `evofool train` wrote: ``NAME.safetensors`` and its card ``NAME.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evofool.classifiers.architectures import ARCHITECTURES
+from evofool.classifiers.base import Classifier
+from evofool.classifiers.build import check_shape
+from evofool.classifiers.bundled import load_architecture
+from evofool.classifiers.files import sha256_file
+from evofool.classifiers.labels import check_labels
+from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
+from evofool.errors import ClassifierError
+from evofool.images import Shape
+
+SUFFIX = ".safetensors"
+_MAX_BYTES = 1 << 24
+_KEYS = ("labels", "output", "link")
+
+
+@dataclass(frozen=True)
+class _Card:
+    architecture: str
+    input_shape: Shape
+    labels: tuple[str, ...]
+    sha256: str
+
+
+def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
+    """A net from its weights file, built as the card beside it says.
+
+    Raises:
+        ClassifierError: no such file, no card or a damaged one, other weights than the card's.
+    """
+    path, card = _read(spec, base)
+    if not path.is_file():
+        raise ClassifierError(f"classifier {spec.name}: {path}: no such file")
+    found = sha256_file(path)
+    if found != card.sha256:
+        raise ClassifierError(
+            f"classifier {spec.name}: {path} is not the file that {path.stem}.json describes"
+            f" (sha256 {found[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
+        )
+    whole = ClassifierSpec(
+        name=card.architecture,
+        weights=str(path),
+        input_shape=card.input_shape,
+        labels=card.labels if spec.labels is None else spec.read_labels(base),
+        output=spec.output,
+        link=spec.link,
+    )
+    return replace(load_architecture(whole, base), name=spec.name)
+
+
+def inspect_trained(spec: ClassifierSpec, base: Path) -> Inspection:
+    """What the card says, without reading the weights."""
+    path, card = _read(spec, base)
+    missing = "" if path.is_file() else f"{path}: no such file"
+    return Inspection(spec.name, card.input_shape, len(card.labels), not missing, missing)
+
+
+def _read(spec: ClassifierSpec, base: Path) -> tuple[Path, _Card]:
+    spec.allow("trained weights", _KEYS)
+    path = resolve(spec.name, base)
+    beside = path.with_suffix(".json")
+    where = f"classifier {spec.name}"
+    if not path.is_file() and not beside.is_file():
+        raise ClassifierError(f"{where}: {path}: no such file")
+    if not beside.is_file():
+        raise ClassifierError(
+            f"{where}: has no card {beside.name} beside it, which evofool train writes; for other"
+            f" weights name the architecture: {{name: lenet, weights: {path.name}}}"
+        )
+    try:
+        with beside.open("rb") as file:
+            content = json.loads(file.read(_MAX_BYTES))
+        card = _Card(
+            architecture=str(content["architecture"]),
+            input_shape=check_shape(content["input_shape"], spec.name),
+            labels=check_labels(content["labels"], str(beside)),
+            sha256=str(content["sha256"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ClassifierError(
+            f"{where}: {beside}: is not a card that evofool train wrote ({error!r})"
+        ) from error
+    if card.architecture not in ARCHITECTURES:
+        raise ClassifierError(
+            f"{where}: {beside}: its architecture {card.architecture[:50]!r} is unknown;"
+            f" known: {', '.join(ARCHITECTURES)}"
+        )
+    return path, card

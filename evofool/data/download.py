@@ -1,0 +1,61 @@
+"""Fetching a data set through torchvision, for who has a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from evofool.errors import DataError
+
+
+def _mnist(root: str) -> None:
+    from torchvision.datasets import MNIST
+
+    MNIST(root, download=True)
+
+
+def _fashion_mnist(root: str) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    FashionMNIST(root, download=True)
+
+
+def _cifar10(root: str) -> None:
+    from torchvision.datasets import CIFAR10
+
+    CIFAR10(root, download=True)
+
+
+def _gtsrb(root: str) -> None:
+    from torchvision.datasets import GTSRB
+
+    for split in ("train", "test"):
+        GTSRB(root, split=split, download=True)
+
+
+FETCHERS: dict[str, Callable[[str], None]] = {
+    "mnist": _mnist,
+    "fashion-mnist": _fashion_mnist,
+    "cifar10": _cifar10,
+    "gtsrb": _gtsrb,
+}
+"""Each leaves the layout of torchvision's own class, whose archives it checks by MD5."""
+
+
+def fetch(name: str, root: Path, missing: str) -> None:
+    """Downloads a data set into the data folder `root`; `missing` is what a person reads if not.
+
+    Raises:
+        DataError: it cannot be had this way, there is no network, or `root` cannot be written.
+    """
+    if name not in FETCHERS:
+        raise DataError(f"data set {name}: comes with evofool, there is nothing to download")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        FETCHERS[name](str(root))
+    except (OSError, RuntimeError) as error:  # URLError is an OSError, a wrong MD5 a RuntimeError
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"data set {name}: could not be downloaded into {root} ({reason}). Without a network,"
+            f" fetch it elsewhere and copy it. {missing}"
+        ) from error

@@ -1,0 +1,214 @@
+"""The inner maximisation of adversarial training: images that a net gets wrong as it learns.
+
+All of it happens with the net in evaluation mode: an adversary neither meets dropout's noise nor
+moves the statistics of batch normalisation. (Papers differ or do not say; this is what later
+implementations settled on.) Images stay floats: a training image need not be a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, Self, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from evofool.classifiers.base import Classifier
+
+Losses: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Outputs, and labels of n images, to n losses."""
+Target: TypeAlias = Literal["label", "predicted"]
+
+
+def cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log softmax(outputs) of the label: n losses."""
+    return functional.cross_entropy(outputs, labels, reduction="none")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A net whose loss is climbed.
+
+    Attributes:
+        net: float32 N x C x H x W on [0, 1] to its outputs; in evaluation mode.
+        losses: what is climbed.
+    """
+
+    net: nn.Module
+    losses: Losses = cross_entropy
+
+
+class Adversary(Protocol):
+    """Makes the adversarial half of a batch."""
+
+    @property
+    def alpha(self) -> float:
+        """Weight of the clean images in the loss."""
+
+    @property
+    def warmup(self) -> float:
+        """Epochs over which it grows to its full radius."""
+
+    def scaled(self, share: float) -> Self:
+        """The same with `share` of the radius and of every step."""
+
+    def __call__(
+        self,
+        own: Source,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        draws: torch.Generator,
+        choice: torch.Generator,
+    ) -> torch.Tensor:
+        """Images within reach of `images`, on [0, 1], detached.
+
+        Args:
+            own: the net in training.
+            images: float32 N x C x H x W on [0, 1].
+            labels: one an image.
+            draws: on the CPU, for random starts.
+            choice: on the CPU, for the source.
+        """
+
+
+@dataclass(frozen=True)
+class FgsmAdversary:
+    """x + eps sign(grad J(x)) (Goodfellow et al., ICLR 2015), clipped to [0, 1].
+
+    Attributes:
+        eps: radius in the maximum norm.
+        alpha: weight of the clean images.
+        random_step: R+FGSM of Tramèr et al., ICLR 2018: x' = x + random_step sign(N(0, I)), then
+            x' + (eps - random_step) sign(grad J(x')).
+        target: ``label`` or ``predicted`` (by the source, on the clean image).
+        others: static sources. If there are any, each call draws one of them or the net itself,
+            all equally likely (ensemble adversarial training).
+        warmup: epochs over which it grows to its full radius.
+    """
+
+    eps: float
+    alpha: float = 0.5
+    random_step: float = 0
+    target: Target = "label"
+    others: tuple[Source, ...] = ()
+    warmup: float = 0
+
+    def scaled(self, share: float) -> Self:
+        """The same with `share` of the radius and of the random step."""
+        return replace(self, eps=share * self.eps, random_step=share * self.random_step)
+
+    def __call__(
+        self,
+        own: Source,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        draws: torch.Generator,
+        choice: torch.Generator,
+    ) -> torch.Tensor:
+        source = draw_source(own, self.others, choice)
+        goal = _goal(source, images, labels, self.target)
+        start = images
+        if self.random_step:
+            noise = _normal(images, draws).sign()
+            start = (images + self.random_step * noise).clamp(0, 1)
+        step = (self.eps - self.random_step) * input_gradient(source, start, goal).sign()
+        return (start + step).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class PgdAdversary:
+    """`steps` times: x + step_size sign(grad J(x)), back into the ball and [0, 1] (Madry et al.).
+
+    Attributes:
+        eps: radius in the maximum norm.
+        alpha: weight of the clean images; Madry's 0 shows none.
+        steps: how many.
+        step_size: length of each.
+        random_start: start from a uniform draw of the ball.
+        target: ``label`` or ``predicted``.
+        warmup: epochs over which it grows to its full radius.
+    """
+
+    eps: float
+    step_size: float
+    alpha: float = 0
+    steps: int = 10
+    random_start: bool = True
+    target: Target = "label"
+    warmup: float = 0
+
+    def scaled(self, share: float) -> Self:
+        """The same with `share` of the radius and of the step size."""
+        return replace(self, eps=share * self.eps, step_size=share * self.step_size)
+
+    def __call__(
+        self,
+        own: Source,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        draws: torch.Generator,
+        choice: torch.Generator,
+    ) -> torch.Tensor:
+        goal = _goal(own, images, labels, self.target)
+        low, high = (images - self.eps).clamp(0, 1), (images + self.eps).clamp(0, 1)
+        found = images
+        if self.random_start:
+            noise = torch.rand(images.shape, generator=draws, dtype=images.dtype)
+            found = (images + self.eps * (2 * noise.to(images.device) - 1)).clamp(0, 1)
+        for _ in range(self.steps):
+            found = found + self.step_size * input_gradient(own, found, goal).sign()
+            found = found.clamp(low, high)
+        return found
+
+
+def draw_source(own: Source, others: Sequence[Source], choice: torch.Generator) -> Source:
+    """The net itself or one of `others`, all equally likely."""
+    if not others:
+        return own
+    index = int(torch.randint(len(others) + 1, (), generator=choice))
+    return own if index == 0 else others[index - 1]
+
+
+def input_gradient(source: Source, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Gradient of the summed losses for the images; those of the weights are left alone."""
+    with torch.enable_grad():
+        asked = images.detach().requires_grad_(True)
+        total = source.losses(source.net(asked), labels).sum()
+        (gradient,) = torch.autograd.grad(total, asked)
+    return gradient
+
+
+def static_source(victim: Classifier) -> Source:
+    """A loaded white box as a source: what is climbed is -log of its confidence in the label."""
+    if victim.module is None:
+        raise ValueError(f"{victim.name} has no module")
+
+    def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if victim.output == "log_probs":
+            logs = outputs
+        elif victim.output == "probs" or victim.link == "identity":
+            logs = outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
+        elif victim.link == "sigmoid":
+            logs = functional.logsigmoid(outputs)
+        else:
+            logs = outputs.log_softmax(-1)
+        return -logs.gather(1, labels[:, None])[:, 0]
+
+    return Source(victim.module, losses)
+
+
+def _goal(
+    source: Source, images: torch.Tensor, labels: torch.Tensor, target: Target
+) -> torch.Tensor:
+    if target == "label":
+        return labels
+    with torch.no_grad():
+        outputs: torch.Tensor = source.net(images)
+        return outputs.argmax(1)
+
+
+def _normal(images: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+    noise = torch.randn(images.shape, generator=draws, dtype=images.dtype)
+    return noise.to(images.device)

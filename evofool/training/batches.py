@@ -1,0 +1,96 @@
+"""The order of a training's images, and how they are moved and mirrored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.errors import UsageError
+from evofool.images import FloatImages, UInt8Images, to_float
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Images and labels in the order of any epoch, which depends on (seed, epoch) only.
+
+    Attributes:
+        images: uint8 N x C x H x W, or float32 on [0, 1].
+        labels: N rows: class indices, or whatever the loss takes.
+        batch: images a step; the last of an epoch may be shorter.
+        seed: of order and augmentation.
+        shift: see `augment`.
+        mirror: see `augment`.
+    """
+
+    images: UInt8Images | FloatImages
+    labels: NDArray[np.generic]
+    batch: int
+    seed: int
+    shift: int = 0
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or len(self.images) == 0:
+            raise UsageError(f"training: images must be N x C x H x W, not {self.images.shape}")
+        if len(self.images) != len(self.labels):
+            raise UsageError(
+                f"training: {len(self.images)} images but {len(self.labels)} labels were given"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return math.ceil(len(self.images) / self.batch)
+
+    def epoch(self, epoch: int, skip: int = 0) -> Iterator[tuple[FloatImages, NDArray[np.generic]]]:
+        """The batches of one epoch (counted from 1), without the first `skip`."""
+        generator = np.random.default_rng([self.seed, epoch])
+        order = generator.permutation(len(self.images))
+        for number, begin in enumerate(range(0, len(order), self.batch)):
+            chosen = order[begin : begin + self.batch]
+            moves = draw_moves(len(chosen), self.shift, self.mirror, generator)
+            if number < skip:  # drawn all the same: what comes next is what would have come
+                continue
+            yield to_float(moved(self.images[chosen], moves)), self.labels[chosen]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Where the window of each image lies in its padded copy, and which images are mirrored."""
+
+    shift: int
+    corners: NDArray[np.int64] | None
+    flips: NDArray[np.int64] | None
+
+
+def draw_moves(count: int, shift: int, mirror: bool, generator: np.random.Generator) -> Moves:
+    """The draws of `augment` for `count` images."""
+    corners = generator.integers(0, 2 * shift + 1, size=(2, count)) if shift else None
+    flips = generator.integers(0, 2, size=(count, 1, 1, 1)) if mirror else None
+    return Moves(shift, corners, flips)
+
+
+def moved(images: UInt8Images | FloatImages, moves: Moves) -> UInt8Images | FloatImages:
+    """`images` moved and mirrored as drawn."""
+    count, _, height, width = images.shape
+    if moves.corners is not None:
+        shift = moves.shift
+        padded = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
+        top, left = moves.corners
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
+        images = windows[np.arange(count), :, top, left]
+    if moves.flips is not None:
+        images = np.where(moves.flips == 1, images[..., ::-1], images)
+    result: UInt8Images | FloatImages = np.ascontiguousarray(images)  # type: ignore[assignment]
+    return result
+
+
+def augment(
+    images: UInt8Images | FloatImages, shift: int, mirror: bool, generator: np.random.Generator
+) -> UInt8Images | FloatImages:
+    """Moves every image by up to `shift` pixels each way (black comes in) and mirrors half."""
+    return moved(images, draw_moves(len(images), shift, mirror, generator))

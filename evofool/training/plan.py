@@ -1,0 +1,86 @@
+"""What stands in the way of a training, found without torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from evofool.classifiers import ClassifierSpec, inspect_classifier
+from evofool.classifiers.bundled import BUNDLED
+from evofool.config import Loaded
+from evofool.data import inspect_dataset
+from evofool.errors import ClassifierError
+from evofool.training.config import EnsembleAdversaryConfig, TrainConfig
+
+_BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """A checked training.
+
+    Attributes:
+        config: the whole of it.
+        missing: what is not here yet, and how to get it; empty if it can start.
+    """
+
+    config: TrainConfig
+    missing: tuple[str, ...]
+
+
+def plan(loaded: Loaded[TrainConfig], data: Path | None, out: Path) -> TrainPlan:
+    """Looks for the data set and the static sources; nothing is read.
+
+    Raises:
+        DataError: no such data set.
+    """
+    missing = []
+    found = inspect_dataset(loaded.config.dataset, data)
+    if not found.present:
+        missing.append(found.missing)
+    adversary = loaded.config.adversary
+    if isinstance(adversary, EnsembleAdversaryConfig):
+        for index, written in enumerate(adversary.sources):
+            spec, base = source_spec(loaded, index, out)
+            problem = absent_source(spec, written.name, out)
+            if not problem:
+                try:
+                    problem = inspect_classifier(spec, base=base).missing
+                except ClassifierError as error:
+                    problem = str(error)
+            if problem:
+                missing.append(f"source {written.name}: {problem}")
+    return TrainPlan(loaded.config, tuple(missing))
+
+
+def source_spec(
+    loaded: TrainConfig | Loaded[TrainConfig], index: int, out: Path
+) -> tuple[ClassifierSpec, Path]:
+    """Where the source number `index` is: a spec for `load_classifier`, and its base folder.
+
+    A name alone that no bundled victim has is a net trained into the same folder `out`. Paths
+    start from the file they are written in.
+    """
+    config = loaded.config if isinstance(loaded, Loaded) else loaded
+    assert isinstance(config.adversary, EnsembleAdversaryConfig)
+    written = config.adversary.sources[index]
+    base = Path.cwd()
+    if isinstance(loaded, Loaded):
+        base = loaded.document.place(("adversary", "sources", index)).folder
+    spec = ClassifierSpec.model_validate(written.model_dump(exclude_unset=True))
+    bare = _BARE.fullmatch(spec.name) and not spec.name.endswith((".safetensors", ".onnx"))
+    if bare and spec.weights is None and spec.name not in BUNDLED:
+        path = (out / f"{spec.name}.safetensors").absolute()
+        spec = spec.model_copy(update={"name": str(path)})
+    return spec, base
+
+
+def absent_source(spec: ClassifierSpec, written: str, out: Path) -> str:
+    """What to do about a source that was to lie in `out` and does not; else empty."""
+    if spec.name == written or Path(spec.name).is_file():
+        return ""
+    return (
+        f"{spec.name} is not there; train it into the same folder first (evofool train"
+        f" configs/train/{written}.yaml --out {out}), or give the path of a weights file"
+    )
