@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from evofool.classifiers import Classifier, load_classifier
+from evofool.scoring import Scorer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TOYS = Path(__file__).parent / "toys" / "exact.py"
+
+
+MakeScorer: TypeAlias = Callable[..., Scorer]
+
+
+@pytest.fixture
+def make_scorer() -> Iterator[MakeScorer]:
+    """`Scorer`, closed at the end of the test."""
+    made: list[Scorer] = []
+
+    def make(*args: object, **options: object) -> Scorer:
+        scorer = Scorer(*args, **options)  # type: ignore[arg-type]
+        made.append(scorer)
+        return scorer
+
+    yield make
+    for scorer in made:
+        scorer.close()
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +59,29 @@ def toy_campaign() -> Callable[..., dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, driven by playwright; where CI is set its absence is a failure.
+
+    One for the whole session: playwright refuses a second one in the same thread.
+    """
+    pytest.importorskip("playwright", reason="playwright is in the dependency group dev")
+    path = (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
+    if path is None:
+        message = "no chromium: install Debian's package or set CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
 
 
 @pytest.fixture(autouse=True)

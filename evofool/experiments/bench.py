@@ -10,8 +10,9 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,32 +24,41 @@ from evofool.classifiers import Classifier, load_classifier
 from evofool.config import load_campaign
 from evofool.errors import UsageError
 from evofool.evolution.campaign import Progress, evolve
-from evofool.evolution.setup import versions
+from evofool.evolution.drawing import accelerated, drawing_on
 from evofool.images import UInt8Images
-from evofool.scoring import EngineUnavailable, Producer, Scorer
+from evofool.scoring import Batch, EngineUnavailable, OutOfMemory, Scorer, pick_device
 from evofool.scoring.scorer import usable_cores
+from evofool.store.manifest import versions
 
 PAPER_IMAGES = 400 + 5001 * 400
 """Images of the published ImageNet CPPN campaign (Nguyen et al. 2015, released settings)."""
 WARM_UP = 2
 """Generations that are not measured: they compile kernels and fill caches."""
 BATCHES = (5, 10, 25, 50, 100)
+BATCHES_ON_A_GPU = (25, 50, 100, 200, 400)
+WORKERS_ON_A_GPU = 4
+"""Threads that only tell a GPU what to do wait for each other when they are many."""
 NODES = 20
 """Hidden nodes, about, of the graphs that are drawn."""
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """CPPN genomes drawn a second by one thread, at `side` x `side` with `channels`."""
+    """CPPN genomes drawn a second by one thread, at `side` x `side` with `channels`.
+
+    `renderer` is what drew them, as a run's manifest records it, on `device`.
+    """
 
     side: int
     channels: int
     genomes_per_second: float
+    renderer: str
+    device: str
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """Ready images scored a second, by all workers."""
+    """Ready images scored a second, by all workers; `way` is how the engine computes."""
 
     classifier: str
     engine: str
@@ -56,6 +66,7 @@ class Scoring:
     workers: int
     batch: int
     images_per_second: float
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,9 @@ class CampaignSpeed:
     Attributes:
         efficiency: median over alternations of campaign over bare scoring.
         spread: smallest and largest of these.
-        ceiling: score / (score + render), seconds of one thread: what no overlap can beat.
+        ceiling: score / (score + render), seconds of one thread (or of the GPU, which does
+            both): what no overlap can beat.
+        renderer: what drew the campaign's pictures; bare scoring gets its images where these are.
         slowest: the slowest generation over the median one; transactions are in it.
         paper_images: images of the published ImageNet CPPN campaign.
         paper_hours: for these at this speed.
@@ -74,6 +87,8 @@ class CampaignSpeed:
     classifier: str
     encoding: str
     engine: str
+    device: str
+    renderer: str
     workers: int
     batch: int
     alternations: int
@@ -117,7 +132,7 @@ def bench(
         classifiers: victims, as in a config.
         alternations: generations that are held against bare scoring.
         seconds: at least so long each rendering and scoring rate is measured.
-        workers: threads; by default one for each usable core.
+        workers: threads; by default one for each usable core, on a GPU `WORKERS_ON_A_GPU` at most.
         device: as `Scorer`.
         say: told what comes next.
 
@@ -126,13 +141,16 @@ def bench(
     """
     if alternations < 1:
         raise UsageError("bench: at least one alternation is needed")
-    workers = workers or usable_cores()
+    here = pick_device(device)
+    if workers is None:
+        cores = usable_cores()
+        workers = min(cores, WORKERS_ON_A_GPU) if accelerated(here) else cores
     rendering, scoring, campaigns = [], [], []
     suggested: dict[str, int] = {}
     for side, channels in ((28, 1), (224, 3)):
         say(f"rendering at {side}")
-        rate = rendering_rate((channels, side, side), seconds)
-        rendering.append(Rendering(side, channels, rate))
+        rate, renderer = rendering_rate((channels, side, side), seconds, here)
+        rendering.append(Rendering(side, channels, rate, renderer, here))
     for name in classifiers:
         victim = load_classifier(name)
         rows = []
@@ -149,18 +167,30 @@ def bench(
     machine = {
         "platform": platform.platform(),
         "processor": _processor(),
+        "device": _device_name(here),
         "usable_cores": usable_cores(),
         "versions": versions(),
     }
     return Report(machine, rendering, scoring, suggested, campaigns)
 
 
-def rendering_rate(shape: tuple[int, int, int], seconds: float) -> float:
-    """CPPN genomes a second by this thread, for graphs of about `NODES` hidden nodes."""
+def rendering_rate(
+    shape: tuple[int, int, int], seconds: float, device: str = "cpu"
+) -> tuple[float, str]:
+    """CPPN genomes a second by this thread, for graphs of about `NODES` hidden nodes, drawn by
+    what a campaign on `device` draws with, whose name comes second.
+    """
     encoding = encodings.load("cppn", shape)
     genomes = grown(encoding, 64)
-    encoding.render(genomes, shape[1:])
-    return _rate(lambda: len(encoding.render(genomes, shape[1:])), seconds)
+    drawing = drawing_on(device, encoding)
+
+    def draw() -> int:
+        images = drawing.to_score(genomes, shape[1:])
+        wait_for(device)  # a GPU has only been told to draw when the call returns
+        return len(images)
+
+    draw()
+    return _rate(draw, seconds), drawing.name
 
 
 def grown(encoding: encodings.Encoding[Any], count: int) -> list[Any]:
@@ -178,18 +208,25 @@ def grown(encoding: encodings.Encoding[Any], count: int) -> list[Any]:
 def scoring_rates(
     victim: Classifier, engine: str, device: str, workers: int, seconds: float
 ) -> list[Scoring]:
-    """Images a second of one engine over `BATCHES`; none where it cannot serve the victim."""
+    """Images a second of one engine over batches; none where it cannot serve the victim."""
     found: list[Scoring] = []
-    for batch in BATCHES:
+    for batch in BATCHES_ON_A_GPU if accelerated(pick_device(device)) else BATCHES:
         try:
-            scorer = Scorer(victim, engine=engine, device=device, batch=batch, workers=workers)
+            scorer = Scorer(
+                victim, engine=engine, device=device, batch=batch, workers=workers, pad=True
+            )
         except (EngineUnavailable, UsageError):
             return found
         with scorer:
-            images = random_images(victim, batch * workers)
-            scorer.score(images)
-            rate = _rate(lambda s=scorer, x=images: len(s.score(x)), seconds)  # type: ignore[misc]
-            found.append(Scoring(victim.name, scorer.engine, scorer.device, workers, batch, rate))
+            ready = ready_images(victim, batch, scorer.device)
+            try:
+                _scored(scorer, ready, 2 * workers)  # warms up
+                rate = _rate(partial(_scored, scorer, ready, 2 * workers), seconds)
+            except OutOfMemory:
+                return found
+            found.append(
+                Scoring(victim.name, scorer.engine, scorer.device, workers, batch, rate, scorer.way)
+            )
     return found
 
 
@@ -219,31 +256,33 @@ def campaign_speed(
     }
     generations: list[float] = []
     bare: list[float] = []
-    ready = random_images(victim, batch)
-    with Scorer(victim, device=device, batch=batch, workers=workers) as scorer:
+    with Scorer(victim, device=device, batch=batch, workers=workers, pad=True) as scorer:
+        ready = ready_images(victim, batch, scorer.device)
         resumed = time.perf_counter()
 
         def between(_: Progress) -> None:
             nonlocal resumed
             now = time.perf_counter()
             generations.append(now - resumed)
-            for _scores in scorer.map(_ready(ready, children // batch)):
-                pass
+            _scored(scorer, ready, children // batch)
             resumed = time.perf_counter()
             bare.append(resumed - now)
 
         with tempfile.TemporaryDirectory(prefix="evofool-bench-") as folder:
             evolve(load_campaign(config), Path(folder) / "run", progress=between)
-        engine = scorer.engine
+        engine, here = scorer.engine, scorer.device
     generations, bare = generations[1 + WARM_UP :], bare[1 + WARM_UP :]
     ratios = [b / g for b, g in zip(bare, generations, strict=True)]
-    drawn = 1 / rendering_rate(victim.input_shape, seconds)
-    scored = median(bare) * workers / children
+    speed, renderer = rendering_rate(victim.input_shape, seconds, here)
+    drawn = 1 / speed
+    scored = median(bare) / children * (1 if accelerated(here) else workers)
     rate = children / median(generations)
     return CampaignSpeed(
         classifier=name,
         encoding="cppn",
         engine=engine,
+        device=here,
+        renderer=renderer,
         workers=workers,
         batch=batch,
         alternations=len(ratios),
@@ -264,9 +303,27 @@ def random_images(victim: Classifier, count: int) -> UInt8Images:
     return rng.integers(0, 256, (count, *victim.input_shape), dtype=np.uint8)
 
 
-def _ready(images: UInt8Images, count: int) -> Iterator[Producer]:
-    for _ in range(count):
-        yield lambda: images
+def ready_images(victim: Classifier, count: int, device: str) -> Batch:
+    """Noise where a campaign scored on `device` has its pictures."""
+    images = random_images(victim, count)
+    if not accelerated(device):
+        return images
+    import torch
+
+    return torch.from_numpy(images).to(device)
+
+
+def wait_for(device: str) -> None:
+    """Until a GPU has done what it was told; a CPU has when a call returns."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def _scored(scorer: Scorer, images: Batch, times: int) -> int:
+    """Scores come to the host, so that they are there when this returns."""
+    return sum(len(scores) for scores in scorer.map([lambda: images] * times))
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:
@@ -274,6 +331,15 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
     while (spent := time.perf_counter() - start) < seconds or done == 0:
         done += work()
     return done / spent
+
+
+def _device_name(device: str) -> str:
+    """A GPU by its name, else "cpu"."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 def _processor() -> str:

@@ -1,7 +1,11 @@
 """The run folder: SQLite, manifest, locking. Only this package writes into one."""
 
+from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, ResultRow
+from evofool.store.attackfolder import AttackFolder
+from evofool.store.defend_schema import DiagnosticRow, ThreatRow
+from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
-from evofool.store.runfolder import Archive, RunFolder
+from evofool.store.runfolder import Archive, Check, Result, RunFolder, state_of
 from evofool.store.schema import (
     SCHEMA_VERSION,
     Delta,
@@ -13,14 +17,26 @@ from evofool.store.schema import (
 )
 
 __all__ = [
+    "CLEAN",
     "SCHEMA_VERSION",
     "Archive",
+    "AttackFolder",
+    "Check",
+    "ChunkRow",
+    "Counts",
+    "DefendFolder",
     "Delta",
+    "DiagnosticRow",
     "EliteRow",
     "GenerationRow",
+    "ImageRow",
     "IndividualId",
     "IndividualRow",
+    "Result",
+    "ResultRow",
     "RunFolder",
+    "ThreatRow",
     "WinRow",
+    "state_of",
     "write_atomically",
 ]

@@ -5,24 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from evofool.errors import StoreError
+from evofool.store.attack_schema import ATTACK_TABLES
+from evofool.store.defend_schema import DEFEND_TABLES
 from evofool.store.schema import SCHEMA_VERSION, TABLES
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 """Of a damaged file even the message may not be text; and not every text or number fits in."""
 
 
-def make_tables(path: Path) -> None:
-    """A new database with the tables of the schema.
+def tables_of(kind: object) -> Mapping[str, str]:
+    """The tables of a kind of run, by name."""
+    other = {"attack": ATTACK_TABLES, "defend": DEFEND_TABLES}
+    return other.get(str(kind), TABLES)
+
+
+def make_tables(path: Path, tables: Mapping[str, str]) -> None:
+    """A new database with these tables.
 
     Raises:
         StoreError: it cannot be made.
     """
     try:
         with contextlib.closing(connect(path, new=True, writable=True)) as database:
-            for statement in TABLES.values():
+            for statement in tables.values():
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except SQLITE_ERRORS as error:

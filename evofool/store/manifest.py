@@ -1,13 +1,23 @@
-"""What ``manifest.json`` must hold before anything of it is used."""
+"""``manifest.json``: what a new one says, and what one must hold before anything of it is used."""
 
 from __future__ import annotations
 
+import platform
+import sys
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evofool.errors import StoreError
+from evofool.classifiers import Classifier
+from evofool.errors import FolderError, StoreError
+
+REPORTED = ("evofool", "torch", "torchvision", "numpy", "deap", "onnxruntime", "numba")
+"""Packages whose versions the manifest records: they can move a score or a pixel."""
 
 _Text = Annotated[str, Field(max_length=4096)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -28,7 +38,7 @@ class _Classifier(_Part):
     labels: list[str]
 
 
-class _Manifest(BaseModel):
+class _Run(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     kind: _Text
@@ -37,7 +47,15 @@ class _Manifest(BaseModel):
     command: str | None = None
     created: _Text | None = None
     classifier: _Classifier
+
+
+class _Evolve(_Run):
     encoding: _Part
+    renderer: _Text = "host"
+    breeder: _Text = "host"
+
+
+_MODELS: dict[str, type[BaseModel]] = {"evolve": _Evolve, "attack": _Run, "defend": _Run}
 
 
 def check_manifest(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -46,12 +64,76 @@ def check_manifest(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         StoreError: a part is missing or of the wrong type; the message names it.
     """
-    if manifest.get("kind") != "evolve":
+    model = _MODELS.get(str(manifest.get("kind")))
+    if model is None:
         return manifest  # other kinds say other things; `kind` is looked at by whoever opens one
     try:
-        _Manifest.model_validate(manifest)
+        model.model_validate(manifest)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StoreError(f"{path}: damaged: {where}: {first['msg']}") from error
     return manifest
+
+
+def new_manifest(
+    kind: str, classifier: Classifier, seed: int, command: str | None
+) -> dict[str, Any]:
+    """``manifest.json`` of a new run, as far as it is the same for every kind of run."""
+    victim: dict[str, Any] = {
+        "name": classifier.name,
+        "digest": classifier.digest,
+        "input_shape": list(classifier.input_shape),
+        "labels": list(classifier.labels),
+    }
+    if classifier.source is not None:
+        victim["path"], victim["sha256"] = str(classifier.source[0]), classifier.source[1]
+    return {
+        "kind": kind,
+        "run_id": uuid.uuid4().hex,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seed": seed,
+        "classifier": victim,
+        "versions": {"python": platform.python_version(), **versions()},
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def repointed(manifest: Mapping[str, Any], classifier: Classifier) -> dict[str, Any]:
+    """`manifest` with the victim where it was found this time."""
+    victim = {**manifest["classifier"], "name": classifier.name}
+    if classifier.source is not None:
+        victim["path"] = str(classifier.source[0])
+    return {**manifest, "classifier": victim}
+
+
+def check_classifier(path: Path, manifest: Mapping[str, Any], classifier: Classifier) -> None:
+    """Refuse to go on with another victim than the run in `path` was made with.
+
+    Raises:
+        FolderError: its weights or its source file differ.
+    """
+    known = manifest["classifier"]
+    if classifier.digest != known["digest"]:
+        raise FolderError(
+            f"{path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
+            f" one found now has {classifier.digest[:12]}; give the right one by --classifier"
+        )
+    source = classifier.source
+    if source is not None and source[1] != known.get("sha256", source[1]):
+        raise FolderError(
+            f"{path}: {source[0]} has changed since the run was made; give the file as it was"
+            " by --classifier"
+        )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages a result may depend on."""
+    found = {}
+    for package in REPORTED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -14,16 +14,15 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from evofool.errors import FolderError, StoreError
-from evofool.store.database import SQLITE_ERRORS, connect, make_tables
+from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
 from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
 from evofool.store.manifest import check_manifest
 from evofool.store.schema import (
     SCHEMA_VERSION,
-    TABLES,
     Delta,
     EliteRow,
     GenerationRow,
@@ -40,6 +39,23 @@ _LEFTOVER = re.compile(
     r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
 )
 _Type: TypeAlias = type | tuple[type, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run that has ended: its folder and the content of ``summary.json``."""
+
+    path: Path
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: `ok` is None where there is nothing to check (yet)."""
+
+    name: str
+    ok: bool | None
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,7 @@ class RunFolder:
         self._db = connect(path / DATABASE, writable=lock is not None)
 
     @classmethod
-    def create(cls, path: Path, manifest: Mapping[str, Any], config_text: str) -> RunFolder:
+    def create(cls, path: Path, manifest: Mapping[str, Any], config_text: str) -> Self:
         """A new run folder, locked by this process.
 
         Raises:
@@ -86,7 +102,7 @@ class RunFolder:
         try:
             # anew: another process may have made its run meanwhile
             _remove(_leftovers(path))
-            make_tables(path / DATABASE)
+            make_tables(path / DATABASE, tables_of(manifest.get("kind")))
             full = {"schema_version": SCHEMA_VERSION, **manifest}
             write_atomically(path / CONFIG, config_text.encode())
             # last: a folder with a manifest is a whole run folder
@@ -112,7 +128,7 @@ class RunFolder:
         return is_held(self.path / LOCK)
 
     @classmethod
-    def open(cls, path: Path, *, writable: bool = False) -> RunFolder:
+    def open(cls, path: Path, *, writable: bool = False) -> Self:
         """An existing run folder; several processes may read it while one writes.
 
         Raises:
@@ -153,7 +169,7 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def __enter__(self) -> RunFolder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -252,24 +268,30 @@ class RunFolder:
     def archive(self) -> Archive:
         """The elites in the order of their classes, and the individuals that hold the cells."""
         with self._snapshot():
-            elites = tuple(
-                EliteRow(c, IndividualId(g, i), fitness, odds, confidence, bool(won))
-                for c, g, i, fitness, odds, confidence, won in self._rows(
-                    "SELECT class_index, generation, idx, fitness, log_odds, confidence, won"
-                    " FROM elites ORDER BY class_index",
-                    (int, int, int, float, float, float, int),
-                )
-            )
+            elites = self.elites()
             holders = {
                 row.id: row
                 for row in self._individuals("WHERE genome IS NOT NULL ORDER BY generation, idx")
             }
         for elite in elites:
-            if not 0.0 <= elite.confidence <= 1.0:
-                raise StoreError(f"{self.path}: the confidence of elite {elite.id} is damaged")
             if elite.id not in holders:
                 raise StoreError(f"{self.path}: the genome of elite {elite.id} is missing")
         return Archive(elites, holders)
+
+    def elites(self) -> tuple[EliteRow, ...]:
+        """The elites in the order of their classes, without their genomes."""
+        found = tuple(
+            EliteRow(c, IndividualId(g, i), fitness, odds, confidence, bool(won))
+            for c, g, i, fitness, odds, confidence, won in self._rows(
+                "SELECT class_index, generation, idx, fitness, log_odds, confidence, won"
+                " FROM elites ORDER BY class_index",
+                (int, int, int, float, float, float, int),
+            )
+        )
+        for elite in found:
+            if not 0.0 <= elite.confidence <= 1.0:
+                raise StoreError(f"{self.path}: the confidence of elite {elite.id} is damaged")
+        return found
 
     def individual(self, id: IndividualId) -> IndividualRow | None:
         """One individual of the lineage, or None if it never won a cell."""
@@ -361,10 +383,22 @@ class RunFolder:
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name, sql",
             (str, str),
         )
-        if found != sorted(TABLES.items()):  # as a list: a trigger may have the name of a table
+        tables = tables_of(self.manifest.get("kind"))
+        if found != sorted(tables.items()):  # as a list: a trigger may have the name of a table
             raise StoreError(
                 f"{self.path / DATABASE}: does not hold the tables of schema {SCHEMA_VERSION}"
             )
+
+
+def state_of(run: RunFolder) -> tuple[str, str | None]:
+    """``running`` (a process holds it), ``finished`` with the reason, or ``interrupted``."""
+    meta = run.meta()
+    state = meta.get("status", "interrupted")
+    if run.busy:
+        return "running", None
+    if state == "running":  # whoever wrote that is gone
+        return "interrupted", None
+    return state, meta.get("stop_reason") or None if state == "finished" else None
 
 
 def _leftovers(path: Path) -> list[Path]:

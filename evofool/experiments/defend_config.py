@@ -1,0 +1,281 @@
+"""The schema of ``evofool defend``: which net, which defense, judged on what and how hard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
+from evofool.config.document import Document, KeyPath
+from evofool.config.loading import absolute_classifier, validate, with_seed
+from evofool.config.models import Count, Positive, listed
+from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig
+from evofool.errors import ConfigError
+from evofool.training.config import Radius
+
+FALSE_ALARMS = 0.05
+"""Share of clean pictures that a calibrated detector rejects, unless the config says another."""
+
+
+class NoDefenseConfig(Model):
+    """None at all: the control of the verdict."""
+
+    name: Literal["none"]
+
+
+class _Calibrated(Model):
+    """A detector, whose threshold is given or found on clean pictures.
+
+    Attributes:
+        threshold: of its score.
+        false_alarms: share of clean pictures that it may reject; .05 without a threshold.
+    """
+
+    threshold: float | None = None
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.threshold is not None and self.false_alarms is not None:
+            raise ValueError("give threshold or false_alarms, not both")
+        return self
+
+
+class MaxSoftmaxDefense(_Calibrated):
+    """`evofool.defenses.detectors.MaxSoftmax`."""
+
+    name: Literal["max-softmax"]
+
+
+class EnergyDefense(_Calibrated):
+    """`evofool.defenses.detectors.Energy`.
+
+    Attributes:
+        temperature: T.
+    """
+
+    name: Literal["energy"]
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+class TrainedDefense(Model):
+    """A defense in the weights.
+
+    Attributes:
+        weights: a safetensors file that ``evofool train`` wrote.
+        train: or a training config, file or shipped name, that is run first.
+    """
+
+    name: Literal["trained"]
+    weights: Annotated[str, Field(pattern=r"\.safetensors$")] | None = None
+    train: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.weights is None) == (self.train is None):
+            raise ValueError("give weights (a .safetensors file) or train (a training config)")
+        return self
+
+
+DetectorDefense: TypeAlias = MaxSoftmaxDefense | EnergyDefense
+DefenseChoice: TypeAlias = Annotated[
+    NoDefenseConfig
+    | BitDepthConfig
+    | MedianConfig
+    | JpegConfig
+    | MaxSoftmaxDefense
+    | EnergyDefense
+    | TrainedDefense,
+    Field(discriminator="name"),
+]
+
+
+class DataConfig(Model):
+    """What is attacked, and other pictures.
+
+    Attributes:
+        dataset: a name that ``evofool list datasets`` shows.
+        split: of the images that are attacked.
+        limit: how many of them, drawn by the seed; None is all.
+        start: other pictures, drawn likewise from the training split (or, where there is none,
+            from the rest of `split`): a substitute starts from the first of them, and a detector's
+            threshold is set on all.
+    """
+
+    dataset: Annotated[str, Field(min_length=1)]
+    split: Literal["train", "validation", "test"] = "test"
+    limit: Count | None = 200
+    start: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+
+
+class ThreatsConfig(Model):
+    """How hard the attacks try; the words are those of `evofool.experiments.threats.Strength`.
+
+    Attributes:
+        eps: radius in the maximum norm; ``8/255`` works too.
+        step_size: of PGD; a tenth of eps by default.
+        steps: of PGD.
+        restarts: of PGD.
+        alpha: random part of R+FGSM; half of eps by default.
+        black_images: images that Square is run on and that the verdict is measured on.
+        square_queries: most queries an image.
+        substitute_initial: pictures that a substitute starts from.
+        substitute_rounds: of its training.
+        random_points: pictures of the ball that random search tries for each image.
+    """
+
+    eps: Radius
+    step_size: Radius | None = None
+    steps: Annotated[int, Field(ge=1, le=100_000)] = 40
+    restarts: Annotated[int, Field(ge=1, le=1000)] = 2
+    alpha: Radius | None = None
+    black_images: Count = 100
+    square_queries: Count = 1000
+    substitute_initial: Count = 150
+    substitute_rounds: Annotated[int, Field(ge=1, le=20)] = 6
+    random_points: Count = 100
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.alpha is not None and self.alpha >= self.eps:
+            raise ValueError(f"alpha must be below eps, {self.eps:g}")
+        return self
+
+
+class EvolutionThreat(Model):
+    """Evolution as an attacker: MAP-Elites over all classes, the same on both nets.
+
+    Attributes:
+        encodings: by name, with the options that each has by default.
+        initial: random individuals before the first generation.
+        children: individuals a generation.
+        generations: not counting the initial individuals.
+        seeds: one run each.
+    """
+
+    encodings: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (
+        "direct",
+        "cppn",
+    )
+    initial: Count = 200
+    children: Count = 200
+    generations: Positive = 50
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        BeforeValidator(listed),
+        Field(min_length=1),
+    ] = (1, 2, 3)
+
+    @field_validator("seeds", "encodings")
+    @classmethod
+    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names one twice")
+        return value
+
+
+class DefendScoring(Model):
+    """How images are scored.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        batch: images a forward pass; part of the result, since float sums depend on it.
+        workers: threads; not part of the result.
+    """
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    batch: Annotated[int, Field(ge=1, le=65536)] = 100
+    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+
+
+class DefendConfig(Model):
+    """An evaluation of a defense, checked and complete.
+
+    Attributes:
+        base: the undefended net, a white box.
+        defense: what is judged.
+        data: labelled images of the net's size and classes.
+        sources: undefended nets whose adversarial pictures are tried on it; the base by default.
+        threats: how hard the attacks try.
+        evolution: evolution as an attacker, or None.
+        scoring: how images are scored.
+        seed: of the choice of images and everything random but evolution.
+    """
+
+    kind: Literal["defend"] = "defend"
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
+    base: ClassifierConfig
+    defense: DefenseChoice
+    data: DataConfig
+    sources: Annotated[tuple[ClassifierConfig, ...], BeforeValidator(listed)] | None = None
+    threats: ThreatsConfig
+    evolution: EvolutionThreat | None = None
+    scoring: DefendScoring = Field(default_factory=DefendScoring)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+
+    @field_validator("base", "defense", mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _shorthands(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple({"name": item} if isinstance(item, str) else item for item in value)
+
+    @field_validator("base")
+    @classmethod
+    def _bare(cls, value: ClassifierConfig) -> ClassifierConfig:
+        if value.name.endswith((".yaml", ".yml")):
+            raise ValueError(
+                f"{value.name} is a defended victim, which cannot be defended again; name its base"
+            )
+        return value
+
+
+def load_defense(
+    source: Path | str | Mapping[str, Any] | DefendConfig,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    check_files: bool = True,
+) -> Loaded[DefendConfig]:
+    """A config of kind defend; paths and arguments as in `evofool.config.load_campaign`.
+
+    Raises:
+        ConfigError: anything is wrong; the message starts with the place.
+    """
+    loaded = load_model(source, DefendConfig, overrides)
+    document = with_seed(loaded.document, seed)
+    document = absolute_classifier(document, ("base",), check_files)
+    for index in range(len(loaded.config.sources or ())):
+        document = absolute_classifier(document, ("sources", index), check_files)
+    document = _trained(document, loaded.config.defense, check_files)
+    return Loaded(validate(document, DefendConfig), document)
+
+
+def _trained(document: Document, defense: DefenseChoice, check: bool) -> Document:
+    """`document` with the files of a trained defense absolute; shipped configs keep their names."""
+    if not isinstance(defense, TrainedDefense):
+        return document
+    if defense.weights is not None:
+        where: KeyPath = ("defense", "weights")
+        path = document.resolve(where, defense.weights)
+        if check and not path.is_file():
+            raise document.error(where, f"no such file: {path}")
+    else:
+        assert defense.train is not None
+        where = ("defense", "train")
+        path = document.resolve(where, defense.train)
+        if not path.is_file():
+            if check:
+                try:
+                    find(defense.train)
+                except ConfigError as error:
+                    raise document.error(where, str(error)) from error
+            return document
+    return document.replaced(where, str(path), document.place(where))

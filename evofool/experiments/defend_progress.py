@@ -1,0 +1,115 @@
+"""Where an evaluation stands: steps, images, active seconds, time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evofool.errors import Interrupted
+from evofool.training import TrainProgress
+
+
+@dataclass(frozen=True)
+class DefendProgress:
+    """Where an evaluation stands.
+
+    Attributes:
+        step: what is running, in words.
+        done: steps that are done; `steps` is how many there are.
+        seconds: active ones.
+        share_done: of the work, by images.
+        seconds_left: an estimate, None while there is nothing to go by.
+    """
+
+    step: str
+    done: int
+    steps: int
+    seconds: float
+    share_done: float
+    seconds_left: float | None
+
+
+OnProgress = Callable[[DefendProgress], None]
+
+
+class Meter:
+    """Counts what is done against what was planned, in images, and tells.
+
+    Args:
+        progress: told now and then.
+        should_stop: asked before every request to a net.
+        earlier: active seconds of processes before this one.
+    """
+
+    def __init__(
+        self,
+        progress: OnProgress | None,
+        should_stop: Callable[[], bool] | None,
+        earlier: float,
+    ) -> None:
+        self.should_stop = should_stop or (lambda: False)
+        self._progress = progress
+        self._earlier = earlier
+        self._started = self._worked = time.perf_counter()
+        self._step, self._planned, self._sent = "", 0, 0
+        self._steps = self._total = self._done = self._before = self._new = 0
+
+    @property
+    def seconds(self) -> float:
+        """Active ones, over all processes."""
+        return self._earlier + time.perf_counter() - self._started
+
+    def plan(self, steps: int, images: int) -> None:
+        """How much there is to do."""
+        self._steps, self._total = steps, images
+        self._worked = time.perf_counter()
+
+    def skip(self, images: int) -> None:
+        """A step that an earlier process has done."""
+        self._done += 1
+        self._before += images
+
+    def begin(self, step: str, images: int) -> None:
+        """The step before this one is done, and this one is of about so many images."""
+        if self._planned:
+            self._done += 1
+            self._before += self._planned
+            self._new += self._planned
+        self._step, self._planned, self._sent = step, images, 0
+        self._report()
+
+    def scored(self, images: int) -> None:
+        """Images are about to be sent to a net.
+
+        Raises:
+            Interrupted: a stop was asked for.
+        """
+        if self.should_stop():
+            raise Interrupted("stopped")
+        self.reached(self._sent + images)
+
+    def reached(self, images: int) -> None:
+        """So many images of the present step are done."""
+        self._sent = images
+        self._report()
+
+    def trained(self, p: TrainProgress) -> None:
+        """A step of a training, whose own time is told: what follows cannot be known yet."""
+        if self._progress is not None:
+            step = f"training, epoch {p.epoch}/{p.epochs}, loss {p.loss:.3f}"
+            share = p.step / p.steps
+            self._progress(DefendProgress(step, 0, 0, self.seconds, share, p.seconds_left))
+
+    def _report(self) -> None:
+        if self._progress is None or not self._step:
+            return
+        here = min(self._sent, self._planned)
+        share = (self._before + here) / self._total if self._total else 0.0
+        left = None
+        if new := self._new + here:
+            spent = time.perf_counter() - self._worked
+            left = spent / new * max(0, self._total - self._before - here)
+        self._progress(
+            DefendProgress(self._step, self._done, self._steps, self.seconds, min(1.0, share), left)
+        )

@@ -1,0 +1,107 @@
+"""``evofool status`` and ``verify`` of an evaluation of a defense."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evofool.defenses.victims import load_victim
+from evofool.errors import UsageError
+from evofool.experiments.defend_outputs import COLUMNS, read_rows, read_verdict, threat_json
+from evofool.experiments.defend_setup import make_base, make_ground
+from evofool.experiments.defending import VICTIM, load_defense_run
+from evofool.scoring import Scorer
+from evofool.store import Check, DefendFolder, state_of
+from evofool.store.defend_schema import RIGHT
+from evofool.store.manifest import check_classifier
+
+
+def status(path: Path | str) -> dict[str, Any]:
+    """Status and counts as JSON values; loads no classifier.
+
+    Raises:
+        StoreError: no run of this kind, or a damaged one.
+    """
+    with DefendFolder.open(Path(path)) as run:
+        rows = read_rows(run)
+        diagnostics = run.diagnostics()
+        manifest = run.manifest
+        state, reason = state_of(run)
+        defense = manifest.get("defense")
+        return {
+            "path": str(run.path),
+            "status": state,
+            "stop_reason": reason,
+            "kind": manifest.get("kind"),
+            "run_id": manifest.get("run_id"),
+            "created": manifest.get("created"),
+            "seed": manifest.get("seed"),
+            "classifier": manifest["classifier"]["name"],
+            "defense": str(defense.get("name")) if isinstance(defense, dict) else None,
+            "threats": len(rows),
+            "evolutions": len(list((run.path / "evolution").glob("*/manifest.json"))),
+            "verdict": read_verdict(diagnostics).colour.value if diagnostics else None,
+            "queries": sum(row.queries for row in rows),
+            "seconds": round(run.seconds(), 3),
+        }
+
+
+def verify_defense(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+    """Check an evaluation, each check as soon as it is done.
+
+    The database; both nets against what the run was made with; the clean row by answering the
+    pictures again; ``threats.csv`` against the stored rows.
+
+    Args:
+        path: the run folder.
+        classifier: not for this kind of run.
+
+    Raises:
+        StoreError: no run folder, or one too damaged to look into.
+        ConfigError: its nets or data cannot be had.
+    """
+    if classifier is not None:
+        raise UsageError(
+            "--classifier: an evaluation names several nets; put the file where config.yaml says"
+        )
+    with DefendFolder.open(Path(path)) as run:
+        faults = run.check()
+        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        loaded = load_defense_run(run)
+        base = make_base(loaded)
+        check_classifier(run.path, run.manifest, base)
+        ground = make_ground(loaded, base)
+        rows = read_rows(run)
+        yield Check("threats", True, f"{len(rows)} are stored")
+        nets = {"undefended": base}
+        if (run.path / VICTIM).is_file():
+            nets["defended"] = load_victim(run.path / VICTIM)
+        for row in rows:
+            if row.group != "clean":
+                continue
+            with Scorer(nets[row.net], batch=loaded.config.scoring.batch) as scorer:
+                right = scorer.labels(ground.images) == ground.labels
+            same = [letter == RIGHT for letter in row.outcomes] == right.tolist()
+            detail = f"{row.n} pictures are answered as {'stored' if same else 'never stored'}"
+            yield Check(f"clean, {row.net} net", same, detail)
+        yield _table(run)
+
+
+def _table(run: DefendFolder) -> Check:
+    if run.meta().get("status") != "finished":
+        return Check("threats.csv", None, "not made yet: the run has not ended (evofool resume)")
+    wanted = [
+        {key: str(value) for key, value in threat_json(row).items()} for row in read_rows(run)
+    ]
+    try:
+        text = (run.path / "threats.csv").read_bytes().decode()
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        same = list(reader) == wanted and tuple(reader.fieldnames or ()) == COLUMNS
+    except (OSError, ValueError, csv.Error):
+        same = False
+    return Check(
+        "threats.csv", same, "holds the stored rows" if same else "differs or is missing"
+    )  # fmt: skip

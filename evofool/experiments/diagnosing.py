@@ -1,0 +1,179 @@
+"""Measuring the diagnostics that `masking` judges: on a net as its gradients are, never adapted.
+
+All attacks climb the margin, which does not saturate where a cross-entropy does, and which for a
+detector means to be taken for something else rather than to be rejected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.attacks import FGSM, IFGSM, PGD, AttackResult
+from evofool.experiments.masking import cosines
+from evofool.images import FloatImages, UInt8Images, to_float
+from evofool.randomness import Stream, generator
+from evofool.scoring import Scorer
+
+Labels = NDArray[np.int64]
+Measured = dict[str, tuple[float | None, str]]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the diagnostics are measured with.
+
+    Attributes:
+        eps: radius in the maximum norm.
+        step_size: of the attacks of many steps.
+        steps: how many.
+        random_points: pictures of the ball that random search tries for each image.
+        seed: of these.
+    """
+
+    eps: float
+    step_size: float
+    steps: int = 40
+    random_points: int = 100
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """What the gradients of one net look like.
+
+    Attributes:
+        norms: N Euclidean lengths of the margin's gradient at the clean images.
+        cosine: mean cosine of the perturbations of one step and of many; NaN where all are zero.
+        loss_ratio: mean loss after one step over that after many.
+    """
+
+    norms: NDArray[np.float64]
+    cosine: float
+    loss_ratio: float
+
+
+def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) -> Slopes:
+    """The gradients of a white box at labelled images."""
+    from evofool.attacks.losses import Goal
+
+    goal = Goal(scorer.classifier, labels, np.full(len(labels), -1, np.int64))
+    values = scorer.gradients(images, goal.climb).values
+    norms = np.sqrt((values.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))
+    one = FGSM(eps=probe.eps, loss="margin")(scorer, images, labels)
+    many = IFGSM(
+        eps=probe.eps,
+        step_size=probe.step_size,
+        steps=probe.steps,
+        early_stop=False,
+        loss="margin",
+    )(scorer, images, labels)
+    start = to_float(images)
+    angle = cosines(one.images_float - start, many.images_float - start)
+    known = angle[~np.isnan(angle)]
+    lost = [_loss(scorer, result.images_float, labels) for result in (one, many)]
+    return Slopes(
+        norms,
+        float(known.mean()) if len(known) else float("nan"),
+        float(lost[0].mean() / lost[1].mean()) if lost[1].mean() > 0 else float("nan"),
+    )
+
+
+def diagnose(
+    defended: Scorer,
+    undefended: Scorer,
+    images: UInt8Images,
+    labels: Labels,
+    probe: Probe,
+    white: dict[str, float],
+    black: dict[str, float],
+) -> Measured:
+    """All diagnostics of `defended`, each with the numbers it is made of.
+
+    Args:
+        defended: the net that is judged, its gradients as they are.
+        undefended: what ratios are taken to.
+        images: uint8 N x C x H x W.
+        labels: their classes.
+        probe: radius and steps.
+        white: error rates of white-box attacks that do not know the defense, by name.
+        black: error rates of attacks without its gradients, at the same radius, by name.
+    """
+    one = FGSM(eps=probe.eps, loss="margin")(defended, images, labels)
+    many = _pgd(defended, images, labels, probe, probe.eps, probe.step_size)
+    far = _pgd(defended, images, labels, probe, 1.0, 0.05)
+    lucky = _random(defended, images, labels, probe, ~many.success)
+    own, other = (slopes(s, images, labels, probe) for s in (defended, undefended))
+    n = len(images)
+    found: Measured = {
+        "one_minus_many": (
+            _rate(one) - _rate(many),
+            f"one step: {_rate(one):.1%} errors, {probe.steps} steps: {_rate(many):.1%}",
+        ),
+        "unbounded": (_rate(far), f"without a bound: {_rate(far):.1%} errors"),
+        "random_minus_gradient": (
+            float(lucky.sum() / n),
+            f"{probe.random_points} random points find {lucky.sum()} of {n} images more",
+        ),
+        "dead_gradients": (
+            float((own.norms == 0).mean()),
+            f"{(own.norms == 0).sum()} of {n} gradients are zero",
+        ),
+    }
+    if white and black:
+        w, b = max(white, key=white.__getitem__), max(black, key=black.__getitem__)
+        found["black_minus_white"] = (
+            black[b] - white[w],
+            f"{b}: {black[b]:.1%} errors, {w}: {white[w]:.1%}",
+        )
+    mine, theirs = float(np.median(own.norms)), float(np.median(other.norms))
+    found["gradient_norm_ratio"] = (
+        mine / theirs if theirs > 0 else None,
+        f"median length {mine:.3g}, undefended {theirs:.3g}",
+    )
+    found["cosine_ratio"] = _ratio(own.cosine, other.cosine, "mean cosine")
+    found["loss_ratio"] = _ratio(own.loss_ratio, other.loss_ratio, "loss of one step over many")
+    return found
+
+
+def _ratio(own: float, other: float, what: str) -> tuple[float | None, str]:
+    if np.isnan(own) or np.isnan(other) or other <= 0:
+        return None, f"{what}: no gradient to measure"
+    return own / other, f"{what} {own:.2f}, undefended {other:.2f}"
+
+
+def _rate(result: AttackResult) -> float:
+    return float(result.success.mean())
+
+
+def _pgd(
+    scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe, eps: float, size: float
+) -> AttackResult:
+    attack = PGD(eps=eps, step_size=size, steps=probe.steps, loss="margin", seed=probe.seed)
+    return attack(scorer, images, labels)
+
+
+def _random(
+    scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe, rows: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which of `rows` some random picture of the ball is taken for something else."""
+    levels = int(probe.eps * 255 + 1e-3)
+    found = np.zeros(len(images), np.bool_)
+    reject = scorer.classifier.reject
+    for row in np.flatnonzero(rows).tolist():
+        rng = generator(probe.seed, Stream.NOISE, row, 0)
+        shape = (probe.random_points, *images.shape[1:])
+        noise = rng.integers(-levels, levels + 1, shape, dtype=np.int16)
+        points = np.clip(images[row].astype(np.int16) + noise, 0, 255).astype(np.uint8)
+        answers = scorer.labels(points)
+        found[row] = bool(((answers != labels[row]) & (answers != reject)).any())
+    return found
+
+
+def _loss(scorer: Scorer, images: FloatImages, labels: Labels) -> NDArray[np.float64]:
+    """-log p of the label."""
+    odds = scorer.score(images).log_odds[np.arange(len(labels)), labels]
+    loss: NDArray[np.float64] = np.logaddexp(0.0, -odds)
+    return loss

@@ -1,0 +1,84 @@
+"""What is asked of a run folder of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evofool.store import Check, Result, RunFolder
+
+
+@dataclass(frozen=True)
+class _Kind:
+    status: Callable[..., dict[str, Any]]
+    resume: Callable[..., Result]
+    verify: Callable[..., Iterator[Check]]
+
+
+# each imported when a run of its kind is there: the others may take a second, for torch
+
+
+def _evolve() -> _Kind:
+    from evofool.evolution.campaign import resume
+    from evofool.evolution.status import status
+    from evofool.evolution.verify import verify
+
+    return _Kind(status, resume, verify)
+
+
+def _attack() -> _Kind:
+    from evofool.attacks.campaign import resume_attacks
+    from evofool.attacks.status import status
+    from evofool.attacks.verify import verify_attacks
+
+    return _Kind(status, resume_attacks, verify_attacks)
+
+
+def _defend() -> _Kind:
+    from evofool.experiments.defend_status import status, verify_defense
+    from evofool.experiments.defending import resume_defense
+
+    return _Kind(status, resume_defense, verify_defense)
+
+
+_KINDS: dict[str, Callable[[], _Kind]] = {"attack": _attack, "defend": _defend}
+
+
+def kind_of(path: Path | str) -> str:
+    """``evolve``, ``attack``, ``defend``...
+
+    Raises:
+        StoreError: no run folder, or a damaged one.
+    """
+    with RunFolder.open(Path(path)) as run:
+        return str(run.manifest.get("kind"))
+
+
+def status(path: Path | str) -> dict[str, Any]:
+    """How far a run is, as JSON values; loads no classifier.
+
+    Raises:
+        StoreError: no run folder, or a damaged one.
+    """
+    return _of(path).status(path)
+
+
+def resume(path: Path | str, **arguments: Any) -> Result:
+    """Go on with a run of any kind; see `evofool.evolution.campaign.resume`."""
+    return _of(path).resume(path, **arguments)
+
+
+def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+    """Whether a run folder is whole and its pictures do what it claims, check by check.
+
+    Raises:
+        StoreError: no run folder, or one too damaged to look into.
+        ConfigError: its victim cannot be had.
+    """
+    return _of(path).verify(path, classifier=classifier)
+
+
+def _of(path: Path | str) -> _Kind:
+    return _KINDS.get(kind_of(path), _evolve)()

@@ -1,0 +1,160 @@
+"""``evofool defend`` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evofool.experiments.defend_status import status
+
+ROOT = Path(__file__).parents[2]
+
+CONFIG = """# a toy
+kind: defend
+base: mnist-lenet
+defense: {name: median, size: 3}
+data: {dataset: mnist-sample, limit: 10, start: 20}
+threats: {eps: 0.2, steps: 4, restarts: 1, black_images: 5, square_queries: 20,
+          substitute_initial: 8, substitute_rounds: 1, random_points: 3}
+evolution: {encodings: [cppn], initial: 6, children: 6, generations: 1, seeds: [4]}
+"""
+
+
+def evofool(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evofool", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def fails(code: int, *arguments: str | Path, cwd: Path) -> str:
+    done = evofool(*arguments, cwd=cwd)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("defend")
+    (folder / "toy.yaml").write_text(CONFIG)
+    done = evofool("defend", "toy.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    (folder / "stderr").write_text(done.stderr)
+    return folder / "runs" / "toy"
+
+
+def test_it_ends_with_the_matrix_and_the_verdict(finished: Path) -> None:
+    folder = finished.parents[1]
+    text, said = (folder / "stdout").read_text(), (folder / "stderr").read_text()
+    lines = text.splitlines()
+    assert lines[0] == "mnist-lenet, defense median, eps 0.2"
+    assert lines[1].split()[:2] == ["threat", "n"]
+    assert [line.split("  ")[0] for line in lines[2:6]] == ["no attack", "FGSM", "R+FGSM", "PGD-4"]
+    assert "evolution, cppn, defended net" in text
+    assert "gradient masking: " in text
+    assert "report" in text
+    assert "\x1b" not in text + said
+    assert "left" in said
+
+
+def test_status_verify_and_score(finished: Path) -> None:
+    found = json.loads(evofool("status", finished, "--json", cwd=finished).stdout)
+    assert (found["kind"], found["status"], found["defense"]) == ("defend", "finished", "median")
+    assert "finished" in evofool("status", finished, cwd=finished).stdout
+    checked = evofool("verify", finished, cwd=finished)
+    assert checked.returncode == 0, checked.stdout
+    assert "FAILED" not in checked.stdout
+    picture = finished / "evolution" / "defended-cppn-4" / "images" / "0003.png"
+    done = evofool(
+        "score", picture, "--classifier", finished / "victim.yaml", "--json", cwd=finished
+    )
+    (reading,) = json.loads(done.stdout)
+    assert reading["same_victim"]
+    assert reading["now"] == pytest.approx(reading["claim"]["confidence"], abs=1e-5)
+
+
+def test_verify_finds_a_changed_table(finished: Path) -> None:
+    path = finished / "threats.csv"
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before.replace(b"FGSM", b"fgsm", 1))
+        done = evofool("verify", finished, cwd=finished)
+        assert done.returncode == 1
+        assert "FAILED  threats.csv" in done.stdout
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_dry_run_prints_a_config_that_loads_again(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    done = evofool(
+        "defend", "toy.yaml", "threats.steps=9", "--dry-run", "--seed", "9", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "seed: 9" in done.stdout
+    assert "steps: 9" in done.stdout
+    assert "# images to be attacked: 10; to be evolved: 24" in done.stdout
+    assert "# ready to run" in done.stdout
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "again.yaml").write_text(done.stdout)
+    assert evofool("defend", "again.yaml", "--dry-run", cwd=tmp_path).stdout == done.stdout
+
+
+def test_bad_usage(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(CONFIG.replace("name: median", "name: medium"))
+    assert "bad.yaml:4: defense.name" in fails(2, "defend", "bad.yaml", cwd=tmp_path)
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    assert "resume" in fails(2, "defend", "toy.yaml", "--out", finished, cwd=tmp_path)
+    assert "evofool defend" in fails(2, "attack", "toy.yaml", cwd=tmp_path)
+    assert "holds the evaluation of a defense" in fails(2, "gallery", finished, cwd=tmp_path)
+    assert "only scoring.workers" in fails(2, "resume", finished, "seed=2", cwd=tmp_path)
+
+
+def test_the_list_knows_defenses(tmp_path: Path) -> None:
+    rows = json.loads(evofool("list", "defenses", "--json", cwd=tmp_path).stdout)
+    found = {row["name"]: row for row in rows}
+    assert found["jpeg"]["parameters"] == {"quality": 75}
+    assert found["energy"]["kind"] == "behind the net"
+    text = evofool("list", "defenses", cwd=tmp_path).stdout
+    assert all(name in text for name in found)
+
+
+def test_a_kill_loses_at_most_the_step_in_hand(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evofool", "defend", tmp_path / "toy.yaml", "--out", run],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if (run / "manifest.json").is_file() and status(run)["threats"] > 2:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+    assert status(run)["status"] == "interrupted"
+    done = evofool("resume", run, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    def rows(path: Path) -> list[dict[str, object]]:
+        found = json.loads((path / "summary.json").read_text())["threats"]
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
+
+    assert rows(run) == rows(finished)
