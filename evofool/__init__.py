@@ -5,6 +5,7 @@
 >>> with evofool.Scorer(victim) as scorer:
 ...     scorer.confidence(images)                                    # N x classes
 >>> run = evofool.evolve("configs/quickstart.yaml", "runs/first", seed=1)
+>>> run = evofool.attack("configs/attack-mnist.yaml", "runs/attacks", seed=1)
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evofool.attacks.campaign import attack
     from evofool.classifiers import Classifier, from_module, from_predict, load_classifier
     from evofool.errors import EvofoolError
-    from evofool.evolution.campaign import evolve, resume
+    from evofool.evolution.campaign import evolve
+    from evofool.experiments.runs import resume
     from evofool.scoring import Scorer
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "EvofoolError",
     "Scorer",
     "__version__",
+    "attack",
     "evolve",
     "from_module",
     "from_predict",
@@ -34,11 +38,12 @@ _HOMES = {
     "Classifier": "evofool.classifiers",
     "EvofoolError": "evofool.errors",
     "Scorer": "evofool.scoring",
+    "attack": "evofool.attacks.campaign",
     "evolve": "evofool.evolution.campaign",
     "from_module": "evofool.classifiers",
     "from_predict": "evofool.classifiers",
     "load_classifier": "evofool.classifiers",
-    "resume": "evofool.evolution.campaign",
+    "resume": "evofool.experiments.runs",
 }
 
 try:

@@ -27,12 +27,20 @@ class ClassifierError(UsageError):
     """A classifier cannot be loaded, or does not behave as a classifier when probed."""
 
 
-class EncodingError(UsageError):
-    """An encoding or one of its options is not valid; `option` names the one that is wrong."""
+class OptionError(UsageError):
+    """Something with options is not valid; `option` names the one that is wrong."""
 
     def __init__(self, message: str, option: str | None = None) -> None:
         super().__init__(message)
         self.option = option
+
+
+class EncodingError(OptionError):
+    """An encoding or one of its options is not valid."""
+
+
+class AttackError(OptionError):
+    """An attack or one of its parameters is not valid."""
 
 
 class ImageError(UsageError):

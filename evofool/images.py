@@ -34,6 +34,9 @@ MAX_PIXELS = 64 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is decoded. Pillow knows more, but EPS, for one, would start Ghostscript."""
 
+PROVENANCE = "evofool"
+"""The PNG text key whose value is a JSON object that says where the picture came from."""
+
 _UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 _UNREADABLE = (
@@ -154,8 +157,8 @@ def read_picture(path: Path) -> PIL.Image.Image:
     return _open(path, str(path))
 
 
-def read_text(path: Path) -> dict[str, str]:
-    """The text chunks of a PNG (empty for any other kind of picture).
+def read_text(path: Path | io.BytesIO) -> dict[str, str]:
+    """The text chunks of a PNG, a file or its bytes (empty for any other kind of picture).
 
     Raises:
         ImageError: as `read_picture`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Callable
 
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _BREAKS = frozenset(("Cc", "Zl", "Zp"))
@@ -25,6 +26,17 @@ def bare(text: str) -> str:
     """`text` without any invisible character, for places where marks cannot be isolated."""
     visible = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in text)
     return " ".join(visible.split())
+
+
+def shortened(label: str, width: float, length: Callable[[str], float]) -> str:
+    """The first of a label's comma-separated names, cut to `width` as `length` measures texts."""
+    name = bare(label[:400])
+    name = (name.split(",")[0].strip() or name)[:80]
+    if length(name) <= width:
+        return name
+    while name and length(name + "…") > width:
+        name = name[:-1]
+    return name.rstrip() + "…"
 
 
 def percent(confidence: float) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from evofool.cli import signals
+from evofool.cli import attack, defend, signals
+from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
+from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown
 from evofool.errors import EvofoolError, Interrupted
 from evofool.text import bare
 
@@ -24,10 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Changes to the config, such as seed=2 or stop.generations=50."),
-]
 RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Moved = Annotated[
     str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
@@ -40,6 +39,8 @@ class Listed(StrEnum):
 
     CLASSIFIERS = "classifiers"
     ENCODINGS = "encodings"
+    ATTACKS = "attacks"
+    DEFENSES = "defenses"
     CONFIGS = "configs"
     DATASETS = "datasets"
 
@@ -64,13 +65,14 @@ def _top(
 
 @app.command()
 def evolve(
-    config: Annotated[str, typer.Argument(help="A config file, or the name of a shipped one.")],
+    config: ConfigName,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the config's.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and print the config only.")
-    ] = False,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    watch: Watch = False,
+    port: Port = 0,
+    host: Host = "127.0.0.1",
 ) -> None:
     """Evolve images that a classifier is sure about, into a new run folder."""
     from evofool.config import load_campaign
@@ -88,20 +90,35 @@ def evolve(
 
     folder = out or free_folder(loaded.config.name or Path(config).stem)
     command = shlex.join(["evofool", *sys.argv[1:]])
-    with watch_campaign() as progress, signals.stop_requested() as stop:
-        result = run_campaign(loaded, folder, command=command, progress=progress, should_stop=stop)
-    print_result(result, _gallery(result.path))
+    with served(folder, host, port) if watch else nullcontext():
+        with watch_campaign() as progress, signals.stop_requested() as stop:
+            result = run_campaign(
+                loaded, folder, command=command, progress=progress, should_stop=stop
+            )
+        print_result(result, shown(result.path))
+
+
+app.command()(attack.attack)
+app.command()(defend.defend)
 
 
 @app.command()
 def resume(
     run: RunPath,
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="stop.KEY=VALUE or scoring.workers=N.")
+        list[str] | None,
+        typer.Argument(help="stop.KEY=VALUE, scoring.workers=N, scoring.budget=N."),
     ] = None,
     classifier: Moved = None,
 ) -> None:
-    """Go on with an interrupted campaign, to the same end as if it had never stopped."""
+    """Go on with an interrupted run, to the same end as if it had never stopped."""
+    from evofool.experiments.runs import kind_of
+
+    kind = kind_of(run)
+    if kind in ("attack", "defend"):
+        go_on = attack.resume if kind == "attack" else defend.resume
+        go_on(run, overrides or (), classifier)
+        return
     from evofool.cli.progress import watch_campaign
     from evofool.cli.report import print_result
     from evofool.evolution.campaign import resume as resume_campaign
@@ -114,14 +131,14 @@ def resume(
             progress=progress,
             should_stop=stop,
         )
-    print_result(result, _gallery(result.path))
+    print_result(result, shown(result.path))
 
 
 @app.command()
 def status(run: RunPath, as_json: AsJson = False) -> None:
     """How far a run is."""
     from evofool.cli.report import print_status
-    from evofool.evolution.status import status as status_of
+    from evofool.experiments.runs import status as status_of
 
     found = status_of(run)
     if as_json:
@@ -134,7 +151,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
 def verify(run: RunPath, classifier: Moved = None) -> None:
     """Check that a run folder is whole and that its pictures do what they claim."""
     from evofool.cli.report import print_check
-    from evofool.evolution.verify import verify as verify_run
+    from evofool.experiments.runs import verify as verify_run
 
     failed = 0
     for check in verify_run(run, classifier=classifier):
@@ -144,17 +161,7 @@ def verify(run: RunPath, classifier: Moved = None) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def gallery(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    top: Annotated[
-        int | None, typer.Option(min=1, help="Pictures on the contact sheet (default: all).")
-    ] = None,
-) -> None:
-    """Make a contact sheet and a page from a run folder."""
-    for run in runs:
-        built = _gallery(run, top)
-        typer.echo(f"{built.page}\n{built.contact_sheet}")
+app.command()(gallery)
 
 
 @app.command()
@@ -163,17 +170,43 @@ def train(
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path("weights"),
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the data set first if it is not here.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--fresh", help="Go on from a checkpoint in --out, or start over."),
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and print the config only.")
+    ] = False,
 ) -> None:
-    """Train a classifier; writes NAME.safetensors and its card NAME.json."""
+    """Train a classifier; writes NAME.safetensors and its card NAME.json.
+
+    Interrupted or killed, the same command goes on from the last checkpoint to the same weights.
+    """
     from evofool.cli.progress import watch_training
     from evofool.config import load_model
     from evofool.training import TrainConfig
-    from evofool.training import train as fit
 
     loaded = load_model(config, TrainConfig, overrides or ())
-    with watch_training() as progress:
-        result = fit(loaded.config, data, out, progress)
+    if dry_run:
+        from evofool.cli.report import print_training_plan
+        from evofool.training.plan import plan
+
+        print_training_plan(plan(loaded, data, out))
+        return
+    from evofool.training import train as fit
+
+    if download:
+        from evofool.data import download_dataset
+
+        download_dataset(loaded.config.dataset, data)
+    with watch_training() as progress, signals.stop_requested() as stop:
+        result = fit(loaded, data, out, progress, fresh=not resume, should_stop=stop)
     typer.echo(f"test accuracy {result.test_accuracy:.2%} after {result.seconds:.0f} s")
+    if result.adversarial_accuracy is not None:
+        typer.echo(f"under the attack it was trained with: {result.adversarial_accuracy:.1%}")
     typer.echo(f"{result.weights}\n{result.card}")
 
 
@@ -181,8 +214,12 @@ def train(
 def score(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
     classifier: Annotated[
-        str, typer.Option(help="The victim: a name, or in braces a mapping as in a config.")
-    ],
+        str | None,
+        typer.Option(
+            help="The victim: a name, or in braces a mapping as in a config (default: the one"
+            " that ships with evofool and that the pictures claim)."
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
     as_json: AsJson = False,
 ) -> None:
@@ -190,7 +227,7 @@ def score(
     from evofool.cli.report import print_readings, spec
     from evofool.evolution.reading import read
 
-    found = read(images, spec(classifier), top)
+    found = read(images, None if classifier is None else spec(classifier), top)
     if as_json:
         _print_json([reading.to_json() for reading in found])
     else:
@@ -199,7 +236,10 @@ def score(
 
 @app.command("list")
 def list_(
-    what: Annotated[Listed, typer.Argument(help="classifiers, encodings, configs or datasets.")],
+    what: Annotated[
+        Listed,
+        typer.Argument(help="attacks, classifiers, configs, datasets, defenses or encodings."),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """What can be named in a config."""
@@ -209,7 +249,7 @@ def list_(
     if as_json:
         _print_json(rows)
     else:
-        listing.print_rows(rows)
+        listing.print_list(what.value, rows)
 
 
 @app.command()
@@ -274,12 +314,6 @@ def main() -> None:
         for line in str(error).splitlines() or [type(error).__name__]:
             typer.echo(f"evofool: {bare(line)}", err=True)
         sys.exit(signals.exit_code() if isinstance(error, Interrupted) else error.exit_code)
-
-
-def _gallery(run: Path, top: int | None = None) -> Any:
-    from evofool.gallery import build
-
-    return build(run, top)
 
 
 def _print_json(value: Any) -> None:

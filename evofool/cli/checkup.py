@@ -29,7 +29,10 @@ PACKAGES = {
     "pydantic": "pydantic",
     "safetensors": "safetensors",
 }
-EXTRAS = {"timm": ("timm", "pip install 'evofool[timm]'")}
+EXTRAS = {
+    "timm": ("timm", "pip install 'evofool[timm]'"),
+    "foolbox": ("foolbox", "pip install 'evofool[compare]'"),
+}
 
 
 @dataclass(frozen=True)

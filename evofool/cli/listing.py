@@ -50,6 +50,20 @@ def encodings() -> list[Row]:
     return rows
 
 
+def attacks() -> list[Row]:
+    """Our attacks, then those of an installed foolbox."""
+    from evofool.attacks.registry import describe, names
+
+    return [describe(name).to_json() for name in names()]
+
+
+def defenses() -> list[Row]:
+    """What ``evofool defend`` can judge."""
+    from evofool.defenses.registry import describe, names
+
+    return [describe(name).to_json() for name in names()]
+
+
 def configs() -> list[Row]:
     """Shipped configs with their first comment."""
     from evofool.config import shipped
@@ -71,9 +85,24 @@ def datasets() -> list[Row]:
 LISTS: Mapping[str, Callable[[], list[Row]]] = {
     "classifiers": classifiers,
     "encodings": encodings,
+    "attacks": attacks,
+    "defenses": defenses,
     "configs": configs,
     "datasets": datasets,
 }
+
+
+def print_list(what: str, rows: Sequence[Row]) -> None:
+    """A table; attacks and defenses, which have much to say, in a paragraph each."""
+    if what not in ("attacks", "defenses"):
+        print_rows(rows)
+        return
+    for row in rows:
+        about = f"{row['needs']}, {row['aim']}" if what == "attacks" else row["kind"]
+        paper = f", {row['paper']}" if row["paper"] else ""
+        typer.echo(f"{row['name']}  ({about}{paper})")
+        for line in (row["about"], _text(row["parameters"])):
+            typer.echo(f"    {line}" if line else "")
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -91,6 +120,10 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_text(inner) or 'none'}" for key, inner in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, list):
         return "x".join(str(part) for part in value)
     return str(value)

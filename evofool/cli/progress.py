@@ -15,7 +15,9 @@ from rich.progress import Progress as Bar
 from evofool.text import percent
 
 if TYPE_CHECKING:
+    from evofool.attacks.campaign import AttackProgress
     from evofool.evolution.campaign import OnProgress, Progress
+    from evofool.experiments.defend_progress import DefendProgress
     from evofool.training import TrainProgress
 
 PLAIN_SECONDS = 5.0
@@ -30,10 +32,38 @@ def watch_campaign() -> Iterator[OnProgress]:
 
 
 @contextmanager
+def watch_attacks() -> Iterator[Callable[[AttackProgress], None]]:
+    """Shows the attack, its images done and fooled, queries, time left."""
+    with _shown("loading the classifier") as show:
+        yield lambda p: show(_attack_line(p), p.share_done)
+
+
+@contextmanager
+def watch_defense() -> Iterator[Callable[[DefendProgress], None]]:
+    """Shows the step, how many are done, time left."""
+    with _shown("loading the nets and the data") as show:
+        yield lambda p: show(_defense_line(p), p.share_done)
+
+
+@contextmanager
 def watch_training() -> Iterator[Callable[[TrainProgress], None]]:
-    """Shows epoch, loss, test accuracy, time left."""
+    """Shows epoch, loss, accuracies, time left; the test's stay until the next epoch's end."""
     with _shown("loading the data") as show:
-        yield lambda p: show(_training_line(p), p.step / p.steps)
+        measured = ""
+
+        def draw(p: TrainProgress) -> None:
+            nonlocal measured
+            measured = _measured(p) or measured
+            show(_training_line(p, measured), p.step / p.steps)
+
+        yield draw
+
+
+@contextmanager
+def watch_gallery() -> Iterator[Show]:
+    """Shows what is being drawn, and how much of it is done."""
+    with _shown("opening the run") as show:
+        yield show
 
 
 Show = Callable[[str, float | None], None]
@@ -79,12 +109,44 @@ def _campaign_line(p: Progress) -> str:
     return "  ".join(parts)
 
 
-def _training_line(p: TrainProgress) -> str:
-    left = p.seconds / p.step * (p.steps - p.step)
-    text = f"epoch {p.epoch}/{p.epochs}  loss {p.loss:.4f}"
-    if p.test_accuracy is not None:
-        text += f"  test accuracy {p.test_accuracy:.2%}"
-    return f"{text}  {duration(left)} left"
+def _attack_line(p: AttackProgress) -> str:
+    if p.attack is None:
+        return f"{p.done} clean images  {p.queries:,} queries"
+    parts = [
+        f"{p.attack.name} ({p.attack.index + 1}/{p.attacks})",
+        f"{p.done}/{p.images} images",
+    ]
+    if p.seconds_left is not None:
+        parts.append(f"{duration(p.seconds_left)} left")
+    if p.done:
+        parts.append(f"fooled {p.fooled}")
+    return "  ".join([*parts, f"{p.queries:,} queries"])
+
+
+def _defense_line(p: DefendProgress) -> str:
+    parts = [f"{p.done}/{p.steps}"] if p.steps else []
+    if p.seconds_left is not None:  # early: a narrow terminal cuts the end
+        parts.append(f"{duration(p.seconds_left)} left")
+    return "  ".join([*parts, p.step])
+
+
+def _training_line(p: TrainProgress, measured: str) -> str:
+    parts = [f"epoch {p.epoch}/{p.epochs}", f"{duration(p.seconds_left)} left"]
+    parts.append(f"loss {p.loss:.4f}")
+    if p.accuracy is not None:
+        parts.append(f"accuracy {p.accuracy:.1%}")
+    if p.resumed_at and p.step == p.resumed_at + 1:
+        parts.append(f"going on from step {p.resumed_at}")
+    return "  ".join([*parts, measured] if measured else parts)
+
+
+def _measured(p: TrainProgress) -> str:
+    if p.test_accuracy is None:
+        return ""
+    text = f"test {p.test_accuracy:.2%}"
+    if p.adversarial_accuracy is not None:
+        text += f"  attacked {p.adversarial_accuracy:.1%}"
+    return text
 
 
 def duration(seconds: float) -> str:

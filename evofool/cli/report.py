@@ -14,12 +14,13 @@ from evofool.errors import UsageError
 from evofool.text import bare, percent
 
 if TYPE_CHECKING:
-    from evofool.evolution.campaign import Result
+    from evofool.classifiers import Inspection
     from evofool.evolution.reading import Reading
     from evofool.evolution.setup import Plan
-    from evofool.evolution.verify import Check
     from evofool.experiments.bench import Report
     from evofool.gallery import Gallery
+    from evofool.store import Check, Result
+    from evofool.training.plan import TrainPlan
 
 
 def free_folder(name: str) -> Path:
@@ -44,13 +45,32 @@ def spec(text: str) -> str | dict[str, Any]:
 def print_plan(plan: Plan) -> None:
     """The resolved config, then what stands in the way of running it."""
     typer.echo(to_yaml(plan.config), nl=False)
-    victim = plan.classifier
+    images = "until a stop rule says so" if plan.evaluations is None else f"{plan.evaluations:,}"
+    print_victim(plan.classifier, f"images to be scored: {images}")
+
+
+def print_victim(victim: Inspection, work: str, ready: bool = True) -> None:
+    """What is known of the victim, what there is to do, and whether it can be done.
+
+    `ready` is False where something else is missing, which has been said.
+    """
     shape = "unknown" if victim.input_shape is None else " x ".join(map(str, victim.input_shape))
     classes = "unknown" if victim.n_classes is None else f"{victim.n_classes:,}"
-    images = "until a stop rule says so" if plan.evaluations is None else f"{plan.evaluations:,}"
     typer.echo(f"# victim: {victim.name}, input {shape}, classes {classes}")
-    typer.echo(f"# images to be scored: {images}")
-    typer.echo("# ready to run" if victim.ready else f"# not ready: {victim.missing}")
+    typer.echo(f"# {work}")
+    if not victim.ready:
+        typer.echo(f"# not ready: {victim.missing}")
+    elif ready:
+        typer.echo("# ready to run")
+
+
+def print_training_plan(plan: TrainPlan) -> None:
+    """The resolved config, then what is not here yet."""
+    typer.echo(to_yaml(plan.config), nl=False)
+    for missing in plan.missing:
+        typer.echo(f"# not ready: {missing}")
+    if not plan.missing:
+        typer.echo("# ready to train")
 
 
 def print_result(result: Result, gallery: Gallery) -> None:
@@ -70,7 +90,8 @@ def print_result(result: Result, gallery: Gallery) -> None:
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
     typer.echo(f"look at {gallery.page}")
-    typer.echo(f"        {gallery.contact_sheet}")
+    if gallery.contact_sheet is not None:
+        typer.echo(f"        {gallery.contact_sheet}")
 
 
 def print_status(found: Mapping[str, Any]) -> None:
@@ -100,9 +121,18 @@ def print_readings(readings: Sequence[Reading]) -> None:
         claim = reading.claim
         if claim is not None:
             typer.echo(
-                f"  claims  {claim['confidence']:.6f}  {bare(claim['label'])}"
-                f" (class {claim['class_index']}, {bare(str(claim.get('classifier')))})"
+                f"  claims  {claim['confidence']:.6f}  {bare(claim['label'][:300])}"
+                f" (class {claim['class_index']}, {bare(str(claim.get('classifier'))[:300])})"
             )
+            if reading.sidecar:
+                typer.echo("          (so says the provenance.json beside it)")
+            said = [
+                f"{name} {bare(str(claim[key])[:64])}"
+                for key, name in (("run_id", "run"), ("seed", "seed"), ("generation", "generation"))
+                if key in claim
+            ]
+            if said:
+                typer.echo(f"  from    {', '.join(said)}")
             if reading.now is not None:
                 other = "" if reading.same_victim else "  (another classifier than it was made for)"
                 typer.echo(f"  now     {reading.now:.6f}{other}")
@@ -110,21 +140,33 @@ def print_readings(readings: Sequence[Reading]) -> None:
             typer.echo(f"  {confidence:.6f}  {bare(label)} (class {index})")
 
 
+def _aside(text: str) -> str:
+    return f"  ({text})" if text else ""
+
+
 def print_bench(report: Report) -> None:
     """Rates, efficiency and the cost of a paper-size campaign."""
     machine = report.machine
     typer.echo(f"{machine['processor']}, {machine['usable_cores']} usable cores")
+    if machine["device"] != "cpu":
+        typer.echo(machine["device"])
     for drawn in report.rendering:
         size = f"{drawn.side}x{drawn.side}x{drawn.channels}"
-        typer.echo(f"rendering {size:<12} {drawn.genomes_per_second:>10,.0f} genomes/s a thread")
+        typer.echo(
+            f"rendering {size:<12} {drawn.genomes_per_second:>10,.0f} genomes/s a thread"
+            f" ({drawn.renderer}, {drawn.device})"
+        )
     for row in report.scoring:
         typer.echo(
             f"scoring   {row.classifier:<28} {row.engine:<12} {row.device:<7} batch {row.batch:<4}"
-            f" {row.images_per_second:>9,.0f} images/s"
+            f" {row.images_per_second:>9,.0f} images/s{_aside(row.way)}"
         )
     for run in report.campaign:
         low, high = run.spread
-        typer.echo(f"campaign  {run.classifier}, {run.engine}, batch {run.batch} (suggested)")
+        typer.echo(
+            f"campaign  {run.classifier}, {run.engine}, batch {run.batch} (suggested), drawn by"
+            f" {run.renderer}, on {run.device}"
+        )
         typer.echo(
             f"          {run.images_per_second:,.0f} images/s; bare scoring"
             f" {run.scoring_per_second:,.0f}/s"

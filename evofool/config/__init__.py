@@ -7,7 +7,8 @@ encoding refuses) is reported at its line: ``raise loaded.error_at("encoding.pre
 
 from __future__ import annotations
 
-from evofool.config.classes import cells
+from evofool.config.attack import AttackCampaign, AttackEntry, ImagesConfig, load_attacks
+from evofool.config.classes import cells, chosen_classes, class_index, find_class
 from evofool.config.document import Document, Place, load_value, load_yaml
 from evofool.config.loading import (
     Loaded,
@@ -15,6 +16,7 @@ from evofool.config.loading import (
     find,
     load_campaign,
     load_model,
+    moved_classifier,
     shipped,
     shipped_folder,
     to_yaml,
@@ -33,12 +35,15 @@ from evofool.config.models import (
 )
 
 __all__ = [
+    "AttackCampaign",
+    "AttackEntry",
     "Campaign",
     "ClassifierConfig",
     "CmaEsConfig",
     "Document",
     "EncodingConfig",
     "EvolutionConfig",
+    "ImagesConfig",
     "Loaded",
     "MapElitesConfig",
     "Model",
@@ -48,11 +53,16 @@ __all__ = [
     "Shipped",
     "StopConfig",
     "cells",
+    "chosen_classes",
+    "class_index",
     "find",
+    "find_class",
+    "load_attacks",
     "load_campaign",
     "load_model",
     "load_value",
     "load_yaml",
+    "moved_classifier",
     "shipped",
     "shipped_folder",
     "to_yaml",

@@ -81,12 +81,14 @@ class Document:
         return (self.place(key).folder / Path(path).expanduser()).resolve()
 
     def replaced(self, key: KeyPath, value: Any, place: Place) -> Document:
-        """A copy with `value` at `key`, whose ancestors exist and are mappings."""
+        """A copy with `value` at `key`, whose ancestors exist: mappings, or lists where a part of
+        the key is a number."""
         data = dict(self.data)
-        inner = data
+        inner: Any = data
         for part in key[:-1]:
-            inner[str(part)] = inner = dict(inner[str(part)])
-        inner[str(key[-1])] = value
+            below = inner[part]
+            inner[part] = inner = list(below) if isinstance(below, list | tuple) else dict(below)
+        inner[key[-1]] = value
         return replace(self, data=data, places=self._moved(key, place))
 
     def removed(self, key: KeyPath, place: Place) -> Document:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -78,10 +78,9 @@ def load_campaign(
     """
     loaded = load_model(source, Campaign, overrides)
     document = loaded.document
-    if seed is not None:
-        document = document.replaced(("seed",), seed, Place("--seed", Path.cwd()))
-    document = _absolute(document, check_files)
-    return Loaded(_validate(document, Campaign), document)
+    document = with_seed(document, seed)
+    document = absolute(document, check_files, [("encoding", "name", _names_file)])
+    return Loaded(validate(document, Campaign), document)
 
 
 def load_model(
@@ -105,7 +104,7 @@ def load_model(
         document = load_yaml(path, _display(path))
     for override in overrides:
         document = _override(document, override, model)
-    return Loaded(_validate(document, model), document)
+    return Loaded(validate(document, model), document)
 
 
 def to_yaml(campaign: BaseModel) -> str:
@@ -177,7 +176,27 @@ def _display(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _validate(document: Document, model: type[M]) -> M:
+def moved_classifier(path: str) -> str:
+    """The override that points a config at a victim's file, or its weights, that has moved."""
+    weights = path.endswith((".safetensors", ".pt", ".pth"))
+    key = "classifier.weights" if weights else "classifier.name"
+    quoted = path.replace("'", "''")
+    return f"{key}='{quoted}'"
+
+
+def with_seed(document: Document, seed: int | None) -> Document:
+    """`document` with the seed of the command line, if one was given."""
+    if seed is None:
+        return document
+    return document.replaced(("seed",), seed, Place("--seed", Path.cwd()))
+
+
+def validate(document: Document, model: type[M]) -> M:
+    """`document` as a checked model.
+
+    Raises:
+        ConfigError: what is wrong first, with its place.
+    """
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -222,32 +241,64 @@ def _get(data: Any, path: KeyPath) -> Any:
     return data
 
 
-def _absolute(document: Document, check: bool) -> Document:
-    """`document`, a valid campaign, with its paths absolute and, if `check`, existing."""
-    for section, key, is_path in (
-        ("classifier", "name", _names_file),
-        ("encoding", "name", _names_file),
-        ("classifier", "weights", _weights_file),
-        ("classifier", "labels", lambda *_: True),
-    ):
-        inner = document.data[section]
-        where: KeyPath = (section, key)
-        value = inner.get(key) if isinstance(inner, dict) else None
-        if isinstance(inner, str) and key == "name":
-            value, where = inner, (section,)
-        place = document.place(where)
-        if not isinstance(value, str) or not is_path(value, place.folder):
-            continue
-        file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
-        path = document.resolve(where, file)
-        if check and not path.is_file():
-            raise document.error(where, f"no such file: {path}")
-        document = document.replaced(where, f"{path}{colon}{function}", place)
+PathKey: TypeAlias = tuple[str, str, Callable[[str, Path], bool]]
+"""A section, its key, and whether a text there (written in that folder) is the path of a file."""
+
+
+def absolute(document: Document, check: bool, extra: Sequence[PathKey] = ()) -> Document:
+    """`document`, a valid config with a classifier, with its paths absolute.
+
+    Args:
+        document: checked by its model already.
+        check: whether what it names must exist.
+        extra: further keys of this kind of config that may hold paths of files.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    document = absolute_classifier(document, ("classifier",), check)
+    for section, key, is_path in extra:
+        document = _absolute_key(document, (section,), key, is_path, check)
     return document
 
 
+def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with the paths of the classifier at `section` (perhaps of a list) absolute.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    document = _absolute_key(document, section, "name", _names_file, check)
+    document = _absolute_key(document, section, "weights", _weights_file, check)
+    return _absolute_key(document, section, "labels", lambda *_: True, check)
+
+
+def _absolute_key(
+    document: Document,
+    section: KeyPath,
+    key: str,
+    is_path: Callable[[str, Path], bool],
+    check: bool,
+) -> Document:
+    inner: Any = document.data
+    for part in section:
+        inner = inner[part]
+    where: KeyPath = (*section, key)
+    value = inner.get(key) if isinstance(inner, dict) else None
+    if isinstance(inner, str) and key == "name":
+        value, where = inner, section
+    place = document.place(where)
+    if not isinstance(value, str) or not is_path(value, place.folder):
+        return document
+    file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
+    path = document.resolve(where, file)
+    if check and not path.is_file():
+        raise document.error(where, f"no such file: {path}")
+    return document.replaced(where, f"{path}{colon}{function}", place)
+
+
 def _names_file(value: str, folder: Path) -> bool:
-    return ".py:" in value or value.endswith(".onnx")
+    return ".py:" in value or value.endswith((".onnx", ".safetensors", ".yaml", ".yml"))
 
 
 def _weights_file(value: str, folder: Path) -> bool:

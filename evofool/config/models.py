@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -19,12 +20,13 @@ RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 """``151-285``: an inclusive range of class indices."""
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """A YAML list as the tuple that strict models want; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, int | float) else _listed(value)
+    return (value,) if isinstance(value, int | float) else listed(value)
 
 
 def _no_bool(value: Any) -> Any:
@@ -34,14 +36,14 @@ def _no_bool(value: Any) -> Any:
 
 
 def _three(value: Any) -> Any:
-    value = _listed(value)
+    value = listed(value)
     if isinstance(value, tuple) and len(value) != 3:
         raise ValueError(f"must be [channels, height, width], not {len(value)} numbers")
     return value
 
 
 def _labels(value: Any) -> Any:
-    value = _listed(value)
+    value = listed(value)
     ok = isinstance(value, str) or (
         isinstance(value, tuple) and all(isinstance(label, str) for label in value)
     )
@@ -50,7 +52,8 @@ def _labels(value: Any) -> Any:
     return value
 
 
-def _class(value: Any) -> int | str:
+def class_name(value: Any) -> int | str:
+    """A class as a config names it, an index or a label."""
     if isinstance(value, str) and value.strip():
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -61,24 +64,34 @@ def _class(value: Any) -> int | str:
 def _classes(value: Any) -> Any:
     if value == "all":
         return value
-    value = _listed(value)
+    value = listed(value)
     if not isinstance(value, tuple):
         value = (value,)
     if not value:
         raise ValueError("is an empty list; write `all`, or indices, labels and ranges")
     for item in value:
-        _class(item)
+        class_name(item)
         match = RANGE.fullmatch(item) if isinstance(item, str) else None
         if match and int(match[1]) > int(match[2]):
             raise ValueError(f"the range {item} runs backwards")
     return value
 
 
+def gathered(value: Any, *own: str) -> Any:
+    """A mapping with all that is not one of the keys `own` moved into ``options``."""
+    if not isinstance(value, dict):
+        return value
+    rest = {key: inner for key, inner in value.items() if key not in own}
+    if rest.keys() == {"options"} and isinstance(rest["options"], dict):
+        rest = rest["options"]
+    return {**{key: value[key] for key in own if key in value}, "options": rest}
+
+
 Strings: TypeAlias = Annotated[tuple[str, ...] | str | None, BeforeValidator(_labels)]
 Floats: TypeAlias = Annotated[
     tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None, BeforeValidator(_one_or_many)
 ]
-Target: TypeAlias = Annotated[int | str, BeforeValidator(_class)]
+Target: TypeAlias = Annotated[int | str, BeforeValidator(class_name)]
 Classes: TypeAlias = Annotated[Literal["all"] | tuple[int | str, ...], BeforeValidator(_classes)]
 Side: TypeAlias = Annotated[int, Field(ge=1, le=8192)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -148,12 +161,7 @@ class EncodingConfig(Model):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        rest = {key: inner for key, inner in value.items() if key != "name"}
-        if rest.keys() == {"options"} and isinstance(rest["options"], dict):
-            rest = rest["options"]
-        return {**({"name": value["name"]} if "name" in value else {}), "options": rest}
+        return gathered(value, "name")
 
     @model_serializer
     def _spread(self) -> dict[str, Any]:
@@ -283,6 +291,9 @@ class ScoringConfig(Model):
         batch: images a forward pass; part of the result, since float sums depend on it.
         workers: threads; not part of the result.
         budget: images that may be scored in all.
+        precision: what children are screened in; ``tf32`` (CUDA) and ``bf16`` are faster on some
+            devices, and what would win a cell by them is confirmed in ``float32``. Part of the
+            result (`map_elites` only).
     """
 
     engine: Literal["auto", "torch", "onnxruntime"] = "auto"
@@ -290,6 +301,7 @@ class ScoringConfig(Model):
     batch: Annotated[int, Field(ge=1, le=65536)] = 64
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     budget: Positive | None = None
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
 
     @field_validator("device")
     @classmethod
@@ -317,6 +329,17 @@ class Campaign(Model):
     @classmethod
     def _shorthand(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("scoring")
+    @classmethod
+    def _screened(cls, value: ScoringConfig, info: ValidationInfo) -> ScoringConfig:
+        evolution = info.data.get("evolution")
+        if value.precision != "float32" and isinstance(evolution, _OneClass):
+            raise ValueError(
+                f"precision {value.precision} can only screen for an archive, and"
+                f" {evolution.algorithm} ranks every child; use float32"
+            )
+        return value
 
     @field_validator("evolution", mode="before")
     @classmethod

@@ -77,7 +77,7 @@ def test_evolve_leaves_everything_a_person_looks_for(finished: Path) -> None:
     }  # fmt: skip
     assert json.loads((finished / "summary.json").read_text())["archive_digest"] == GOLDEN
     page = (finished / "gallery" / "index.html").read_text()
-    assert "../images/0003.png" in page
+    assert "../images/{}.png" in page
     assert read_picture(finished / "gallery" / "contact-sheet.png").width > 100
     command = json.loads((finished / "manifest.json").read_text())["command"]
     assert command == "evofool evolve toy.yaml --out run"
@@ -146,7 +146,9 @@ def test_score_of_hostile_pictures(tmp_path: Path, finished: Path) -> None:
     assert "cannot be read" in fails(2, "score", path, "--classifier", f"{TOYS}:victim")
 
 
-@pytest.mark.parametrize("what", ["classifiers", "encodings", "configs", "datasets"])
+@pytest.mark.parametrize(
+    "what", ["attacks", "classifiers", "encodings", "configs", "datasets", "defenses"]
+)
 def test_list(what: str) -> None:
     rows = json.loads(evofool("list", what, "--json").stdout)
     assert rows
@@ -166,10 +168,21 @@ def test_doctor_finds_this_machine_fit() -> None:
 )
 def test_every_shipped_config_dry_runs(path: Path) -> None:
     if path.parent.name == "train":
-        pytest.skip("trained, not evolved: tests/training loads it")
-    done = evofool("evolve", path, "--dry-run")
+        done = evofool("train", path, "--data", path.parent, "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "# not ready: data set" in done.stdout
+        assert "--download" in done.stdout
+        return
+    if path.parent.name == "defend":  # a missing data set is said and is no error
+        done = evofool("defend", path, "--dry-run", EVOFOOL_DATA=str(path.parent))
+        assert done.returncode == 0, done.stderr
+        assert "# not ready: data set mnist: not found" in done.stdout
+        assert "# images to be attacked: 500" in done.stdout
+        return
+    attacks = "\nkind: attack\n" in path.read_text(encoding="utf-8")
+    done = evofool("attack" if attacks else "evolve", path, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "# images to be scored" in done.stdout
+    assert f"# images to be {'attacked' if attacks else 'scored'}" in done.stdout
     assert "ready" in done.stdout
 
 

@@ -1,0 +1,17 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigName = Annotated[str, typer.Argument(help="A config file, or the name of a shipped one.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Changes to the config, such as seed=2 or stop.generations=50."),
+]
+Out = Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")]
+Seed = Annotated[int | None, typer.Option(help="Instead of the config's.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and print the config only.")]
