@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +15,7 @@ from evofool.classifiers import Classifier, load_classifier
 from evofool.scoring import Scorer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 TOYS = Path(__file__).parent / "toys" / "exact.py"
 
@@ -82,6 +83,23 @@ def browser() -> Iterator[Browser]:
         running = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Page, str], None]:
+    """Waits until an expression holds on a page.
+
+    Not `wait_for_function`: from its second try on it calls eval in the page, which the policy of
+    our pages forbids.
+    """
+
+    def wait(page: Page, expression: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not page.evaluate(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            page.wait_for_timeout(50)
+
+    return wait
 
 
 @pytest.fixture(autouse=True)

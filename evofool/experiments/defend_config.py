@@ -201,6 +201,8 @@ class DefendConfig(Model):
         sources: undefended nets whose adversarial pictures are tried on it; the base by default.
         threats: how hard the attacks try.
         evolution: evolution as an attacker, or None.
+        pictures: whether the page shows pictures of the data set; false for a page to be published
+            where their licence does not allow that.
         scoring: how images are scored.
         seed: of the choice of images and everything random but evolution.
     """
@@ -213,6 +215,7 @@ class DefendConfig(Model):
     sources: Annotated[tuple[ClassifierConfig, ...], BeforeValidator(listed)] | None = None
     threats: ThreatsConfig
     evolution: EvolutionThreat | None = None
+    pictures: bool = True
     scoring: DefendScoring = Field(default_factory=DefendScoring)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 

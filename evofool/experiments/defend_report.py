@@ -84,7 +84,7 @@ def write_report(
     """
     tried = strength(config)
     rows = chosen(nets, ground, EXAMPLES, make_scorer)
-    shown = examples(nets, ground, tried, rows, make_scorer)
+    shown = examples(nets, ground, tried, rows, make_scorer) if config.pictures else []
     for one in shown:
         run.write_file(_picture(one, "clean"), encode_png(one.clean), durable=False)
         for net, pixels in one.attacked.items():

@@ -48,11 +48,14 @@ class Slopes:
         norms: N Euclidean lengths of the margin's gradient at the clean images.
         cosine: mean cosine of the perturbations of one step and of many; NaN where all are zero.
         loss_ratio: mean loss after one step over that after many.
+        falls: N truths: whether many steps raise the loss no further at eps than at eps / 2, or
+            at eps / 2 no further than the clean image's.
     """
 
     norms: NDArray[np.float64]
     cosine: float
     loss_ratio: float
+    falls: NDArray[np.bool_]
 
 
 def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) -> Slopes:
@@ -63,21 +66,28 @@ def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) ->
     values = scorer.gradients(images, goal.climb).values
     norms = np.sqrt((values.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))
     one = FGSM(eps=probe.eps, loss="margin")(scorer, images, labels)
-    many = IFGSM(
-        eps=probe.eps,
-        step_size=probe.step_size,
-        steps=probe.steps,
-        early_stop=False,
-        loss="margin",
-    )(scorer, images, labels)
+    halfway, many = (
+        IFGSM(
+            eps=share * probe.eps,
+            step_size=share * probe.step_size,
+            steps=probe.steps,
+            early_stop=False,
+            loss="margin",
+        )(scorer, images, labels)
+        for share in (0.5, 1.0)
+    )
     start = to_float(images)
     angle = cosines(one.images_float - start, many.images_float - start)
     known = angle[~np.isnan(angle)]
-    lost = [_loss(scorer, result.images_float, labels) for result in (one, many)]
+    clean, once, half, lost = (
+        _loss(scorer, pixels, labels)
+        for pixels in (start, one.images_float, halfway.images_float, many.images_float)
+    )
     return Slopes(
         norms,
         float(known.mean()) if len(known) else float("nan"),
-        float(lost[0].mean() / lost[1].mean()) if lost[1].mean() > 0 else float("nan"),
+        float(once.mean() / lost.mean()) if lost.mean() > 0 else float("nan"),
+        (half <= clean) | (lost <= half),
     )
 
 
@@ -116,6 +126,10 @@ def diagnose(
         "random_minus_gradient": (
             float(lucky.sum() / n),
             f"{probe.random_points} random points find {lucky.sum()} of {n} images more",
+        ),
+        "loss_not_rising": (
+            float(own.falls.mean()),
+            f"the loss of {own.falls.sum()} of {n} images does not rise up to eps",
         ),
         "dead_gradients": (
             float((own.norms == 0).mean()),

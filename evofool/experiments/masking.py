@@ -1,4 +1,4 @@
-"""Does a net hide its gradients? Six diagnostics, each a number beside a threshold.
+"""Does a net hide its gradients? Nine diagnostics, each a number beside a threshold.
 
 Gradient masking makes gradient attacks fail on a net that is as easy to fool as before. Its signs
 are those of Tramèr et al. (ICLR 2018, section 4), Athalye, Carlini and Wagner (ICML 2018, section
@@ -92,6 +92,15 @@ RULES: tuple[Rule, ...] = (
         0.90,
         True,
         "Athalye et al. 2018: unbounded attacks must reach 100 %",
+    ),
+    Rule(
+        "loss_not_rising",
+        "On which share of the images does the loss not rise with eps?",
+        "above",
+        0.02,
+        0.10,
+        True,
+        "Athalye et al. 2018: a larger distortion bound must make attacks more successful",
     ),
     Rule(
         "random_minus_gradient",

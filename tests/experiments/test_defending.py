@@ -146,20 +146,32 @@ def test_the_page_stands_alone(finished: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (1280, "dark")])
-def test_the_page_in_a_browser(finished: Path, browser: Any, width: int, scheme: str) -> None:
+def test_the_page_in_a_browser(
+    finished: Path, browser: Any, eventually: Any, width: int, scheme: str
+) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text))
     page.goto((finished / "report" / "index.html").as_uri())
     page.evaluate("document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    eventually(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("tbody tr:not(.group)").count() == 8 + 1
     shown = page.locator("img[src='surfaces.png']").evaluate("i => i.currentSrc")
     assert shown.endswith("surfaces-dark.png" if scheme == "dark" else "surfaces.png")
     context.close()
     assert faults == []
+
+
+def test_pictures_that_may_not_be_published_stay_off_the_page(tmp_path: Path) -> None:
+    """The licence of many data sets does not allow it."""
+    tried = config(defense="none", evolution=None, pictures=False)
+    path = defend(tried, tmp_path / "run").path
+    text = (path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Before and after" not in text
+    assert not (path / "report" / "examples").exists()
+    assert "Loss around a picture" in text
 
 
 class Stopped(Exception):

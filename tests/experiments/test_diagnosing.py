@@ -40,6 +40,7 @@ def test_the_undefended_net_is_green(verdicts: dict[str, object]) -> None:
     assert values["cosine_ratio"] == pytest.approx(1)
     assert values["loss_ratio"] == pytest.approx(1)
     assert values["black_minus_white"] == pytest.approx(-0.1)
+    assert values["loss_not_rising"] == 0
 
 
 def test_the_quantised_net_is_red(verdicts: dict[str, object]) -> None:
@@ -47,5 +48,6 @@ def test_the_quantised_net_is_red(verdicts: dict[str, object]) -> None:
     assert verdict.colour == Colour.RED  # type: ignore[attr-defined]
     values = {f.rule.key: f.value for f in verdict.findings}  # type: ignore[attr-defined]
     assert values["dead_gradients"] == 1
+    assert values["loss_not_rising"] == 1  # no step leads anywhere
     assert values["cosine_ratio"] is None
     assert "gradients are zero" in verdict.reason  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ GOOD = {
     "black_minus_white": (-0.3, "30 % against 60 %"),
     "one_minus_many": (-0.2, ""),
     "unbounded": (1.0, ""),
+    "loss_not_rising": (0.0, ""),
     "random_minus_gradient": (0.0, ""),
     "dead_gradients": (0.0, ""),
     "gradient_norm_ratio": (0.8, ""),

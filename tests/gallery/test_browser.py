@@ -57,7 +57,9 @@ def test_imagenet_classes_come_in_families(folder: Any, visit: Any) -> None:
     assert len(headings) > 15
 
 
-def test_by_keyboard_from_the_grid_into_a_picture_and_back(toy_run: Path, visit: Any) -> None:
+def test_by_keyboard_from_the_grid_into_a_picture_and_back(
+    toy_run: Path, visit: Any, eventually: Any
+) -> None:
     page = visit.open(build(toy_run, options=Options(scores="always")).page)
     first, second = visit.tiles()[:2]
     page.locator("a.pic").first.focus()
@@ -65,7 +67,7 @@ def test_by_keyboard_from_the_grid_into_a_picture_and_back(toy_run: Path, visit:
     page.keyboard.press("Enter")
     page.wait_for_selector("dialog[open]")
     assert page.inner_text("#detail-name") == second
-    page.wait_for_function(f"location.hash == '#toy/{second}'")
+    eventually(page, f"location.hash == '#toy/{second}'")
     assert page.locator(".top5 li").count() == 5
     assert page.locator(".line li").count() >= 2
     page.keyboard.press("ArrowLeft")
@@ -75,8 +77,8 @@ def test_by_keyboard_from_the_grid_into_a_picture_and_back(toy_run: Path, visit:
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog[open]", state="detached")
     # the browser gives focus and address back in its own time
-    page.wait_for_function(f"document.activeElement.getAttribute('href') == '#toy/{first}'")
-    page.wait_for_function("location.hash == ''")
+    eventually(page, f"document.activeElement.getAttribute('href') == '#toy/{first}'")
+    eventually(page, "location.hash == ''")
     page.keyboard.press("?")
     assert page.locator("#help").is_visible()
     page.keyboard.press("Escape")
