@@ -50,7 +50,7 @@ def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterat
             parts.scorer.budget = None  # what is looked at again is no query of the run
             images, rows = run.images(), run.results()
             check_rows(run.path, parts.items(images), rows)
-            yield Check("results", True, f"{len(rows)} of {len(images)} images load")
+            yield Check("results", True, f"{len(rows)} pictures load")
             yield _files(run, parts.attacks, rows)
             yield from _claims(run, parts, images, rows)
 

@@ -94,7 +94,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         std=(0.229, 0.224, 0.225),
         resize=Resize(32, "bicubic"),
     ),
-    "gtsrb-cnn": Architecture(
+    "sign-cnn": Architecture(
         input_shape=(3, 32, 32),
         fixed_shape=False,
         last_bias="fc2.bias",

@@ -68,6 +68,13 @@ BUNDLED: dict[str, Bundled] = {
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/fashion-lenet.yaml",
     ),
+    "gtsrb-cnn": Bundled(
+        "sign-cnn",
+        _shipped("gtsrb-cnn"),
+        "gtsrb",
+        "its weights file is missing from the installation; install evofool again or train it:"
+        " evofool train configs/train/gtsrb-cnn.yaml",
+    ),
     "imagenet-efficientnet-lite0": Bundled(
         "efficientnet-lite0",
         _from_wheel,

@@ -11,7 +11,7 @@ from typing import Any
 from evofool.attacks.campaign import load_attack_run
 from evofool.attacks.outputs import line_of, picture_of, stem
 from evofool.attacks.pictures import amplified
-from evofool.attacks.planning import Planned, items_of, planned_attacks
+from evofool.attacks.planning import Planned, check_rows, items_of, planned_attacks
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
@@ -200,11 +200,13 @@ def _ways(
     images: Sequence[ImageRow],
 ) -> list[Way]:
     """By number of the attack; two of the same name get their numbers."""
-    classes = len(run.manifest["classifier"]["labels"])
+    victim = run.manifest["classifier"]
+    classes, reject = len(victim["labels"]), victim.get("reject")
     names = [_name(config, each) for each in planned]
     found = []
     for each, name, of_attack in zip(planned, names, rows, strict=True):
-        items = items_of(each, images, classes, config.seed)
+        items = items_of(each, images, classes, config.seed, reject)
+        check_rows(run.path, {each.index: items}, of_attack)
         line = line_of(run, each, of_attack, items, images)
         unique = name if names.count(name) == 1 else f"{name} ({each.index})"
         parameters = {**each.parameters, "targets": each.targets}

@@ -36,6 +36,7 @@ class _Classifier(_Part):
     digest: _Text
     input_shape: Annotated[list[_Side], Field(min_length=3, max_length=3)]
     labels: list[str]
+    reject: Annotated[int, Field(ge=0)] | None = None
 
 
 class _Run(BaseModel):
@@ -86,6 +87,8 @@ def new_manifest(
         "input_shape": list(classifier.input_shape),
         "labels": list(classifier.labels),
     }
+    if classifier.reject is not None:
+        victim["reject"] = classifier.reject
     if classifier.source is not None:
         victim["path"], victim["sha256"] = str(classifier.source[0]), classifier.source[1]
     return {

@@ -160,7 +160,7 @@ class TrainConfig(BaseModel):
         "mnist-c",
         "mnist-d",
         "cifar-resnet",
-        "gtsrb-cnn",
+        "sign-cnn",
         "efficientnet-lite0",
     ] = "lenet"
     dataset: str = Field(min_length=1)

@@ -39,7 +39,7 @@ def test_any_shape_and_number_of_classes(
 
 
 @pytest.mark.parametrize(
-    ("name", "side"), [("mnist-a", 8), ("mnist-b", 26), ("mnist-c", 4), ("gtsrb-cnn", 7)]
+    ("name", "side"), [("mnist-a", 8), ("mnist-b", 26), ("mnist-c", 4), ("sign-cnn", 7)]
 )
 def test_too_small(name: str, side: int) -> None:
     with pytest.raises(ClassifierError, match=f"classifier {name}: cannot take .* too short"):
@@ -88,6 +88,6 @@ def test_grey_pictures_get_the_average_normalisation() -> None:
 
 def test_an_architecture_without_weights_says_so() -> None:
     with pytest.raises(ClassifierError, match=r"set weights: FILE\.safetensors$"):
-        load_classifier("gtsrb-cnn")
+        load_classifier("sign-cnn")
     with pytest.raises(ClassifierError, match="or name one that is trained: mnist-lenet"):
         load_classifier("lenet")

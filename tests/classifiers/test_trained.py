@@ -18,12 +18,12 @@ from evofool.errors import ClassifierError
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    net = build_architecture("gtsrb-cnn", (1, 16, 16), 3)
+    net = build_architecture("sign-cnn", (1, 16, 16), 3)
     path = tmp_path / "net.safetensors"
     save_file(net.state_dict(), path)
     card = {
         "name": "net",
-        "architecture": "gtsrb-cnn",
+        "architecture": "sign-cnn",
         "input_shape": [1, 16, 16],
         "labels": ["a", "b", "c"],
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
