@@ -129,6 +129,7 @@ class SubstituteAttack(SubstituteSettings, Attack):
     def _stand_in(self, job: Job) -> tuple[Classifier, bool]:
         """The net to attack, and whether its training was not cut off."""
         if self._given is not None:
+            job.notes.append(f"the substitute is {self._given.name} ({self._given.digest[:12]})")
             return self._given, True
         start = job.clean if self.start_images is None else self.start_images
         images = start[: self.initial]  # type: ignore[index]

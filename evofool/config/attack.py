@@ -9,7 +9,15 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
-from evofool.config.loading import Loaded, absolute, load_model, validate, with_seed
+from evofool.config.document import KeyPath
+from evofool.config.loading import (
+    Loaded,
+    absolute,
+    absolute_classifier,
+    load_model,
+    validate,
+    with_seed,
+)
 from evofool.config.models import (
     Classes,
     ClassifierConfig,
@@ -169,11 +177,15 @@ def load_attacks(
     is_file = images.labels not in (None, "victim") and not images.has_pattern
     document = absolute(document, check_files, [("images", "labels", lambda *_: is_file)])
     if images.folder is not None:
-        where = ("images", "folder")
+        where: KeyPath = ("images", "folder")
         folder = document.resolve(where, images.folder)
         if check_files and not folder.is_dir():
             raise document.error(where, f"no such folder: {folder}")
         document = document.replaced(where, str(folder), document.place(where))
+    for index, entry in enumerate(loaded.config.attacks):
+        if isinstance(entry.options.get("substitute"), str):
+            where = ("attacks", index, "substitute")
+            document = absolute_classifier(document, where, check_files)
     if images.has_pattern:
         _check_pattern(images.labels or "", document.error(("images", "labels"), ""))
     return Loaded(validate(document, AttackCampaign), document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import evofool
 from evofool.attacks.campaign import AttackProgress, attack, resume_attacks
 from evofool.attacks.status import status
 from evofool.classifiers import load_classifier
+from evofool.config.attack import load_attacks
 from evofool.errors import (
     ConfigError,
     FolderError,
@@ -365,6 +368,7 @@ def test_a_substitute_that_is_named(tmp_path: Path) -> None:
     assert group["forward_shared_images"] == 0
     assert group["success_png"]["successes"] > 0
     assert group["parameters"]["substitute"] == VICTIM
+    assert any(note.startswith("the substitute is ") for note in group["notes"])
     other = {**entry, "substitute": "mnist-lenet"}
     unknown = {**entry, "substitute": "nothing"}
     number = {**entry, "substitute": 3}
@@ -376,6 +380,19 @@ def test_a_substitute_that_is_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=rf"attacks\.0\.substitute: .*{words}"):
             attack(config(attacks=[wrong]), tmp_path / "no")
     assert not (tmp_path / "no").exists()
+
+
+def test_the_file_of_a_substitute_lies_beside_the_config(tmp_path: Path) -> None:
+    inner = {"name": "fgsm", "eps": 0.2}
+    entry = {"name": "substitute", "substitute": "own.safetensors", "inner": inner}
+    written = tmp_path / "attack.yaml"
+    written.write_text(yaml.safe_dump(config(attacks=[entry])), encoding="utf-8")
+    expected = tmp_path / "own.safetensors"
+    with pytest.raises(ConfigError, match=re.escape(f"no such file: {expected}")):
+        load_attacks(written)
+    expected.write_bytes(b"")
+    found = load_attacks(written).config.attacks[0].options["substitute"]
+    assert found == str(expected)
 
 
 @pytest.mark.parametrize(
