@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evofool.store import AttackFolder, state_of
+from evofool.store import AttackFolder, head_of
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -17,17 +17,8 @@ def status(path: Path | str) -> dict[str, Any]:
     with AttackFolder.open(Path(path)) as run:
         results, counts = run.results(), run.counts()
         images = run.images()
-        manifest = run.manifest
-        state, reason = state_of(run)
         return {
-            "path": str(run.path),
-            "status": state,
-            "stop_reason": reason,
-            "kind": manifest.get("kind"),
-            "run_id": manifest.get("run_id"),
-            "created": manifest.get("created"),
-            "seed": manifest.get("seed"),
-            "classifier": manifest["classifier"]["name"],
+            **head_of(run),
             "images": len(images),
             "attacked": sum(image.used for image in images),
             "results": len(results),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.evolution.restoring import check_kind
-from evofool.store import RunFolder, state_of
+from evofool.store import RunFolder, head_of
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -20,24 +20,19 @@ def status(path: Path | str) -> dict[str, Any]:
     with RunFolder.open(Path(path)) as run:
         check_kind(run)
         last = run.last_generation()
-        state, reason = state_of(run)
-        manifest = run.manifest
+        head = head_of(run)
+        finished = head["status"] == "finished"
         summary = run.summary() or {}
         found: dict[str, Any] = {
-            "path": str(run.path),
-            "status": state,
-            "stop_reason": reason,
-            "kind": manifest.get("kind"),
-            "run_id": manifest.get("run_id"),
-            "created": manifest.get("created"),
-            "seed": manifest.get("seed"),
-            "classifier": manifest["classifier"]["name"],
-            "encoding": manifest["encoding"]["name"],
+            **head,
+            "encoding": run.manifest["encoding"]["name"],
             "generations": last.generation if last else 0,
             "evaluations": last.evaluations if last else 0,
             "forward_images": last.forward_images if last else 0,
             "seconds": round(last.seconds, 3) if last else 0.0,
-            "archive_digest": summary.get("archive_digest") if state == "finished" else None,
+            "archive_digest": summary.get("archive_digest")
+            if head["status"] == "finished"
+            else None,
         }
         if last is not None:
             elites = run.archive().elites

@@ -14,7 +14,7 @@ from evofool.experiments.defend_outputs import COLUMNS, read_rows, read_verdict,
 from evofool.experiments.defend_setup import make_base, make_ground
 from evofool.experiments.defending import VICTIM, load_defense_run
 from evofool.scoring import Scorer
-from evofool.store import Check, DefendFolder, state_of
+from evofool.store import Check, DefendFolder, head_of
 from evofool.store.defend_schema import RIGHT
 from evofool.store.manifest import check_classifier
 
@@ -28,18 +28,9 @@ def status(path: Path | str) -> dict[str, Any]:
     with DefendFolder.open(Path(path)) as run:
         rows = read_rows(run)
         diagnostics = run.diagnostics()
-        manifest = run.manifest
-        state, reason = state_of(run)
-        defense = manifest.get("defense")
+        defense = run.manifest.get("defense")
         return {
-            "path": str(run.path),
-            "status": state,
-            "stop_reason": reason,
-            "kind": manifest.get("kind"),
-            "run_id": manifest.get("run_id"),
-            "created": manifest.get("created"),
-            "seed": manifest.get("seed"),
-            "classifier": manifest["classifier"]["name"],
+            **head_of(run),
             "defense": str(defense.get("name")) if isinstance(defense, dict) else None,
             "threats": len(rows),
             "evolutions": len(list((run.path / "evolution").glob("*/manifest.json"))),

@@ -5,7 +5,7 @@ from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
-from evofool.store.runfolder import Archive, Check, Result, RunFolder, state_of
+from evofool.store.runfolder import Archive, Check, Result, RunFolder
 from evofool.store.schema import (
     SCHEMA_VERSION,
     Delta,
@@ -15,6 +15,7 @@ from evofool.store.schema import (
     IndividualRow,
     WinRow,
 )
+from evofool.store.state import head_of, state_of
 
 __all__ = [
     "CLEAN",
@@ -37,6 +38,7 @@ __all__ = [
     "RunFolder",
     "ThreatRow",
     "WinRow",
+    "head_of",
     "state_of",
     "write_atomically",
 ]

@@ -390,17 +390,6 @@ class RunFolder:
             )
 
 
-def state_of(run: RunFolder) -> tuple[str, str | None]:
-    """``running`` (a process holds it), ``finished`` with the reason, or ``interrupted``."""
-    meta = run.meta()
-    state = meta.get("status", "interrupted")
-    if run.busy:
-        return "running", None
-    if state == "running":  # whoever wrote that is gone
-        return "interrupted", None
-    return state, meta.get("stop_reason") or None if state == "finished" else None
-
-
 def _leftovers(path: Path) -> list[Path]:
     """What a process that was killed while making a run has left: all there is but a manifest.
 

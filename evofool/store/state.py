@@ -1,0 +1,31 @@
+"""How a run stands, whatever its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evofool.store.runfolder import RunFolder
+
+
+def state_of(run: RunFolder) -> tuple[str, str | None]:
+    """``running`` (a process holds it), ``finished`` with the reason, or ``interrupted``."""
+    meta = run.meta()
+    state = meta.get("status", "interrupted")
+    if run.busy:
+        return "running", None
+    if state == "running":  # whoever wrote that is gone
+        return "interrupted", None
+    return state, meta.get("stop_reason") or None if state == "finished" else None
+
+
+def head_of(run: RunFolder) -> dict[str, Any]:
+    """What ``evofool status`` says of every kind of run first, as JSON values."""
+    state, reason = state_of(run)
+    manifest = run.manifest
+    return {
+        "path": str(run.path),
+        "status": state,
+        "stop_reason": reason,
+        **{key: manifest.get(key) for key in ("kind", "run_id", "created", "seed")},
+        "classifier": manifest["classifier"]["name"],
+    }
