@@ -30,9 +30,7 @@ def status(path: Path | str) -> dict[str, Any]:
             "evaluations": last.evaluations if last else 0,
             "forward_images": last.forward_images if last else 0,
             "seconds": round(last.seconds, 3) if last else 0.0,
-            "archive_digest": summary.get("archive_digest")
-            if head["status"] == "finished"
-            else None,
+            "archive_digest": summary.get("archive_digest") if finished else None,
         }
         if last is not None:
             elites = run.archive().elites
