@@ -88,6 +88,6 @@ def test_grey_pictures_get_the_average_normalisation() -> None:
 
 def test_an_architecture_without_weights_says_so() -> None:
     with pytest.raises(ClassifierError, match=r"set weights: FILE\.safetensors$"):
-        load_classifier("sign-cnn")
+        load_classifier("mnist-a")
     with pytest.raises(ClassifierError, match="or name one that is trained: mnist-lenet"):
         load_classifier("lenet")
