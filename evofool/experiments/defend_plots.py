@@ -46,7 +46,8 @@ def curves_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> bytes:
             )  # fmt: skip
         _dress(axes, colours, name)
         axes.set_ylim(0, 1)
-        axes.set_xlim(0, int(curves[0].evaluations[-1]))
+        axes.set_xscale("log")  # what is won in the first hundred images is won for good
+        axes.set_xlim(int(curves[0].evaluations[0]), int(curves[0].evaluations[-1]))
         axes.grid(axis="y", color=colours["line"], linewidth=0.8)
         axes.set_xlabel("evaluations", color=colours["soft"], fontsize=9)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
