@@ -6,6 +6,7 @@ what the PNG holds.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import struct
@@ -36,6 +37,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 PROVENANCE = "evofool"
 """The PNG text key whose value is a JSON object that says where the picture came from."""
+SIDECAR = "provenance.json"
+"""Beside pictures: the same objects by file name, for when a tool has stripped their text."""
 
 _UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -107,6 +110,11 @@ def to_uint8(images: FloatImages) -> UInt8Images:
 def to_hwc(image: UInt8Images) -> UInt8Images:
     """C x H x W to H x W x C, contiguous (the order of digests and of PNG rows)."""
     return np.ascontiguousarray(np.moveaxis(image, -3, -1))
+
+
+def pixels_sha256(image: UInt8Images) -> str:
+    """Of the uint8 H x W x C pixels of a C x H x W image: the same however they are packed."""
+    return hashlib.sha256(to_hwc(image).tobytes()).hexdigest()
 
 
 def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> bytes:

@@ -33,7 +33,7 @@ from evofool.errors import (
     StoreError,
     UsageError,
 )
-from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png
+from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, pixels_sha256
 from evofool.store import CLEAN, AttackFolder, ChunkRow, Counts, ImageRow, Result, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.manifest import check_classifier, new_manifest, repointed
@@ -362,7 +362,7 @@ class _Loop:
         )
         rows = _rows(planned, numbers, indices, result)
         pngs = [
-            encode_png(pixels, self._provenance(planned, row))
+            encode_png(pixels, self._provenance(planned, row, pixels))
             for pixels, row in zip(result.pixels, rows, strict=True)
         ]
         for png, pixels in zip(pngs, result.pixels, strict=True):
@@ -383,7 +383,7 @@ class _Loop:
         }
         return np.stack([pictures[index] for index in indices])
 
-    def _provenance(self, planned: Planned, row: ResultRow) -> dict[str, str]:
+    def _provenance(self, planned: Planned, row: ResultRow, pixels: UInt8Images) -> dict[str, str]:
         manifest = self.folder.manifest
         image = self._images[row.image]
         claim = {
@@ -402,6 +402,7 @@ class _Loop:
             "classifier_digest": manifest["classifier"]["digest"],
             "run_id": manifest["run_id"],
             "seed": manifest["seed"],
+            "pixels_sha256": pixels_sha256(pixels),
         }
         return {"Software": "evofool", PROVENANCE: json.dumps(claim)}
 

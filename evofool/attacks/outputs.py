@@ -17,9 +17,10 @@ from evofool.attacks.pictures import Side, amplified, equation
 from evofool.attacks.planning import Planned
 from evofool.attacks.statistics import share
 from evofool.errors import ImageError, StoreError
-from evofool.images import UInt8Images, decode_png, encode_png
+from evofool.images import PROVENANCE, SIDECAR, UInt8Images, decode_png, encode_png, read_text
 from evofool.store import CLEAN, AttackFolder, Counts, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
+from evofool.store.files import json_object
 
 COLUMNS = (
     "attack_index", "attack", "parameters", "image", "picture", "source", "source_label",
@@ -57,13 +58,15 @@ def write_outputs(
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
     groups = []
+    claims: dict[str, Any] = {}
     for planned in attacks:
         rows = run.results(planned.index)
         for row in rows:
-            _write_pictures(run, planned, row)
+            claims[f"{stem(planned, row)}.png"] = _write_pictures(run, planned, row)
             writer.writerow(_cells(planned, row, images[row.image], labels))
         _write_equation(run, planned, rows, images, labels)
         groups.append(line_of(run, planned, rows, items.get(planned.index, ()), images))
+    run.write_json(f"images/{SIDECAR}", claims)
     run.write_file("results.csv", table.getvalue().encode())
     content = _summary(run, groups, images, reason, counts)
     run.write_json("summary.json", content)
@@ -81,13 +84,15 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _write_pictures(run: AttackFolder, planned: Planned, row: ResultRow) -> None:
+def _write_pictures(run: AttackFolder, planned: Planned, row: ResultRow) -> dict[str, Any]:
+    """The picture and its perturbation; returns the provenance inside."""
     png = run.result_png(row.attack, row.item)
     name = stem(planned, row)
     run.write_file(f"images/{name}.png", png, durable=False)
     picture, factor = amplified(_clean(run, row), picture_of(run, png))
     text = {"Software": "evofool", "Amplified": f"{factor:g} times around grey"}
     run.write_file(f"perturbations/{name}.png", encode_png(picture, text), durable=False)
+    return json_object(read_text(io.BytesIO(png)).get(PROVENANCE, "{}"), run.path)
 
 
 def picture_of(run: AttackFolder, png: bytes) -> UInt8Images:

@@ -21,7 +21,15 @@ from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.individual import Individual
-from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, to_hwc
+from evofool.images import (
+    PROVENANCE,
+    SIDECAR,
+    UInt8Images,
+    decode_png,
+    encode_png,
+    pixels_sha256,
+    to_hwc,
+)
 from evofool.store import RunFolder
 
 Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
@@ -29,8 +37,6 @@ Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
 
 THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
 """Confidences at which the share of cells is reported."""
-SIDECAR = "provenance.json"
-"""Beside the pictures: their provenance again, by file name, for tools that strip PNG text."""
 COLUMNS = ("class_index", "label", "confidence", "generation", "parent", "png", "sha256")
 
 
@@ -124,7 +130,7 @@ def claim_of(run: RunFolder, elite: Elite, redrawn: str = "") -> dict[str, Any]:
         "encoding": manifest["encoding"]["name"],
         "run_id": manifest["run_id"],
         "seed": manifest["seed"],
-        "pixels_sha256": hashlib.sha256(to_hwc(elite.pixels).tobytes()).hexdigest(),
+        "pixels_sha256": pixels_sha256(elite.pixels),
         **({"redrawn_by": redrawn} if redrawn else {}),
     }
 

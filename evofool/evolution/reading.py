@@ -14,8 +14,7 @@ import numpy as np
 from evofool.classifiers import Classifier, load_classifier, prepare
 from evofool.classifiers.bundled import BUNDLED
 from evofool.errors import StoreError, UsageError
-from evofool.evolution.outputs import SIDECAR
-from evofool.images import PROVENANCE, read_picture, read_text
+from evofool.images import PROVENANCE, SIDECAR, read_picture, read_text
 from evofool.scoring import Scorer
 from evofool.store.files import json_object, read_json
 

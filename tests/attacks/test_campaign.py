@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from evofool.errors import (
     StoreError,
     UsageError,
 )
+from evofool.evolution.reading import read as read_pictures
 from evofool.experiments.runs import verify
 from evofool.images import decode_png, encode_png, read_text
 from evofool.scoring import Scorer
@@ -129,6 +131,17 @@ def test_provenance_travels_with_the_picture(finished: Path) -> None:
     assert claim["class_index"] == int(row["predicted"])
     assert claim["target_class"] == int(row["target"])
     assert claim["run_id"] == json.loads((finished / "manifest.json").read_text())["run_id"]
+
+
+def test_provenance_is_found_again_when_a_tool_strips_it(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "images", tmp_path / "images")
+    first = table(finished)[0]
+    bare = tmp_path / "images" / "renamed.png"
+    bare.write_bytes(encode_png(decode_png((finished / first["png"]).read_bytes())))
+    (reading,) = read_pictures([bare], VICTIM)
+    assert reading.sidecar
+    assert reading.claim is not None
+    assert reading.claim["class_index"] == int(first["predicted"])
 
 
 def test_it_repeats_itself_and_knows_other_seeds(finished: Path, tmp_path: Path) -> None:
