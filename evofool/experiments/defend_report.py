@@ -59,6 +59,7 @@ _NAMES: Mapping[str, str] = {
     "max-softmax": "Maximum softmax",
     "energy": "Energy",
     "trained": "A trained net",
+    "denoiser": "A denoiser",
 }
 
 
@@ -241,14 +242,27 @@ def _strongest(
 def _described(defense: Mapping[str, Any]) -> str:
     if defense["name"] == "none":
         return "No defense"
-    trained = defense["name"] == "trained"
     options = ", ".join(
-        f"{key.replace('_', ' ')} {Path(str(value)).stem if trained else value}"
+        f"{key.replace('_', ' ')} {_shown(key, value)}"
         for key, value in defense.items()
         if key != "name"
     )
     name = _NAMES.get(str(defense["name"]), str(defense["name"]))
     return f"{name}{f' ({options})' if options else ''}"
+
+
+def _shown(key: str, value: Any) -> str:
+    """One option of a defense, in a few words: files and nets by their names."""
+    if key in ("weights", "train"):
+        return Path(str(value)).stem
+    if key == "sources":
+        return " and ".join(Path(str(source["name"])).stem for source in value)
+    if key == "attacks":
+        return " and ".join(
+            " ".join(f"{v}" if k == "name" else f"{k} {v}" for k, v in attack.items())
+            for attack in value
+        )
+    return str(value)
 
 
 def _picture(one: Shown, what: str) -> str:
