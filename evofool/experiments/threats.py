@@ -157,11 +157,11 @@ def threats(
         Threat(patiently, lambda: attacked(knowing, patiently, "adaptive", patient, how), climbed),
         *(
             Threat(
-                f"{how} from {source.name}", _transfer(runner, victim, source, how, made), images
+                f"{kind} from {source.name}", _transfer(runner, victim, source, kind, made), images
             )
             for source in ground.sources
             if source.digest != victim.digest
-            for how, made, images in (
+            for kind, made, images in (
                 ("FGSM", fgsm, 4 * n),
                 (name, oblivious, (2 * s.steps + 2) * n),
             )
@@ -172,9 +172,9 @@ def threats(
 
 
 def _transfer(
-    runner: _Runner, victim: Classifier, source: Classifier, how: str, attack: Attack
+    runner: _Runner, victim: Classifier, source: Classifier, kind: str, attack: Attack
 ) -> Callable[[], ThreatRow]:
-    return lambda: runner.transferred(victim, source, how, attack)
+    return lambda: runner.transferred(victim, source, kind, attack)
 
 
 class _Runner:
@@ -208,15 +208,15 @@ class _Runner:
             return self._row(threat, group, result.predicted, scorer, began, detail, result)
 
     def transferred(
-        self, victim: Classifier, source: Classifier, how: str, attack: Attack
+        self, victim: Classifier, source: Classifier, kind: str, attack: Attack
     ) -> ThreatRow:
-        """Pictures made against another net, by an attack that is called `how`."""
+        """Pictures made against another net, by an attack that is called `kind`."""
         began = time.perf_counter()
         with self._scorer(source) as other:
             pixels = attack(other, self.ground.images, self.ground.labels).pixels
         with self._scorer(victim) as scorer:
             answers = scorer.labels(pixels)
-            threat = f"{how} from {source.name}"
+            threat = f"{kind} from {source.name}"
             return self._row(threat, "transfer", answers, scorer, began)
 
     def substitute(self, victim: Classifier, attack: Attack) -> ThreatRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class _Checkpointed:
         if state is not None:
             try:
                 self.fitting.restore(state.step, state.tensors)
-                self.total, self.mean = state.measured["total"], state.measured["mean"]
+                self.total = state.measured["total"]
+                self.mean = state.measured.get("mean", self.mean)
             except (ValueError, KeyError) as error:
                 raise UsageError(
                     f"{self.checkpoints.path}: damaged checkpoint ({error}); remove it to start"
@@ -104,7 +106,9 @@ class _Checkpointed:
     def _save(self, step: FitStep) -> None:
         self.fitting.check_weights()
         epochs = step.epoch if step.ends_epoch else step.epoch - 1
-        measured = {"total": self.total, "mean": self.mean}
+        measured = {"total": self.total}
+        if not math.isnan(self.mean):  # before the first epoch's end, and no JSON
+            measured["mean"] = self.mean
         self.checkpoints.write(
             State(step.step, epochs, self._seconds, measured, self.fitting.state())
         )

@@ -78,7 +78,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     }
     assert kind_of(finished) == "defend"
     found = status(finished)
-    assert (found["status"], found["verdict"], found["threats"]) == ("finished", "red", 15)
+    assert (found["status"], found["verdict"], found["threats"]) == ("finished", "red", 16)
     assert all(check.ok for check in verify(finished))
 
 
