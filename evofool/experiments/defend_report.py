@@ -63,6 +63,10 @@ _NAMES: Mapping[str, str] = {
 }
 
 
+_UNTITLED = frozenset({"name", "epochs", "batch", "lr", "images", "attacks", "sources", "device"})
+"""Keys of a defense that no title needs: how a denoiser was trained is in its card."""
+
+
 def write_report(
     run: DefendFolder,
     config: DefendConfig,
@@ -245,24 +249,15 @@ def _described(defense: Mapping[str, Any]) -> str:
     options = ", ".join(
         f"{key.replace('_', ' ')} {_shown(key, value)}"
         for key, value in defense.items()
-        if key != "name"
+        if key not in _UNTITLED
     )
     name = _NAMES.get(str(defense["name"]), str(defense["name"]))
     return f"{name}{f' ({options})' if options else ''}"
 
 
 def _shown(key: str, value: Any) -> str:
-    """One option of a defense, in a few words: files and nets by their names."""
-    if key in ("weights", "train"):
-        return Path(str(value)).stem
-    if key == "sources":
-        return " and ".join(Path(str(source["name"])).stem for source in value)
-    if key == "attacks":
-        return " and ".join(
-            " ".join(f"{v}" if k == "name" else f"{k} {v}" for k, v in attack.items())
-            for attack in value
-        )
-    return str(value)
+    """One option of a defense: a file by its name."""
+    return Path(str(value)).stem if key in ("weights", "train") else str(value)
 
 
 def _picture(one: Shown, what: str) -> str:

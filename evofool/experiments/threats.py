@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -86,6 +87,14 @@ class Ground:
         if not len(self.images):
             raise UsageError("a threat matrix needs at least one image")
 
+    def called(self, source: Classifier) -> str:
+        """A source in the names of rows: a file by its last part, where no other has the same."""
+        if not Path(source.name).is_absolute():
+            return source.name
+        last = [Path(each.name).name for each in self.sources]
+        short = Path(source.name).name
+        return short if last.count(short) == 1 else source.name
+
 
 TRAINING = 20
 """Images that count for one point a substitute is taught, in guesses of how long it takes."""
@@ -157,7 +166,9 @@ def threats(
         Threat(patiently, lambda: attacked(knowing, patiently, "adaptive", patient, how), climbed),
         *(
             Threat(
-                f"{kind} from {source.name}", _transfer(runner, victim, source, kind, made), images
+                f"{kind} from {ground.called(source)}",
+                _transfer(runner, victim, source, kind, made),
+                images,
             )
             for source in ground.sources
             if source.digest != victim.digest
@@ -216,7 +227,7 @@ class _Runner:
             pixels = attack(other, self.ground.images, self.ground.labels).pixels
         with self._scorer(victim) as scorer:
             answers = scorer.labels(pixels)
-            threat = f"{kind} from {source.name}"
+            threat = f"{kind} from {self.ground.called(source)}"
             return self._row(threat, "transfer", answers, scorer, began)
 
     def substitute(self, victim: Classifier, attack: Attack) -> ThreatRow:
