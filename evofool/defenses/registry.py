@@ -51,6 +51,15 @@ _ALL = (
         "Liu et al., NeurIPS 2020", {"threshold": None, "false_alarms": 0.05, "temperature": 1.0},
     ),
     Description(
+        "denoiser", _BEFORE, "a U-net takes the noise away, trained before the frozen net (HGD)",
+        "Liao et al., CVPR 2018",
+        {
+            "weights": None, "loss": "logits", "width": 64, "levels": 5, "epochs": 20,
+            "batch": 64, "lr": 0.01, "images": 10_000, "attacks": None, "sources": None,
+            "device": "auto",
+        },
+    ),
+    Description(
         "trained", "in the weights",
         "a net that evofool train made, or a training config that is run first (adversarial"
         " training with FGSM, R+FGSM, PGD or an ensemble: see configs/train)",

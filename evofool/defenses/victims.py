@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -71,8 +72,19 @@ class EnergyConfig(Model):
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
 
+class DenoiserConfig(Model):
+    """A denoiser that was trained for this base (`denoiser.denoised`).
+
+    Attributes:
+        weights: a safetensors file with its card beside it; from the folder of this file.
+    """
+
+    name: Literal["denoiser"]
+    weights: Annotated[str, Field(pattern=r"\.safetensors$")]
+
+
 DefenseConfig: TypeAlias = Annotated[
-    BitDepthConfig | MedianConfig | JpegConfig | MaxSoftmaxConfig | EnergyConfig,
+    BitDepthConfig | MedianConfig | JpegConfig | MaxSoftmaxConfig | EnergyConfig | DenoiserConfig,
     Field(discriminator="name"),
 ]
 
@@ -95,11 +107,19 @@ class VictimConfig(Model):
         return {"name": value} if isinstance(value, str) else value
 
 
-def defend(base: Classifier, defense: DefenseConfig | None) -> Classifier:
+def defend(
+    base: Classifier, defense: DefenseConfig | None, folder: Path | None = None
+) -> Classifier:
     """`base` with a defense around it.
 
+    Args:
+        base: the net.
+        defense: None gives the net itself.
+        folder: that a relative path starts from; by default the working directory.
+
     Raises:
-        UsageError: a black box, ten crops, or a detector on outputs without logits.
+        UsageError: a black box, ten crops, a detector on outputs without logits, a denoiser that
+            cannot be read or was trained for another net.
     """
     if defense is None:
         return base
@@ -110,13 +130,22 @@ def defend(base: Classifier, defense: DefenseConfig | None) -> Classifier:
         )
     if base.crops > 1:
         raise UsageError(f"defense {defense.name}: {base.name} averages crops; set crops: 1")
+    if isinstance(defense, DenoiserConfig):
+        from evofool.defenses.denoiser import denoised
+
+        module, sha256 = denoised(base, _beside(defense.weights, folder))
+        return dataclasses.replace(
+            base,
+            name=f"{base.name}+{defense.name}",
+            digest=_digest(base, {"name": defense.name, "sha256": sha256}),
+            module=module,
+        )
     # here: whoever only asks what victims there are must not wait for torch
     from evofool.defenses.detectors import DETECTORS, Rejecting
     from evofool.defenses.transforms import TRANSFORMS, Transformed
 
     options = {k: v for k, v in defense.model_dump().items() if k not in ("name", "threshold")}
-    said = json.dumps(defense.model_dump(), sort_keys=True)
-    digest = hashlib.sha256(f"{base.digest} {said}".encode()).hexdigest()
+    digest = _digest(base, defense.model_dump())
     name = f"{base.name}+{defense.name}"
     if defense.name in TRANSFORMS:
         front = Transformed(base.module, TRANSFORMS[defense.name](**options))
@@ -141,11 +170,20 @@ def defend(base: Classifier, defense: DefenseConfig | None) -> Classifier:
     )
 
 
+def _digest(base: Classifier, said: Mapping[str, object]) -> str:
+    text = json.dumps(said, sort_keys=True)
+    return hashlib.sha256(f"{base.digest} {text}".encode()).hexdigest()
+
+
+def _beside(path: str, folder: Path | None) -> Path:
+    return resolve(path, Path.cwd() if folder is None else folder)
+
+
 def adapted(victim: Classifier) -> Classifier | None:
     """`victim` as an attack that knows its defense differentiates it; None: as it is will do.
 
     The outputs are the same. A transform's gradient is that of its stand-in; a detector is part of
-    the outputs anyway.
+    the outputs anyway, and through a denoiser gradients pass as they are.
     """
     from evofool.defenses.transforms import Transformed
 
@@ -165,7 +203,7 @@ def load_victim(path: Path) -> Classifier:
     """
     loaded = load_model(path, VictimConfig)
     base = load_classifier(_spec(loaded.config), base=path.parent)
-    return defend(base, loaded.config.defense)
+    return defend(base, loaded.config.defense, path.parent)
 
 
 def _spec(config: VictimConfig) -> ClassifierSpec:
@@ -200,6 +238,11 @@ def _inspect(spec: ClassifierSpec, base: Path) -> Inspection:
     n = found.n_classes
     if n is not None and isinstance(config.defense, MaxSoftmaxConfig | EnergyConfig):
         n += 1
+    if isinstance(config.defense, DenoiserConfig):
+        weights = _beside(config.defense.weights, path.parent)
+        if not weights.is_file():
+            missing = f"{weights}: no such file"
+            found = dataclasses.replace(found, ready=False, missing=missing)
     return dataclasses.replace(found, name=spec.name, n_classes=n)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
+from evofool.config.attack import AttackEntry
 from evofool.config.document import Document, KeyPath
 from evofool.config.loading import absolute_classifier, validate, with_seed
 from evofool.config.models import Count, Positive, listed
@@ -18,6 +19,16 @@ from evofool.training.config import Radius
 
 FALSE_ALARMS = 0.05
 """Share of clean pictures that a calibrated detector rejects, unless the config says another."""
+
+
+def _named(value: Any) -> Any:
+    """A list of classifiers, each of which may be its name alone."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"name": item} if isinstance(item, str) else item for item in value)
+
+
+Sources: TypeAlias = Annotated[tuple[ClassifierConfig, ...], BeforeValidator(_named)]
 
 
 class NoDefenseConfig(Model):
@@ -80,6 +91,55 @@ class TrainedDefense(Model):
         return self
 
 
+class DenoiserDefense(Model):
+    """A U-net before the frozen base, trained first (`evofool.defenses.denoising`; HGD).
+
+    The defaults of width, levels, lr and loss are the paper's.
+
+    Attributes:
+        weights: a denoiser that a run of this kind wrote, instead of all that follows.
+        loss: what it is to bring back: the net's ``logits`` (LGD), the ``feature`` maps of its last
+            convolution (FGD), the ``pixel`` values (PGD), or the ``class`` (CGD).
+        width: maps of the first level.
+        levels: of the U-net; fewer for small pictures.
+        epochs: passes over all pictures, clean and attacked.
+        batch: pictures a step.
+        lr: of Adam, at the start.
+        images: clean pictures that are attacked, drawn from the training split by the seed.
+        attacks: made on every source; lists of values are grids. They make all their steps, unless
+            `early_stop` is given. By default FGSM and I-FGSM at half of the threats' eps and at it.
+        sources: nets they are made on; the base by default.
+        device: where to train.
+    """
+
+    name: Literal["denoiser"]
+    weights: Annotated[str, Field(pattern=r"\.safetensors$")] | None = None
+    loss: Literal["logits", "feature", "pixel", "class"] = "logits"
+    width: Annotated[int, Field(ge=1, le=1024)] = 64
+    levels: Annotated[int, Field(ge=2, le=5)] = 5
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    batch: Annotated[int, Field(ge=2, le=65_536)] = 64
+    lr: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 0.01
+    images: Annotated[int, Field(ge=2, le=10_000_000)] = 10_000
+    attacks: (
+        Annotated[tuple[AttackEntry, ...], BeforeValidator(listed), Field(min_length=1)] | None
+    ) = None
+    sources: Sources | None = None
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+
+    @model_validator(mode="after")
+    def _alone(self) -> Self:
+        # not "was written": a run folder's config has everything written
+        others = [
+            key
+            for key, field in type(self).model_fields.items()
+            if key not in ("name", "weights") and getattr(self, key) != field.default
+        ]
+        if self.weights is not None and others:
+            raise ValueError(f"weights: are trained already; leave out {', '.join(others)}")
+        return self
+
+
 DetectorDefense: TypeAlias = MaxSoftmaxDefense | EnergyDefense
 DefenseChoice: TypeAlias = Annotated[
     NoDefenseConfig
@@ -88,7 +148,8 @@ DefenseChoice: TypeAlias = Annotated[
     | JpegConfig
     | MaxSoftmaxDefense
     | EnergyDefense
-    | TrainedDefense,
+    | TrainedDefense
+    | DenoiserDefense,
     Field(discriminator="name"),
 ]
 
@@ -212,7 +273,7 @@ class DefendConfig(Model):
     base: ClassifierConfig
     defense: DefenseChoice
     data: DataConfig
-    sources: Annotated[tuple[ClassifierConfig, ...], BeforeValidator(listed)] | None = None
+    sources: Sources | None = None
     threats: ThreatsConfig
     evolution: EvolutionThreat | None = None
     pictures: bool = True
@@ -223,13 +284,6 @@ class DefendConfig(Model):
     @classmethod
     def _shorthand(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("sources", mode="before")
-    @classmethod
-    def _shorthands(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            return value
-        return tuple({"name": item} if isinstance(item, str) else item for item in value)
 
     @field_validator("base")
     @classmethod
@@ -257,13 +311,19 @@ def load_defense(
     document = absolute_classifier(document, ("base",), check_files)
     for index in range(len(loaded.config.sources or ())):
         document = absolute_classifier(document, ("sources", index), check_files)
-    document = _trained(document, loaded.config.defense, check_files)
+    defense = loaded.config.defense
+    if isinstance(defense, DenoiserDefense):
+        for index in range(len(defense.sources or ())):
+            document = absolute_classifier(document, ("defense", "sources", index), check_files)
+    document = _trained(document, defense, check_files)
     return Loaded(validate(document, DefendConfig), document)
 
 
 def _trained(document: Document, defense: DefenseChoice, check: bool) -> Document:
     """`document` with the files of a trained defense absolute; shipped configs keep their names."""
-    if not isinstance(defense, TrainedDefense):
+    if not isinstance(defense, TrainedDefense | DenoiserDefense):
+        return document
+    if isinstance(defense, DenoiserDefense) and defense.weights is None:
         return document
     if defense.weights is not None:
         where: KeyPath = ("defense", "weights")
@@ -271,6 +331,7 @@ def _trained(document: Document, defense: DefenseChoice, check: bool) -> Documen
         if check and not path.is_file():
             raise document.error(where, f"no such file: {path}")
     else:
+        assert isinstance(defense, TrainedDefense)
         assert defense.train is not None
         where = ("defense", "train")
         path = document.resolve(where, defense.train)

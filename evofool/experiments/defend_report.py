@@ -59,7 +59,12 @@ _NAMES: Mapping[str, str] = {
     "max-softmax": "Maximum softmax",
     "energy": "Energy",
     "trained": "A trained net",
+    "denoiser": "A denoiser",
 }
+
+
+_UNTITLED = frozenset({"name", "epochs", "batch", "lr", "images", "attacks", "sources", "device"})
+"""Keys of a defense that no title needs: how a denoiser was trained is in its card."""
 
 
 def write_report(
@@ -241,14 +246,18 @@ def _strongest(
 def _described(defense: Mapping[str, Any]) -> str:
     if defense["name"] == "none":
         return "No defense"
-    trained = defense["name"] == "trained"
     options = ", ".join(
-        f"{key.replace('_', ' ')} {Path(str(value)).stem if trained else value}"
+        f"{key.replace('_', ' ')} {_shown(key, value)}"
         for key, value in defense.items()
-        if key != "name"
+        if key not in _UNTITLED
     )
     name = _NAMES.get(str(defense["name"]), str(defense["name"]))
     return f"{name}{f' ({options})' if options else ''}"
+
+
+def _shown(key: str, value: Any) -> str:
+    """One option of a defense: a file by its name."""
+    return Path(str(value)).stem if key in ("weights", "train") else str(value)
 
 
 def _picture(one: Shown, what: str) -> str:

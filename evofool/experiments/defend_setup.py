@@ -15,12 +15,10 @@ from evofool.config import ClassifierConfig, Loaded, find_class, load_model
 from evofool.config.document import KeyPath
 from evofool.data import Dataset, inspect_dataset, load_dataset
 from evofool.defenses.victims import (
-    BitDepthConfig,
     DefenseConfig,
+    DenoiserConfig,
     EnergyConfig,
-    JpegConfig,
     MaxSoftmaxConfig,
-    MedianConfig,
     VictimConfig,
     defend,
 )
@@ -28,6 +26,7 @@ from evofool.errors import ClassifierError, ConfigError, DataError, UsageError
 from evofool.experiments.defend_config import (
     FALSE_ALARMS,
     DefendConfig,
+    DenoiserDefense,
     DetectorDefense,
     EnergyDefense,
     MaxSoftmaxDefense,
@@ -86,6 +85,11 @@ def plan(loaded: Config) -> DefendPlan:
         )  # fmt: skip
     if not data.present:
         missing.append(data.missing)
+    if isinstance(config.defense, DenoiserDefense):
+        for index, source in enumerate(config.defense.sources or ()):
+            found = _inspected(loaded, ("defense", "sources", index), source)
+            if not found.ready:
+                missing.append(found.missing)
     if isinstance(config.defense, TrainedDefense) and config.defense.train is not None:
         missing += plan_training(load_training(loaded), None, Path()).missing
     check_encodings(loaded)
@@ -129,7 +133,7 @@ def make_base(loaded: Config) -> Classifier:
     Raises:
         ConfigError: it cannot be had, or cannot be judged: a black box, or averaged crops.
     """
-    base = _loaded(loaded, ("base",), loaded.config.base)
+    base = load_net(loaded, ("base",), loaded.config.base)
     _check_white(loaded, ("base",), base)
     return base
 
@@ -140,15 +144,28 @@ def make_sources(loaded: Config, base: Classifier) -> tuple[Classifier, ...]:
     Raises:
         ConfigError: one is a black box, or has other labels or another input than `base`.
     """
-    written = loaded.config.sources
+    return load_sources(loaded, ("sources",), loaded.config.sources, base)
+
+
+def load_sources(
+    loaded: Config,
+    section: KeyPath,
+    written: tuple[ClassifierConfig, ...] | None,
+    base: Classifier,
+) -> tuple[Classifier, ...]:
+    """The nets that `section` names, held against `base`; that alone where nothing is written.
+
+    Raises:
+        ConfigError: as `make_sources`.
+    """
     if written is None:
         return (base,)
     found = []
     for index, spec in enumerate(written):
-        where: KeyPath = ("sources", index)
-        source = _loaded(loaded, where, spec)
+        where: KeyPath = (*section, index)
+        source = load_net(loaded, where, spec)
         _check_white(loaded, where, source)
-        _check_like(loaded, where, source, base)
+        check_like(loaded, where, source, base)
         found.append(source)
     return tuple(found)
 
@@ -165,7 +182,8 @@ def _check_white(loaded: Config, where: KeyPath, net: Classifier) -> None:
         raise loaded.error_at(where, f"{net.name} averages crops; set crops: 1")
 
 
-def _check_like(loaded: Config, where: KeyPath, net: Classifier, base: Classifier) -> None:
+def check_like(loaded: Config, where: KeyPath, net: Classifier, base: Classifier) -> None:
+    """Refuse a net of other labels or another input than `base`'s; raises ConfigError."""
     if net.labels != base.labels:
         raise loaded.error_at(
             where,
@@ -189,19 +207,19 @@ def make_ground(loaded: Config, base: Classifier) -> Ground:
     """
     config = loaded.config
     wanted = config.data
-    data = _data(loaded, wanted.split)
+    data = read_data(loaded, wanted.split)
     if data.shape != base.input_shape:
         raise loaded.error_at(
             "data.dataset",
             f"the images of {data.name} are {_by(data.shape)}, {base.name} takes"
             f" {_by(base.input_shape)}; name the data set it was trained on",
         )
-    labels = _classes(loaded, data, base)
+    labels = classes_of(loaded, data, base)
     order = generator(config.seed, Stream.CHOICE, 0, 0).permutation(len(data))
     count = len(data) if wanted.limit is None else min(wanted.limit, len(data))
     chosen = order[:count]
     if wanted.split != "train" and "train" in inspect_dataset(wanted.dataset).splits:
-        others = _data(loaded, "train").images
+        others = read_data(loaded, "train").images
         order = generator(config.seed, Stream.CHOICE, 1, 0).permutation(len(others))
         start = others[order[: wanted.start]]
     else:
@@ -215,7 +233,8 @@ def make_ground(loaded: Config, base: Classifier) -> Ground:
     return Ground(data.images[chosen], labels[chosen], start, make_sources(loaded, base))
 
 
-def _data(loaded: Config, split: str) -> Dataset:
+def read_data(loaded: Config, split: str) -> Dataset:
+    """A split of the config's data set; raises ConfigError where it cannot be read."""
     try:
         return load_dataset(loaded.config.data.dataset, split)
     except DataError as error:
@@ -223,8 +242,8 @@ def _data(loaded: Config, split: str) -> Dataset:
         raise loaded.error_at(key, str(error)) from error
 
 
-def _classes(loaded: Config, data: Dataset, base: Classifier) -> NDArray[np.int64]:
-    """The labels of `data` as classes of `base`."""
+def classes_of(loaded: Config, data: Dataset, base: Classifier) -> NDArray[np.int64]:
+    """The labels of `data` as classes of `base`; raises ConfigError where it has no such ones."""
     if data.label_names == base.labels:
         return data.labels
     try:
@@ -246,7 +265,7 @@ def victim_config(
         base: the undefended net.
         start: clean pictures that a detector's threshold is set on.
         make_scorer: for the base.
-        weights: of a trained net, as they are named from the folder of the file.
+        weights: of a trained net or denoiser, as they are named from the folder of the file.
 
     Raises:
         ConfigError: the defense does not fit the net.
@@ -256,6 +275,9 @@ def victim_config(
         return VictimConfig(base=ClassifierConfig(name=weights))
     if isinstance(defense, NoDefenseConfig):
         return VictimConfig(base=config.base)
+    if isinstance(defense, DenoiserDefense):
+        front = DenoiserConfig(name="denoiser", weights=weights)
+        return VictimConfig(base=config.base, defense=front)
     if isinstance(defense, MaxSoftmaxDefense | EnergyDefense):
         return VictimConfig(
             base=config.base, defense=_calibrated(loaded, defense, base, start, make_scorer)
@@ -276,30 +298,10 @@ def check_defense(loaded: Config, base: Classifier, defense: DefenseConfig) -> N
         raise loaded.error_at("defense", str(error)) from error
 
 
-def early_check(loaded: Config, base: Classifier) -> None:
-    """Refuse what can be known not to fit before a run folder is made.
-
-    Raises:
-        ConfigError: at its place.
-    """
-    defense = loaded.config.defense
-    if isinstance(defense, MaxSoftmaxDefense | EnergyDefense):
-        check_defense(loaded, base, _detector(defense, 0.0))
-    elif isinstance(defense, BitDepthConfig | MedianConfig | JpegConfig):
-        check_defense(loaded, base, defense)
-    elif isinstance(defense, TrainedDefense):
-        if defense.weights is not None:
-            net = _loaded(loaded, ("defense",), ClassifierConfig(name=defense.weights))
-            _check_like(loaded, ("defense",), net, base)
-        else:
-            load_training(loaded)
-    check_encodings(loaded)
-
-
 def check_defended(loaded: Config, victim: Classifier, base: Classifier) -> None:
     """Refuse a trained net of other classes or another input than its undefended one."""
     if isinstance(loaded.config.defense, TrainedDefense):
-        _check_like(loaded, ("defense",), victim, base)
+        check_like(loaded, ("defense",), victim, base)
 
 
 def _calibrated(
@@ -311,12 +313,12 @@ def _calibrated(
 ) -> DefenseConfig:
     """A detector with its threshold, found on clean pictures unless it is given."""
     if defense.threshold is not None:
-        return _detector(defense, defense.threshold)
+        return detector(defense, defense.threshold)
     import torch
 
     from evofool.defenses.detectors import DETECTORS, threshold_for
 
-    check_defense(loaded, base, _detector(defense, 0.0))
+    check_defense(loaded, base, detector(defense, 0.0))
     options = {"temperature": defense.temperature} if isinstance(defense, EnergyDefense) else {}
     with make_scorer(base) as scorer:
         outputs = scorer.score(start).outputs
@@ -324,12 +326,13 @@ def _calibrated(
     scores = DETECTORS[defense.name](**options).score(torch.from_numpy(np.asarray(outputs)))
     alarms = FALSE_ALARMS if defense.false_alarms is None else defense.false_alarms
     try:
-        return _detector(defense, threshold_for(scores.numpy(), alarms))
+        return detector(defense, threshold_for(scores.numpy(), alarms))
     except UsageError as error:
         raise loaded.error_at("data.start", str(error)) from error
 
 
-def _detector(defense: DetectorDefense, threshold: float) -> DefenseConfig:
+def detector(defense: DetectorDefense, threshold: float) -> DefenseConfig:
+    """A detector of the config, at a threshold."""
     if isinstance(defense, EnergyDefense):
         return EnergyConfig(
             name="energy", threshold=threshold, temperature=defense.temperature
@@ -361,7 +364,8 @@ def _inspected(loaded: Config, where: KeyPath, config: ClassifierConfig) -> Insp
         raise loaded.error_at(where, str(error)) from error
 
 
-def _loaded(loaded: Config, where: KeyPath, config: ClassifierConfig) -> Classifier:
+def load_net(loaded: Config, where: KeyPath, config: ClassifierConfig) -> Classifier:
+    """A net that the config names at `where`; raises ConfigError there."""
     try:
         return load_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:

@@ -19,7 +19,7 @@ from evofool.errors import ConfigError, FolderError, Interrupted, ScoringError, 
 from evofool.evolution.campaign import evolve
 from evofool.evolution.campaign import resume as resume_evolution
 from evofool.experiments.curves import Curve, read_curve
-from evofool.experiments.defend_config import DefendConfig, TrainedDefense, load_defense
+from evofool.experiments.defend_config import DefendConfig, load_defense
 from evofool.experiments.defend_outputs import (
     read_rows,
     read_verdict,
@@ -31,19 +31,17 @@ from evofool.experiments.defend_progress import Meter, OnProgress
 from evofool.experiments.defend_report import write_report
 from evofool.experiments.defend_setup import (
     check_defended,
-    early_check,
-    load_training,
     make_base,
     make_ground,
     strength,
     victim_config,
 )
+from evofool.experiments.defend_training import early_check, trained_weights
 from evofool.experiments.diagnosing import Probe, diagnose
 from evofool.experiments.threats import Ground, Threat, threats
 from evofool.scoring import Scorer
 from evofool.store import DefendFolder, DiagnosticRow, Result, RunFolder, state_of
 from evofool.store.manifest import check_classifier, new_manifest
-from evofool.training import Diverged, train
 
 VICTIM = "victim.yaml"
 """The defended net, as a victim that every command takes."""
@@ -210,9 +208,10 @@ class _Loop:
         folder, path = self.folder, self.folder.path / VICTIM
         known = folder.meta().get("victim")
         if known is None:
-            wanted = victim_config(
-                self.loaded, self.base, self.ground.start, self._scorer, self._weights()
+            weights = trained_weights(
+                self.loaded, self.base, folder.path, self._scorer, self._meter
             )
+            wanted = victim_config(self.loaded, self.base, self.ground.start, self._scorer, weights)
             folder.write_file(VICTIM, to_yaml(wanted).encode())
         victim = load_victim(path)
         check_defended(self.loaded, victim, self.base)
@@ -223,32 +222,6 @@ class _Loop:
                 f"{path}: is not the net that the run was begun with; begin a new run"
             )
         return victim
-
-    def _weights(self) -> str:
-        """The weights of a trained defense, as ``victim.yaml`` is to name them; made if need be."""
-        defense = self.config.defense
-        if not isinstance(defense, TrainedDefense):
-            return ""
-        if defense.weights is not None:
-            return defense.weights
-        training = load_training(self.loaded)
-        folder = self.folder.path / "training"
-        file = f"training/{training.config.name}.safetensors"
-        if (folder / f"{training.config.name}.json").is_file():  # the card is written last
-            return file
-        self._meter.begin("training", 0)
-        try:
-            train(
-                training,
-                out=folder,
-                progress=self._meter.trained,
-                should_stop=self._meter.should_stop,
-            )
-        except Diverged as error:
-            raise Diverged(
-                f"{self.loaded.locate('defense.train')}: {error}; then begin a new run"
-            ) from error
-        return file
 
     # the work
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -86,6 +87,14 @@ class Ground:
         if not len(self.images):
             raise UsageError("a threat matrix needs at least one image")
 
+    def called(self, source: Classifier) -> str:
+        """A source in the names of rows: a file by its last part, where no other has the same."""
+        if not Path(source.name).is_absolute():
+            return source.name
+        last = [Path(each.name).name for each in self.sources]
+        short = Path(source.name).name
+        return short if last.count(short) == 1 else source.name
+
 
 TRAINING = 20
 """Images that count for one point a substitute is taught, in guesses of how long it takes."""
@@ -114,7 +123,8 @@ def threats(
 ) -> list[Threat]:
     """Every threat to `victim`, in order.
 
-    A source that is the net itself is left out: from itself nothing is transferred.
+    A source that is the net itself is left out: from itself nothing is transferred. Pictures that
+    are to transfer make all of PGD's steps: those that just cross the source's boundary would not.
 
     Args:
         net: ``defended`` or ``undefended``.
@@ -136,6 +146,9 @@ def threats(
         loss="margin",
         seed=s.seed,
     )
+    oblivious = PGD(
+        eps=s.eps, step_size=s.step_size, steps=s.steps, seed=s.seed, early_stop=False
+    )  # fmt: skip
     knowing = adapted(victim) or victim
     how = "BPDA, margin" if knowing is not victim else "margin, random starts"
     runner = _Runner(net, ground, strength, make_scorer)
@@ -152,9 +165,17 @@ def threats(
         Threat(name, lambda: attacked(victim, name, "white", pgd), climbed),
         Threat(patiently, lambda: attacked(knowing, patiently, "adaptive", patient, how), climbed),
         *(
-            Threat(f"from {source.name}", _transfer(runner, victim, source, fgsm), 4 * n)
+            Threat(
+                f"{kind} from {ground.called(source)}",
+                _transfer(runner, victim, source, kind, made),
+                images,
+            )
             for source in ground.sources
             if source.digest != victim.digest
+            for kind, made, images in (
+                ("FGSM", fgsm, 4 * n),
+                (name, oblivious, (2 * s.steps + 2) * n),
+            )
         ),
         Threat("substitute", lambda: runner.substitute(victim, fgsm), taught),
         Threat("Square", lambda: runner.square(victim), square),
@@ -162,9 +183,9 @@ def threats(
 
 
 def _transfer(
-    runner: _Runner, victim: Classifier, source: Classifier, attack: Attack
+    runner: _Runner, victim: Classifier, source: Classifier, kind: str, attack: Attack
 ) -> Callable[[], ThreatRow]:
-    return lambda: runner.transferred(victim, source, attack)
+    return lambda: runner.transferred(victim, source, kind, attack)
 
 
 class _Runner:
@@ -197,14 +218,16 @@ class _Runner:
             result = attack(scorer, self.ground.images, self.ground.labels)
             return self._row(threat, group, result.predicted, scorer, began, detail, result)
 
-    def transferred(self, victim: Classifier, source: Classifier, attack: Attack) -> ThreatRow:
-        """Pictures made against another net."""
+    def transferred(
+        self, victim: Classifier, source: Classifier, kind: str, attack: Attack
+    ) -> ThreatRow:
+        """Pictures made against another net, by an attack that is called `kind`."""
         began = time.perf_counter()
         with self._scorer(source) as other:
             pixels = attack(other, self.ground.images, self.ground.labels).pixels
         with self._scorer(victim) as scorer:
             answers = scorer.labels(pixels)
-            threat = f"FGSM from {source.name}"
+            threat = f"{kind} from {self.ground.called(source)}"
             return self._row(threat, "transfer", answers, scorer, began)
 
     def substitute(self, victim: Classifier, attack: Attack) -> ThreatRow:

@@ -203,10 +203,12 @@ class Fitting:
             return adversary(self.source(), clean, truth, draws, choice)
 
     def _set_rate(self, share: float) -> None:
-        """`share` of the training lies behind: lr (1 + cos(pi share)) / 2."""
+        """`share` of the training lies behind: lr (1 + cos(pi share)) / 2, or lr in steps."""
         rate = self._rates.lr
         if self._rates.schedule == "cosine":
             rate *= (1 + math.cos(math.pi * share)) / 2
+        elif self._rates.schedule == "steps":
+            rate *= 1 if share < 0.6 else 0.1 if share < 0.9 else 0.01
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 

@@ -88,7 +88,8 @@ def test_errors_are_those_that_eps_allows(ground: Ground) -> None:
     # half of R+FGSM's eps is spent on noise of mean about 0: 130 and 120 are within the other
     assert rows["R+FGSM"].outcomes == "x..x.x"
     # the other net's gradient points away from the border
-    assert rows["from other"].outcomes == ".....x"
+    assert rows["FGSM from other"].outcomes == ".....x"
+    assert rows["PGD-8 from other"].outcomes == ".....x"
     assert rows["FGSM"].rate == pytest.approx(4 / 6)
     assert rows["FGSM"].rate_of_first(3) == pytest.approx(2 / 3)
     assert (rows["FGSM"].n, rows["FGSM"].errors, rows["FGSM"].rejected) == (6, 4, 0)
@@ -126,7 +127,7 @@ def test_what_is_rejected_is_no_error(ground: Ground) -> None:
 def test_white_rows_count_gradients_and_a_net_is_no_source_to_itself(ground: Ground) -> None:
     net = victim(Bright(), digest="1" * 64)  # that of the source
     rows = matrix(net, ground)
-    assert "from other" not in rows
+    assert not any("other" in name for name in rows)
     assert rows["FGSM"].backward_images == 6
     assert rows["no attack"].queries == 6
     assert all(row.net == "defended" for row in rows.values())
@@ -138,6 +139,25 @@ def test_white_rows_count_gradients_and_a_net_is_no_source_to_itself(ground: Gro
 def test_a_matrix_of_nothing_is_refused(ground: Ground) -> None:
     with pytest.raises(UsageError, match="at least one image"):
         Ground(ground.images[:0], ground.labels[:0], ground.start, ())
+
+
+def test_rows_name_files_by_their_last_part(ground: Ground) -> None:
+    def called(*names: str) -> list[str]:
+        nets = tuple(victim(Bright(), name=name) for name in names)
+        found = dataclasses.replace(ground, sources=nets)
+        return [found.called(net) for net in nets]
+
+    assert called("a", "/x/b.safetensors") == ["a", "b.safetensors"]
+    assert called("/x/b.safetensors", "/y/b.safetensors")[1] == "/y/b.safetensors"
+
+
+def test_transferred_pictures_make_all_steps(ground: Ground) -> None:
+    """A source that is fooled by the first step is climbed on all the same: eps is spent."""
+    wide = victim(Bright(), name="wide", digest="3" * 64)
+    rows = matrix(victim(Unsure(), reject=2), dataclasses.replace(ground, sources=(wide,)))
+    # 3 levels of 20 cross the source's border; 130 - 20 is beyond the 15 of the rejection
+    assert rows["PGD-8 from wide"].outcomes == rows["FGSM from wide"].outcomes
+    assert rows["PGD-8 from wide"].outcomes[0] == "x"
 
 
 def test_square_does_not_run_into_the_rejection() -> None:
