@@ -100,7 +100,7 @@ def test_the_verdict_is_red_for_reasons_that_stand_beside_their_bars(finished: P
     verdict = found["verdict"]
     assert verdict["colour"] == "red"
     findings = {f["key"]: f for f in verdict["findings"]}
-    assert len(findings) == 8
+    assert len(findings) == 9
     assert findings["dead_gradients"]["value"] == 1
     assert findings["dead_gradients"]["colour"] == "red"
     assert (findings["dead_gradients"]["amber"], findings["dead_gradients"]["red"]) == (0.02, 0.1)
