@@ -115,9 +115,11 @@ def resume(
     from evofool.experiments.runs import kind_of
 
     kind = kind_of(run)
-    if kind in ("attack", "defend"):
-        go_on = attack.resume if kind == "attack" else defend.resume
-        go_on(run, overrides or (), classifier)
+    if kind == "attack":
+        attack.resume(run, overrides or (), classifier)
+        return
+    if kind in defend.KINDS:
+        defend.resume(kind, run, overrides or (), classifier)
         return
     from evofool.cli.progress import watch_campaign
     from evofool.cli.report import print_result

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,52 @@ from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.text import bare
 
 if TYPE_CHECKING:
+    from evofool.config import Loaded
     from evofool.experiments.defend_setup import DefendPlan
     from evofool.store import Result
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What ``evofool defend`` does with a kind of config."""
+
+    load: Callable[..., Loaded[Any]]
+    plan: Callable[[Any], Any]
+    run: Callable[..., Result]
+    resume: Callable[..., Result]
+    print_plan: Callable[[Any], None]
+    print_result: Callable[[Result], None]
+
+
+# each imported when a config of its kind is there
+
+
+def _matrix() -> _Kind:
+    from evofool.experiments.defend_config import load_defense
+    from evofool.experiments.defend_setup import plan
+    from evofool.experiments.defending import defend, resume_defense
+
+    return _Kind(load_defense, plan, defend, resume_defense, print_plan, print_defense)
+
+
+def _retrain() -> _Kind:
+    from evofool.cli import retrain
+    from evofool.experiments.retrain_config import load_retraining
+    from evofool.experiments.retrain_setup import plan
+    from evofool.experiments.retraining import resume_retraining, run_retraining
+
+    return _Kind(
+        load_retraining,
+        plan,
+        run_retraining,
+        resume_retraining,
+        retrain.print_plan,
+        retrain.print_result,
+    )
+
+
+KINDS: Mapping[str, Callable[[], _Kind]] = {"defend": _matrix, "retrain": _retrain}
+"""Configs and run folders of ``evofool defend``, by their ``kind``."""
 
 
 def defend(
@@ -27,35 +72,35 @@ def defend(
     dry_run: DryRun = False,
 ) -> None:
     """Judge a defense: attack it in every way, with its undefended net beside it."""
-    from evofool.experiments.defend_config import load_defense
+    from evofool.config import find, load_yaml
 
-    loaded = load_defense(config, overrides or (), seed)
+    path = find(config)
+    found = load_yaml(path, config).data.get("kind")
+    kind = KINDS.get(str(found), _matrix)()  # which tells what another kind is for
+    loaded = kind.load(config, overrides or (), seed)
     if dry_run:
-        from evofool.experiments.defend_setup import plan
-
-        print_plan(plan(loaded))
+        kind.print_plan(kind.plan(loaded))
         return
     from evofool.cli.progress import watch_defense
     from evofool.cli.report import free_folder
-    from evofool.experiments.defending import defend as run_defense
 
     folder = out or free_folder(loaded.config.name or Path(config).stem)
     command = shlex.join(["evofool", *sys.argv[1:]])
     with watch_defense() as progress, signals.stop_requested() as stop:
-        result = run_defense(loaded, folder, command=command, progress=progress, should_stop=stop)
-    print_defense(result)
+        result = kind.run(loaded, folder, command=command, progress=progress, should_stop=stop)
+    kind.print_result(result)
 
 
-def resume(run: Path, overrides: Sequence[str], classifier: str | None) -> None:
-    """``evofool resume`` of an evaluation."""
+def resume(kind: str, run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+    """``evofool resume`` of a run of one of `KINDS`."""
     from evofool.cli.progress import watch_defense
-    from evofool.experiments.defending import resume_defense
 
+    found = KINDS[kind]()
     with watch_defense() as progress, signals.stop_requested() as stop:
-        result = resume_defense(
+        result = found.resume(
             run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
         )
-    print_defense(result)
+    found.print_result(result)
 
 
 def print_plan(plan: DefendPlan) -> None:

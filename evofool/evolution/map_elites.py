@@ -110,25 +110,31 @@ class MapElites:
         self._behind = Parents(self._archive.cells, holders)
 
     def _breed(self, generation: int, parents: Parents) -> Iterator[Individual]:
-        toolbox, seed = self._toolbox, self._seed
-        for pair in range((self._config.children + 1) // 2):
-            rng = generator(seed, Stream.SELECT, generation, pair)
-            first, first_cell = toolbox.select(parents, rng)
-            second, second_cell = toolbox.select(parents, rng)
-            genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
-            for side, genome in enumerate(genomes):
-                child = 2 * pair + side
-                if child == self._config.children:
-                    return
-                of = slice(None)
-                if genome is (first, second)[side].genome:  # no crossover took place
-                    of = slice(side, side + 1)
-                yield Individual(
-                    mutate(toolbox, seed, generation, child, genome),
-                    IndividualId(generation, child),
-                    (first.id, second.id)[of],
-                    (first_cell, second_cell)[of],
-                )
+        return breed(self._toolbox, self._seed, generation, parents, self._config.children)
+
+
+def breed(
+    toolbox: base.Toolbox, seed: int, generation: int, parents: Parents, children: int
+) -> Iterator[Individual]:
+    """The children of a generation, which depend on (seed, generation) and `parents` alone."""
+    for pair in range((children + 1) // 2):
+        rng = generator(seed, Stream.SELECT, generation, pair)
+        first, first_cell = toolbox.select(parents, rng)
+        second, second_cell = toolbox.select(parents, rng)
+        genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
+        for side, genome in enumerate(genomes):
+            child = 2 * pair + side
+            if child == children:
+                return
+            of = slice(None)
+            if genome is (first, second)[side].genome:  # no crossover took place
+                of = slice(side, side + 1)
+            yield Individual(
+                mutate(toolbox, seed, generation, child, genome),
+                IndividualId(generation, child),
+                (first.id, second.id)[of],
+                (first_cell, second_cell)[of],
+            )
 
 
 def cross(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from evofool.attacks.statistics import share
@@ -21,6 +21,8 @@ COLUMNS = (
     "net", "threat", "group", "n", "errors", "rate", "low", "high", "rejected", "queries",
     "backward_images", "seconds", "detail",
 )  # fmt: skip
+
+CURVE = ("seeds", "evaluations", "median_confidence", "low", "high")
 
 
 def read_rows(run: DefendFolder) -> list[ThreatRow]:
@@ -55,28 +57,28 @@ def threat_json(row: ThreatRow) -> dict[str, Any]:
 
 def write_threats(run: DefendFolder, rows: Sequence[ThreatRow]) -> None:
     """``threats.csv``: one line a threat and net."""
-    run.write_file("threats.csv", _csv(COLUMNS, (threat_json(row).values() for row in rows)))
+    run.write_file("threats.csv", csv_bytes(COLUMNS, (threat_json(row).values() for row in rows)))
 
 
 def write_curves(run: DefendFolder, curves: Sequence[Curve]) -> None:
     """``curves.csv``: the median over seeds at each number of evaluations, and its interval."""
     lines: list[Sequence[object]] = []
     for curve in curves:
-        low, high = curve.interval()
-        for k, evaluations in enumerate(curve.evaluations.tolist()):
-            lines.append(
-                (
-                    curve.net,
-                    curve.encoding,
-                    len(curve.seeds),
-                    evaluations,
-                    float(curve.median[k]),
-                    float(low[k]),
-                    float(high[k]),
-                )
-            )
-    columns = ("net", "encoding", "seeds", "evaluations", "median_confidence", "low", "high")
-    run.write_file("curves.csv", _csv(columns, lines))
+        lines += [(curve.net, curve.encoding, *line) for line in curve_lines(curve)]
+    run.write_file("curves.csv", csv_bytes(("net", "encoding", *CURVE), lines))
+
+
+def curve_lines(curve: Curve) -> Iterator[tuple[int, int, float, float, float]]:
+    """The columns `CURVE` of each point of a curve."""
+    low, high = curve.interval()
+    for k, evaluations in enumerate(curve.evaluations.tolist()):
+        yield (
+            len(curve.seeds),
+            evaluations,
+            float(curve.median[k]),
+            float(low[k]),
+            float(high[k]),
+        )
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -141,7 +143,8 @@ def _curve_json(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """A table as CSV."""
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)

@@ -31,7 +31,7 @@ _DASHES: Mapping[str, Any] = {"undefended": (0, (5, 2)), "defended": "-"}
 def curves_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> bytes:
     """Median confidence over evaluations, a panel an encoding, a line a net."""
     names = list(dict.fromkeys(curve.encoding for curve in curves))
-    figure = _figure((5.2 * len(names), 3.5), colours)
+    figure = new_figure((5.2 * len(names), 3.5), colours)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         for curve in curves:
@@ -44,7 +44,7 @@ def curves_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> bytes:
                 curve.evaluations, curve.median, color=colour, linewidth=2,
                 linestyle=_DASHES[curve.net], label=curve.net,
             )  # fmt: skip
-        _dress(axes, colours, name)
+        dress(axes, colours, name)
         axes.set_ylim(0, 1)
         axes.set_xscale("log")  # what is won in the first hundred images is won for good
         axes.set_xlim(int(curves[0].evaluations[0]), int(curves[0].evaluations[-1]))
@@ -53,19 +53,19 @@ def curves_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> bytes:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     panels[0].set_ylabel("median confidence", color=colours["soft"], fontsize=9)
     panels[-1].legend(frameon=False, fontsize=9, labelcolor=colours["ink"], loc="lower right")
-    return _png(figure, colours)
+    return to_png(figure, colours)
 
 
 def filters_plot(filters: Mapping[str, NDArray[np.float32]], colours: Mapping[str, str]) -> bytes:
     """The first layer of each net, every filter on a scale of its own that is grey at 0."""
     shown = {name: _sheet(weights) for name, weights in filters.items()}
-    figure = _figure((5.2 * len(shown), 4.2), colours)
+    figure = new_figure((5.2 * len(shown), 4.2), colours)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (name, sheet) in zip(panels, shown.items(), strict=True):
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        _dress(axes, colours, f"{name} net" if len(shown) > 1 else "")
+        dress(axes, colours, f"{name} net" if len(shown) > 1 else "")
         _bare(axes)
-    return _png(figure, colours)
+    return to_png(figure, colours)
 
 
 def surfaces_plot(
@@ -73,7 +73,7 @@ def surfaces_plot(
 ) -> bytes:
     """Loss surfaces, a row a net, a column an image, one scale for all; the line is p = .5."""
     columns = max(len(found) for found in surfaces.values())
-    figure = _figure((3.3 * columns + 1, 2.9 * len(surfaces) + 0.4), colours)
+    figure = new_figure((3.3 * columns + 1, 2.9 * len(surfaces) + 0.4), colours)
     grid = figure.subplots(len(surfaces), columns, squeeze=False)
     largest = max(float(one.max()) for found in surfaces.values() for one in found)
     highest = min(largest, MOST_LOSS)
@@ -87,7 +87,7 @@ def surfaces_plot(
             if one.min() < np.log(2) < one.max():
                 steps = np.linspace(-eps, eps, len(one))
                 axes.contour(steps, steps, one, levels=[np.log(2)], colors="white", linewidths=1.4)
-            _dress(axes, colours, f"{name} net" if k == 0 else "")
+            dress(axes, colours, f"{name} net" if k == 0 else "")
             axes.set_xticks([-eps, 0, eps], [f"-{eps:.3g}", "0", f"{eps:.3g}"])
             axes.set_yticks([-eps, 0, eps], [f"-{eps:.3g}", "0", f"{eps:.3g}"])
             axes.set_xlabel("along the gradient's signs", color=colours["soft"], fontsize=8)
@@ -99,7 +99,7 @@ def surfaces_plot(
     bar.set_label("loss", color=colours["soft"], fontsize=8.5)
     bar.ax.tick_params(colors=colours["soft"], labelsize=8, length=0)
     bar.outline.set_visible(False)
-    return _png(figure, colours)
+    return to_png(figure, colours)
 
 
 def _sheet(weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -116,13 +116,15 @@ def _sheet(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return sheet if channels == 3 else sheet[..., 0]
 
 
-def _figure(size: tuple[float, float], colours: Mapping[str, str]) -> Figure:
+def new_figure(size: tuple[float, float], colours: Mapping[str, str]) -> Figure:
+    """An empty figure; `size` in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, dpi=130, facecolor=colours["paper"], layout="constrained")
 
 
-def _dress(axes: Axes, colours: Mapping[str, str], title: str) -> None:
+def dress(axes: Axes, colours: Mapping[str, str], title: str) -> None:
+    """Quiet axes with a title."""
     axes.set_facecolor(colours["paper"])
     axes.set_title(title, loc="left", fontsize=11, color=colours["ink"])
     axes.set_axisbelow(True)
@@ -138,7 +140,8 @@ def _bare(axes: Axes) -> None:
     axes.spines["bottom"].set_visible(False)
 
 
-def _png(figure: Figure, colours: Mapping[str, str]) -> bytes:
+def to_png(figure: Figure, colours: Mapping[str, str]) -> bytes:
+    """The figure as PNG bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()

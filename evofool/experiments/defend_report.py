@@ -137,12 +137,12 @@ def page(
     word, sense = VERDICTS[verdict["colour"]]
     labels = {name: net.labels for name, net in nets.items()}
     return (
-        _environment()
+        environment()
         .get_template("defend.html")
         .render(
             title=f"{_described(found['defense'])} on {found['base']['name']}",
             policy=policy(),
-            style=_style(),
+            style=style_text(),
             manifest=manifest,
             found=found,
             nets=list(nets),
@@ -178,7 +178,7 @@ def page(
 
 def policy() -> str:
     """The Content-Security-Policy of the page."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(style_text().encode()).digest()).decode()
     return "; ".join(
         (
             "default-src 'none'",
@@ -265,11 +265,13 @@ def _picture(one: Shown, what: str) -> str:
 
 
 @cache
-def _style() -> str:
+def style_text() -> str:
+    """The style of the page."""
     return (_TEMPLATES / "defend.css").read_text(encoding="utf-8")
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates, with all text escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +68,10 @@ def plan(loaded: Config) -> DefendPlan:
         ConfigError: whatever can be known to be wrong without weights and data.
     """
     config = loaded.config
-    base = _inspected(loaded, ("base",), config.base)
+    base = inspected(loaded, ("base",), config.base)
     missing = []
     for index, source in enumerate(config.sources or ()):
-        found = _inspected(loaded, ("sources", index), source)
+        found = inspected(loaded, ("sources", index), source)
         if not found.ready:
             missing.append(found.missing)
     try:
@@ -87,7 +87,7 @@ def plan(loaded: Config) -> DefendPlan:
         missing.append(data.missing)
     if isinstance(config.defense, DenoiserDefense):
         for index, source in enumerate(config.defense.sources or ()):
-            found = _inspected(loaded, ("defense", "sources", index), source)
+            found = inspected(loaded, ("defense", "sources", index), source)
             if not found.ready:
                 missing.append(found.missing)
     if isinstance(config.defense, TrainedDefense) and config.defense.train is not None:
@@ -133,8 +133,8 @@ def make_base(loaded: Config) -> Classifier:
     Raises:
         ConfigError: it cannot be had, or cannot be judged: a black box, or averaged crops.
     """
-    base = load_net(loaded, ("base",), loaded.config.base)
-    _check_white(loaded, ("base",), base)
+    base = loaded_net(loaded, ("base",), loaded.config.base)
+    check_white(loaded, ("base",), base)
     return base
 
 
@@ -163,14 +163,19 @@ def load_sources(
     found = []
     for index, spec in enumerate(written):
         where: KeyPath = (*section, index)
-        source = load_net(loaded, where, spec)
-        _check_white(loaded, where, source)
+        source = loaded_net(loaded, where, spec)
+        check_white(loaded, where, source)
         check_like(loaded, where, source, base)
         found.append(source)
     return tuple(found)
 
 
-def _check_white(loaded: Config, where: KeyPath, net: Classifier) -> None:
+def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:
+    """Refuse a net without gradients, or with averaged crops.
+
+    Raises:
+        ConfigError: at `where`.
+    """
     if not net.white_box:
         raise loaded.error_at(
             where,
@@ -182,8 +187,12 @@ def _check_white(loaded: Config, where: KeyPath, net: Classifier) -> None:
         raise loaded.error_at(where, f"{net.name} averages crops; set crops: 1")
 
 
-def check_like(loaded: Config, where: KeyPath, net: Classifier, base: Classifier) -> None:
-    """Refuse a net of other labels or another input than `base`'s; raises ConfigError."""
+def check_like(loaded: Loaded[Any], where: KeyPath, net: Classifier, base: Classifier) -> None:
+    """Refuse a net of other labels or another input than `base`.
+
+    Raises:
+        ConfigError: at `where`.
+    """
     if net.labels != base.labels:
         raise loaded.error_at(
             where,
@@ -207,19 +216,14 @@ def make_ground(loaded: Config, base: Classifier) -> Ground:
     """
     config = loaded.config
     wanted = config.data
-    data = read_data(loaded, wanted.split)
-    if data.shape != base.input_shape:
-        raise loaded.error_at(
-            "data.dataset",
-            f"the images of {data.name} are {_by(data.shape)}, {base.name} takes"
-            f" {_by(base.input_shape)}; name the data set it was trained on",
-        )
+    data = load_split(loaded, wanted.split)
+    check_images(loaded, data, base)
     labels = classes_of(loaded, data, base)
     order = generator(config.seed, Stream.CHOICE, 0, 0).permutation(len(data))
     count = len(data) if wanted.limit is None else min(wanted.limit, len(data))
     chosen = order[:count]
     if wanted.split != "train" and "train" in inspect_dataset(wanted.dataset).splits:
-        others = read_data(loaded, "train").images
+        others = load_split(loaded, "train").images
         order = generator(config.seed, Stream.CHOICE, 1, 0).permutation(len(others))
         start = others[order[: wanted.start]]
     else:
@@ -233,17 +237,39 @@ def make_ground(loaded: Config, base: Classifier) -> Ground:
     return Ground(data.images[chosen], labels[chosen], start, make_sources(loaded, base))
 
 
-def read_data(loaded: Config, split: str) -> Dataset:
-    """A split of the config's data set; raises ConfigError where it cannot be read."""
+def load_split(loaded: Loaded[Any], split: str, where: str = "data.split") -> Dataset:
+    """A split of ``data.dataset``; `where` is the key that names it.
+
+    Raises:
+        ConfigError: it is missing or damaged, or there is no such split.
+    """
     try:
         return load_dataset(loaded.config.data.dataset, split)
     except DataError as error:
-        key = "data.split" if "no split" in str(error) else "data.dataset"
+        key = where if "no split" in str(error) else "data.dataset"
         raise loaded.error_at(key, str(error)) from error
 
 
-def classes_of(loaded: Config, data: Dataset, base: Classifier) -> NDArray[np.int64]:
-    """The labels of `data` as classes of `base`; raises ConfigError where it has no such ones."""
+def check_images(loaded: Loaded[Any], data: Dataset, base: Classifier) -> None:
+    """Refuse images of another size than the net takes.
+
+    Raises:
+        ConfigError: at ``data.dataset``.
+    """
+    if data.shape != base.input_shape:
+        raise loaded.error_at(
+            "data.dataset",
+            f"the images of {data.name} are {_by(data.shape)}, {base.name} takes"
+            f" {_by(base.input_shape)}; name the data set it was trained on",
+        )
+
+
+def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[np.int64]:
+    """The labels of `data` as classes of `base`.
+
+    Raises:
+        ConfigError: it has other classes.
+    """
     if data.label_names == base.labels:
         return data.labels
     try:
@@ -357,15 +383,24 @@ def strength(config: DefendConfig) -> Strength:
     )
 
 
-def _inspected(loaded: Config, where: KeyPath, config: ClassifierConfig) -> Inspection:
+def inspected(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Inspection:
+    """What is known of the net that a config names, without loading it.
+
+    Raises:
+        ConfigError: at `where`.
+    """
     try:
         return inspect_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:
         raise loaded.error_at(where, str(error)) from error
 
 
-def load_net(loaded: Config, where: KeyPath, config: ClassifierConfig) -> Classifier:
-    """A net that the config names at `where`; raises ConfigError there."""
+def loaded_net(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Classifier:
+    """The net that a config names.
+
+    Raises:
+        ConfigError: at `where`.
+    """
     try:
         return load_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:

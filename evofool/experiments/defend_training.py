@@ -31,10 +31,10 @@ from evofool.experiments.defend_setup import (
     check_like,
     classes_of,
     detector,
-    load_net,
     load_sources,
+    load_split,
     load_training,
-    read_data,
+    loaded_net,
 )
 from evofool.experiments.threats import MakeScorer
 from evofool.images import UInt8Images
@@ -62,7 +62,7 @@ def early_check(loaded: Loaded[DefendConfig], base: Classifier) -> None:
         _check_denoiser(loaded, base, defense)
     elif isinstance(defense, TrainedDefense):
         if defense.weights is not None:
-            net = load_net(loaded, ("defense",), ClassifierConfig(name=defense.weights))
+            net = loaded_net(loaded, ("defense",), ClassifierConfig(name=defense.weights))
             check_like(loaded, ("defense",), net, base)
         else:
             load_training(loaded)
@@ -215,7 +215,7 @@ def _pictures(
     """Clean pictures and their classes: of the training split, else of what is not attacked."""
     wanted, seed = loaded.config.data, loaded.config.seed
     apart = wanted.split != "train" and "train" in inspect_dataset(wanted.dataset).splits
-    data = read_data(loaded, "train" if apart else wanted.split)
+    data = load_split(loaded, "train" if apart else wanted.split)
     if apart:
         order = generator(seed, Stream.CHOICE, 2, 0).permutation(len(data))[:count]
     else:

@@ -43,7 +43,18 @@ def _defend() -> _Kind:
     return _Kind(status, resume_defense, verify_defense)
 
 
-_KINDS: dict[str, Callable[[], _Kind]] = {"attack": _attack, "defend": _defend}
+def _retrain() -> _Kind:
+    from evofool.experiments.retrain_status import status, verify_retraining
+    from evofool.experiments.retraining import resume_retraining
+
+    return _Kind(status, resume_retraining, verify_retraining)
+
+
+_KINDS: dict[str, Callable[[], _Kind]] = {
+    "attack": _attack,
+    "defend": _defend,
+    "retrain": _retrain,
+}
 
 
 def kind_of(path: Path | str) -> str:

@@ -5,6 +5,8 @@ from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
+from evofool.store.retrain_schema import MeasureRow, NetRow
+from evofool.store.retrainfolder import RetrainFolder
 from evofool.store.runfolder import Archive, Check, Result, RunFolder
 from evofool.store.schema import (
     SCHEMA_VERSION,
@@ -33,8 +35,11 @@ __all__ = [
     "ImageRow",
     "IndividualId",
     "IndividualRow",
+    "MeasureRow",
+    "NetRow",
     "Result",
     "ResultRow",
+    "RetrainFolder",
     "RunFolder",
     "ThreatRow",
     "WinRow",

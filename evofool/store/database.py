@@ -11,6 +11,7 @@ from pathlib import Path
 from evofool.errors import StoreError
 from evofool.store.attack_schema import ATTACK_TABLES
 from evofool.store.defend_schema import DEFEND_TABLES
+from evofool.store.retrain_schema import RETRAIN_TABLES
 from evofool.store.schema import SCHEMA_VERSION, TABLES
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
@@ -19,7 +20,7 @@ SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 
 def tables_of(kind: object) -> Mapping[str, str]:
     """The tables of a kind of run, by name."""
-    other = {"attack": ATTACK_TABLES, "defend": DEFEND_TABLES}
+    other = {"attack": ATTACK_TABLES, "defend": DEFEND_TABLES, "retrain": RETRAIN_TABLES}
     return other.get(str(kind), TABLES)
 
 

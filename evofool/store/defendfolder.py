@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from evofool.errors import FolderError, StoreError
+from evofool.errors import StoreError
 from evofool.store.defend_schema import (
     DECLINED,
     RIGHT,
@@ -14,24 +13,16 @@ from evofool.store.defend_schema import (
     DiagnosticRow,
     ThreatRow,
 )
-from evofool.store.runfolder import RunFolder
+from evofool.store.experimentfolder import ExperimentFolder
 
 _THREAT = (str, int, str, str, str, int, int, float, str)
 _LETTERS = frozenset((RIGHT, WRONG, DECLINED))
 
 
-class DefendFolder(RunFolder):
+class DefendFolder(ExperimentFolder):
     """One evaluation of a defense on disk."""
 
     KIND = "defend"
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        if self.manifest.get("kind") != self.KIND:
-            self._db.close()  # the lock is for whoever took it
-            raise FolderError(
-                f"{self.path}: holds a run of kind {self.manifest.get('kind')!r}, not {self.KIND}"
-            )
 
     def commit_threat(self, position: int, row: ThreatRow, seconds: float) -> None:
         """Write the threat number `position` of a net, in one transaction.
@@ -56,11 +47,6 @@ class DefendFolder(RunFolder):
             self._db.execute("DELETE FROM diagnostics")
             self._db.executemany("INSERT INTO diagnostics VALUES (?, ?, ?)", values)
             self._meta({"seconds": repr(seconds)})
-
-    def set_meta(self, values: Mapping[str, str]) -> None:
-        """Write status and the like."""
-        with self._errors(), self._db:
-            self._meta(values)
 
     def threats(self, net: str) -> list[ThreatRow]:
         """The threats to a net that have been run, in order, checked to be 0, 1, 2...
@@ -108,21 +94,3 @@ class DefendFolder(RunFolder):
             if row.value is not None and not math.isfinite(row.value):
                 raise StoreError(f"{self.path}: diagnostic {row.key} is damaged")
         return found
-
-    def seconds(self) -> float:
-        """Active seconds up to the last transaction.
-
-        Raises:
-            StoreError: damaged.
-        """
-        text = self.meta().get("seconds", "0")
-        try:
-            found = float(text)
-        except ValueError:
-            found = math.nan
-        if not (math.isfinite(found) and found >= 0):
-            raise StoreError(f"{self.path}: its seconds are damaged")
-        return found
-
-    def _meta(self, values: Mapping[str, str]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))

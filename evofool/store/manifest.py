@@ -56,7 +56,12 @@ class _Evolve(_Run):
     breeder: _Text = "host"
 
 
-_MODELS: dict[str, type[BaseModel]] = {"evolve": _Evolve, "attack": _Run, "defend": _Run}
+_MODELS: dict[str, type[BaseModel]] = {
+    "evolve": _Evolve,
+    "attack": _Run,
+    "defend": _Run,
+    "retrain": _Run,
+}
 
 
 def check_manifest(manifest: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""``evofool defend`` of configs of kind retrain: what is printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evofool.text import bare
+
+if TYPE_CHECKING:
+    from evofool.experiments.retrain_setup import RetrainPlan
+    from evofool.store import Result
+
+
+def print_plan(plan: RetrainPlan) -> None:
+    """The resolved config, then what there is to do and what stands in the way."""
+    from evofool.cli.report import print_victim
+    from evofool.config import to_yaml
+
+    typer.echo(to_yaml(plan.config), nl=False)
+    for missing in plan.missing:
+        typer.echo(f"# not ready: {bare(missing)}")
+    work = (
+        f"nets to be retrained: {plan.trainings}; runs of evolution: {plan.evolutions}, of"
+        f" {plan.evolved:,} images in all"
+    )
+    if plan.classifier is None:
+        typer.echo(f"# {work}")
+    else:
+        print_victim(plan.classifier, work, ready=not plan.missing)
+
+
+def print_result(result: Result) -> None:
+    """A line a net, then where to look."""
+    found = result.summary
+    rows = [["round", "trained on", "clean errors", "recall, old", "ascent"]]
+    encodings = [e["encoding"] for e in found["nets"][0]["evolution"]]
+    rows[0] += [f"{bare(e)}: median, recall of last" for e in encodings]
+    for net in found["nets"]:
+        row = [str(net["round"]), bare(net["trained_on"])]
+        row += [_share(net[name]) for name in ("clean_error", "recall_old", "ascent")]
+        row += [
+            f"{e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), "
+            + _share(e["recall_last"])
+            for e in net["evolution"]
+        ]
+        rows.append(row)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    typer.echo(f"{bare(found['base']['name'])}, {len(found['seeds'])} seeds: medians over them")
+    for row in rows:
+        line = "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
+    typer.echo(f"look at {result.path / 'report' / 'index.html'}")
+    typer.echo(f"        {result.path / 'retrain.csv'}")
+
+
+def _share(value: dict[str, Any] | None) -> str:
+    return "-" if value is None else f"{value['median']:.2%}"

@@ -1,0 +1,139 @@
+"""Pictures of any generation of a finished run, bred again without a query to its victim.
+
+Only current elites keep their genomes. But who held which cell after every generation is stored,
+every elite can be replayed, and children depend on (seed, generation) and the elites alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deap import base
+
+from evofool.config import MapElitesConfig
+from evofool.errors import StoreError, UsageError
+from evofool.evolution.archive import Parents
+from evofool.evolution.individual import Individual
+from evofool.evolution.lineage import Lineage
+from evofool.evolution.map_elites import breed, sample
+from evofool.evolution.restoring import Shelf, load_run, open_shelf
+from evofool.images import UInt8Images
+from evofool.store import IndividualId, RunFolder, WinRow
+
+_CHUNK = 256
+"""Pictures that are drawn together."""
+
+
+def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt8Images]:
+    """The first `early` and the last `late` pictures that a campaign scored, in order.
+
+    Nothing is scored. The pixels are those that were: whoever won a cell is held to the digest
+    that was stored.
+
+    Args:
+        path: a run folder of `map_elites` without lag.
+        early: how many of the first individuals, those of generation 0 before all others.
+        late: how many of the last.
+
+    Returns:
+        uint8 early x C x H x W and late x C x H x W.
+
+    Raises:
+        UsageError: another algorithm, or fewer individuals than `early` and `late` together.
+        StoreError: a damaged run folder, or a child comes out different.
+    """
+    with RunFolder.open(path) as run:
+        config = load_run(run, check_files=False).config
+        evolution = config.evolution
+        if not isinstance(evolution, MapElitesConfig) or evolution.lag:
+            raise UsageError(f"{path}: only map_elites without lag can be bred again")
+        newest = run.last_generation()
+        total = 0 if newest is None else newest.evaluations
+        if early + late > total:
+            raise UsageError(
+                f"{path}: {early} early and {late} late pictures are wanted of {total} that were"
+                " scored"
+            )
+        replay = _Replay(run, open_shelf(run), config.seed, evolution.initial, evolution.children)
+        return replay.pictures(0, early), replay.pictures(total - late, total)
+
+
+class _Replay:
+    def __init__(
+        self, run: RunFolder, shelf: Shelf, seed: int, initial: int, children: int
+    ) -> None:
+        self._run, self._shelf, self._seed = run, shelf, seed
+        self._initial, self._children = initial, children
+        self._lineage = Lineage(run, shelf.breeding, seed)
+        self._toolbox = base.Toolbox()
+        for name in ("sample", "mate", "mutate"):
+            self._toolbox.register(name, getattr(shelf.breeding, name))
+        self._toolbox.register("select", Parents.pick)
+        self._wins = run.wins()
+        self._won = {win.id for win in self._wins}
+
+    def pictures(self, start: int, end: int) -> UInt8Images:
+        """Of the individuals number `start` to `end` (excluded), counted over all generations."""
+        people = list(self._people(start, end))
+        channels, height, width = self._run.manifest["classifier"]["input_shape"]
+        found = np.empty((len(people), channels, height, width), np.uint8)
+        for begin in range(0, len(people), _CHUNK):
+            chunk = people[begin : begin + _CHUNK]
+            found[begin : begin + len(chunk)] = self._shelf.render(chunk)
+        return found
+
+    def _people(self, start: int, end: int) -> Iterator[Individual]:
+        if start >= end:
+            return
+        first, last = self._generation_of(start), self._generation_of(end - 1)
+        holders = {g: _holders(self._wins, g - 1) for g in range(max(first, 1), last + 1)}
+        ids = {id for cells in holders.values() for id in cells.values()}
+        genomes = dict(self._lineage.genomes(ids)) if ids else {}
+        people = {id: Individual(genome, id) for id, genome in genomes.items()}
+        for generation in range(first, last + 1):
+            begin = self._initial + (generation - 1) * self._children if generation else 0
+            if generation == 0:
+                bred = sample(self._toolbox, self._seed, self._initial)
+            else:
+                parents = self._parents(holders[generation], people)
+                bred = breed(self._toolbox, self._seed, generation, parents, self._children)
+            for individual in islice(bred, max(0, start - begin), end - begin):
+                yield self._checked(individual)
+
+    def _parents(
+        self, held: dict[int, IndividualId], people: dict[IndividualId, Individual]
+    ) -> Parents:
+        cells = self._shelf.archive.cells
+        holders: Sequence[Individual | None] = [
+            people[held[cell]] if cell in held else None for cell in cells.tolist()
+        ]
+        return Parents(cells, holders)
+
+    def _generation_of(self, index: int) -> int:
+        if index < self._initial:
+            return 0
+        return 1 + (index - self._initial) // self._children
+
+    def _checked(self, individual: Individual) -> Individual:
+        shelf = self._shelf
+        dump = shelf.breeding.dump(individual.genome)
+        if individual.id in self._won:
+            row = self._run.individual(individual.id)
+            if row is None or row.sha256 != hashlib.sha256(dump).digest():
+                raise StoreError(
+                    f"{self._run.path}: {individual.id} comes out different when it is bred again"
+                )
+        genome: Any = individual.genome
+        if shelf.breeding is not shelf.encoding:
+            genome = shelf.encoding.load(dump)
+        return Individual(genome, individual.id, individual.parents, individual.parent_cells)
+
+
+def _holders(wins: Sequence[WinRow], generation: int) -> dict[int, IndividualId]:
+    """Who holds each cell after `generation`; `wins` are the oldest first."""
+    return {win.class_index: win.id for win in wins if win.id.generation <= generation}

@@ -1,0 +1,257 @@
+"""From a config of kind retrain to nets and images, with every error at its place in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool import encodings
+from evofool.classifiers import Classifier, Inspection
+from evofool.classifiers.architectures import ARCHITECTURES
+from evofool.classifiers.bundled import BUNDLED
+from evofool.config import ClassifierConfig, Loaded, load_model
+from evofool.data import inspect_dataset
+from evofool.errors import ConfigError, DataError, StoreError, UsageError
+from evofool.experiments.defend_setup import (
+    check_images,
+    check_like,
+    check_white,
+    classes_of,
+    inspected,
+    load_split,
+    loaded_net,
+)
+from evofool.experiments.retrain_config import RetrainConfig, is_training
+from evofool.images import UInt8Images
+from evofool.randomness import Stream, generator
+from evofool.store.files import read_json
+from evofool.training import TrainConfig
+from evofool.training.plan import plan as plan_training
+
+if TYPE_CHECKING:
+    import torch
+
+Config: TypeAlias = Loaded[RetrainConfig]
+FOOLING = "fooling"
+"""Label of class n + 1."""
+
+
+@dataclass(frozen=True)
+class RetrainPlan:
+    """What a dry run finds out.
+
+    Attributes:
+        config: checked.
+        classifier: the base, and what is missing to run it; None if it is trained first.
+        evolutions: runs of evolution.
+        evolved: images that these score.
+        trainings: nets that are retrained.
+        missing: what else is not on this machine, and how to get it.
+    """
+
+    config: RetrainConfig
+    classifier: Inspection | None
+    evolutions: int
+    evolved: int
+    trainings: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled images, as classes of the base."""
+
+    images: UInt8Images
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Base:
+    """The net of round 0 as retraining needs it.
+
+    Attributes:
+        net: as it is attacked.
+        architecture: what a larger one is built from.
+        state: the weights of the bare net.
+    """
+
+    net: Classifier
+    architecture: str
+    state: dict[str, torch.Tensor]
+
+
+def plan(loaded: Config) -> RetrainPlan:
+    """Check a config without running it.
+
+    Raises:
+        ConfigError: whatever can be known to be wrong without weights and data.
+    """
+    config = loaded.config
+    missing: list[str] = []
+    found = None
+    if is_training(config.base.name):
+        missing += plan_training(load_base_training(loaded), None, Path()).missing
+    else:
+        found = inspected(loaded, ("base",), config.base)
+    for index, other in enumerate(config.others):
+        known = inspected(loaded, ("others", index), other)
+        if not known.ready:
+            missing.append(known.missing)
+    try:
+        data = inspect_dataset(config.data.dataset)
+    except DataError as error:
+        raise loaded.error_at("data.dataset", str(error)) from error
+    for key in ("split", "train"):
+        if getattr(config.data, key) not in data.splits:
+            raise loaded.error_at(
+                f"data.{key}",
+                f"{data.name} has no split {getattr(config.data, key)}, only"
+                f" {', '.join(data.splits)}",
+            )
+    if not data.present:
+        missing.append(data.missing)
+    check_encodings(loaded)
+    e = config.evolution
+    chains = len(config.trained_on) * len(e.seeds)
+    runs = len(e.encodings) * (len(e.seeds) + config.rounds * chains)
+    evolved = runs * (e.initial + e.generations * e.children)
+    return RetrainPlan(
+        config, found, runs, evolved, config.rounds * chains, tuple(dict.fromkeys(missing))
+    )
+
+
+def check_encodings(loaded: Config) -> None:
+    """Refuse encodings that nobody knows.
+
+    Raises:
+        ConfigError: at its place.
+    """
+    for index, name in enumerate(loaded.config.evolution.encodings):
+        try:
+            encodings.find(name)
+        except UsageError as error:
+            raise loaded.error_at(("evolution", "encodings", index), str(error)) from error
+
+
+def load_base_training(loaded: Config) -> Loaded[TrainConfig]:
+    """The training config that `base` names.
+
+    Raises:
+        ConfigError: at its place.
+    """
+    try:
+        return load_model(loaded.config.base.name, TrainConfig)
+    except ConfigError as error:
+        raise loaded.error_at("base", str(error)) from error
+
+
+def make_base(loaded: Config, weights: Path | None = None) -> Base:
+    """The net of round 0.
+
+    Args:
+        loaded: the config.
+        weights: where its training left it, if it is trained first.
+
+    Raises:
+        ConfigError: it cannot be had, is a black box, or its head cannot grow.
+    """
+    from evofool.classifiers.normalised import Normalised
+    from evofool.training.growing import grown
+
+    where = ("base",)
+    spec = loaded.config.base if weights is None else ClassifierConfig(name=str(weights))
+    net = loaded_net(loaded, where, spec)
+    name = _architecture(spec)
+    if net.module is None or name is None:
+        raise loaded.error_at(
+            where,
+            f"{net.name} cannot be given a class more: the loop builds the net anew with a larger"
+            " head, and knows only weights of its own architectures"
+            f" ({', '.join(ARCHITECTURES)}); name a bundled classifier, a weights file that"
+            " evofool train wrote, or a training config",
+        )
+    check_white(loaded, where, net)
+    if spec.mean is not None or spec.std is not None:
+        raise loaded.error_at(
+            where, "mean and std cannot be kept in the card of a retrained net; leave them out"
+        )
+    if (net.output, net.link) != ("logits", "softmax"):
+        raise loaded.error_at(
+            where,
+            f"{net.name} gives {net.output} with link {net.link}; class n + 1 is learnt by"
+            " softmax cross entropy: name a net with a softmax over its logits",
+        )
+    if FOOLING in net.labels:
+        raise loaded.error_at(where, f"{net.name} has a class {FOOLING!r} already")
+    bare = net.module.net if isinstance(net.module, Normalised) else net.module
+    base = Base(net, name, dict(bare.state_dict()))
+    try:
+        grown(name, net.input_shape, net.n_classes, base.state, loaded.config.seed)
+    except UsageError as error:
+        raise loaded.error_at(where, str(error)) from error
+    return base
+
+
+def _architecture(spec: ClassifierConfig) -> str | None:
+    """What a net is built from, None where that is not known."""
+    if spec.name in BUNDLED:
+        return BUNDLED[spec.name].architecture
+    if spec.name in ARCHITECTURES:
+        return spec.name
+    if spec.name.endswith(".safetensors"):
+        try:  # its card has been read and checked by whoever loaded it
+            return str(read_json(Path(spec.name).with_suffix(".json"))["architecture"])
+        except (StoreError, KeyError):
+            return None
+    return None
+
+
+def make_others(loaded: Config, base: Classifier) -> tuple[Classifier, ...]:
+    """The nets that champions are shown to.
+
+    Raises:
+        ConfigError: one cannot be had, or has other labels or another input than `base`.
+    """
+    found = []
+    for index, spec in enumerate(loaded.config.others):
+        net = loaded_net(loaded, ("others", index), spec)
+        check_like(loaded, ("others", index), net, base)
+        found.append(net)
+    return tuple(found)
+
+
+def make_examples(loaded: Config, base: Classifier) -> tuple[Examples, Examples]:
+    """What nets are retrained on, and what their clean errors are measured on.
+
+    Raises:
+        ConfigError: the data set is missing or damaged, or its images or classes are not the net's.
+    """
+    wanted = loaded.config.data
+    train = _examples(loaded, base, "train", wanted.train_limit, 0)
+    return train, _examples(loaded, base, "split", wanted.limit, 1)
+
+
+def _examples(loaded: Config, base: Classifier, key: str, limit: int | None, draw: int) -> Examples:
+    data = load_split(loaded, getattr(loaded.config.data, key), f"data.{key}")
+    check_images(loaded, data, base)
+    labels = classes_of(loaded, data, base)
+    if len(data.label_names) != base.n_classes:
+        extra = next(name for name in base.labels if name not in data.label_names)
+        raise loaded.error_at(
+            "data.dataset",
+            f"{base.name} has {base.n_classes} classes, {data.name} only"
+            f" {len(data.label_names)} (it lacks {extra[:40]!r}); name the data set that the net"
+            " was trained on",
+        )
+    if limit is None or limit >= len(data):
+        return Examples(data.images, labels)
+    order = generator(loaded.config.seed, Stream.CHOICE, draw, 0).permutation(len(data))
+    chosen = np.sort(order[:limit])
+    return Examples(data.images[chosen], labels[chosen])
