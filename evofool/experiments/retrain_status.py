@@ -16,7 +16,7 @@ from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retraining import base_of, load_retrain_run
-from evofool.store import Check, RetrainFolder, state_of
+from evofool.store import Check, RetrainFolder, head_of
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -28,17 +28,9 @@ def status(path: Path | str) -> dict[str, Any]:
     with RetrainFolder.open(Path(path)) as run:
         nets = run.nets()
         measured = {(m.round, m.trained_on, m.seed) for m in run.measures() if m.part == OWN}
-        state, reason = state_of(run)
         config = load_retrain_run(run).config
         return {
-            "path": str(run.path),
-            "status": state,
-            "stop_reason": reason,
-            "kind": run.manifest.get("kind"),
-            "run_id": run.manifest.get("run_id"),
-            "created": run.manifest.get("created"),
-            "seed": run.manifest.get("seed"),
-            "classifier": run.manifest["classifier"]["name"],
+            **head_of(run),
             "rounds": config.rounds,
             "round": max((net.round for net in nets), default=0),
             "nets": len(nets),
