@@ -62,9 +62,8 @@ from evofool.store import NetRow, Result, RetrainFolder, RunFolder, state_of
 from evofool.store.manifest import new_manifest
 from evofool.training import Diverged, train
 
-SHOWN = 2
-"""An image that is trained on costs about so many that are scored, for the time left: forward and
-backward are three, on one thread less."""
+SHOWN = 1
+"""An image that is trained on costs about as much as one that is evolved, for the time left."""
 
 
 def run_retraining(
@@ -446,7 +445,7 @@ class _Loop:
         if (key.round, key.trained_on, key.seed, OTHERS) in self._measured:
             return
         seeds = self.config.evolution.seeds
-        other_nets = {net.name: net for net in ground.others}
+        other_nets = _by_name(ground.others)
         if key.round and len(seeds) > 1:
             following = seeds[(seeds.index(key.seed) + 1) % len(seeds)]
             beside = NetKey(key.round, key.trained_on, following)
@@ -473,6 +472,15 @@ class _Loop:
     def _stopped(self, _images: int) -> None:
         if self._meter.should_stop():
             raise Interrupted("stopped")
+
+
+def _by_name(nets: Sequence[Classifier]) -> dict[str, Classifier]:
+    """Nets by a short name: a weights file's own, as long as no other has the same."""
+    short = [Path(n.name).stem if n.name.endswith(".safetensors") else n.name for n in nets]
+    return {
+        name if short.count(name) == 1 else net.name: net
+        for name, net in zip(short, nets, strict=True)
+    }
 
 
 def _finished(path: Path) -> bool:
