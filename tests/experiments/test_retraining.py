@@ -28,11 +28,11 @@ def config(**sections: Any) -> dict[str, Any]:
     return {
         "kind": "retrain",
         "base": "mnist-lenet",
-        "data": {"dataset": "mnist-sample", "train": "test", "limit": 50},
+        "data": {"dataset": "mnist-sample", "train": "test", "limit": 50, "train_limit": 40},
         "rounds": 2,
         "trained_on": ["direct", "all"],
         "images": {"first": 20, "more": 10},
-        "training": {"epochs": 2, "batch": 32, "weight": 2},
+        "training": {"epochs": 1, "batch": 32, "weight": 2},
         "evolution": {
             "encodings": ["direct", "cppn"], "initial": 12, "children": 12, "generations": 1,
             "seeds": [1],
