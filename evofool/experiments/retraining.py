@@ -63,9 +63,6 @@ from evofool.store import NetRow, Result, RetrainFolder, RunFolder, state_of
 from evofool.store.manifest import new_manifest
 from evofool.training import Diverged, train
 
-SHOWN = 1
-"""An image that is trained on costs about as much as one that is evolved, for the time left."""
-
 
 def run_retraining(
     source: Path | str | Mapping[str, Any] | RetrainConfig | Loaded[RetrainConfig],
@@ -244,11 +241,12 @@ class _Loop:
         return e.initial + e.generations * e.children
 
     def _cost(self, ground: _Ground, key: NetKey) -> int:
+        """An image that is trained on takes about as long as one that is evolved."""
         if key.round == 0:
             return 0
         images = self.config.images
         shown = len(ground.train) + images.first + (key.round - 1) * images.more
-        return SHOWN * shown * self.config.training.epochs
+        return shown * self.config.training.epochs
 
     # a round
 
@@ -280,7 +278,7 @@ class _Loop:
                 self._pictures.before(key),
                 ground.test,
                 self.folder.path / "nets",
-                progress=lambda shown: self._meter.reached(SHOWN * shown),
+                progress=self._meter.reached,
                 should_stop=self._meter.should_stop,
             )
             net = self._load(key)
@@ -395,7 +393,7 @@ class _Loop:
             before=self._stopped,
         )
 
-    def _stopped(self, _images: int) -> None:
+    def _stopped(self, _: int) -> None:
         if self._meter.should_stop():
             raise Interrupted("stopped")
 
