@@ -34,6 +34,9 @@ _BOUNDS = {
     "less_than": ("lt", "below"),
 }
 
+_COMMANDS = {"retrain": "defend"}
+"""Commands of kinds that have none of their own name."""
+
 
 def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> ConfigError:
     """The one error to show of all that pydantic found; the others are counted."""
@@ -144,7 +147,8 @@ def _choice(
     words = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
     given = tag or (value if isinstance(value, str) else "")
     if path == ("kind",) and given:
-        return f"this is a config for `evofool {given}`, not for `evofool {words[0]}`"
+        command = _COMMANDS.get(given, given)
+        return f"this is a config for `evofool {command}`, not for `evofool {words[0]}`"
     allowed = words[0] if len(words) == 1 else "one of " + ", ".join(words)
     return f"must be {allowed}, not {given or _shown(value)}{near(given, words)}"
 

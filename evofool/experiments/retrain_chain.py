@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from evofool.classifiers import Classifier
 from evofool.data import Dataset
 from evofool.errors import Interrupted
-from evofool.experiments.retrain_config import RetrainConfig
+from evofool.experiments.retrain_config import RetrainConfig, is_training
 from evofool.experiments.retrain_setup import FOOLING, Base, Examples
 from evofool.images import UInt8Images
 from evofool.training.config import TrainConfig
@@ -71,6 +72,54 @@ def net_keys(config: RetrainConfig, round: int) -> list[NetKey]:
     """The nets of a round; in round 0 one for each seed, all of them the base."""
     chains = config.trained_on if round else (BASE,)
     return [NetKey(round, chain, seed) for chain in chains for seed in config.evolution.seeds]
+
+
+def campaign(config: RetrainConfig, root: Path, wanted: RunKey, net: Classifier) -> dict[str, Any]:
+    """The config of a run of evolution against `net`.
+
+    Args:
+        config: of the loop.
+        root: its run folder.
+        wanted: the run.
+        net: the net; of one with a class "fooling", that is no goal.
+    """
+    evolution, scoring, key = config.evolution, config.scoring, wanted.net
+    classifier: dict[str, Any] = {"name": str((root / key.file).absolute())}
+    if key.round == 0:
+        classifier = config.base.model_dump(mode="json", exclude_none=True)
+        if is_training(config.base.name):
+            classifier = {"name": str(Path(net.name).absolute())}
+    goals = net.n_classes - (key.round > 0)
+    return {
+        "classifier": classifier,
+        "encoding": {"name": wanted.encoding},
+        "evolution": {
+            "algorithm": "map_elites",
+            "initial": evolution.initial,
+            "children": evolution.children,
+            "classes": list(range(goals)),
+        },
+        "stop": {"generations": evolution.generations},
+        "scoring": {
+            "engine": "torch",
+            "device": scoring.device,
+            "batch": scoring.batch,
+            "workers": scoring.workers,
+        },
+        "seed": key.seed,
+    }
+
+
+def start_of(config: RetrainConfig, root: Path, base: Base, key: NetKey) -> State | None:
+    """The weights that the net `key` is trained from; None for new ones."""
+    from evofool.classifiers.checkpoints import read_state_dict
+
+    if config.training.start == "scratch":
+        return None
+    if key.round == 1:
+        return base.state
+    before = key.before(key.trained_on)
+    return read_state_dict(root / before.file, before.name)
 
 
 def parts(total: int, shares: int) -> list[int]:

@@ -13,7 +13,7 @@ from evofool.attacks import GradientAscent
 from evofool.attacks.noise import noise_images
 from evofool.evolution.replaying import early_and_late
 from evofool.evolution.restoring import open_shelf
-from evofool.experiments.retrain_chain import NetKey, RunKey
+from evofool.experiments.retrain_chain import NetKey, RunKey, parts
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_setup import Examples
 from evofool.images import UInt8Images
@@ -36,7 +36,7 @@ class Pictures:
     """
 
     def __init__(self, root: Path, config: RetrainConfig) -> None:
-        self._root, self._images = root, config.images
+        self._root, self._config, self._images = root, config, config.images
         self._known: dict[RunKey, tuple[UInt8Images, UInt8Images]] = {}
 
     def split(self, count: int) -> tuple[int, int]:
@@ -52,6 +52,18 @@ class Pictures:
         early, late = self.split(count)
         first, last = self._known[run]
         return first[:early], last[len(last) - late :]
+
+    def before(self, key: NetKey) -> UInt8Images:
+        """What the net `key` is trained on: of all rounds before, in the encodings of its chain."""
+        found: list[UInt8Images] = []
+        encodings = self._config.encodings_of(key.trained_on)
+        chain = key.trained_on
+        while key.round > 0:
+            total = self._images.first if key.round == 1 else self._images.more
+            key = key.before(chain)
+            for encoding, count in zip(encodings, parts(total, len(encodings)), strict=True):
+                found += self.of(RunKey(key, encoding), count)
+        return np.concatenate(found)
 
 
 @dataclass(frozen=True)

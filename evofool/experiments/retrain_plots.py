@@ -29,6 +29,8 @@ def rounds_plot(
         titles: of the panels.
         colours: `LIGHT` or `DARK` of the plots of defenses.
     """
+    from matplotlib.ticker import LogLocator
+
     panels: list[list[tuple[int, Curve]]] = []
     for round, curve in curves:
         if round == 0:
@@ -54,6 +56,7 @@ def rounds_plot(
         axes.set_yscale("logit")
         axes.set_ylim(EDGE, 1 - EDGE)
         axes.set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.minorticks_off()
         axes.grid(axis="y", color=colours["line"], linewidth=0.8)
         axes.set_xlabel("evaluations", color=colours["soft"], fontsize=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,8 +16,8 @@ from evofool.classifiers.architectures import ARCHITECTURES
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.data import inspect_dataset
-from evofool.errors import ConfigError, DataError, StoreError, UsageError
-from evofool.experiments.defend_setup import (
+from evofool.errors import ConfigError, DataError, FolderError, StoreError, UsageError
+from evofool.experiments.checked import (
     check_images,
     check_like,
     check_white,
@@ -25,9 +26,10 @@ from evofool.experiments.defend_setup import (
     load_split,
     loaded_net,
 )
-from evofool.experiments.retrain_config import RetrainConfig, is_training
+from evofool.experiments.retrain_config import RetrainConfig, is_training, load_retraining
 from evofool.images import UInt8Images
 from evofool.randomness import Stream, generator
+from evofool.store import RetrainFolder
 from evofool.store.files import read_json
 from evofool.training import TrainConfig
 from evofool.training.plan import plan as plan_training
@@ -255,3 +257,38 @@ def _examples(loaded: Config, base: Classifier, key: str, limit: int | None, dra
     order = generator(loaded.config.seed, Stream.CHOICE, draw, 0).permutation(len(data))
     chosen = np.sort(order[:limit])
     return Examples(data.images[chosen], labels[chosen])
+
+
+def load_retrain_run(run: RetrainFolder, overrides: Sequence[str] = ()) -> Loaded[RetrainConfig]:
+    """The config of a run folder.
+
+    Raises:
+        FolderError: it is damaged.
+    """
+    try:
+        return load_retraining(run.path / "config.yaml", overrides, check_files=False)
+    except ConfigError as error:
+        if overrides:
+            raise
+        raise FolderError(f"{run.path}: damaged: {error}") from error
+
+
+def base_of(run: RetrainFolder, loaded: Loaded[RetrainConfig]) -> Base:
+    """The base of a run folder, whose own training, if it has one, is done.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
+    if not is_training(loaded.config.base.name):
+        return make_base(loaded)
+    name = load_base_training(loaded).config.name
+    return make_base(loaded, run.path / "training" / f"{name}.safetensors")
+
+
+def by_name(nets: Sequence[Classifier]) -> dict[str, Classifier]:
+    """Nets by a short name: a weights file's own, as long as no other has the same."""
+    short = [Path(n.name).stem if n.name.endswith(".safetensors") else n.name for n in nets]
+    return {
+        name if short.count(name) == 1 else net.name: net
+        for name, net in zip(short, nets, strict=True)
+    }

@@ -15,7 +15,7 @@ from evofool.experiments.retrain_chain import NetKey, RunKey, net_keys
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
-from evofool.experiments.retraining import base_of, load_retrain_run
+from evofool.experiments.retrain_setup import base_of, load_retrain_run
 from evofool.store import Check, RetrainFolder, head_of
 
 

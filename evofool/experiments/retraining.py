@@ -19,7 +19,6 @@ from evofool.classifiers import Classifier, load_classifier
 from evofool.config import Loaded, to_yaml
 from evofool.errors import (
     ClassifierError,
-    ConfigError,
     FolderError,
     Interrupted,
     ScoringError,
@@ -32,10 +31,10 @@ from evofool.experiments.retrain_chain import (
     BASE,
     NetKey,
     RunKey,
-    State,
+    campaign,
     net_keys,
-    parts,
     retrain,
+    start_of,
 )
 from evofool.experiments.retrain_config import RetrainConfig, is_training, load_retraining
 from evofool.experiments.retrain_measures import (
@@ -50,21 +49,19 @@ from evofool.experiments.retrain_report import write_report
 from evofool.experiments.retrain_setup import (
     Base,
     Examples,
+    base_of,
+    by_name,
     check_encodings,
     load_base_training,
+    load_retrain_run,
     make_base,
     make_examples,
     make_others,
 )
-from evofool.images import UInt8Images
 from evofool.scoring import Scorer
 from evofool.store import NetRow, Result, RetrainFolder, RunFolder, state_of
 from evofool.store.manifest import new_manifest
 from evofool.training import Diverged, train
-
-SHOWN = 2
-"""An image that is trained on costs about so many that are scored, for the time left: forward and
-backward are three, on one thread less."""
 
 
 def run_retraining(
@@ -150,32 +147,6 @@ def resume_retraining(
     with RetrainFolder.open(Path(path), writable=True) as run:
         loaded = load_retrain_run(run, overrides)
         return _Loop(loaded, run, progress, should_stop).run()
-
-
-def load_retrain_run(run: RetrainFolder, overrides: Sequence[str] = ()) -> Loaded[RetrainConfig]:
-    """The config of a run folder.
-
-    Raises:
-        FolderError: it is damaged.
-    """
-    try:
-        return load_retraining(run.path / "config.yaml", overrides, check_files=False)
-    except ConfigError as error:
-        if overrides:
-            raise
-        raise FolderError(f"{run.path}: damaged: {error}") from error
-
-
-def base_of(run: RetrainFolder, loaded: Loaded[RetrainConfig]) -> Base:
-    """The base of a run folder, whose own training, if it has one, is done.
-
-    Raises:
-        ConfigError: it cannot be had.
-    """
-    if not is_training(loaded.config.base.name):
-        return make_base(loaded)
-    name = load_base_training(loaded).config.name
-    return make_base(loaded, run.path / "training" / f"{name}.safetensors")
 
 
 @dataclass(frozen=True)
@@ -270,11 +241,12 @@ class _Loop:
         return e.initial + e.generations * e.children
 
     def _cost(self, ground: _Ground, key: NetKey) -> int:
+        """An image that is trained on takes about as long as one that is evolved."""
         if key.round == 0:
             return 0
         images = self.config.images
         shown = len(ground.train) + images.first + (key.round - 1) * images.more
-        return SHOWN * shown * self.config.training.epochs
+        return shown * self.config.training.epochs
 
     # a round
 
@@ -301,12 +273,12 @@ class _Loop:
                 self.config,
                 key,
                 ground.base,
-                self._start(ground, key),
+                start_of(self.config, self.folder.path, ground.base, key),
                 ground.train,
-                self._fooling(key),
+                self._pictures.before(key),
                 ground.test,
                 self.folder.path / "nets",
-                progress=lambda shown: self._meter.reached(SHOWN * shown),
+                progress=self._meter.reached,
                 should_stop=self._meter.should_stop,
             )
             net = self._load(key)
@@ -343,28 +315,6 @@ class _Loop:
         except ClassifierError as error:
             raise FolderError(f"{self.folder.path}: damaged: {error}") from error
 
-    def _start(self, ground: _Ground, key: NetKey) -> State | None:
-        if self.config.training.start == "scratch":
-            return None
-        if key.round == 1:
-            return ground.base.state
-        from evofool.classifiers.checkpoints import read_state_dict
-
-        before = key.before(key.trained_on)
-        return read_state_dict(self.folder.path / before.file, before.name)
-
-    def _fooling(self, key: NetKey) -> UInt8Images:
-        """The fooling pictures of all rounds before, in the encodings of the chain."""
-        found: list[UInt8Images] = []
-        encodings = self.config.encodings_of(key.trained_on)
-        while key.round > 0:
-            images = self.config.images
-            total = images.first if key.round == 1 else images.more
-            key = key.before(key.trained_on)
-            for encoding, count in zip(encodings, parts(total, len(encodings)), strict=True):
-                found += self._pictures.of(RunKey(key, encoding), count)
-        return np.concatenate(found)
-
     # attacks
 
     def _evolve(self, wanted: RunKey, net: Classifier) -> None:
@@ -385,7 +335,7 @@ class _Loop:
 
         if not (path / "manifest.json").is_file():
             evolve(
-                self._campaign(wanted, net),
+                campaign(self.config, self.folder.path, wanted, net),
                 path,
                 command=self.folder.manifest.get("command"),
                 progress=report,
@@ -395,39 +345,12 @@ class _Loop:
             resume_evolution(path, progress=report, should_stop=self._meter.should_stop)
         self.folder.set_meta({"seconds": repr(self._meter.seconds)})
 
-    def _campaign(self, wanted: RunKey, net: Classifier) -> dict[str, Any]:
-        evolution, scoring, key = self.config.evolution, self.config.scoring, wanted.net
-        classifier: dict[str, Any] = {"name": str((self.folder.path / key.file).absolute())}
-        if key.round == 0:
-            classifier = self.config.base.model_dump(mode="json", exclude_none=True)
-            if is_training(self.config.base.name):
-                classifier = {"name": str(Path(net.name).absolute())}
-        goals = net.n_classes - (key.round > 0)  # "fooling" is no goal
-        return {
-            "classifier": classifier,
-            "encoding": {"name": wanted.encoding},
-            "evolution": {
-                "algorithm": "map_elites",
-                "initial": evolution.initial,
-                "children": evolution.children,
-                "classes": list(range(goals)),
-            },
-            "stop": {"generations": evolution.generations},
-            "scoring": {
-                "engine": "torch",
-                "device": scoring.device,
-                "batch": scoring.batch,
-                "workers": scoring.workers,
-            },
-            "seed": key.seed,
-        }
-
     # measures
 
     def _measure(self, ground: _Ground, key: NetKey, net: Classifier) -> None:
         if (key.round, key.trained_on, key.seed, OWN) in self._measured:
             return
-        old = self._fooling(key) if key.round else np.empty((0, *net.input_shape), np.uint8)
+        old = self._pictures.before(key) if key.round else np.empty((0, *net.input_shape), np.uint8)
         with self._scorer(net) as scorer:
             rows = own_measures(
                 self.config,
@@ -446,7 +369,7 @@ class _Loop:
         if (key.round, key.trained_on, key.seed, OTHERS) in self._measured:
             return
         seeds = self.config.evolution.seeds
-        other_nets = {net.name: net for net in ground.others}
+        other_nets = by_name(ground.others)
         if key.round and len(seeds) > 1:
             following = seeds[(seeds.index(key.seed) + 1) % len(seeds)]
             beside = NetKey(key.round, key.trained_on, following)
@@ -470,7 +393,7 @@ class _Loop:
             before=self._stopped,
         )
 
-    def _stopped(self, _images: int) -> None:
+    def _stopped(self, _: int) -> None:
         if self._meter.should_stop():
             raise Interrupted("stopped")
 

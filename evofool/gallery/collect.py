@@ -24,6 +24,8 @@ class Reader(Protocol):
 
 READERS: Mapping[str, Reader] = {"evolve": campaign, AttackFolder.KIND: attacked}
 """By the ``kind`` of the manifest."""
+_PAGES = {"defend": "the evaluation of a defense", "retrain": "a retraining loop"}
+"""Kinds of runs that make a page of their own."""
 
 
 def collect(
@@ -47,9 +49,9 @@ def collect(
         keep(run)
         kind = run.manifest.get("kind")
         reader = READERS.get(str(kind))
-        if reader is None and kind == "defend":
+        if reader is None and kind in _PAGES:
             raise FolderError(
-                f"{path}: holds the evaluation of a defense, which has a page of its own,"
+                f"{path}: holds {_PAGES[str(kind)]}, which has a page of its own,"
                 f" {path}/report/index.html; the campaigns in it can be shown:"
                 f" evofool gallery {path}/evolution/* --out DIR"
             )

@@ -1,0 +1,124 @@
+"""Nets and data that the config of an experiment names, with every error at its place in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
+from evofool.config import ClassifierConfig, Loaded, find_class
+from evofool.config.document import KeyPath
+from evofool.data import Dataset, load_dataset
+from evofool.errors import ClassifierError, DataError
+
+
+def inspected(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Inspection:
+    """What is known of the net that a config names, without loading it.
+
+    Raises:
+        ConfigError: at `where`.
+    """
+    try:
+        return inspect_classifier(config.model_dump(exclude_none=True))
+    except ClassifierError as error:
+        raise loaded.error_at(where, str(error)) from error
+
+
+def loaded_net(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Classifier:
+    """The net that a config names.
+
+    Raises:
+        ConfigError: at `where`.
+    """
+    try:
+        return load_classifier(config.model_dump(exclude_none=True))
+    except ClassifierError as error:
+        raise loaded.error_at(where, str(error)) from error
+
+
+def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:
+    """Refuse a net without gradients, or with averaged crops.
+
+    Raises:
+        ConfigError: at `where`.
+    """
+    if not net.white_box:
+        raise loaded.error_at(
+            where,
+            f"{net.name} is a black box; a defense goes around a net, and its matrix needs"
+            " gradients: name a bundled, torchvision or timm classifier, weights, or a .py file"
+            " that returns a module",
+        )
+    if net.crops > 1:
+        raise loaded.error_at(where, f"{net.name} averages crops; set crops: 1")
+
+
+def check_like(loaded: Loaded[Any], where: KeyPath, net: Classifier, base: Classifier) -> None:
+    """Refuse a net of other labels or another input than `base`.
+
+    Raises:
+        ConfigError: at `where`.
+    """
+    if net.labels != base.labels:
+        raise loaded.error_at(
+            where,
+            f"{net.name} has other labels than {base.name} ({net.n_classes} against"
+            f" {base.n_classes}, the first {net.labels[0][:40]!r} against"
+            f" {base.labels[0][:40]!r}); name a net of the same classes",
+        )
+    if net.input_shape != base.input_shape:
+        raise loaded.error_at(
+            where,
+            f"{net.name} takes {_by(net.input_shape)} images, {base.name} {_by(base.input_shape)};"
+            " name a net of the same input",
+        )
+
+
+def load_split(loaded: Loaded[Any], split: str, where: str = "data.split") -> Dataset:
+    """A split of ``data.dataset``; `where` is the key that names it.
+
+    Raises:
+        ConfigError: it is missing or damaged, or there is no such split.
+    """
+    try:
+        return load_dataset(loaded.config.data.dataset, split)
+    except DataError as error:
+        key = where if "no split" in str(error) else "data.dataset"
+        raise loaded.error_at(key, str(error)) from error
+
+
+def check_images(loaded: Loaded[Any], data: Dataset, base: Classifier) -> None:
+    """Refuse images of another size than the net takes.
+
+    Raises:
+        ConfigError: at ``data.dataset``.
+    """
+    if data.shape != base.input_shape:
+        raise loaded.error_at(
+            "data.dataset",
+            f"the images of {data.name} are {_by(data.shape)}, {base.name} takes"
+            f" {_by(base.input_shape)}; name the data set it was trained on",
+        )
+
+
+def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[np.int64]:
+    """The labels of `data` as classes of `base`.
+
+    Raises:
+        ConfigError: it has other classes.
+    """
+    if data.label_names == base.labels:
+        return data.labels
+    try:
+        own = [find_class(name, base.labels) for name in data.label_names]
+    except LookupError as error:
+        raise loaded.error_at(
+            "data.dataset", f"{data.name} has other classes than {base.name} ({error})"
+        ) from error
+    return np.array(own, np.int64)[data.labels]
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
