@@ -9,8 +9,8 @@ from torch.nn import functional
 from evofool.classifiers.lenet import LeNet
 from evofool.images import Shape
 
-START = 0.01
-"""softplus(beta) before training; with 500 hidden units, confidences are then about a half."""
+START = 0.1
+"""softplus(beta) before training; small enough that no class is given up at once."""
 
 
 class RbfHead(nn.Module):
@@ -27,7 +27,7 @@ class RbfHead(nn.Module):
 
     def __init__(self, features: int, n_classes: int) -> None:
         super().__init__()
-        self.centres = nn.Parameter(torch.randn(n_classes, features) * 0.1)
+        self.centres = nn.Parameter(torch.randn(n_classes, features) * 0.3)
         inverse = torch.tensor(START).expm1().log()  # of softplus
         self.beta = nn.Parameter(inverse.repeat(n_classes))
 

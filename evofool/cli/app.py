@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evofool.cli import attack, defend, signals
+from evofool.cli import attack, costs, defend, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown
 from evofool.errors import EvofoolError, Interrupted
@@ -115,9 +115,9 @@ def resume(
     from evofool.experiments.runs import kind_of
 
     kind = kind_of(run)
-    if kind in ("attack", "defend"):
-        go_on = attack.resume if kind == "attack" else defend.resume
-        go_on(run, overrides or (), classifier)
+    own = {"attack": attack.resume, "defend": defend.resume, "costs": costs.resume}
+    if kind in own:
+        own[kind](run, overrides or (), classifier)
         return
     from evofool.cli.progress import watch_campaign
     from evofool.cli.report import print_result

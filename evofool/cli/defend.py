@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evofool.cli import signals
+from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.text import bare
 
@@ -26,10 +26,28 @@ def defend(
     seed: Seed = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Judge a defense: attack it in every way, with its undefended net beside it."""
+    """Judge a defense: attack it in every way, with its undefended net beside it.
+
+    A config of kind costs compares cost functions instead.
+    """
+    from evofool.config import kind_of
+
+    run = _RUNS.get(kind_of(config), _judge)
+    command = shlex.join(["evofool", *sys.argv[1:]])
+    run(config, overrides or (), out, seed, dry_run, command)
+
+
+def _judge(
+    config: str,
+    overrides: Sequence[str],
+    out: Path | None,
+    seed: int | None,
+    dry_run: bool,
+    command: str,
+) -> None:
     from evofool.experiments.defend_config import load_defense
 
-    loaded = load_defense(config, overrides or (), seed)
+    loaded = load_defense(config, overrides, seed)
     if dry_run:
         from evofool.experiments.defend_setup import plan
 
@@ -40,10 +58,13 @@ def defend(
     from evofool.experiments.defending import defend as run_defense
 
     folder = out or free_folder(loaded.config.name or Path(config).stem)
-    command = shlex.join(["evofool", *sys.argv[1:]])
     with watch_defense() as progress, signals.stop_requested() as stop:
         result = run_defense(loaded, folder, command=command, progress=progress, should_stop=stop)
     print_defense(result)
+
+
+_RUNS = {"costs": costs.run}
+"""By the kind of a config; all others are evaluations of a defense, or errors of one."""
 
 
 def resume(run: Path, overrides: Sequence[str], classifier: str | None) -> None:

@@ -107,6 +107,16 @@ def load_model(
     return Loaded(validate(document, model), document)
 
 
+def kind_of(source: Path | str) -> str:
+    """What a config file or a shipped config says that it is; ``evolve`` if it says nothing.
+
+    Raises:
+        ConfigError: no such config, or no YAML mapping.
+    """
+    path = find(source)
+    return str(load_yaml(path, _display(path)).data.get("kind", "evolve"))
+
+
 def to_yaml(campaign: BaseModel) -> str:
     """The whole config as YAML that loads again to an equal one."""
     data = plain_document(campaign.model_dump(), "config").data

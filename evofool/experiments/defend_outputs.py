@@ -55,7 +55,7 @@ def threat_json(row: ThreatRow) -> dict[str, Any]:
 
 def write_threats(run: DefendFolder, rows: Sequence[ThreatRow]) -> None:
     """``threats.csv``: one line a threat and net."""
-    run.write_file("threats.csv", _csv(COLUMNS, (threat_json(row).values() for row in rows)))
+    run.write_file("threats.csv", csv_bytes(COLUMNS, (threat_json(row).values() for row in rows)))
 
 
 def write_curves(run: DefendFolder, curves: Sequence[Curve]) -> None:
@@ -76,7 +76,7 @@ def write_curves(run: DefendFolder, curves: Sequence[Curve]) -> None:
                 )
             )
     columns = ("net", "encoding", "seeds", "evaluations", "median_confidence", "low", "high")
-    run.write_file("curves.csv", _csv(columns, lines))
+    run.write_file("curves.csv", csv_bytes(columns, lines))
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -123,12 +123,13 @@ def summary(
         "eps": config.threats.eps,
         "verdict": verdict_json(verdict),
         "threats": [threat_json(row) for row in rows],
-        "evolution": [_curve_json(curve) for curve in curves],
+        "evolution": [curve_json(curve) for curve in curves],
         "seconds": round(run.seconds(), 3),
     }
 
 
-def _curve_json(curve: Curve) -> dict[str, Any]:
+def curve_json(curve: Curve) -> dict[str, Any]:
+    """The end of a curve as JSON values."""
     low, high = curve.interval()
     return {
         "net": curve.net,
@@ -141,7 +142,8 @@ def _curve_json(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """A table as CSV."""
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)

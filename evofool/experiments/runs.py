@@ -43,7 +43,18 @@ def _defend() -> _Kind:
     return _Kind(status, resume_defense, verify_defense)
 
 
-_KINDS: dict[str, Callable[[], _Kind]] = {"attack": _attack, "defend": _defend}
+def _costs() -> _Kind:
+    from evofool.experiments.costs import resume_costs
+    from evofool.experiments.costs_status import status, verify_costs
+
+    return _Kind(status, resume_costs, verify_costs)
+
+
+_KINDS: dict[str, Callable[[], _Kind]] = {
+    "attack": _attack,
+    "defend": _defend,
+    "costs": _costs,
+}
 
 
 def kind_of(path: Path | str) -> str:

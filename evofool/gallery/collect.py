@@ -24,6 +24,10 @@ class Reader(Protocol):
 
 READERS: Mapping[str, Reader] = {"evolve": campaign, AttackFolder.KIND: attacked}
 """By the ``kind`` of the manifest."""
+_PAGES: Mapping[object, str] = {
+    "defend": "the evaluation of a defense",
+    "costs": "a comparison of cost functions",
+}
 
 
 def collect(
@@ -47,9 +51,9 @@ def collect(
         keep(run)
         kind = run.manifest.get("kind")
         reader = READERS.get(str(kind))
-        if reader is None and kind == "defend":
+        if reader is None and kind in _PAGES:
             raise FolderError(
-                f"{path}: holds the evaluation of a defense, which has a page of its own,"
+                f"{path}: holds {_PAGES[kind]}, which has a page of its own,"
                 f" {path}/report/index.html; the campaigns in it can be shown:"
                 f" evofool gallery {path}/evolution/* --out DIR"
             )

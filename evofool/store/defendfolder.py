@@ -126,3 +126,9 @@ class DefendFolder(RunFolder):
 
     def _meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+
+
+class CostsFolder(DefendFolder):
+    """One comparison of cost functions on disk: the same tables, with more than two nets."""
+
+    KIND = "costs"
