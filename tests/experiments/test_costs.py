@@ -182,9 +182,9 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
     [
         ({"nets": ["softmax"]}, "nets", "squared-error"),
         ({"nets": ["sigmoid", "sigmoid"]}, "nets", "names one twice"),
-        ({"seeds": []}, "seeds", "at least 1"),
-        ({"rubbish": {"threshold": 1}}, "rubbish.threshold", "less than 1"),
-        ({"temperature": 3}, "temperature", "unknown"),
+        ({"seeds": []}, "seeds", "must have 1 items"),
+        ({"rubbish": {"threshold": 1}}, "rubbish.threshold", "must be below 1"),
+        ({"temperature": 3}, "temperature", "no such key"),
     ],
 )
 def test_bad_configs(changes: dict[str, Any], place: str, message: str) -> None:
