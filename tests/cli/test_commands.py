@@ -177,7 +177,9 @@ def test_every_shipped_config_dry_runs(path: Path) -> None:
         done = evofool("defend", path, "--dry-run", EVOFOOL_DATA=str(path.parent))
         assert done.returncode == 0, done.stderr
         assert "# not ready: data set mnist: not found" in done.stdout
-        assert "# images to be attacked: 500" in done.stdout
+        costs = "\nkind: costs\n" in path.read_text(encoding="utf-8")
+        work = "# nets to be trained: 12" if costs else "# images to be attacked: 500"
+        assert work in done.stdout
         return
     attacks = "\nkind: attack\n" in path.read_text(encoding="utf-8")
     done = evofool("attack" if attacks else "evolve", path, "--dry-run")
