@@ -184,7 +184,7 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"nets": ["sigmoid", "sigmoid"]}, "nets", "names one twice"),
         ({"seeds": []}, "seeds", "must have 1 items"),
         ({"rubbish": {"threshold": 1}}, "rubbish.threshold", "must be below 1"),
-        ({"temperature": 3}, "temperature", "config"),
+        ({"temperature": 3}, "temperature", "unknown key"),
     ],
 )
 def test_bad_configs(changes: dict[str, Any], place: str, message: str) -> None:
