@@ -160,10 +160,10 @@ def load_attack_run(
                 f"override {override}: only scoring.workers and scoring.budget can change on"
                 " resume; anything else would make another run"
             )
-    changes = [*overrides]
-    if classifier is not None:
-        changes.append(moved_classifier(classifier))
     try:
+        changes = [*overrides]
+        if classifier is not None:
+            changes.append(moved_classifier(classifier, run.path / "config.yaml"))
         loaded = load_attacks(run.path / "config.yaml", changes, check_files=False)
     except ConfigError as error:
         if overrides or classifier is not None:

@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from evofool.classifiers.base import Resize
+from evofool.classifiers.base import Link, Output, Resize
 from evofool.classifiers.build import check_shape, normalised
 from evofool.errors import ClassifierError
 from evofool.images import Shape
@@ -31,6 +31,8 @@ class Architecture:
         std: the same.
         resize: for natural pictures.
         preprocessing: one line for people, or None to have it made.
+        output: what the net gives.
+        link: how that becomes confidences; None is the usual one of `output`.
     """
 
     input_shape: Shape
@@ -42,6 +44,8 @@ class Architecture:
     std: tuple[float, ...] | None = None
     resize: Resize | None = None
     preprocessing: str | None = None
+    output: Output = "logits"
+    link: Link | None = None
 
     def scale(self, channels: int) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
         """`mean` and `std` for so many channels: grey images take the average of three."""
@@ -79,6 +83,15 @@ ARCHITECTURES: dict[str, Architecture] = {
         last_bias="ip2.bias",
         labels="digits",
         build=partial(_build, "lenet", "LeNet"),
+    ),
+    "lenet-rbf": Architecture(
+        input_shape=(1, 28, 28),
+        fixed_shape=False,
+        last_bias="ip2.beta",
+        labels="digits",
+        build=partial(_build, "rbf", "LeNetRbf"),
+        output="log_probs",
+        link="identity",
     ),
     "mnist-a": _mnist_net("A", "head.3.bias"),
     "mnist-b": _mnist_net("B", "head.0.bias"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LINKS: dict[Output, tuple[Link, ...]] = {
     "logits": ("softmax", "sigmoid", "identity"),
-    "log_probs": ("softmax",),  # softmax(log p) is p
+    "log_probs": ("softmax", "identity"),  # softmax(log p) is p; identity: each p for itself
     "probs": ("identity",),
     "topk": ("identity",),
     "label": ("identity",),
@@ -58,6 +58,7 @@ def from_module(
         labels: one a class; by default ``"0"`` to ``"n-1"``, found by a probe.
         output: what the module gives: ``logits``, ``log_probs`` or ``probs``.
         link: how logits become confidences; by default a softmax (for ``probs``: as they are).
+            ``log_probs`` with ``identity`` are confidences that need not sum to 1.
         mean: subtracted from every channel of the input.
         std: divided by afterwards.
         resize: how natural pictures are resized; by default to just cover the input.

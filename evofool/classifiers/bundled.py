@@ -180,6 +180,11 @@ def _load(
     load_strictly(net, state, name, str(path))
     own_scale = spec is not None and (spec.mean is not None or spec.std is not None)
     mean, std = architecture.scale(shape[0])
+    output, link = architecture.output, architecture.link
+    if spec is not None and spec.output is not None:
+        output, link = spec.output, None  # another output than its own has no link of its own
+    if spec is not None and spec.link is not None:
+        link = spec.link
     if labels is None:
         usual = shipped_labels(architecture.labels)
         labels = usual if len(usual) == n_classes else numbered_labels(n_classes)
@@ -188,8 +193,8 @@ def _load(
         input_shape=shape,
         name=name,
         labels=labels,
-        output=(spec.output if spec else None) or "logits",
-        link=spec.link if spec else None,
+        output=output,
+        link=link,
         mean=spec.mean if spec and own_scale else mean,
         std=spec.std if spec and own_scale else std,
         resize=architecture.resize,

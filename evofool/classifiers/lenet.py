@@ -29,7 +29,7 @@ class LeNet(nn.Module):
         self.conv2 = nn.Conv2d(20, 50, 5)
         self.pool = nn.MaxPool2d(2, 2, ceil_mode=True)  # Caffe rounds pooled sizes up
         self.ip1 = nn.Linear(50 * _pooled(height) * _pooled(width), 500)
-        self.ip2 = nn.Linear(500, n_classes)
+        self.ip2: nn.Module = nn.Linear(500, n_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """float32 N x C x H x W on [0, 1] to logits, N x classes."""

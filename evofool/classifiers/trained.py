@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 from evofool.classifiers.architectures import ARCHITECTURES
-from evofool.classifiers.base import Classifier
+from evofool.classifiers.base import Classifier, Link, Output
 from evofool.classifiers.build import check_shape
 from evofool.classifiers.bundled import load_architecture
 from evofool.classifiers.files import sha256_file
@@ -27,6 +28,8 @@ class _Card:
     input_shape: Shape
     labels: tuple[str, ...]
     sha256: str
+    output: Output | None
+    link: Link | None
 
 
 def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -44,13 +47,15 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
             f"classifier {spec.name}: {path} is not the file that {path.stem}.json describes"
             f" (sha256 {found[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
         )
+    output, link = (card.output, card.link) if spec.output is None else (spec.output, None)
+    link = spec.link or link
     whole = ClassifierSpec(
         name=card.architecture,
         weights=str(path),
         input_shape=card.input_shape,
         labels=card.labels if spec.labels is None else spec.read_labels(base),
-        output=spec.output,
-        link=spec.link,
+        output=output,
+        link=link,
     )
     return replace(load_architecture(whole, base), name=spec.name)
 
@@ -82,6 +87,9 @@ def _read(spec: ClassifierSpec, base: Path) -> tuple[Path, _Card]:
             input_shape=check_shape(content["input_shape"], spec.name),
             labels=check_labels(content["labels"], str(beside)),
             sha256=str(content["sha256"]),
+            # cards of before losses were a choice say neither
+            output=_one_of(content.get("output"), get_args(Output)),
+            link=_one_of(content.get("link"), get_args(Link)),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ClassifierError(
@@ -93,3 +101,10 @@ def _read(spec: ClassifierSpec, base: Path) -> tuple[Path, _Card]:
             f" known: {', '.join(ARCHITECTURES)}"
         )
     return path, card
+
+
+def _one_of(value: object, words: tuple[Any, ...]) -> Any:
+    """`value`, which must be None or one of `words`."""
+    if value is not None and value not in words:
+        raise ValueError(f"{str(value)[:50]!r} is none of {', '.join(words)}")
+    return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evofool.cli import signals
+from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.text import bare
 
@@ -60,7 +60,18 @@ def _retrain() -> _Kind:
     )
 
 
-KINDS: Mapping[str, Callable[[], _Kind]] = {"defend": _matrix, "retrain": _retrain}
+def _costs() -> _Kind:
+    from evofool.experiments.costs import compare_costs, plan, resume_costs
+    from evofool.experiments.costs_config import load_costs
+
+    return _Kind(load_costs, plan, compare_costs, resume_costs, costs.print_plan, costs.print_costs)
+
+
+KINDS: Mapping[str, Callable[[], _Kind]] = {
+    "defend": _matrix,
+    "retrain": _retrain,
+    "costs": _costs,
+}
 """Configs and run folders of ``evofool defend``, by their ``kind``."""
 
 
@@ -71,12 +82,14 @@ def defend(
     seed: Seed = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Judge a defense: attack it in every way, with its undefended net beside it."""
-    from evofool.config import find, load_yaml
+    """Judge a defense: attack it in every way, with its undefended net beside it.
 
-    path = find(config)
-    found = load_yaml(path, config).data.get("kind")
-    kind = KINDS.get(str(found), _matrix)()  # which tells what another kind is for
+    A config of kind retrain makes a class of what fools, again and again; one of kind costs
+    compares cost functions.
+    """
+    from evofool.config import kind_of
+
+    kind = KINDS.get(kind_of(config), _matrix)()  # which tells what another kind is for
     loaded = kind.load(config, overrides or (), seed)
     if dry_run:
         kind.print_plan(kind.plan(loaded))

@@ -131,7 +131,8 @@ def _defense_line(p: DefendProgress) -> str:
 
 
 def _training_line(p: TrainProgress, measured: str) -> str:
-    parts = [f"epoch {p.epoch}/{p.epochs}", f"{duration(p.seconds_left)} left"]
+    whose = "teacher, " if p.teacher else ""
+    parts = [f"{whose}epoch {p.epoch}/{p.epochs}", f"{duration(p.seconds_left)} left"]
     parts.append(f"loss {p.loss:.4f}")
     if p.accuracy is not None:
         parts.append(f"accuracy {p.accuracy:.1%}")

@@ -107,6 +107,16 @@ def load_model(
     return Loaded(validate(document, model), document)
 
 
+def kind_of(source: Path | str) -> str:
+    """What a config file or a shipped config says that it is; ``evolve`` if it says nothing.
+
+    Raises:
+        ConfigError: no such config, or no YAML mapping.
+    """
+    path = find(source)
+    return str(load_yaml(path, _display(path)).data.get("kind", "evolve"))
+
+
 def to_yaml(campaign: BaseModel) -> str:
     """The whole config as YAML that loads again to an equal one."""
     data = plain_document(campaign.model_dump(), "config").data
@@ -176,9 +186,16 @@ def _display(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def moved_classifier(path: str) -> str:
-    """The override that points a config at a victim's file, or its weights, that has moved."""
-    weights = path.endswith((".safetensors", ".pt", ".pth"))
+def moved_classifier(path: str, config: Path) -> str:
+    """The override that points a `config` at a victim's file, or its weights, that has moved.
+
+    Raises:
+        ConfigError: `config` cannot be read.
+    """
+    written = load_yaml(config).data.get("classifier")
+    # weights that are named by themselves, with a card beside them, are the victim's name
+    apart = isinstance(written, Mapping) and written.get("weights") is not None
+    weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
     key = "classifier.weights" if weights else "classifier.name"
     quoted = path.replace("'", "''")
     return f"{key}='{quoted}'"

@@ -37,10 +37,10 @@ def load_run(
                 " on resume;"
                 " anything else would make another run"
             )
-    changes = [*overrides]
-    if classifier is not None:
-        changes.append(moved_classifier(classifier))
     try:
+        changes = [*overrides]
+        if classifier is not None:
+            changes.append(moved_classifier(classifier, run.path / "config.yaml"))
         return load_campaign(run.path / "config.yaml", changes, check_files=check_files)
     except ConfigError as error:
         if classifier is None and "classifier" in str(error) and "no such file" in str(error):

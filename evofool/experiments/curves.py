@@ -22,7 +22,7 @@ class Curve:
     """Evolution against one net with one encoding.
 
     Attributes:
-        net: ``defended`` or ``undefended``.
+        net: by name.
         encoding: by name.
         seeds: one run each.
         evaluations: P numbers of images scored.

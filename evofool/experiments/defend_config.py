@@ -31,6 +31,13 @@ def _named(value: Any) -> Any:
 Sources: TypeAlias = Annotated[tuple[ClassifierConfig, ...], BeforeValidator(_named)]
 
 
+def no_repeats(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`value`; raises ValueError if something stands there twice."""
+    if len(set(value)) < len(value):
+        raise ValueError("names one twice")
+    return value
+
+
 class NoDefenseConfig(Model):
     """None at all: the control of the verdict."""
 
@@ -206,15 +213,14 @@ class ThreatsConfig(Model):
         return self
 
 
-class EvolutionThreat(Model):
-    """Evolution as an attacker: MAP-Elites over all classes, the same on both nets.
+class EvolutionBudget(Model):
+    """Evolution as an attacker: MAP-Elites over all classes, the same on every net.
 
     Attributes:
         encodings: by name, with the options that each has by default.
         initial: random individuals before the first generation.
         children: individuals a generation.
         generations: not counting the initial individuals.
-        seeds: one run each.
     """
 
     encodings: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (
@@ -224,18 +230,30 @@ class EvolutionThreat(Model):
     initial: Count = 200
     children: Count = 200
     generations: Positive = 50
+
+    @field_validator("encodings")
+    @classmethod
+    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return no_repeats(value)
+
+
+class EvolutionThreat(EvolutionBudget):
+    """The same, over several seeds.
+
+    Attributes:
+        seeds: one run each.
+    """
+
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
         BeforeValidator(listed),
         Field(min_length=1),
     ] = (1, 2, 3)
 
-    @field_validator("seeds", "encodings")
+    @field_validator("seeds")
     @classmethod
-    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("names one twice")
-        return value
+    def _each_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return no_repeats(value)
 
 
 class DefendScoring(Model):

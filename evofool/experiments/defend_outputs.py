@@ -125,12 +125,13 @@ def summary(
         "eps": config.threats.eps,
         "verdict": verdict_json(verdict),
         "threats": [threat_json(row) for row in rows],
-        "evolution": [_curve_json(curve) for curve in curves],
+        "evolution": [curve_json(curve) for curve in curves],
         "seconds": round(run.seconds(), 3),
     }
 
 
-def _curve_json(curve: Curve) -> dict[str, Any]:
+def curve_json(curve: Curve) -> dict[str, Any]:
+    """The end of a curve as JSON values."""
     low, high = curve.interval()
     return {
         "net": curve.net,

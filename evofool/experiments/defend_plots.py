@@ -28,8 +28,19 @@ MOST_LOSS = 10.0
 _DASHES: Mapping[str, Any] = {"undefended": (0, (5, 2)), "defended": "-"}
 
 
-def curves_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> bytes:
-    """Median confidence over evaluations, a panel an encoding, a line a net."""
+def curves_plot(
+    curves: Sequence[Curve],
+    colours: Mapping[str, str],
+    dashes: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Median confidence over evaluations, a panel an encoding, a line a net.
+
+    Args:
+        curves: of each encoding and net.
+        colours: of the page, and of the nets by name.
+        dashes: of the nets by name.
+    """
+    dashes = _DASHES if dashes is None else dashes
     names = list(dict.fromkeys(curve.encoding for curve in curves))
     figure = new_figure((5.2 * len(names), 3.5), colours)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
@@ -42,7 +53,7 @@ def curves_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> bytes:
             axes.fill_between(curve.evaluations, low, high, color=colour, alpha=0.25, linewidth=0)
             axes.plot(
                 curve.evaluations, curve.median, color=colour, linewidth=2,
-                linestyle=_DASHES[curve.net], label=curve.net,
+                linestyle=dashes[curve.net], label=curve.net,
             )  # fmt: skip
         dress(axes, colours, name)
         axes.set_ylim(0, 1)

@@ -1,19 +1,10 @@
-"""``report/``: one static page of an evaluation, complete but for its pictures beside it.
-
-What comes from configs and nets may be hostile: jinja2 escapes all text, there is no script, and
-a Content-Security-Policy allows this style by its hash, pictures beside the page, nothing else.
-"""
+"""``report/``: one static page of an evaluation, complete but for its pictures beside it."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from evofool.classifiers import Classifier
 from evofool.experiments.curves import Curve
@@ -28,13 +19,11 @@ from evofool.experiments.defend_pictures import (
 )
 from evofool.experiments.defend_plots import DARK, LIGHT, curves_plot, filters_plot, surfaces_plot
 from evofool.experiments.defend_setup import strength
+from evofool.experiments.pages import PAGE, environment, policy, style
 from evofool.experiments.threats import Ground
 from evofool.images import encode_png
 from evofool.store import DefendFolder
-from evofool.text import bare, printable
 
-_TEMPLATES = Path(__file__).parent / "templates"
-PAGE = "report/index.html"
 EXAMPLES, SURFACES = 8, 3
 """Pictures that are shown before and after, and of which the loss is drawn."""
 
@@ -142,7 +131,7 @@ def page(
         .render(
             title=f"{_described(found['defense'])} on {found['base']['name']}",
             policy=policy(),
-            style=style_text(),
+            style=style(),
             manifest=manifest,
             found=found,
             nets=list(nets),
@@ -172,20 +161,6 @@ def page(
             ],
             has_filters=has_filters,
             same_filters=same_filters,
-        )
-    )
-
-
-def policy() -> str:
-    """The Content-Security-Policy of the page."""
-    digest = base64.b64encode(hashlib.sha256(style_text().encode()).digest()).decode()
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src 'sha256-{digest}'",
-            "img-src 'self' file:",
-            "base-uri 'none'",
-            "form-action 'none'",
         )
     )
 
@@ -262,27 +237,3 @@ def _shown(key: str, value: Any) -> str:
 
 def _picture(one: Shown, what: str) -> str:
     return f"report/examples/{one.index:05d}-{what}.png"
-
-
-@cache
-def style_text() -> str:
-    """The style of the page."""
-    return (_TEMPLATES / "defend.css").read_text(encoding="utf-8")
-
-
-def environment() -> jinja2.Environment:
-    """Templates, with all text escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(printable=printable, bare=bare, rate=_rate)
-    return environment
-
-
-def _rate(value: float) -> str:
-    """A share in per cent, one place after the point."""
-    return f"{100 * value:.1f} %"

@@ -17,6 +17,7 @@ from evofool.config import ClassifierConfig, Loaded
 from evofool.data import inspect_dataset
 from evofool.defenses.victims import BitDepthConfig, DenoiserConfig, JpegConfig, MedianConfig
 from evofool.errors import AttackError, UsageError
+from evofool.experiments.checked import check_like, classes_of, load_split, loaded_net
 from evofool.experiments.defend_config import (
     DefendConfig,
     DenoiserDefense,
@@ -28,13 +29,9 @@ from evofool.experiments.defend_progress import Meter
 from evofool.experiments.defend_setup import (
     check_defense,
     check_encodings,
-    check_like,
-    classes_of,
     detector,
     load_sources,
-    load_split,
     load_training,
-    loaded_net,
 )
 from evofool.experiments.threats import MakeScorer
 from evofool.images import UInt8Images

@@ -16,8 +16,6 @@ from evofool.classifiers import Classifier
 from evofool.config import Loaded, to_yaml
 from evofool.defenses.victims import load_victim
 from evofool.errors import ConfigError, FolderError, Interrupted, ScoringError, UsageError
-from evofool.evolution.campaign import evolve
-from evofool.evolution.campaign import resume as resume_evolution
 from evofool.experiments.curves import Curve, read_curve
 from evofool.experiments.defend_config import DefendConfig, load_defense
 from evofool.experiments.defend_outputs import (
@@ -38,9 +36,10 @@ from evofool.experiments.defend_setup import (
 )
 from evofool.experiments.defend_training import early_check, trained_weights
 from evofool.experiments.diagnosing import Probe, diagnose
+from evofool.experiments.evolving import campaign, carry_out, evaluations_of
 from evofool.experiments.threats import Ground, Threat, threats
 from evofool.scoring import Scorer
-from evofool.store import DefendFolder, DiagnosticRow, Result, RunFolder, state_of
+from evofool.store import DefendFolder, DiagnosticRow, Result
 from evofool.store.manifest import check_classifier, new_manifest
 
 VICTIM = "victim.yaml"
@@ -235,7 +234,7 @@ class _Loop:
             )
         ]
         runs = self._evolutions(nets)
-        each = self._evaluations()
+        each = evaluations_of(self.config.evolution)
         probed = 8 * self._probed * tried.steps + self._probed * self.config.threats.random_points
         total = sum(t.images for _, _, t in matrix) + each * len(runs) + probed
         meter = self._meter
@@ -300,57 +299,27 @@ class _Loop:
             for seed in wanted.seeds
         ]
 
-    def _evaluations(self) -> int:
-        wanted = self.config.evolution
-        return 0 if wanted is None else wanted.initial + wanted.generations * wanted.children
-
     def _evolve(self, wanted: _Evolution) -> None:
         """One run, begun or gone on with, unless it is done."""
         path = self.folder.path / wanted.folder
 
-        def report(progress: Any) -> None:
-            self._meter.reached(progress.evaluations)
-
-        if not (path / "manifest.json").is_file():
-            evolve(
-                self._campaign(wanted),
-                path,
-                command=self.folder.manifest.get("command"),
-                progress=report,
-                should_stop=self._meter.should_stop,
-            )
-        elif not _finished(path):
-            resume_evolution(
-                path,
-                classifier=self._name(wanted.net) if wanted.net == "defended" else None,
-                progress=report,
-                should_stop=self._meter.should_stop,
-            )
+        carry_out(
+            self._campaign(wanted),
+            path,
+            self._meter,
+            self.folder.manifest.get("command"),
+            moved=self._name(wanted.net) if wanted.net == "defended" else None,
+        )
         self.folder.set_meta({"seconds": repr(self._meter.seconds)})
 
     def _campaign(self, wanted: _Evolution) -> dict[str, Any]:
         evolution, scoring = self.config.evolution, self.config.scoring
         assert evolution is not None
         base = self.config.base.model_dump(mode="json", exclude_none=True)
-        # of a net that may reject, that class is no goal
-        return {
-            "classifier": {"name": self._name("defended")} if wanted.net == "defended" else base,
-            "encoding": {"name": wanted.encoding},
-            "evolution": {
-                "algorithm": "map_elites",
-                "initial": evolution.initial,
-                "children": evolution.children,
-                "classes": list(range(self.base.n_classes)),
-            },
-            "stop": {"generations": evolution.generations},
-            "scoring": {
-                "engine": "torch",
-                "device": scoring.device,
-                "batch": scoring.batch,
-                "workers": scoring.workers,
-            },
-            "seed": wanted.seed,
-        }
+        net = {"name": self._name("defended")} if wanted.net == "defended" else base
+        return campaign(
+            net, wanted.encoding, evolution, self.base.n_classes, scoring, wanted.seed
+        )  # fmt: skip
 
     def _name(self, net: str) -> str:
         return str((self.folder.path / VICTIM).absolute())
@@ -383,8 +352,3 @@ class _Loop:
             workers=scoring.workers,
             before=self._meter.scored,
         )
-
-
-def _finished(path: Path) -> bool:
-    with RunFolder.open(path) as run:
-        return state_of(run)[0] == "finished"

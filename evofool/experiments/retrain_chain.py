@@ -13,6 +13,7 @@ import numpy as np
 from evofool.classifiers import Classifier
 from evofool.data import Dataset
 from evofool.errors import Interrupted
+from evofool.experiments import evolving
 from evofool.experiments.retrain_config import RetrainConfig, is_training
 from evofool.experiments.retrain_setup import FOOLING, Base, Examples
 from evofool.images import UInt8Images
@@ -83,31 +84,16 @@ def campaign(config: RetrainConfig, root: Path, wanted: RunKey, net: Classifier)
         wanted: the run.
         net: the net; of one with a class "fooling", that is no goal.
     """
-    evolution, scoring, key = config.evolution, config.scoring, wanted.net
+    evolution, key = config.evolution, wanted.net
     classifier: dict[str, Any] = {"name": str((root / key.file).absolute())}
     if key.round == 0:
         classifier = config.base.model_dump(mode="json", exclude_none=True)
         if is_training(config.base.name):
             classifier = {"name": str(Path(net.name).absolute())}
     goals = net.n_classes - (key.round > 0)
-    return {
-        "classifier": classifier,
-        "encoding": {"name": wanted.encoding},
-        "evolution": {
-            "algorithm": "map_elites",
-            "initial": evolution.initial,
-            "children": evolution.children,
-            "classes": list(range(goals)),
-        },
-        "stop": {"generations": evolution.generations},
-        "scoring": {
-            "engine": "torch",
-            "device": scoring.device,
-            "batch": scoring.batch,
-            "workers": scoring.workers,
-        },
-        "seed": key.seed,
-    }
+    return evolving.campaign(
+        classifier, wanted.encoding, evolution, goals, config.scoring, key.seed
+    )
 
 
 def start_of(config: RetrainConfig, root: Path, base: Base, key: NetKey) -> State | None:

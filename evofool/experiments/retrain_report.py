@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.experiments.defend_plots import DARK, LIGHT
-from evofool.experiments.defend_report import PAGE, environment, policy, style_text
+from evofool.experiments.pages import PAGE, environment, policy, style
 from evofool.experiments.retrain_chain import BASE, NetKey, RunKey
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import champions
@@ -64,7 +64,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
         .render(
             title=f"Retraining {Path(found['base']['name']).stem} on what fools it",
             policy=policy(),
-            style=style_text(),
+            style=style(),
             manifest=manifest,
             found=found,
             encodings=list(config.evolution.encodings),

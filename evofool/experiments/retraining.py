@@ -24,9 +24,8 @@ from evofool.errors import (
     ScoringError,
     UsageError,
 )
-from evofool.evolution.campaign import evolve
-from evofool.evolution.campaign import resume as resume_evolution
 from evofool.experiments.defend_progress import Meter, OnProgress
+from evofool.experiments.evolving import carry_out, evaluations_of, finished
 from evofool.experiments.retrain_chain import (
     BASE,
     NetKey,
@@ -59,7 +58,7 @@ from evofool.experiments.retrain_setup import (
     make_others,
 )
 from evofool.scoring import Scorer
-from evofool.store import NetRow, Result, RetrainFolder, RunFolder, state_of
+from evofool.store import NetRow, Result, RetrainFolder
 from evofool.store.manifest import new_manifest
 from evofool.training import Diverged, train
 
@@ -231,14 +230,10 @@ class _Loop:
 
     def _plan(self, ground: _Ground) -> None:
         keys = [key for r in range(self.config.rounds + 1) for key in net_keys(self.config, r)]
-        each = self._evaluations()
+        each = evaluations_of(self.config.evolution)
         runs = len(keys) * len(self.config.evolution.encodings)
         trained = sum(self._cost(ground, key) for key in keys)
         self._meter.plan(runs + len(keys), each * runs + trained)
-
-    def _evaluations(self) -> int:
-        e = self.config.evolution
-        return e.initial + e.generations * e.children
 
     def _cost(self, ground: _Ground, key: NetKey) -> int:
         """An image that is trained on takes about as long as one that is evolved."""
@@ -320,8 +315,8 @@ class _Loop:
     def _evolve(self, wanted: RunKey, net: Classifier) -> None:
         """One run, begun or gone on with, unless it is done."""
         path = self.folder.path / wanted.folder
-        each = self._evaluations()
-        if (path / "manifest.json").is_file() and _finished(path):
+        each = evaluations_of(self.config.evolution)
+        if (path / "manifest.json").is_file() and finished(path):
             self._meter.skip(each)
             return
         key = wanted.net
@@ -330,19 +325,12 @@ class _Loop:
             f"round {key.round}: evolution, {wanted.encoding}, seed {key.seed}, {against}", each
         )
 
-        def report(progress: Any) -> None:
-            self._meter.reached(progress.evaluations)
-
-        if not (path / "manifest.json").is_file():
-            evolve(
-                campaign(self.config, self.folder.path, wanted, net),
-                path,
-                command=self.folder.manifest.get("command"),
-                progress=report,
-                should_stop=self._meter.should_stop,
-            )
-        else:
-            resume_evolution(path, progress=report, should_stop=self._meter.should_stop)
+        carry_out(
+            campaign(self.config, self.folder.path, wanted, net),
+            path,
+            self._meter,
+            self.folder.manifest.get("command"),
+        )
         self.folder.set_meta({"seconds": repr(self._meter.seconds)})
 
     # measures
@@ -396,8 +384,3 @@ class _Loop:
     def _stopped(self, _: int) -> None:
         if self._meter.should_stop():
             raise Interrupted("stopped")
-
-
-def _finished(path: Path) -> bool:
-    with RunFolder.open(path) as run:
-        return state_of(run)[0] == "finished"

@@ -50,10 +50,18 @@ def _retrain() -> _Kind:
     return _Kind(status, resume_retraining, verify_retraining)
 
 
+def _costs() -> _Kind:
+    from evofool.experiments.costs import resume_costs
+    from evofool.experiments.costs_status import status, verify_costs
+
+    return _Kind(status, resume_costs, verify_costs)
+
+
 _KINDS: dict[str, Callable[[], _Kind]] = {
     "attack": _attack,
     "defend": _defend,
     "retrain": _retrain,
+    "costs": _costs,
 }
 
 

@@ -24,7 +24,11 @@ class Reader(Protocol):
 
 READERS: Mapping[str, Reader] = {"evolve": campaign, AttackFolder.KIND: attacked}
 """By the ``kind`` of the manifest."""
-_PAGES = {"defend": "the evaluation of a defense", "retrain": "a retraining loop"}
+_PAGES: Mapping[object, str] = {
+    "defend": "the evaluation of a defense",
+    "retrain": "a retraining loop",
+    "costs": "a comparison of cost functions",
+}
 """Kinds of runs that make a page of their own."""
 
 
@@ -51,7 +55,7 @@ def collect(
         reader = READERS.get(str(kind))
         if reader is None and kind in _PAGES:
             raise FolderError(
-                f"{path}: holds {_PAGES[str(kind)]}, which has a page of its own,"
+                f"{path}: holds {_PAGES[kind]}, which has a page of its own,"
                 f" {path}/report/index.html; the campaigns in it can be shown:"
                 f" evofool gallery {path}/evolution/* --out DIR"
             )

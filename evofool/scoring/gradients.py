@@ -117,7 +117,9 @@ def _averaged(classifier: Classifier, outputs: torch.Tensor) -> torch.Tensor:
     import torch
 
     each = outputs.reshape(-1, classifier.crops, outputs.shape[-1])
-    if classifier.link == "identity":
+    if classifier.link == "identity" and classifier.output == "log_probs":
+        logs = each
+    elif classifier.link == "identity":
         logs = each.clamp_min(torch.finfo(each.dtype).tiny).log()
     elif classifier.link == "sigmoid":
         logs = torch.nn.functional.logsigmoid(each)

@@ -110,6 +110,26 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
     return odds
 
 
+def log_probability_log_odds(logs: NDArray[np.floating]) -> Matrix:
+    """log p - log (1 - p) of log-confidences that need not sum to 1 (an RBF head's).
+
+    1 - p is -expm1(log p), so that neither tail is lost.
+
+    Raises:
+        ScoringError: a value above 0.
+    """
+    u = np.asarray(logs, dtype=np.float64)
+    if u.size and u.max() > PROBABILITY_TOLERANCE:
+        raise ScoringError(
+            f"the victim's log-probabilities reach {u.max():g}, above 0; if these are logits, say"
+            " `output: logits`"
+        )
+    u = np.minimum(u, 0.0)
+    with np.errstate(divide="ignore", under="ignore"):
+        odds: Matrix = u - np.log(-np.expm1(u))
+    return odds
+
+
 def average_log_odds(log_odds: Matrix) -> Matrix:
     """The log-odds of confidences averaged over axis 1 (crops), N x K x classes to N x classes.
 
@@ -133,7 +153,9 @@ def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: i
             " label-only black-box attacks can use it"
         )
     values = np.asarray(outputs)
-    if output in ("probs", "topk") or link == "identity":
+    if output == "log_probs" and link == "identity":
+        odds = log_probability_log_odds(values)
+    elif output in ("probs", "topk") or link == "identity":
         odds = probability_log_odds(values)
     elif link == "sigmoid":
         odds = values.astype(np.float64)

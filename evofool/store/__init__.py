@@ -3,7 +3,7 @@
 from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, ResultRow
 from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
-from evofool.store.defendfolder import DefendFolder
+from evofool.store.defendfolder import CostsFolder, DefendFolder
 from evofool.store.files import write_atomically
 from evofool.store.retrain_schema import MeasureRow, NetRow
 from evofool.store.retrainfolder import RetrainFolder
@@ -26,6 +26,7 @@ __all__ = [
     "AttackFolder",
     "Check",
     "ChunkRow",
+    "CostsFolder",
     "Counts",
     "DefendFolder",
     "Delta",

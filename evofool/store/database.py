@@ -20,7 +20,12 @@ SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 
 def tables_of(kind: object) -> Mapping[str, str]:
     """The tables of a kind of run, by name."""
-    other = {"attack": ATTACK_TABLES, "defend": DEFEND_TABLES, "retrain": RETRAIN_TABLES}
+    other = {
+        "attack": ATTACK_TABLES,
+        "defend": DEFEND_TABLES,
+        "costs": DEFEND_TABLES,
+        "retrain": RETRAIN_TABLES,
+    }
     return other.get(str(kind), TABLES)
 
 

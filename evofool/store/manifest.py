@@ -83,9 +83,25 @@ def check_manifest(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def new_manifest(
-    kind: str, classifier: Classifier, seed: int, command: str | None
+    kind: str, classifier: Classifier | None, seed: int, command: str | None
 ) -> dict[str, Any]:
-    """``manifest.json`` of a new run, as far as it is the same for every kind of run."""
+    """``manifest.json`` of a new run, as far as it is the same for every kind of run.
+
+    A run that trains its nets first has no `classifier`.
+    """
+    return {
+        "kind": kind,
+        "run_id": uuid.uuid4().hex,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seed": seed,
+        **({} if classifier is None else {"classifier": _described(classifier)}),
+        "versions": {"python": platform.python_version(), **versions()},
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def _described(classifier: Classifier) -> dict[str, Any]:
     victim: dict[str, Any] = {
         "name": classifier.name,
         "digest": classifier.digest,
@@ -96,16 +112,7 @@ def new_manifest(
         victim["reject"] = classifier.reject
     if classifier.source is not None:
         victim["path"], victim["sha256"] = str(classifier.source[0]), classifier.source[1]
-    return {
-        "kind": kind,
-        "run_id": uuid.uuid4().hex,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "seed": seed,
-        "classifier": victim,
-        "versions": {"python": platform.python_version(), **versions()},
-        "platform": f"{sys.platform} {platform.machine()}",
-    }
+    return victim
 
 
 def repointed(manifest: Mapping[str, Any], classifier: Classifier) -> dict[str, Any]:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from evofool.training.adversary import (
         Adversary,
         FgsmAdversary,
-        Losses,
         PgdAdversary,
         Source,
-        cross_entropy,
         static_source,
     )
     from evofool.training.fitting import Diverged, fit, initial
     from evofool.training.loop import TrainProgress, TrainResult, train
+    from evofool.training.losses import Losses, cross_entropy
     from evofool.training.measure import measure_accuracy, measure_adversarial
+    from evofool.training.penalties import Penalty
 
 __all__ = [
     "Adversary",
@@ -37,6 +37,7 @@ __all__ = [
     "FgsmAdversaryConfig",
     "Losses",
     "OptimiserConfig",
+    "Penalty",
     "PgdAdversary",
     "PgdAdversaryConfig",
     "Source",
@@ -56,15 +57,15 @@ _HOMES = {
     "adversary": (
         "Adversary",
         "FgsmAdversary",
-        "Losses",
         "PgdAdversary",
         "Source",
-        "cross_entropy",
         "static_source",
     ),
     "fitting": ("Diverged", "fit", "initial"),
     "loop": ("TrainProgress", "TrainResult", "train"),
+    "losses": ("Losses", "cross_entropy"),
     "measure": ("measure_accuracy", "measure_adversarial"),
+    "penalties": ("Penalty",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -7,7 +7,7 @@ implementations settled on.) Images stay floats: a training image need not be a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, Self, TypeAlias
 
@@ -16,15 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from evofool.classifiers.base import Classifier
+from evofool.training.losses import Losses, cross_entropy
 
-Losses: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Outputs, and labels of n images, to n losses."""
 Target: TypeAlias = Literal["label", "predicted"]
-
-
-def cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """-log softmax(outputs) of the label: n losses."""
-    return functional.cross_entropy(outputs, labels, reduction="none")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from evofool.config import ClassifierConfig
 
@@ -130,6 +137,41 @@ class EnsembleAdversaryConfig(_Adversary):
 AdversaryConfig: TypeAlias = FgsmAdversaryConfig | PgdAdversaryConfig | EnsembleAdversaryConfig
 
 
+Temperature: TypeAlias = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+LossName: TypeAlias = Literal["cross-entropy", "sigmoid", "squared-error", "rbf"]
+"""`evofool.training.losses.COSTS` says what each is."""
+
+
+class DistillationConfig(BaseModel):
+    """Defensive distillation (Papernot et al., S&P 2016, 1511.04508).
+
+    A teacher of the same architecture is trained with the same keys at `temperature`; what it says
+    of the training images at that temperature are the labels of the net, which is trained at the
+    same temperature and used at 1.
+
+    Attributes:
+        temperature: T; above 1 the labels are softer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: Temperature
+
+
+class PenaltyConfig(BaseModel):
+    """A penalty on the net's slope; `evofool.training.penalties.Penalty` says which.
+
+    Attributes:
+        kind: ``smoothing``, the loss's slope; ``contractive``, that of all outputs.
+        weight: of the squared length, the mean over the images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["smoothing", "contractive"]
+    weight: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+
+
 class TrainConfig(BaseModel):
     """A net to train; unknown keys fail.
 
@@ -141,6 +183,11 @@ class TrainConfig(BaseModel):
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
+        loss: the cost function; it also says how the net's outputs become confidences.
+        temperature: outputs are divided by it in the loss of ``cross-entropy``. The net is used
+            at 1.
+        distillation: the net is taught by another of its kind, or None.
+        penalty: on the slope at the training images, or None.
         adversary: adversarial training, or None.
         shift: images are moved at random by up to so many pixels each way.
         mirror: images are mirrored left to right at random.
@@ -156,6 +203,7 @@ class TrainConfig(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     architecture: Literal[
         "lenet",
+        "lenet-rbf",
         "mnist-a",
         "mnist-b",
         "mnist-c",
@@ -168,6 +216,10 @@ class TrainConfig(BaseModel):
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(default=128, ge=1, le=65_536)
     optimiser: OptimiserConfig = OptimiserConfig()
+    loss: LossName = "cross-entropy"
+    temperature: Temperature = 1
+    distillation: DistillationConfig | None = None
+    penalty: PenaltyConfig | None = None
     adversary: Annotated[AdversaryConfig, Field(discriminator="kind")] | None = None
     shift: int = Field(default=0, ge=0, le=8)
     mirror: bool = False
@@ -181,3 +233,33 @@ class TrainConfig(BaseModel):
         if value is not None and getattr(value, "random_step", 0) >= value.eps:
             raise ValueError(f"random_step must be below eps, {value.eps:g}")
         return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.loss == "rbf") != (self.architecture == "lenet-rbf"):
+            raise ValueError(
+                "loss rbf and architecture lenet-rbf go together: the loss is made for the"
+                f" log-confidences of an RBF output layer, not for loss {self.loss} on"
+                f" architecture {self.architecture}"
+            )
+        if self.loss != "cross-entropy" and (self.temperature != 1 or self.distillation):
+            key = "distillation" if self.distillation else "temperature"
+            raise ValueError(f"{key} is of a softmax: it needs loss cross-entropy, not {self.loss}")
+        if self.distillation is not None and self.temperature != 1:
+            raise ValueError("give temperature in distillation only, for teacher and net alike")
+        if self.penalty is not None and self.gpus > 1:
+            raise ValueError("penalty: the slope of a batch is taken on one GPU; set gpus: 1")
+        return self
+
+    @property
+    def teacher(self) -> TrainConfig | None:
+        """How the teacher is trained, where there is one; its name ends in ``-teacher``."""
+        if self.distillation is None:
+            return None
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-teacher",
+                "temperature": self.distillation.temperature,
+                "distillation": None,
+            }
+        )

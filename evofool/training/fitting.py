@@ -15,10 +15,12 @@ from torch import nn
 from evofool.errors import EvofoolError
 from evofool.images import FloatImages, UInt8Images
 from evofool.training import keys
-from evofool.training.adversary import Adversary, Losses, Source, cross_entropy
+from evofool.training.adversary import Adversary, Source
 from evofool.training.batches import Batches
 from evofool.training.config import OptimiserConfig
 from evofool.training.devices import parallel, repeatable
+from evofool.training.losses import Losses, cross_entropy
+from evofool.training.penalties import Penalty
 
 
 class Diverged(EvofoolError):
@@ -61,6 +63,7 @@ class Fitting:
         loss: outputs and labels to n losses; by default the cross entropy.
         device: where to train.
         gpus: GPUs that share each batch.
+        penalty: on the slope at the images that are shown, adversarial ones included, or None.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Fitting:
         loss: Losses | None = None,
         device: torch.device | None = None,
         gpus: int = 1,
+        penalty: Penalty | None = None,
     ) -> None:
         self.device = torch.device("cpu") if device is None else device
         self.module = module.to(self.device)
@@ -86,6 +90,7 @@ class Fitting:
         self._seed = seed
         self._adversary = adversary
         self._losses = loss or cross_entropy
+        self._penalty = penalty
         self._net = parallel(module, self.device, gpus)
 
     @property
@@ -172,6 +177,8 @@ class Fitting:
             # one batch of both: batch normalisation, where there is any, sees them together
             shown = torch.cat([clean, crafted]) if alpha > 0 else crafted
             wanted = torch.cat([truth, truth]) if alpha > 0 else truth
+        if self._penalty is not None:
+            shown = shown.detach().requires_grad_(True)
         self._optimiser.zero_grad(set_to_none=True)
         dropout = keys.key(self._seed, epoch, number, keys.Purpose.DROPOUT)
         with keys.layers_draw_from(dropout, self.device):
@@ -182,6 +189,9 @@ class Fitting:
             loss = alpha * losses[:half].mean() + (1 - alpha) * losses[half:].mean()
         else:
             loss = losses.mean()
+        if self._penalty is not None:
+            draws = keys.generator(self._seed, epoch, number, keys.Purpose.PENALTY)
+            loss = loss + self._penalty(shown, outputs, losses, draws)
         value = float(loss.detach())
         if not math.isfinite(value):
             self.done -= 1
@@ -229,6 +239,7 @@ def fit(
     device: torch.device | None = None,
     threads: int = 1,
     on_epoch: Callable[[int, float], None] | None = None,
+    penalty: Penalty | None = None,
 ) -> float:
     """Trains `module` in place; it is in the modes it had before when this returns.
 
@@ -251,6 +262,7 @@ def fit(
             weights. Small nets on small batches are fastest with one, by far so on a machine that
             has other work.
         on_epoch: called with the epoch (from 1) and its mean loss.
+        penalty: on the slope at the images that are shown (`evofool.training.penalties`).
 
     Returns:
         The mean loss of the last epoch.
@@ -268,6 +280,7 @@ def fit(
         adversary=adversary,
         loss=loss,
         device=device,
+        penalty=penalty,
     )
     losses: list[float] = []
     means: list[float] = []

@@ -13,8 +13,8 @@ from torch import nn
 from evofool.classifiers.architectures import build_architecture
 from evofool.errors import ClassifierError, UsageError
 from evofool.images import Shape
-from evofool.training.adversary import Losses, cross_entropy
 from evofool.training.fitting import initial
+from evofool.training.losses import Losses, cross_entropy
 
 
 def grown(

@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     ADVERSARY = 2
     SOURCE = 3
     CHECK = 4
+    PENALTY = 5
 
 
 def key(seed: int, epoch: int, step: int, purpose: Purpose) -> int:

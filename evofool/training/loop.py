@@ -6,11 +6,13 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from evofool.classifiers.architectures import build_architecture, with_scale
@@ -22,9 +24,12 @@ from evofool.training.batches import Batches
 from evofool.training.config import PgdAdversaryConfig, TrainConfig
 from evofool.training.devices import choose_device, repeatable
 from evofool.training.fitting import Diverged, FitStep, Fitting, initial
+from evofool.training.losses import loss_of
 from evofool.training.measure import measure_accuracy, measure_adversarial
+from evofool.training.penalties import Penalty
 from evofool.training.sources import load_sources, make_adversary, step_size, to_device
 from evofool.training.state import Checkpoints, State
+from evofool.training.teaching import Lesson, learnt, soft_labels
 from evofool.training.weights import Written, write_weights
 
 CHECKPOINT_SECONDS = 30.0
@@ -47,6 +52,7 @@ class TrainProgress:
         adversarial_accuracy: share of the first test images that stay right under the config's
             adversary, after the last step of an epoch; None where there is no adversary.
         resumed_at: steps that an earlier process had done.
+        teacher: whether this is the teacher of a distillation, whose own epochs are told.
     """
 
     epoch: int
@@ -59,6 +65,7 @@ class TrainProgress:
     accuracy: float | None = None
     adversarial_accuracy: float | None = None
     resumed_at: int = 0
+    teacher: bool = False
 
     @property
     def seconds_left(self) -> float:
@@ -98,6 +105,8 @@ def train(
 ) -> TrainResult:
     """Trains a net and writes ``NAME.safetensors`` and ``NAME.json`` into `out`.
 
+    Of a distillation, the teacher's ``NAME-teacher.safetensors`` and card come first.
+
     The weights are those after the last epoch: the test split is measured and never chosen by.
     Where `out` holds a checkpoint of exactly this training, it goes on from there to the same
     weights as if it had never stopped.
@@ -116,9 +125,24 @@ def train(
         Diverged: the loss is no longer finite; the message names the step and what is kept.
         Interrupted: `should_stop` said so.
     """
-    run = _Run(config, data, out, progress, fresh, should_stop)
+    plain = config.config if isinstance(config, Loaded) else config
+    first, lesson = plain.teacher, None
     with repeatable():
-        return run.finish()
+        if first is not None:
+            lesson = None if fresh else learnt(plain, out)
+        if first is not None and lesson is None:
+            asked = replace(config, config=first) if isinstance(config, Loaded) else first
+            teacher = _Run(asked, data, out, _of_teacher(progress), fresh, should_stop)
+            lesson = Lesson(teacher.finish().weights)
+        return _Run(config, data, out, progress, fresh, should_stop, lesson).finish()
+
+
+def _of_teacher(
+    progress: Callable[[TrainProgress], None] | None,
+) -> Callable[[TrainProgress], None] | None:
+    if progress is None:
+        return None
+    return lambda p: progress(replace(p, teacher=True))
 
 
 class _Run:
@@ -132,6 +156,7 @@ class _Run:
         progress: Callable[[TrainProgress], None] | None,
         fresh: bool,
         should_stop: Callable[[], bool] | None,
+        lesson: Lesson | None = None,
     ) -> None:
         self.start = time.perf_counter()
         self.config = loaded.config if isinstance(loaded, Loaded) else loaded
@@ -139,6 +164,7 @@ class _Run:
         self.train_set, self.test_set = _load(self.config, data)
         self.static = load_sources(loaded, out, self.train_set)
         to_device(self.static, self.device)
+        self.lesson = lesson
         self.out = out
         self.progress = progress
         self.should_stop = should_stop
@@ -152,14 +178,14 @@ class _Run:
 
     def finish(self) -> TrainResult:
         """Trains to the end from wherever it stands."""
-        config = self.config
+        config, penalty = self.config, self.config.penalty
         self.bare = _initial(config, self.train_set)
         whole = with_scale(config.architecture, self.bare, self.train_set.shape[0])
         self.fitting = Fitting(
             whole.train(),
             Batches(
                 self.train_set.images,
-                self.train_set.labels,
+                self._labels(),
                 config.batch,
                 config.seed,
                 config.shift,
@@ -171,6 +197,8 @@ class _Run:
             adversary=self.adversary,
             device=self.device,
             gpus=config.gpus,
+            loss=loss_of(config.loss, self._temperature),
+            penalty=None if penalty is None else Penalty(penalty.kind, penalty.weight),
         )
         self._restore()
         try:
@@ -188,9 +216,23 @@ class _Run:
             adversarial_accuracy=self.measured.get("adversarial_accuracy"),
         )
 
+    @property
+    def _temperature(self) -> float:
+        distillation = self.config.distillation
+        return self.config.temperature if distillation is None else distillation.temperature
+
+    def _labels(self) -> NDArray[np.generic]:
+        """What is learnt: classes, or what a teacher says of the training images as they are."""
+        if self.lesson is None:
+            return self.train_set.labels
+        return soft_labels(self.lesson, self.train_set, self._temperature, self.device)
+
     def _restore(self) -> None:
         state = self.checkpoints.read()
         self.resumed_at, self.seconds_before = 0, 0.0
+        if state is None and self.lesson is not None:
+            # from here on the teacher is known by its weights, and is not trained again
+            self.checkpoints.write(State(0, 0, 0.0, {}, self.fitting.state()))
         if state is not None:
             try:
                 self.fitting.restore(state.step, state.tensors)
@@ -269,6 +311,8 @@ class _Run:
             facts["sources"] = [
                 {"name": Path(entry.name).name, "digest": entry.digest} for entry in self.static
             ]
+        if self.lesson is not None:
+            facts["teacher"] = {"name": self.lesson.weights.stem, "sha256": self.lesson.sha256}
         facts["device"] = self.device.type
         facts["seconds"] = round(self._seconds(), 1)
         self.bare.eval()
@@ -291,13 +335,16 @@ class _Run:
         return f"{mend} and start over with --fresh; the last good checkpoint{where} is in {path}"
 
     def _identity(self) -> Mapping[str, Any]:
-        return {
-            "config": self.config.model_dump(mode="json", exclude={"device"}),
+        identity = {
+            "config": _dumped(self.config),
             "data": _digest(self.train_set),
             "sources": [entry.digest for entry in self.static],
             "device": self.device.type,
             "torch": torch.__version__,
         }
+        if self.lesson is not None:
+            identity["teacher"] = self.lesson.sha256
+        return identity
 
 
 def _load(config: TrainConfig, data: Path | None) -> tuple[Dataset, Dataset]:
@@ -322,3 +369,10 @@ def _digest(dataset: Dataset) -> str:
     digest = hashlib.sha256(dataset.images.tobytes())
     digest.update(dataset.labels.tobytes())
     return digest.hexdigest()
+
+
+def _dumped(config: TrainConfig) -> dict[str, Any]:
+    """The config without keys that are younger than checkpoints, where they say nothing."""
+    fields, younger = TrainConfig.model_fields, ("loss", "temperature", "distillation", "penalty")
+    usual = {key for key in younger if getattr(config, key) == fields[key].default}
+    return config.model_dump(mode="json", exclude={"device", *usual})

@@ -22,6 +22,7 @@ from torch import nn
 from evofool.data import Dataset
 from evofool.errors import UsageError
 from evofool.training.config import TrainConfig
+from evofool.training.losses import COSTS
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def write_weights(
         "dataset": config.dataset,
         "input_shape": list(test_set.shape),
         "labels": list(test_set.label_names),
+        "output": COSTS[config.loss].output,
+        "link": COSTS[config.loss].link,
         "train_images": train_images,
         "test_images": len(test_set),
         **facts,

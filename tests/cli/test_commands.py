@@ -177,8 +177,12 @@ def test_every_shipped_config_dry_runs(path: Path) -> None:
         done = evofool("defend", path, "--dry-run", EVOFOOL_DATA=str(path.parent))
         assert done.returncode == 0, done.stderr
         assert "# not ready: data set mnist: not found" in done.stdout
-        retrains = "\nkind: retrain\n" in path.read_text(encoding="utf-8")
-        work = "# nets to be retrained: 45" if retrains else "# images to be attacked: 500"
+        text = path.read_text(encoding="utf-8")
+        work = "# images to be attacked: 500"
+        if "\nkind: retrain\n" in text:
+            work = "# nets to be retrained: 45"
+        elif "\nkind: costs\n" in text:
+            work = "# nets to be trained: 12"
         assert work in done.stdout
         return
     attacks = "\nkind: attack\n" in path.read_text(encoding="utf-8")

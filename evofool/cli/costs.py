@@ -1,0 +1,50 @@
+"""``evofool defend`` of kind costs: parse, call, print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from evofool.text import bare
+
+if TYPE_CHECKING:
+    from evofool.experiments.costs import CostsPlan
+    from evofool.store import Result
+
+
+def print_plan(plan: CostsPlan) -> None:
+    """The resolved config, then what there is to do and what stands in the way."""
+    from evofool.config import to_yaml
+
+    typer.echo(to_yaml(plan.config), nl=False)
+    for missing in plan.missing:
+        typer.echo(f"# not ready: {bare(missing)}")
+    ready = "ready" if not plan.missing else "not ready"
+    typer.echo(
+        f"# nets to be trained: {plan.trainings}; images to be evolved: {plan.evolved:,}; {ready}"
+    )
+
+
+def print_costs(result: Result) -> None:
+    """The measures, loss beside loss, and where to look."""
+    s = result.summary
+    for measure in s["nets"][0]["measures"]:
+        for net in s["nets"]:
+            m = net["measures"][measure]
+            typer.echo(
+                f"{measure:<26} {net['loss']:<14} {m['rate']:>7.2%}"
+                f"  {m['low']:.1%}-{m['high']:.1%}, {m['n']:,} answers"
+            )
+    for net in s["nets"]:
+        for e in net["evolution"]:
+            shares = ", ".join(
+                f"{counted['rate']:.0%} of cells >= {bar}" for bar, counted in e["share_at"].items()
+            )
+            typer.echo(
+                f"evolution, {e['encoding']:<15} {net['loss']:<14} median"
+                f" {e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), {shares}, after"
+                f" {e['evaluations']:,} images, {len(e['seeds'])} seeds"
+            )
+    typer.echo(f"look at {result.path / 'report' / 'index.html'}")
+    typer.echo(f"        {result.path / 'costs.csv'}")

@@ -1,0 +1,92 @@
+"""Cost functions: what a net's outputs cost, given the labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch.nn import functional
+
+from evofool.classifiers.base import Link, Output
+
+Losses: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Outputs (n x classes) and labels of n images (indices, or n x classes shares) to n losses."""
+
+NEAREST = 1e-6
+"""-log p under which `rbf` counts p as no nearer to 1: its slope grows without bound there."""
+
+
+def cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log softmax(outputs) of the label: n losses."""
+    return functional.cross_entropy(outputs, labels, reduction="none")
+
+
+def sigmoid(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Binary cross entropy of a sigmoid a class, summed over the classes: n losses."""
+    wanted = _shares(outputs, labels)
+    return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
+
+
+def squared_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """||softmax(outputs) - one-hot label||^2 (Brier 1950, Monthly Weather Review 78): n losses."""
+    return (outputs.softmax(1) - _shares(outputs, labels)).square().sum(1)
+
+
+def rbf(logs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log p_y - sum_{j != y} log(1 - p_j) of independent log-confidences <= 0: n losses.
+
+    It is `sigmoid` for a net that gives log p; 1 - p is -expm1(log p).
+    """
+    wanted = _shares(logs, labels)
+    others = torch.log(-torch.expm1(logs.clamp_max(-NEAREST)))
+    return -(wanted * logs + (1 - wanted) * others).sum(1)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A loss, and what the outputs of a net mean that was trained with it."""
+
+    losses: Losses
+    output: Output
+    link: Link
+
+
+COSTS: Mapping[str, Cost] = {
+    "cross-entropy": Cost(cross_entropy, "logits", "softmax"),
+    "sigmoid": Cost(sigmoid, "logits", "sigmoid"),
+    "squared-error": Cost(squared_error, "logits", "softmax"),
+    "rbf": Cost(rbf, "log_probs", "identity"),
+}
+"""By their names in a config."""
+
+
+def tempered(temperature: float) -> Losses:
+    """The cross entropy of softmax(outputs / temperature): n losses.
+
+    Labels may be shares: those of a teacher (Papernot et al., S&P 2016, 1511.04508, equation 5).
+
+    Raises:
+        ValueError: a temperature that is not positive.
+    """
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(f"temperature must be a positive number, not {temperature}")
+
+    def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs / temperature, labels)
+
+    return losses
+
+
+def loss_of(name: str, temperature: float = 1) -> Losses:
+    """The loss of a config's ``loss`` and ``temperature``."""
+    return COSTS[name].losses if temperature == 1 else tempered(temperature)
+
+
+def _shares(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Labels as n x classes numbers."""
+    if labels.ndim == 1:
+        return functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
+    return labels.to(outputs.dtype)

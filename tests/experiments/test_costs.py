@@ -1,0 +1,205 @@
+"""``kind: costs`` end to end on a data set that is learnt in a second."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evofool.attacks.noise import noise_images
+from evofool.classifiers import from_module
+from evofool.data import Dataset
+from evofool.errors import ConfigError, FolderError, Interrupted, UsageError
+from evofool.experiments import costs
+from evofool.experiments.costs import REACH, compare_costs, float_noise, noise_net, resume_costs
+from evofool.experiments.costs_config import load_costs
+from evofool.experiments.runs import kind_of, resume, status, verify
+from evofool.images import to_uint8
+from evofool.store import CostsFolder
+from evofool.training import loop
+
+
+def config(**sections: Any) -> dict[str, Any]:
+    return {
+        "kind": "costs",
+        "training": {"dataset": "mnist", "epochs": 3, "batch": 20},
+        "nets": [
+            "cross-entropy",
+            {"loss": "rbf", "optimiser": {"name": "adam", "lr": 0.001, "weight_decay": 0}},
+        ],
+        "seeds": [1, 2],
+        "images": 20,
+        "eps": "32/255",
+        "rubbish": {"images": 30},
+        "evolution": {"encodings": ["direct"], "initial": 8, "children": 8, "generations": 2},
+        **sections,
+    }
+
+
+def load_halves(name: str, split: str, _folder: object = None) -> Dataset:
+    """96 grey pictures of 16 x 16: bright left halves against bright right halves."""
+    rng = np.random.default_rng(0 if split == "train" else 1)
+    labels = rng.integers(0, 2, 96)
+    images = rng.integers(0, 100, (96, 1, 16, 16), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, :, 8 * label : 8 * label + 8] += 100
+    return Dataset(name, split, images, labels.astype(np.int64), ("left", "right"))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def halves() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "load_dataset", load_halves)
+        patch.setattr(costs, "load_dataset", load_halves)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(halves: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("costs") / "run"
+    compare_costs(config(), path, command="evofool defend toy.yaml")
+    return path
+
+
+def table(run: Path) -> list[dict[str, str]]:
+    with (run / "costs.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_leaves_what_people_look_for(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {"run.sqlite", "nets", "evolution", "costs.csv", "curves.csv", "report"}
+    assert {path.name for path in (finished / "evolution").iterdir()} == {
+        f"{loss}-{seed}-direct" for loss in ("cross-entropy", "rbf") for seed in (1, 2)
+    }
+    assert kind_of(finished) == "costs"
+    found = status(finished)
+    assert (found["status"], found["nets"], found["trained"]) == ("finished", 4, 4)
+    assert (found["measures"], found["evolutions"]) == (16, 4)
+    checks = list(verify(finished))
+    assert [check.ok for check in checks] == [True] * 6, checks
+
+
+def test_rates_are_pooled_over_seeds(finished: Path) -> None:
+    rows = {(row["loss"], row["measure"]): row for row in table(finished)}
+    for loss in ("cross-entropy", "rbf"):
+        assert rows[loss, "no attack"]["n"] == "192"
+        assert rows[loss, "FGSM"]["n"] == "40"
+        assert rows[loss, "noise N(0, I)"]["n"] == "60"
+        assert rows[loss, "evolution, direct, share of cells >= 0.5"]["n"] == "4"
+        assert ("evolution, direct, median confidence") in {m for name, m in rows if name == loss}
+    for row in rows.values():
+        assert float(row["low"]) <= float(row["rate"]) <= float(row["high"])
+        assert float(row["least_of_seeds"]) <= float(row["most_of_seeds"])
+    # of two classes, a softmax is always above a half of one of them
+    assert float(rows["cross-entropy", "noise N(0, I)"]["rate"]) == 1
+    summary = json.loads((finished / "summary.json").read_text(encoding="utf-8"))
+    net = summary["nets"][1]
+    assert net["loss"] == "rbf"
+    assert net["measures"]["noise N(0, I)"]["seeds"] == [
+        pytest.approx(x) for x in net["measures"]["noise N(0, I)"]["seeds"]
+    ]
+    with CostsFolder.open(finished) as run:
+        wrong = [row.errors for row in run.threats("rbf-1")] + [0]
+    assert wrong[0] <= 10  # it has learnt
+
+
+def test_the_page_stands_alone(finished: Path) -> None:
+    text = (finished / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "style=" not in text
+    assert "98.35 %" in text
+    assert "Noise N(0, I), as drawn: some class is claimed: from" in text
+    for name in re.findall(r'(?:src|srcset)="([^"]+)"', text):
+        assert (finished / "report" / name).is_file(), name
+    for name in re.findall(r'href="([^"]+)"', text):
+        assert (finished / "report" / name).is_file(), name
+    assert text.count("<figure>") == 4  # two losses, two classes
+
+
+@pytest.mark.parametrize("stops", [12, 40, 75])
+def test_what_was_stopped_goes_on_to_the_same_table(
+    finished: Path, tmp_path: Path, stops: int
+) -> None:
+    calls = iter(range(10_000))
+    with pytest.raises(Interrupted, match="go on with: evofool resume"):
+        compare_costs(config(), tmp_path / "run", should_stop=lambda: next(calls) >= stops)
+    assert status(tmp_path / "run")["status"] == "interrupted"
+    before = status(tmp_path / "run")
+    resume(tmp_path / "run")
+    assert status(tmp_path / "run")["measures"] == 16 >= before["measures"]
+    assert table(tmp_path / "run") == table(finished)
+
+
+def test_a_finished_run_is_not_done_again(finished: Path) -> None:
+    nets = {path: path.stat().st_mtime_ns for path in (finished / "nets").iterdir()}
+    resume_costs(finished)
+    assert {path: path.stat().st_mtime_ns for path in (finished / "nets").iterdir()} == nets
+
+
+def test_float_noise_is_the_noise_that_pictures_cut() -> None:
+    from torch import nn
+
+    noise = float_noise((1, 16, 16), 5, 3)
+    drawn = (noise - 0.5) * 2 * REACH
+    assert abs(float(drawn.mean())) < 0.1
+    assert 0.9 < float(drawn.std()) < 1.1
+    pictures = noise_images("normal", (1, 16, 16), 5, 3)
+    assert np.abs(to_uint8(np.clip(drawn, 0, 1)).astype(int) - pictures).max() <= 1
+    net = from_module(
+        nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), input_shape=(1, 16, 16), name="linear"
+    )
+    whole = noise_net(net)
+    import torch
+
+    with torch.no_grad():
+        assert net.module is not None
+        assert whole.module is not None
+        wanted = net.module(torch.from_numpy(drawn))
+        assert torch.allclose(whole.module(torch.from_numpy(noise)), wanted, atol=1e-5)
+
+
+def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    text = (copy / "costs.csv").read_text(encoding="utf-8")
+    (copy / "costs.csv").write_text(text.replace("FGSM", "fgsm", 1), encoding="utf-8")
+    checks = {check.name: check.ok for check in verify(copy)}
+    assert checks["costs.csv"] is False
+    assert checks["database"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "message"),
+    [
+        ({"nets": ["softmax"]}, "nets", "squared-error"),
+        ({"nets": ["sigmoid", "sigmoid"]}, "nets", "names one twice"),
+        ({"seeds": []}, "seeds", "must have 1 items"),
+        ({"rubbish": {"threshold": 1}}, "rubbish.threshold", "must be below 1"),
+        ({"temperature": 3}, "temperature", "unknown key"),
+    ],
+)
+def test_bad_configs(changes: dict[str, Any], place: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_costs(config(**changes))
+    assert place in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_other_runs_and_changes_are_refused(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="trains its own nets"):
+        resume(finished, classifier="mnist-lenet")
+    with pytest.raises(UsageError, match=r"only scoring\.workers"):
+        resume(finished, overrides=["eps=0.1"])
+    with pytest.raises(FolderError, match="holds a run"):
+        compare_costs(config(), finished)
+    with pytest.raises(ConfigError, match=r"evolution\.encodings"):
+        compare_costs(config(evolution={"encodings": ["nosuch"]}), tmp_path / "run")
