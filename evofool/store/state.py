@@ -27,5 +27,6 @@ def head_of(run: RunFolder) -> dict[str, Any]:
         "status": state,
         "stop_reason": reason,
         **{key: manifest.get(key) for key in ("kind", "run_id", "created", "seed")},
-        "classifier": manifest["classifier"]["name"],
+        # none where a run trains its nets first
+        "classifier": manifest.get("classifier", {}).get("name"),
     }
