@@ -158,7 +158,10 @@ def test_penalties_are_the_squared_slopes() -> None:
     found = Penalty("smoothing", 0.5)(shown, outputs, losses, draws)
     lengths = float((weight[0] ** 2).sum())
     assert found.item() == pytest.approx(0.5 * lengths * (1 + 4 + 9 + 16) / 4, rel=1e-5)
-    many = [float(Penalty("contractive", 1)(shown, net(shown), losses, draws)) for _ in range(400)]
+    many = [
+        float(Penalty("contractive", 1)(shown, net(shown), losses, draws).detach())
+        for _ in range(400)
+    ]
     assert np.mean(many) == pytest.approx(float((weight**2).sum()), rel=0.05)
     torch.autograd.backward(found)
     assert net[1].weight.grad is not None
