@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -205,16 +206,16 @@ def test_a_checkpoint_holds_no_path_and_no_pickle(halves: str, tmp_path: Path) -
 def test_a_loss_that_explodes_keeps_the_last_good_checkpoint(
     halves: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evofool.training import fitting
+    from evofool.training.losses import COSTS
 
     settings = config(epochs=2)
-    original = fitting.cross_entropy
+    cost = COSTS["cross-entropy"]
     calls = 0
 
     def breaks(outputs, labels):  # type: ignore[no-untyped-def]
         nonlocal calls
         calls += 1
-        losses = original(outputs, labels)
+        losses = cost.losses(outputs, labels)
         return losses * float("nan") if calls == 8 else losses
 
     message = (
@@ -222,7 +223,7 @@ def test_a_loss_that_explodes_keeps_the_last_good_checkpoint(
         r" checkpoint, after step 5 \(epoch 1\), is in .*net\.checkpoint\.json"
     )
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "cross_entropy", breaks)
+        patch.setitem(COSTS, "cross-entropy", replace(cost, losses=breaks))
         with pytest.raises(EvofoolError, match=message):
             train(settings, None, tmp_path)
     seen: list[TrainProgress] = []
