@@ -105,6 +105,8 @@ def attack(
         images = open_images(loaded, parts.classifier)
         manifest = new_manifest("attack", parts.classifier, parts.config.seed, command)
         with AttackFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
+            run.bookings.remember_probe(parts.classifier.probed)
+            parts.scorer.ledger.attach(run.bookings)
             return _Loop(parts, run, progress, hook, images).run()
 
 
@@ -136,8 +138,10 @@ def resume_attacks(
     with AttackFolder.open(Path(path), writable=True) as run:
         before = load_attack_run(run)
         loaded = load_attack_run(run, classifier, overrides)
+        charged = run.bookings.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(loaded, hook)
         with parts.scorer:
+            parts.scorer.ledger.attach(run.bookings, charged)
             check_classifier(run.path, run.manifest, parts.classifier)
             images = None if run.meta().get("images") == "complete" else open_images(
                 loaded, parts.classifier
@@ -211,7 +215,7 @@ class _Loop:
     def restore(self, budget: int | None) -> None:
         """Take up what is stored; `budget` is the one it ran under before."""
         counts, scorer = self.folder.counts(), self.parts.scorer
-        scorer.queries = counts.queries
+        scorer.again_from(counts.queries)
         scorer.forward_images = counts.forward_images
         scorer.backward_images = counts.backward_images
         self._earlier = counts.seconds
@@ -235,14 +239,23 @@ class _Loop:
         except BudgetError:
             reason = "budget"
         except (Interrupted, ScoringError) as error:
+            self._settle()
             if isinstance(error, Interrupted):
                 folder.set_meta({"status": "interrupted"})
             raise type(error)(
                 f"{error}; what is done is saved; go on with: evofool resume {folder.path}"
             ) from error
-        summary = write_outputs(folder, self.parts.attacks, self._todo(), reason, self._counts())
+        self._settle()
+        sent = self.parts.scorer.ledger.shown()
+        summary = write_outputs(
+            folder, self.parts.attacks, self._todo(), reason, self._counts(), sent
+        )
         folder.set_meta({"status": "finished", "stop_reason": reason or ""})
         return Result(folder.path, summary)
+
+    def _settle(self) -> None:
+        """Book what was sent for results that are not stored under the retries."""
+        self.parts.scorer.ledger.settle(self.folder.counts().queries)
 
     # the clean images
 

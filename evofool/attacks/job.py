@@ -115,10 +115,10 @@ class Job:
         reach as well to count as a success; of targeted attacks and those without a goal."""
         self._judged: dict[int, Verdict] = {}
         self._began = time.perf_counter()
-        if scorer.budget is not None and scorer.budget - scorer.queries < n:
+        left = scorer.left
+        if left is not None and left < n:
             raise BudgetError(
-                f"the query budget has {scorer.budget - scorer.queries} images left, judging"
-                f" {n} results alone takes {n}"
+                f"the query budget has {left} images left, judging {n} results alone takes {n}"
             )
 
     def __len__(self) -> int:
@@ -352,10 +352,11 @@ class Job:
 
     def _reserve(self, n: int) -> None:
         """Keep one query for each result that is not judged yet."""
-        if self.scorer.budget is None:
+        left = self.scorer.left
+        if left is None:
             return
         needed = len(self) - len(self._judged)
-        if self.scorer.queries + n + needed > self.scorer.budget:
+        if n + needed > left:
             raise BudgetSpent("the query budget is spent")
 
 

@@ -39,6 +39,7 @@ def write_outputs(
     items: Mapping[int, Sequence[tuple[int, int]]],
     reason: str | None,
     counts: Counts,
+    sent: Mapping[str, int],
 ) -> dict[str, Any]:
     """Write all derived files; returns the content of ``summary.json``.
 
@@ -48,6 +49,7 @@ def write_outputs(
         items: what each attack was to do.
         reason: why it ended before it was through, if it did.
         counts: what it has used.
+        sent: pictures sent to the victim, by heading.
 
     Raises:
         StoreError: the folder is damaged or cannot be written.
@@ -68,7 +70,7 @@ def write_outputs(
         groups.append(line_of(run, planned, rows, items.get(planned.index, ()), images))
     run.write_json(f"images/{SIDECAR}", claims)
     run.write_file("results.csv", table.getvalue().encode())
-    content = _summary(run, groups, images, reason, counts)
+    content = _summary(run, groups, images, reason, counts, sent)
     run.write_json("summary.json", content)
     return content
 
@@ -237,6 +239,7 @@ def _summary(
     images: Sequence[ImageRow],
     reason: str | None,
     counts: Counts,
+    sent: Mapping[str, int],
 ) -> dict[str, Any]:
     manifest = run.manifest
     notes = [note for chunk in run.chunks() if chunk.attack == CLEAN for note in chunk.notes]
@@ -258,6 +261,7 @@ def _summary(
         "queries": counts.queries,
         "forward_images": counts.forward_images,
         "backward_images": counts.backward_images,
+        "sent": dict(sent),
         "seconds": counts.seconds,
         "attacks": list(groups),
         "notes": notes,

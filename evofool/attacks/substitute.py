@@ -257,8 +257,8 @@ def _agreement(substitute: Classifier, images: UInt8Images, labels: Labels) -> f
 def _ask(scorer: Scorer, images: UInt8Images, reserve: int) -> Labels:
     """The victim's labels of as many of `images` as the budget leaves."""
     n = len(images)
-    if scorer.budget is not None:
-        n = max(0, min(n, scorer.budget - scorer.queries - reserve))
+    if scorer.left is not None:
+        n = max(0, min(n, scorer.left - reserve))
     return scorer.labels(images[:n]) if n else np.zeros(0, np.int64)
 
 
@@ -267,7 +267,7 @@ def _labelled_exam(scorer: Scorer, evaluation: object, reserve: int) -> tuple[UI
     if evaluation is None:
         return np.zeros((0, *victim.input_shape), np.uint8), np.zeros(0, np.int64)
     exam = _of_shape(evaluation, victim)
-    if scorer.budget is not None and len(exam) + reserve >= scorer.budget - scorer.queries:
+    if scorer.left is not None and len(exam) + reserve >= scorer.left:
         raise BudgetError(
             f"the query budget of {scorer.budget} does not reach for {len(exam)} evaluation images"
             " and a point to learn from"

@@ -57,7 +57,7 @@ class TorchDraws(TorchFunctionMode):
 
     def _generator(self, where: object) -> torch.Generator:
         device = torch.get_default_device() if where is None else torch.device(str(where))
-        if device.type == "cuda" and device.index is None:
+        if str(device) == "cuda":  # the present one of several
             device = torch.device("cuda", torch.cuda.current_device())
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self._seed)

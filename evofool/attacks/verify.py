@@ -18,6 +18,7 @@ from evofool.attacks.outputs import picture_of, stem
 from evofool.attacks.planning import Parts, Planned, check_rows, make_parts
 from evofool.attacks.rubbish import Rubbish
 from evofool.scoring import Scorer
+from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.manifest import check_classifier
@@ -44,13 +45,17 @@ def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterat
     with AttackFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
-        parts = make_parts(load_attack_run(run, classifier))
+        loaded = load_attack_run(run, classifier)
+        store = run.bookings if run.can_book else None
+        charged = 0 if store is None else store.charge_probe(loaded.config.scoring.budget)
+        parts = make_parts(loaded)
         with parts.scorer:
+            book_verifying(parts.scorer, store, run.sent(), charged)
             check_classifier(run.path, run.manifest, parts.classifier)
-            parts.scorer.budget = None  # what is looked at again is no query of the run
             images, rows = run.images(), run.results()
             check_rows(run.path, parts.items(images), rows)
             yield Check("results", True, f"{len(rows)} pictures load")
+            yield Check("ledger", *ledger_verdict(run.sent(), run.counts().queries))
             yield _files(run, parts.attacks, rows)
             yield from _claims(run, parts, images, rows)
 
@@ -77,6 +82,9 @@ def _claims(
     run: AttackFolder, parts: Parts, images: list[ImageRow], rows: list[ResultRow]
 ) -> Iterator[Check]:
     scorer = parts.scorer
+    if (missing := beyond_budget(scorer, len(rows))) is not None:
+        yield Check("confidences", None, missing)
+        return
     mistaken = sizes = 0
     furthest = 0.0
     for start in range(0, len(rows), CHUNK):

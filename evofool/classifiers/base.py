@@ -56,6 +56,8 @@ class Classifier:
         source: path and sha256 of a file from outside that defines the victim, else None.
         reject: the class that stands for "no answer" (of a detector), else None. To be put there
             is neither right nor fooled.
+        probed: pictures that a predict function has been sent by the probe; 0 for a net on this
+            machine, which nobody pays by the picture.
     """
 
     name: str
@@ -73,6 +75,12 @@ class Classifier:
     preprocessing: str = ""
     source: tuple[Path, str] | None = None
     reject: int | None = None
+    probed: int = 0
+
+    @property
+    def metered(self) -> bool:
+        """Whether its pictures leave this program one by one, and may be paid for: a service."""
+        return self.predict is not None
 
     @property
     def n_classes(self) -> int:

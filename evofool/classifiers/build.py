@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
+from evofool.classifiers.counted import Counted
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import check_labels, numbered_labels
 from evofool.classifiers.probe import probe_source
@@ -140,8 +141,9 @@ def from_predict(
     shape = check_shape(input_shape, name)
     link = check_link(output, link, name)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
+    counted = Counted(predict)
     n_classes = probe_source(
-        name, shape, output, n_labels=None if known is None else len(known), predict=predict
+        name, shape, output, n_labels=None if known is None else len(known), predict=counted
     )
     return Classifier(
         name=name,
@@ -154,6 +156,7 @@ def from_predict(
         resize=resize,
         preprocessing=preprocessing,
         source=source,
+        probed=counted.pictures,
     )
 
 

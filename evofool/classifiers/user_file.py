@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import from_module, from_predict
+from evofool.classifiers.counted import Counted
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.probe import probe
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
@@ -146,8 +147,12 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
         from evofool.classifiers.build import freeze
 
         freeze(classifier.module)
-    probe(classifier)
-    return classifier
+    if classifier.predict is None:
+        probe(classifier)
+        return classifier
+    counted = Counted(classifier.predict)
+    probe(dataclasses.replace(classifier, predict=counted))
+    return dataclasses.replace(classifier, probed=made.probed + counted.pictures)
 
 
 def _is_module(made: object) -> bool:

@@ -105,7 +105,7 @@ class Evaluator:
                 self._scorer.halve()
                 for begun in self._begun:
                     begun.restart()
-                self._scorer.queries = self.evaluations  # an image that is tried again is one query
+                self._scorer.again_from(self.evaluations)
                 self.forward_images = self._scorer.forward_images
         self._begun.remove(population)
         wins, fitness = self._archive.add(children, scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -29,6 +30,7 @@ from evofool.scoring.gradients import (
     gradient_batch,
     joined,
 )
+from evofool.scoring.ledger import Heading, Ledger
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.stream import Producer, ScoreStream, settle
 
@@ -47,14 +49,17 @@ class Scorer:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         batch: most images in one call of the net (ten crops of an image count as ten).
         workers: threads that work on micro-batches; None is one for each usable CPU core.
-        budget: most queries (images submitted) that are answered, or None.
+        budget: most queries (images submitted) that are answered, or None. Of a predict function,
+            which may be a service that is paid by the picture, it covers all that is sent.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
-            net have one shape.
+            net have one shape. A predict function is never sent pictures that nobody asked about.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
             screens: what it finds is to be confirmed (`confirm`). All else is float32 always.
 
     Attributes:
         queries: images submitted so far: what the budget limits.
+        ledger: pictures sent so far, by heading, each booked before it is sent.
+        heading: what pictures are booked under; `Heading.VERIFY` are no queries.
         forward_images: images that went forward through the net, with crops, padding and retries.
         backward_images: images that gradients were taken of, with crops.
 
@@ -81,22 +86,41 @@ class Scorer:
             raise UsageError("scoring.budget must not be negative")
         self.classifier = classifier
         self.batch = batch
-        self.pad = pad
-        self.budget = budget
+        self.pad = pad and not classifier.metered
+        self.ledger = Ledger(metered=classifier.metered, budget=budget)
+        self.heading = Heading.QUERIES
         self._before = before
         self.queries = 0
         self.forward_images = 0
         self.backward_images = 0
         self.precision = precision
-        rows = self.images_per_batch * classifier.crops if pad else 0
+        rows = self.images_per_batch * classifier.crops if self.pad else 0
         self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
         self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
         self._device = device
         self._lock = threading.Lock()
+        # a service is sent one micro-batch at a time, so that what is booked has been sent
+        self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
         self.workers = workers or usable_cores()
         if (torch := sys.modules.get("torch")) is not None:
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs
         self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
+
+    @property
+    def budget(self) -> int | None:
+        """Most images that are answered, or None."""
+        return self.ledger.budget
+
+    @budget.setter
+    def budget(self, budget: int | None) -> None:
+        self.ledger.budget = budget
+
+    @property
+    def left(self) -> int | None:
+        """Images that the budget still has, or None without one."""
+        if self.budget is None:
+            return None
+        return max(0, self.budget - self.queries - self.ledger.beside)
 
     @property
     def engine(self) -> str:
@@ -178,8 +202,17 @@ class Scorer:
     def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
         """As `map`, in float32, for images that `map` has scored: they are no queries again."""
         self._check_scores()
-        submit = self._pool.submit
-        return ScoreStream(producers, lambda p: submit(self._produce, p, True), 2 * self.workers)
+        submit, heading = self._pool.submit, Heading.CONFIRMATIONS
+        return ScoreStream(producers, lambda p: submit(self._produce, p, heading), 2 * self.workers)
+
+    def again_from(self, queries: int) -> None:
+        """All that was asked for after the first `queries` is void and will be asked for again.
+
+        Called when no micro-batch is on its way. An image that is tried again stays one query; what
+        was sent for it in vain is booked under the retries.
+        """
+        self.queries = queries
+        self.ledger.settle(queries)
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -217,6 +250,7 @@ class Scorer:
         engine = self._white_box()
         batch = check_images(images, self.classifier.input_shape)
         self._spend(len(batch))
+        self.ledger.book(self.heading, len(batch))
         rows = np.arange(len(batch))
 
         def work(part: slice) -> Gradients:
@@ -256,6 +290,7 @@ class Scorer:
                 )
             n = len(x)
             self._spend(n)
+            self.ledger.book(self.heading, n)
             with self._lock:
                 self.forward_images += n * crops
             with explained(self.classifier.name), engine.exact():
@@ -300,13 +335,24 @@ class Scorer:
     def _outputs(self, images: ArrayLike) -> NDArray[np.generic]:
         batch = check_images(images, self.classifier.input_shape)
         self._spend(len(batch))
-        parts = self._in_batches(lambda part: self._forward(batch[part]), len(batch))
+        sent: list[int] = []
+        parts = self._in_batches(
+            lambda part: self._forward(batch[part], self.heading, sent), len(batch), sent
+        )
         if not parts:
             return np.zeros((0, self.classifier.n_classes), np.float32)
         return np.concatenate(parts)
 
-    def _in_batches(self, work: Callable[[slice], T], n: int) -> list[T]:
-        """`work` on micro-batches of `n` images in the workers, all again after a halving."""
+    def _in_batches(
+        self, work: Callable[[slice], T], n: int, sent: list[int] | None = None
+    ) -> list[T]:
+        """`work` on micro-batches of `n` images in the workers, all again after a halving.
+
+        `work` notes in `sent` how many images it has booked.
+
+        Raises:
+            BudgetError: the budget does not cover that they are sent again.
+        """
         while True:
             step = self.images_per_batch
             futures = [self._pool.submit(work, slice(i, i + step)) for i in range(0, n, step)]
@@ -315,6 +361,10 @@ class Scorer:
             except OutOfMemory:
                 settle(futures)
                 self.halve()
+                if sent is not None and self.heading == Heading.QUERIES:
+                    self.ledger.retry(sum(sent))
+                    sent.clear()
+                    self._check_budget(0)
             finally:
                 settle(futures)
 
@@ -325,29 +375,37 @@ class Scorer:
                 " label-only black-box attacks can use it"
             )
 
-    def _spend(self, n: int) -> None:
+    def _spend(self, n: int, heading: Heading | None = None) -> None:
+        """The gate of a request: what it raises means that nothing of it is sent."""
         if self._before is not None:
             self._before(n)
+        heading = heading or self.heading
         with self._lock:
-            if self.budget is not None and self.queries + n > self.budget:
-                left = self.budget - self.queries
-                raise BudgetError(
-                    f"the query budget of {self.budget} images has {left} left, {n} were asked for"
-                )
-            self.queries += n
+            if heading == Heading.QUERIES or self.classifier.metered:
+                self._check_budget(n)
+            if heading == Heading.QUERIES:
+                self.queries += n
+
+    def _check_budget(self, n: int) -> None:
+        spent = self.queries + self.ledger.beside
+        if self.budget is not None and spent + n > self.budget:
+            raise BudgetError.of(self.budget, spent, n)
 
     def _submit(self, producer: Producer) -> Future[Scores]:
         return self._pool.submit(self._produce, producer)
 
-    def _produce(self, producer: Producer, again: bool = False) -> Scores:
+    def _produce(self, producer: Producer, heading: Heading | None = None) -> Scores:
+        heading = heading or self.heading
         images = self._made(producer())
         if len(images) > self.images_per_batch:
             raise ScoringError(f"{len(images)} images in a micro-batch of {self.images_per_batch}")
-        if not again:
-            self._spend(len(images))
+        confirming = heading == Heading.CONFIRMATIONS
+        if not confirming:
+            self._spend(len(images), heading)
         c = self.classifier
-        screen = not again and self.precision != "float32"
-        scores = to_scores(self._forward(images, screen), c.output, c.link, c.crops)
+        screen = not confirming and self.precision != "float32"
+        outputs = self._forward(images, heading, screen=screen)
+        scores = to_scores(outputs, c.output, c.link, c.crops)
         rows = self.images_per_batch if self.pad else len(images)
         return dataclasses.replace(scores, forward_images=rows * c.crops)
 
@@ -362,7 +420,14 @@ class Scorer:
             return check_tensor(images, shape, self.device)
         return check_images(images, shape)
 
-    def _forward(self, images: Batch, screen: bool = False) -> NDArray[np.generic]:
+    def _forward(
+        self,
+        images: Batch,
+        heading: Heading,
+        sent: list[int] | None = None,
+        *,
+        screen: bool = False,
+    ) -> NDArray[np.generic]:
         """Raw outputs of one micro-batch, (n * crops) x classes, checked."""
         n = len(images)
         if self.pad:
@@ -370,14 +435,18 @@ class Scorer:
         if self.classifier.crops > 1:
             assert self.classifier.crop_size is not None
             images = cropped(images, self.classifier.crop_size)
-        with self._lock:
-            self.forward_images += len(images)
         engine = self._engine
-        if isinstance(engine, TorchEngine):
-            outputs = engine.screen(images) if screen else engine.forward(images)
-        else:
-            assert isinstance(images, np.ndarray)
-            outputs = np.asarray(engine.forward(images))
+        with self._turn:
+            self.ledger.book(heading, n)
+            if sent is not None:
+                sent.append(n)
+            with self._lock:
+                self.forward_images += len(images)
+            if isinstance(engine, TorchEngine):
+                outputs = engine.screen(images) if screen else engine.forward(images)
+            else:
+                assert isinstance(images, np.ndarray)
+                outputs = np.asarray(engine.forward(images))
         if self.classifier.output != "label" and np.issubdtype(outputs.dtype, np.integer):
             outputs = outputs.astype(np.float64)
         self._check(outputs, len(images))
