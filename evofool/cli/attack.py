@@ -13,6 +13,7 @@ import typer
 from evofool.cli import signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import shown
+from evofool.cli.sent import sent_line
 from evofool.text import bare
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
             f"the query budget ended it: {s['queries']:,} queries; go on with"
             f" evofool resume {result.path} scoring.budget=N"
         )
+    if s["sent"]["total"] != s["queries"]:
+        typer.echo(f"pictures sent to the victim: {sent_line(s['sent'])}")
     typer.echo(f"look at {gallery.page}")
     typer.echo(f"        {result.path / 'results.csv'}")
     typer.echo(f"        {result.path / 'equations'}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from evofool.cli.progress import duration
+from evofool.cli.sent import sent_line
 from evofool.config import load_value, to_yaml
 from evofool.errors import UsageError
 from evofool.text import bare, percent
@@ -89,6 +90,8 @@ def print_result(result: Result, gallery: Gallery) -> None:
         f"{s['evaluations']:,} images in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
+    if s["sent"]["total"] != s["evaluations"]:
+        typer.echo(f"pictures sent to the victim: {sent_line(s['sent'])}")
     typer.echo(f"look at {gallery.page}")
     if gallery.contact_sheet is not None:
         typer.echo(f"        {gallery.contact_sheet}")
@@ -97,7 +100,9 @@ def print_result(result: Result, gallery: Gallery) -> None:
 def print_status(found: Mapping[str, Any]) -> None:
     """One fact a line."""
     for key, value in found.items():
-        if isinstance(value, dict):
+        if key == "sent":
+            shown = sent_line(value)
+        elif isinstance(value, dict):
             shown = ", ".join(f"{k} {percent(v)}" for k, v in value.items())
         else:
             shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

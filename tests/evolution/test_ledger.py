@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from evofool.cli.report import print_status
 from evofool.errors import BudgetError, ConfigError, Interrupted, ScoringError, StoreError
 from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.status import status
@@ -57,7 +59,10 @@ def _checks(run: Path) -> dict[str, tuple[bool | None, str]]:
 
 
 def test_all_that_is_sent_is_booked(
-    campaign: dict[str, Any], service: Service, tmp_path: Path
+    campaign: dict[str, Any],
+    service: Service,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
     summary = evolve(campaign, run).summary
@@ -83,6 +88,9 @@ def test_all_that_is_sent_is_booked(
         "total": service.sent,
     }  # fmt: skip
     assert found["verify"] > 0
+    print_status(status(run))
+    line = f"{service.sent}: {2 * probe} probe, 260 queries, {found['verify']} verify\n"
+    assert re.search(rf"^sent +{line}", capsys.readouterr().out, re.MULTILINE)
     # of a finished run a resume asks nothing but the probe, and forgets nothing
     assert resume(run).summary["sent"] == {**found, "probe": 3 * probe, "total": service.sent}
 
