@@ -90,6 +90,8 @@ def print_result(result: Result, gallery: Gallery) -> None:
         f"{s['evaluations']:,} images in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
+    if s["unscored"]:
+        typer.echo(f"{s['unscored']:,} pictures got no usable scores and won nothing")
     if s["sent"]["total"] != s["evaluations"]:
         typer.echo(f"pictures sent to the victim: {sent_line(s['sent'])}")
     typer.echo(f"look at {gallery.page}")

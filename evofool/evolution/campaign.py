@@ -29,6 +29,7 @@ from evofool.evolution.restoring import (
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
+from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
     Delta,
@@ -184,6 +185,7 @@ class _Loop:
         self._earlier = 0.0
         self._committed = self._summarised = self._commit_cost = 0.0
         self._stagnant = 0
+        self._unscored = Unscored(parts.classifier.name)
         self._batch = parts.scorer.batch
         self._sound = True
         """Whether what is booked fits the archive; else nothing more may be stored."""
@@ -206,6 +208,7 @@ class _Loop:
         parts.evaluator.forward_images = parts.scorer.forward_images = last.forward_images
         parts.scorer.again_from(last.evaluations)
         parts.scorer.batch = self._batch = last.batch
+        parts.evaluator.unscored = self._unscored.restore(rows)
         for row in rows:
             stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
             self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
@@ -326,6 +329,7 @@ class _Loop:
         stats["cells_won"] = int(parts.archive.won.sum())
         stats["improved"] = len(wins)
         stats["switched"] = sum(win.switched for win in wins)
+        stats.update(self._unscored.since(parts.evaluator.unscored, self.generation))
         evaluations = parts.evaluator.evaluations
         self.logbook.record(generation=self.generation, evaluations=evaluations, **stats)
         self._stagnant = 0 if wins else self._stagnant + 1
@@ -448,6 +452,7 @@ class _Loop:
             seconds=self.seconds,
             forward_images=parts.evaluator.forward_images,
             sent=parts.scorer.ledger.shown(),
+            unscored=parts.evaluator.unscored,
             digest=digest,
         )
 

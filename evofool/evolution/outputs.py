@@ -220,6 +220,7 @@ def summary(
     seconds: float,
     forward_images: int,
     sent: Mapping[str, int],
+    unscored: int,
     digest: str | None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``, every word as the design defines it."""
@@ -240,6 +241,7 @@ def summary(
         "images_per_second": round(evaluations / seconds, 3) if seconds > 0 else 0.0,
         "forward_images": forward_images,
         "sent": dict(sent),
+        "unscored": unscored,
         **confidence_summary(archive),
         "archive_digest": digest,
     }

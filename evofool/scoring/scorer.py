@@ -151,20 +151,32 @@ class Scorer:
         """Images of one micro-batch: `batch`, or a tenth of it (at least 1) with ten crops."""
         return max(1, self.batch // self.classifier.crops)
 
-    def score(self, images: ArrayLike) -> Scores:
+    def score(self, images: ArrayLike, *, keep_unscored: bool = False) -> Scores:
         """Log-odds, confidences and labels of `images` (N x C x H x W, uint8 or on [0, 1]).
 
         When a device runs out of memory the micro-batch is halved, for good, and tried again.
 
+        Args:
+            images: what is scored.
+            keep_unscored: whether an image that the victim gives no usable scores for (NaN, +inf)
+                comes back as such (`Scores.scored`) instead of as an error.
+
         Raises:
             ImageError: images of the wrong shape, type or range.
             BudgetError: more images than the budget has left; none of them is scored.
-            ScoringError: non-finite or malformed outputs, or no memory for a single image.
+            ScoringError: unusable or malformed outputs, or no memory for a single image.
         """
         self._check_scores()
         outputs = self._outputs(images)
         c = self.classifier
-        return to_scores(outputs, c.output, c.link, c.crops)
+        scores = to_scores(outputs, c.output, c.link, c.crops)
+        if not keep_unscored and not scores.scored.all():
+            row = int(np.argmin(scores.scored))
+            raise ScoringError(
+                f"{c.name} gave non-finite scores (image {row} of {len(scores)}); nothing of it was"
+                " kept"
+            )
+        return scores
 
     def confidence(self, images: ArrayLike) -> Matrix:
         """N x classes confidences, float64; errors as `score`."""
@@ -194,7 +206,8 @@ class Scorer:
 
         Producing and scoring run in the workers; `producers` itself is drawn by the caller's
         thread, a few micro-batches ahead, so that making the next overlaps with scoring the last.
-        A producer may give a uint8 tensor on the scorer's device.
+        A producer may give a uint8 tensor on the scorer's device. Images without usable scores come
+        back as such (`Scores.scored`).
         """
         self._check_scores()
         return ScoreStream(producers, self._submit, 2 * self.workers)
@@ -229,7 +242,12 @@ class Scorer:
         return self.batch
 
     def gradients(
-        self, images: ArrayLike, loss: Loss, *, wanted: Wanted | None = None
+        self,
+        images: ArrayLike,
+        loss: Loss,
+        *,
+        wanted: Wanted | None = None,
+        keep_unscored: bool = False,
     ) -> Gradients:
         """d loss / d image for each image, by one forward and one backward pass in torch.
 
@@ -243,6 +261,8 @@ class Scorer:
                 count as backward images. A micro-batch without any takes no backward pass; in one
                 with some, the net's backward pass runs over the others as well, with zeros, which
                 is not counted: it is a matter of batching, and at batch 1 there is none.
+            keep_unscored: whether an image whose outputs or gradient are not finite comes back with
+                zeros (`Gradients.lost`) instead of as an error.
 
         Raises:
             ScoringError: the victim has no gradients, or they are not finite; else as `score`.
@@ -264,20 +284,27 @@ class Scorer:
                 self.backward_images += backward * crops
             return found
 
-        parts = self._in_batches(work, len(batch))
-        return joined(parts, batch.shape, self.classifier.n_classes)
+        found = joined(self._in_batches(work, len(batch)), batch.shape, self.classifier.n_classes)
+        if not keep_unscored and found.lost.any():
+            raise ScoringError(
+                f"{self.classifier.name}: the gradient of the loss is not finite (image"
+                f" {int(np.argmax(found.lost))} of {len(batch)})"
+            )
+        return found
 
-    def differentiable(self) -> Callable[[torch.Tensor], torch.Tensor]:
+    def differentiable(
+        self, *, keep_unscored: bool = False
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The victim as a function of tensors with gradients, every image of it counted.
 
         For code that is written for modules (a peer's attacks): float32 N x C x H x W on [0, 1] on
-        `device` to N x classes outputs. Micro-batches and halving are the caller's here.
+        `device` to N x classes outputs. Micro-batches and halving are the caller's here. With
+        `keep_unscored` an image without usable scores gets zeros, not an error.
 
         Raises:
             ScoringError: the victim has no gradients; called with images of another shape.
             BudgetError: from the function, as `score`.
         """
-        import torch
 
         engine = self._white_box()
         crops = self.classifier.crops
@@ -295,8 +322,11 @@ class Scorer:
                 self.forward_images += n * crops
             with explained(self.classifier.name), engine.exact():
                 outputs = differentiable_outputs(self.classifier, engine, x)
-            if not bool(torch.isfinite(outputs).all()):
-                raise ScoringError(f"{self.classifier.name} gave non-finite scores")
+            unscored = (outputs.isnan() | outputs.isposinf()).any(1)
+            if bool(unscored.any()):
+                if not keep_unscored:
+                    raise ScoringError(f"{self.classifier.name} gave non-finite scores")
+                outputs = outputs.masked_fill(unscored[:, None], 0.0)
 
             def count(_: torch.Tensor) -> None:
                 with self._lock:
@@ -466,13 +496,6 @@ class Scorer:
                 raise ScoringError(f"{c.name} gave a label outside 0..{c.n_classes - 1}")
         elif not np.issubdtype(outputs.dtype, np.floating):
             raise ScoringError(f"{c.name} gave {outputs.dtype} scores where floats are wanted")
-        elif c.output != "topk" and not np.isfinite(outputs).all():
-            row = int(np.argmin(np.isfinite(outputs).all(axis=1))) // c.crops
-            raise ScoringError(
-                f"{c.name} gave non-finite scores (image {row} of a micro-batch of"
-                f" {rows // c.crops});"
-                " nothing of it was kept"
-            )
 
 
 def usable_cores() -> int:
