@@ -143,7 +143,7 @@ def flat(images: torch.Tensor) -> torch.Tensor:
 OUTPUTS: list[tuple[Callable[[torch.Tensor], object], dict[str, Any], str]] = [
     (lambda x: (flat(x), 1), {}, "gives a tuple"),
     (lambda x: {"logits": flat(x)}, {}, "gives a dict"),
-    (lambda x: [flat(x)], {}, "gives a list"),
+    (lambda x: [flat(x)], {}, "gives 1 x 3 x 4 for 3 images"),
     (lambda x: None, {}, "not a matrix of numbers|gives object"),
     (lambda x: "abc", {}, "not a matrix of numbers"),
     (lambda x: x, {}, "gives 3 x 3 x 8 x 8 for 3 images"),
