@@ -125,12 +125,11 @@ def probe_source(
     call = _Call(name, run, output, n_labels)
     pictures = probe_pictures(input_shape)
     if level == "small" or (level is None and predict is not None):
-        shown = pictures[[0, 1, 5, 3]]
+        first = _twice(call, pictures[[0, 5]], pictures[[1, 3]])
     else:
-        shown = pictures
-    first = _twice(call, shown[:3], shown[3:])
-    if len(shown) > SMALL // 2 and predict is None:
-        _by_threads(call, shown, first)
+        first = _twice(call, pictures[:3], pictures[3:])
+        if predict is None:
+            _by_threads(call, pictures, first)
     call.check_sums(first)
     n_classes = n_labels if call.output == "label" else int(first.shape[1])
     assert n_classes is not None  # of labels alone the call has checked that they have names
@@ -143,11 +142,11 @@ def probe_source(
 
 
 def _twice(call: _Call, images: UInt8Images, others: UInt8Images) -> NDArray[np.float64]:
-    """Scores of `images` and `others`, once the first image came out the same behind the others."""
+    """Scores of `images` and `others`, once the first image came out the same among the others."""
     first = call(images)
-    second = call(np.concatenate([others, images[:1]]))
-    if _same(first[:1], second[-1:]):
-        return np.concatenate([first, second[:-1]])
+    second = call(np.concatenate([images[:1], others, images[:1]]))
+    if _same(first[:1], second[:1]) and _same(first[:1], second[-1:]):
+        return np.concatenate([first, second[1:-1]])
     if not _same(first, call(images)):
         raise ClassifierError(
             f"classifier {call.name}: gives other values for the same images the second time;"
@@ -161,7 +160,7 @@ def _twice(call: _Call, images: UInt8Images, others: UInt8Images) -> NDArray[np.
 
 def _by_threads(call: _Call, images: UInt8Images, expected: NDArray[np.float64]) -> None:
     """Refuses a victim whose answers get mixed up when several threads call it at once."""
-    order = [np.roll(np.arange(len(images)), k)[:2] for k in range(0, 2 * THREADS, 2)]
+    order = [slice(k, k + 1) for k in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
         answers = list(pool.map(lambda rows: call(images[rows]), order))
     if not all(_same(expected[rows], answer) for rows, answer in zip(order, answers, strict=True)):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.defaults import DEFAULTS
-from evofool.images import to_float
+from evofool.images import Shape, to_float
 from evofool.scoring.cuda import MODES, Forward, Precision, Recorded, forward_of, lighter, recorded
 from evofool.scoring.devices import Batch, EngineUnavailable, explained, on, pick_device
 
@@ -121,7 +121,7 @@ class TorchEngine:
 
     def _hasten(self, classifier: Classifier, rows: int) -> None:
         size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
-        shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
+        shape: Shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
         quick = lighter(self._plain, self.device, shape, classifier.link)
         lighter_way = "batch norm folded, channels last"
         self.way = "plain module" if quick is self._plain else lighter_way

@@ -209,7 +209,7 @@ def test_dropout_that_stays_on_is_found() -> None:
     ("predict", "options", "message"),
     [
         (lambda x: np.zeros((len(x), 3)), {"labels": ["a", "b"]}, "3 classes but has 2"),
-        (lambda x: x.mean((1, 2, 3)), {}, "not 3 x classes"),
+        (lambda x: x.mean((1, 2, 3)), {}, "not 2 x classes"),
         (lambda x: np.zeros((len(x), 3)) * 1j, {}, "not real numbers|not a matrix"),
         (lambda x: np.full((len(x), 3), np.nan), {}, "NaN"),
         (lambda x: np.zeros(len(x), int), {"output": "label"}, "set labels"),
