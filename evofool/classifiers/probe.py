@@ -163,7 +163,8 @@ def _by_threads(call: _Call, images: UInt8Images, expected: NDArray[np.float64])
     order = [slice(k, k + 1) for k in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
         answers = list(pool.map(lambda rows: call(images[rows]), order))
-    if not all(_same(expected[rows], answer) for rows, answer in zip(order, answers, strict=True)):
+    # compared together: the scores of a black picture alone may all be next to nothing
+    if not _same(expected[:THREADS], np.concatenate(answers)):
         raise ClassifierError(
             f"classifier {call.name}: gives other values when several threads call it at once;"
             " keep what forward stores in local variables or in self, or hand it over as a predict"
