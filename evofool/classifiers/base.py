@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.locks import CallLock
 from evofool.images import Shape, UInt8Images
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it
@@ -58,6 +59,7 @@ class Classifier:
             is neither right nor fooled.
         probed: pictures that a predict function has been sent by the probe; 0 for a net on this
             machine, which nobody pays by the picture.
+        lock: held during calls of a victim that one thread at a time may call.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Classifier:
     source: tuple[Path, str] | None = None
     reject: int | None = None
     probed: int = 0
+    lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
 
     @property
     def metered(self) -> bool:

@@ -320,8 +320,8 @@ class Scorer:
             self.ledger.book(self.heading, n)
             with self._lock:
                 self.forward_images += n * crops
-            with explained(self.classifier.name), engine.exact():
-                outputs = differentiable_outputs(self.classifier, engine, x)
+            with explained(self.classifier.name), engine.exact(), engine.module() as module:
+                outputs = differentiable_outputs(self.classifier, module, x)
             unscored = (outputs.isnan() | outputs.isposinf()).any(1)
             if bool(unscored.any()):
                 if not keep_unscored:
