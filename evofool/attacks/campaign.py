@@ -19,7 +19,7 @@ from evofool.attacks.planning import (
     make_parts,
     open_images,
 )
-from evofool.attacks.result import AttackResult
+from evofool.attacks.result import AttackResult, name_of
 from evofool.attacks.sources import Sample, Source
 from evofool.attacks.ssim import ssim
 from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier, to_yaml
@@ -279,7 +279,13 @@ class _Loop:
             except ImageError as error:
                 raise self.parts.loaded.error_at("images", str(error)) from error
             images = self._judged(start, samples)
-            notes = self._source.notes if number == 0 else ()
+            notes = tuple(self._source.notes) if number == 0 else ()
+            unscored = sum(image.predicted == NONE for image in images)
+            if unscored:
+                notes += (
+                    f"the victim gave non-finite scores for {unscored} of the clean images"
+                    f" {start} to {rows.stop - 1}; they are left out",
+                )
             pngs = [encode_png(sample.pixels) for sample in samples]
             self.folder.commit_images(
                 ChunkRow(CLEAN, number, notes=notes), self._counts(), zip(images, pngs, strict=True)
@@ -298,17 +304,21 @@ class _Loop:
         if victim.output == "label":
             predicted = scorer.labels(pixels).tolist()
         else:
-            scores = scorer.score(pixels)
+            scores = scorer.score(pixels, keep_unscored=True)
             predicted = scores.labels.tolist()
-            confidence = [float(scores.confidence[i, c]) for i, c in enumerate(predicted)]
+            confidence = [
+                None if c == NONE else float(scores.confidence[i, c])
+                for i, c in enumerate(predicted)
+            ]
             odds = scores.log_odds.copy()
             if victim.reject is not None:
                 odds[:, victim.reject] = np.inf  # no answer is no class to aim at
-            least = odds.argmin(axis=1).tolist()
+            least = np.where(scores.scored, odds.argmin(axis=1), NONE).tolist()
         rows = []
         for i, sample in enumerate(samples):
             label = predicted[i] if sample.label == NONE else sample.label
             used = label == predicted[i] or not self.parts.config.only_correct
+            used = used and predicted[i] != NONE  # there is no answer to lead away from
             rows.append(
                 ImageRow(
                     start + i, sample.source, label, predicted[i], confidence[i], least[i], used
@@ -402,7 +412,7 @@ class _Loop:
         claim = {
             "kind": "attack",
             "class_index": row.predicted,
-            "label": self.parts.classifier.labels[row.predicted],
+            "label": name_of(self.parts.classifier.labels, row.predicted),
             "confidence": row.confidence,
             "attack": planned.name,
             "parameters": planned.parameters,

@@ -15,6 +15,7 @@ import numpy as np
 
 from evofool.attacks.pictures import Side, amplified, equation
 from evofool.attacks.planning import Planned
+from evofool.attacks.result import name_of
 from evofool.attacks.statistics import share
 from evofool.errors import ImageError, StoreError
 from evofool.images import PROVENANCE, SIDECAR, UInt8Images, decode_png, encode_png, read_text
@@ -129,8 +130,9 @@ def _cells(
         planned.index, planned.name, json.dumps(planned.parameters), row.image,
         safe_cell(image.source), image.label, label(image.label),
         "" if row.target == NONE else row.target, label(row.target),
-        row.predicted, label(row.predicted), number(row.confidence), int(row.success_float),
-        int(row.success), int(row.complete), number(row.eps), number(row.effective_eps), row.l0,
+        "" if row.predicted == NONE else row.predicted, label(row.predicted),
+        number(row.confidence), int(row.success_float), int(row.success), int(row.complete),
+        number(row.eps), number(row.effective_eps), row.l0,
         repr(row.l2), repr(row.linf), repr(row.ssim), row.forward_images, row.backward_images,
         row.verify_forward_images, f"{row.seconds:.6f}", f"images/{stem(planned, row)}.png",
     )  # fmt: skip
@@ -148,7 +150,7 @@ def _write_equation(
         return
     image = images[best.image]
     before = Side(labels[image.predicted], image.confidence)
-    after = Side(labels[best.predicted], best.confidence)
+    after = Side(name_of(labels, best.predicted), best.confidence)
     adversarial = picture_of(run, run.result_png(best.attack, best.item))
     eps = planned.attack.norm_of == "linf" and best.effective_eps
     picture = equation(
@@ -254,7 +256,7 @@ def _summary(
             "digest": manifest["classifier"]["digest"],
         },
         "images": len(images),
-        "correct": sum(image.label == image.predicted for image in images),
+        "correct": sum(image.label == image.predicted != NONE for image in images),
         "attacked": sum(image.used for image in images),
         "left_out": sum(not image.used for image in images),
         "labels": run.meta().get("labels", "given"),

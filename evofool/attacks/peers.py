@@ -22,6 +22,7 @@ import numpy as np
 from evofool.attacks.base import Aim, Attack, Needs, Parameter
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice import Norm
+from evofool.attacks.result import NONE
 from evofool.config.explain import near
 from evofool.errors import AttackError
 from evofool.images import FloatImages, to_float, to_uint8
@@ -253,7 +254,14 @@ def _outputs(job: Job, rows: Rows, needs: Needs) -> Callable[[torch.Tensor], tor
         if victim.output == "label":
             labels = torch.from_numpy(job.labels_of(own, images))
             return torch.nn.functional.one_hot(labels, victim.n_classes).float()
-        return torch.from_numpy(job.scores(own, images).log_odds).float()
+        scores = job.scores(own, images)
+        odds = scores.log_odds
+        if not scores.scored.all():  # to foolbox such a picture is still what it was
+            odds = odds.copy()
+            odds[~scores.scored] = 0.0
+            labelled = ~scores.scored & (job.labels[own] != NONE)
+            odds[labelled, job.labels[own][labelled]] = 1.0
+        return torch.from_numpy(odds).float()
 
     return ask
 

@@ -95,7 +95,7 @@ def _claims(
         if scorer.classifier.output == "label":
             labels, confidence = scorer.labels(pixels), None
         else:
-            scores = scorer.score(pixels)
+            scores = scorer.score(pixels, keep_unscored=True)
             labels, confidence = scores.labels, scores.confidence
         for k, row in enumerate(part):
             label = int(labels[k])
@@ -104,7 +104,8 @@ def _claims(
             answers = _possible(parts.attacks[row.attack].attack, scorer, source, row, label, own)
             mistaken += label != row.predicted or row.success not in answers
             if confidence is not None and row.confidence is not None:
-                furthest = max(furthest, abs(float(confidence[k, row.predicted]) - row.confidence))
+                gap = abs(float(confidence[k, row.predicted]) - row.confidence)
+                furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
             same = (row.l0, row.l2, row.linf) == (found.l0[k], found.l2[k], found.linf[k])
             sizes += not same
     yield Check("successes", not mistaken, f"{mistaken} of {len(rows)} claims are wrong"

@@ -109,7 +109,8 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
     Raises:
         ScoringError: a value outside [0, 1].
     """
-    p = np.nan_to_num(np.asarray(probabilities, dtype=np.float64), nan=0.0)
+    p = np.asarray(probabilities, dtype=np.float64)
+    p = np.where(np.isnan(p), 0.0, p)
     if p.size and (p.min() < -PROBABILITY_TOLERANCE or p.max() > 1 + PROBABILITY_TOLERANCE):
         raise ScoringError(
             f"the victim's probabilities reach from {p.min():g} to {p.max():g}; if these are"
@@ -146,9 +147,10 @@ def average_log_odds(log_odds: Matrix) -> Matrix:
 
     log mean p - log mean (1 - p), each by logsumexp, so that no tail is lost.
     """
-    yes = np.logaddexp.reduce(-np.logaddexp(0.0, -log_odds), axis=1)
-    no = np.logaddexp.reduce(-np.logaddexp(0.0, log_odds), axis=1)
-    odds: Matrix = yes - no
+    with np.errstate(invalid="ignore"):  # NaN of a crop without scores
+        yes = np.logaddexp.reduce(-np.logaddexp(0.0, -log_odds), axis=1)
+        no = np.logaddexp.reduce(-np.logaddexp(0.0, log_odds), axis=1)
+        odds: Matrix = yes - no
     return odds
 
 
@@ -214,4 +216,6 @@ def fitness_of(log_odds: Matrix, fitness: Fitness) -> Matrix:
         return log_odds
     if fitness == "probability":
         return sigmoid(log_odds).astype(np.float32).astype(np.float64)
-    return (-np.logaddexp(0.0, -log_odds)).astype(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN of an image without scores
+        logs = -np.logaddexp(0.0, -log_odds)
+    return logs.astype(np.float32).astype(np.float64)
