@@ -310,7 +310,7 @@ def test_pictures_stand_upright(tmp_path: Path, kind: str, orientation: int) -> 
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     stored = PIL.Image.fromarray(np.ascontiguousarray(turned)).convert("RGB")
-    options: dict[str, Any] = {"jpeg": {"quality": 95}, "webp": {"lossless": True}}.get(kind, {})
+    options: dict[str, Any] = {"quality": 95, "lossless": True}  # each kind takes its own
     path = saved(tmp_path / f"photo.{kind}", stored, exif=exif, **options)
     found = np.asarray(read_picture(path).convert("L")).astype(int)
     assert found.shape == upright.shape
