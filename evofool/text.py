@@ -40,9 +40,14 @@ def shortened(label: str, width: float, length: Callable[[str], float]) -> str:
 
 
 def percent(confidence: float) -> str:
-    """A confidence rounded down, so that only 1.0 itself reads 100 %."""
+    """A confidence rounded down, so that only 1.0 itself reads 100 %.
+
+    Near 1 as many digits are shown as tell how near, ten nines at most: ``99.9 %`` and
+    ``99.99999 %`` are different claims.
+    """
     if confidence >= 1.0:
         return "100 %"
-    digits = 4 if confidence >= 0.9999 else 2 if confidence >= 0.99 else 1
+    nines = math.floor(-math.log10(1 - confidence) + 1e-9)
+    digits = 1 if nines < 2 else 2 if nines < 4 else min(8, max(4, nines - 1))
     scale = 10**digits
     return f"{math.floor(confidence * 100 * scale + 1e-9) / scale:.{digits}f} %"
