@@ -16,8 +16,9 @@ from evofool.experiments.costs_outputs import (
     net_name,
 )
 from evofool.experiments.curves import Curve
-from evofool.experiments.defend_plots import DARK, LIGHT, curves_plot
+from evofool.experiments.defend_plots import curves_plot
 from evofool.experiments.pages import PAGE, environment, policy, style
+from evofool.plotting import DARK, LIGHT
 from evofool.store import CostsFolder
 
 TITLES: Mapping[str, str] = {
