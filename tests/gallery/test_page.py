@@ -19,7 +19,7 @@ from evofool.gallery import Options, build
 from evofool.gallery.document import csv_cell, short
 from evofool.gallery.families import NAMES, families
 from evofool.gallery.page import policy
-from evofool.text import bare, percent, printable
+from evofool.text import bare, estimate, percent, printable, probability
 
 from .conftest import HOSTILE  # type: ignore[import-not-found]  # tests are no package
 
@@ -243,6 +243,23 @@ def test_families_are_for_imagenet_only() -> None:
 )
 def test_percent_never_rounds_up_and_tells_how_near_to_1(confidence: float, read: str) -> None:
     assert percent(confidence) == read
+
+
+@pytest.mark.parametrize(
+    ("confidence", "read"),
+    [
+        (0.0, "0.0000"),
+        (0.28571, "0.2857"),
+        (0.99996, "0.99996"),
+        (0.9999961677735687, "0.999996"),
+        (0.9999999986553108, "0.999999998"),
+        (1 - 2**-53, "0.9999999999"),
+        (1.0, "1"),
+    ],
+)
+def test_a_number_below_1_never_reads_1(confidence: float, read: str) -> None:
+    assert probability(confidence) == read
+    assert estimate(confidence, 0.5, confidence) == f"{read} (0.5000-{read})"
 
 
 def test_confidences_of_the_page_are_not_rounded_up() -> None:
