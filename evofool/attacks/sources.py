@@ -176,13 +176,13 @@ class _Folder(Source):
         self._labels: Mapping[str, int] | None = None
         error = loaded.error_at(("images", "labels"), "")
         if images.has_pattern:
-            self._labels = by_pattern(images.labels or "", names, victim.labels, error)
+            self._labels = by_pattern(images.labels or "", names, tuple(victim.labels), error)
             other = [name for name in names if name not in self._labels]
             if other:
                 notes = (f"{counted(other, 'picture')} without a label left out", *notes)
         elif from_file:
             file = Path(images.labels or "")
-            rows = by_file(file, victim.labels, error)
+            rows = by_file(file, tuple(victim.labels), error)
             self._labels, found = assigned(names, rows, file)
             notes = (*found, *notes)
         self.notes = notes

@@ -128,3 +128,17 @@ def test_a_victim_takes_its_labels_from_class_to_idx(tmp_path: Path) -> None:
     (tmp_path / "l.json").write_text(str({f"n{9 - k}": k for k in range(10)}).replace("'", '"'))
     victim = load_classifier({"name": "mnist-lenet", "labels": "l.json"}, base=tmp_path)
     assert victim.labels == tuple(f"n{9 - k}" for k in range(10))
+
+
+def test_a_finished_classifier_of_a_users_file_is_checked_too(tmp_path: Path) -> None:
+    """What no file can hold would end a run after all its work, and every resume."""
+    (tmp_path / "victim.py").write_text(
+        "import numpy as np\n"
+        "from evofool.classifiers import Classifier\n"
+        "def made():\n"
+        "    labels = ('a', 'b' + chr(0xd800))\n"
+        "    return Classifier('x', labels, (1, 4, 4), '0' * 64, output='probs',\n"
+        "        link='identity', predict=lambda x: np.full((len(x), 2), 0.5))\n"
+    )
+    with pytest.raises(ClassifierError, match=r"entry 1 .* half of a surrogate pair"):
+        load_classifier(f"{tmp_path / 'victim.py'}:made")
