@@ -209,6 +209,8 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
 
     Links to folders are not followed.
     """
+    if not root.is_dir():
+        raise ConfigError(f"{error}there is no such folder: {root}")
     found: list[str] = []
     odd: list[str] = []
     closed: list[OSError] = []
