@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evofool.classifiers.base import Classifier
-from evofool.errors import BudgetError, ScoringError, UsageError
+from evofool.errors import ScoringError, UsageError
 from evofool.images import check_images, to_float
 from evofool.scoring.batches import check_tensor, cropped, filled, is_tensor
+from evofool.scoring.counting import Counting
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import Batch
 from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
@@ -30,7 +31,7 @@ from evofool.scoring.gradients import (
     gradient_batch,
     joined,
 )
-from evofool.scoring.ledger import Heading, Ledger
+from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.stream import Producer, ScoreStream, settle
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Scorer:
+class Scorer(Counting):
     """Scores images by a victim, in micro-batches, counting every image.
 
     Args:
@@ -56,12 +57,7 @@ class Scorer:
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
             screens: what it finds is to be confirmed (`confirm`). All else is float32 always.
 
-    Attributes:
-        queries: images submitted so far: what the budget limits.
-        ledger: pictures sent so far, by heading, each booked before it is sent.
-        heading: what pictures are booked under; `Heading.VERIFY` are no queries.
-        forward_images: images that went forward through the net, with crops, padding and retries.
-        backward_images: images that gradients were taken of, with crops.
+    Its attributes are those of `Counting`.
 
     Raises:
         UsageError: an engine, device or number that cannot serve this victim.
@@ -82,45 +78,21 @@ class Scorer:
     ) -> None:
         if batch < 1 or (workers is not None and workers < 1):
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
-        if budget is not None and budget < 0:
-            raise UsageError("scoring.budget must not be negative")
+        super().__init__(classifier.metered, budget, before)
         self.classifier = classifier
         self.batch = batch
         self.pad = pad and not classifier.metered
-        self.ledger = Ledger(metered=classifier.metered, budget=budget)
-        self.heading = Heading.QUERIES
-        self._before = before
-        self.queries = 0
-        self.forward_images = 0
-        self.backward_images = 0
         self.precision = precision
         rows = self.images_per_batch * classifier.crops if self.pad else 0
         self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
         self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
         self._device = device
-        self._lock = threading.Lock()
         # a service is sent one micro-batch at a time, so that what is booked has been sent
         self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
         self.workers = workers or usable_cores()
         if (torch := sys.modules.get("torch")) is not None:
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs
         self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
-
-    @property
-    def budget(self) -> int | None:
-        """Most images that are answered, or None."""
-        return self.ledger.budget
-
-    @budget.setter
-    def budget(self, budget: int | None) -> None:
-        self.ledger.budget = budget
-
-    @property
-    def left(self) -> int | None:
-        """Images that the budget still has, or None without one."""
-        if self.budget is None:
-            return None
-        return max(0, self.budget - self.queries - self.ledger.beside)
 
     @property
     def engine(self) -> str:
@@ -182,11 +154,14 @@ class Scorer:
         """N x classes confidences, float64; errors as `score`."""
         return self.score(images).confidence
 
-    def labels(self, images: ArrayLike) -> NDArray[np.int64]:
-        """The top-1 class of each image, also of a victim that gives labels only."""
+    def labels(self, images: ArrayLike, *, keep_unscored: bool = False) -> NDArray[np.int64]:
+        """The top-1 class of each image, also of a victim that gives labels only.
+
+        With `keep_unscored` an image without usable scores has `ranking.NO_CLASS`.
+        """
         if self.classifier.output == "label":
             return self._outputs(images).astype(np.int64).reshape(-1)
-        return self.score(images).labels
+        return self.score(images, keep_unscored=keep_unscored).labels
 
     def logits(self, images: ArrayLike) -> NDArray[np.floating]:
         """N x classes logits.
@@ -217,15 +192,6 @@ class Scorer:
         self._check_scores()
         submit, heading = self._pool.submit, Heading.CONFIRMATIONS
         return ScoreStream(producers, lambda p: submit(self._produce, p, heading), 2 * self.workers)
-
-    def again_from(self, queries: int) -> None:
-        """All that was asked for after the first `queries` is void and will be asked for again.
-
-        Called when no micro-batch is on its way. An image that is tried again stays one query; what
-        was sent for it in vain is booked under the retries.
-        """
-        self.queries = queries
-        self.ledger.settle(queries)
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -404,22 +370,6 @@ class Scorer:
                 f"{self.classifier.name} gives labels only, so it has no confidences to rank by;"
                 " label-only black-box attacks can use it"
             )
-
-    def _spend(self, n: int, heading: Heading | None = None) -> None:
-        """The gate of a request: what it raises means that nothing of it is sent."""
-        if self._before is not None:
-            self._before(n)
-        heading = heading or self.heading
-        with self._lock:
-            if heading == Heading.QUERIES or self.classifier.metered:
-                self._check_budget(n)
-            if heading == Heading.QUERIES:
-                self.queries += n
-
-    def _check_budget(self, n: int) -> None:
-        spent = self.queries + self.ledger.beside
-        if self.budget is not None and spent + n > self.budget:
-            raise BudgetError.of(self.budget, spent, n)
 
     def _submit(self, producer: Producer) -> Future[Scores]:
         return self._pool.submit(self._produce, producer)
