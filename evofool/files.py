@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_PATH = 200
 """Most characters of a path in a message."""
@@ -29,7 +29,7 @@ class PathError(ValueError):
     """A text that cannot be the path of anything."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """A regular file, or a link to one, opened for reading bytes.
 
     Raises:

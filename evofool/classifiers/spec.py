@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from evofool.classifiers.labels import check_labels, read_labels
 from evofool.config import ClassifierConfig
 from evofool.errors import ClassifierError
+from evofool.files import PathError, absolute_path, reason, short
 from evofool.images import Shape
 
 
@@ -84,5 +85,14 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
 
 
 def resolve(path: str, base: Path) -> Path:
-    """`path` as an absolute path: ``~`` expanded, relative to `base`."""
-    return (base / Path(path).expanduser()).absolute()
+    """`path` as an absolute path: ``~`` expanded, relative to `base`.
+
+    Raises:
+        ClassifierError: it can be no path: no such user, a NUL, a name that is too long...
+    """
+    try:
+        return absolute_path(path, base)
+    except PathError as error:
+        raise ClassifierError(
+            f"classifier: {short(path)!r} cannot be a path ({reason(error)})"
+        ) from error

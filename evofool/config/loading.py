@@ -24,6 +24,7 @@ from evofool.config.document import (
 from evofool.config.explain import explain, models_at
 from evofool.config.models import Campaign
 from evofool.errors import ConfigError
+from evofool.files import PathError, expanded, is_file, reason, short
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -136,15 +137,14 @@ def find(source: Path | str) -> Path:
     Raises:
         ConfigError: neither; the message lists what is near and what is shipped.
     """
-    path = Path(source).expanduser()
     try:
+        path = expanded(source)
         if path.is_dir():
             raise ConfigError(f"{source}: is a folder, not a config file")
         if path.exists():
             return path
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason})") from None
+    except (OSError, PathError) as error:
+        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
     names = {config.name: config.path for config in shipped()}
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
     wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
@@ -309,8 +309,8 @@ def _absolute_key(
         return document
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
-    if check and not path.is_file():
-        raise document.error(where, f"no such file: {path}")
+    if check and not is_file(path):
+        raise document.error(where, f"no such file: {short(path)}")
     return document.replaced(where, f"{path}{colon}{function}", place)
 
 
@@ -322,7 +322,7 @@ def _weights_file(value: str, folder: Path) -> bool:
     """A file, and not the member of a weights enum such as ``DEFAULT``."""
     if value.lower().endswith(WEIGHT_SUFFIXES) or "/" in value or "\\" in value:
         return True
-    return (folder / value).is_file()
+    return is_file(folder / value)
 
 
 class _Dumper(yaml.SafeDumper):
