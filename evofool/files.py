@@ -67,6 +67,11 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be found at `path`; unlike `Path.is_dir`, it never raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def expanded(text: str | Path) -> Path:
     """`text` as a path, with ``~`` and ``~user`` expanded.
 
