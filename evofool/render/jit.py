@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -24,6 +26,8 @@ def jit(signature: str, fastmath: frozenset[str] = frozenset()) -> Callable[[F],
     def compiled(function: F) -> F:
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
         try:
+            if not _has_place(function):
+                raise OSError("there is no home to keep it in")
             return cast(F, numba.njit(signature, cache=True, **options)(function))
         except Exception as error:  # a cache can fail in many ways; other faults come up again
             found = cast(F, numba.njit(signature, **options)(function))
@@ -35,3 +39,10 @@ def jit(signature: str, fastmath: frozenset[str] = frozenset()) -> Callable[[F],
             return found
 
     return compiled
+
+
+def _has_place(function: Callable[..., Any]) -> bool:
+    """Whether numba's cache has a place: it takes a missing home for a folder named ``~`` here."""
+    beside = Path(function.__code__.co_filename).parent
+    home = os.path.expanduser("~")  # noqa: PTH111 (which never raises)
+    return bool(os.environ.get("NUMBA_CACHE_DIR")) or home != "~" or os.access(beside, os.W_OK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,20 @@ def test_without_a_place_for_a_cache(
     caplog.set_level(logging.INFO, "evofool.render.jit")
     assert jit("f8(f8)")(doubled)(4.0) == 8.0
     assert "doubled is compiled at every start" in caplog.text
+
+
+def test_a_missing_home_is_no_folder_named_tilde(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # a read-only installation
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    places = caching.CompileResultCacheImpl._locator_classes
+    of_the_home = [place for place in places if "UserWide" in place.__name__]
+    assert len(of_the_home) == 1
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", of_the_home)
+    assert jit("f8(f8)")(doubled)(4.0) == 8.0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
