@@ -13,6 +13,8 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+MAX_BYTES = 1 << 30
+"""Most bytes of a file, where nothing smaller is said."""
 MAX_PATH = 200
 """Most characters of a path in a message."""
 
@@ -49,14 +51,17 @@ def open_file(path: Path) -> BufferedReader:
         raise
 
 
-def read_file(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     """All of a regular file of at most `limit` bytes.
 
     Raises:
         OSError: as `open_file`, or it is larger.
     """
     with open_file(path) as file:
-        data = file.read(limit + 1)
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, limit) + 1)
+        if size < len(data) <= limit:  # it has grown, or does not tell its size
+            data += file.read(limit + 1 - len(data))
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", short(path))
     return data
