@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from evofool.classifiers.tensors import (
+from evofool.classifiers.stored_tensors import (
     TensorsError,
     kind_of,
     read_pickle,

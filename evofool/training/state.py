@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from evofool.classifiers.tensors import TensorsError, read_safetensors
+from evofool.classifiers.stored_tensors import TensorsError, read_safetensors
 from evofool.errors import UsageError
 from evofool.files import read_file, reason
 from evofool.training.weights import version, write_atomically

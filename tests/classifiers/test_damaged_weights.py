@@ -21,7 +21,7 @@ from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.classifiers.architectures import ARCHITECTURES, build_net
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.lenet import LeNet
-from evofool.classifiers.tensors import TensorsError, read_pickle, read_safetensors
+from evofool.classifiers.stored_tensors import TensorsError, read_pickle, read_safetensors
 from evofool.errors import ClassifierError
 
 STATE = {"conv.weight": torch.ones(4, 1, 3, 3), "conv.bias": torch.ones(4), "n": torch.tensor(3)}
