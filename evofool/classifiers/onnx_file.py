@@ -15,7 +15,7 @@ from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 from evofool.images import Shape
 
-_KEYS = ("input_shape", "labels", "output", "link")
+_KEYS = ("input_shape", "labels", "output", "link", "probe")
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
         raise ClassifierError(f"classifier {spec.name}: an ONNX file cannot have output {output!r}")
     link = check_link(output, spec.link, spec.name)
     labels = spec.read_labels(base)
-    n_classes = probe_source(
+    probed = probe_source(
         spec.name,
         graph.input_shape,
         output,
         n_labels=None if labels is None else len(labels),
         onnx=path,
+        level=spec.probe,
     )
     sha256 = hashlib.sha256()
     for file in (path, *graph.external):
@@ -61,7 +62,7 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
     digest = sha256.hexdigest()
     return Classifier(
         name=spec.name,
-        labels=labels or numbered_labels(n_classes),
+        labels=labels or numbered_labels(probed.n_classes),
         input_shape=graph.input_shape,
         digest=digest,
         output=output,
