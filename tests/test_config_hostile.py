@@ -120,7 +120,9 @@ def test_a_path_from_python_likewise(text: str, tmp_path: Path) -> None:
         {"name": "mnist-lenet", "labels": f"{text}.txt"},
     ):
         for use in (load_classifier, inspect_classifier):
-            with pytest.raises(ClassifierError, match=r"cannot be a path|no such file|unicode"):
+            with pytest.raises(
+                ClassifierError, match=r"cannot be used as a path|no such file|unicode"
+            ):
                 use(spec, base=tmp_path)
     with pytest.raises(EncodingError, match="cannot be read"):
         find_encoding(f"{text}.py:E")
@@ -140,7 +142,7 @@ def test_a_static_source_likewise(text: str, tmp_path: Path) -> None:
         epochs=1,
         adversary=adversary,  # type: ignore[arg-type]
     )
-    with pytest.raises(UsageError, match=r"source .*: .*cannot be a path"):
+    with pytest.raises(UsageError, match=r"source .*: .*cannot be used as a path"):
         load_sources(config, tmp_path, load_dataset("mnist-sample"))
 
 

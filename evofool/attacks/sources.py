@@ -24,6 +24,7 @@ from evofool.classifiers import Classifier, prepare
 from evofool.config import AttackCampaign, Loaded, chosen_classes, find_class
 from evofool.data import load_dataset
 from evofool.errors import ConfigError, DataError
+from evofool.files import read_file
 from evofool.images import UInt8Images, read_picture, to_hwc
 from evofool.store.attack_schema import NONE
 from evofool.text import printable
@@ -238,10 +239,7 @@ def _by_pattern(
 def _by_file(path: Path, labels: tuple[str, ...], error: ConfigError) -> dict[str, int]:
     """A CSV with the columns ``file`` and ``label``; others are passed over."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_LABEL_FILE + 1)
-        if len(data) > MAX_LABEL_FILE:
-            raise ValueError(f"is larger than {MAX_LABEL_FILE} bytes")
+        data = read_file(path, MAX_LABEL_FILE)
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         if not {"file", "label"} <= set(reader.fieldnames or ()):
             raise ValueError("has no columns `file` and `label`")

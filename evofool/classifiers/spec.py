@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +89,15 @@ def resolve(path: str, base: Path) -> Path:
     """`path` as an absolute path: ``~`` expanded, relative to `base`.
 
     Raises:
-        ClassifierError: it can be no path: no such user, a NUL, a name that is too long...
+        ClassifierError: it can be no path (no such user, a NUL, a name that is too long...), or
+            its folder may not be looked into.
     """
     try:
-        return absolute_path(path, base)
-    except PathError as error:
+        found = absolute_path(path, base)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found.stat()
+        return found
+    except (PathError, OSError) as error:
         raise ClassifierError(
-            f"classifier: {short(path)!r} cannot be a path ({reason(error)})"
+            f"classifier: {short(path)!r} cannot be used as a path ({reason(error)})"
         ) from error

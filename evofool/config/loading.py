@@ -24,7 +24,7 @@ from evofool.config.document import (
 from evofool.config.explain import explain, models_at
 from evofool.config.models import Campaign
 from evofool.errors import ConfigError
-from evofool.files import PathError, expanded, is_file, reason, short
+from evofool.files import PathError, expanded, is_file, read_file, reason, short
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -163,7 +163,7 @@ def shipped() -> list[Shipped]:
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        first = read_file(path).decode().split("\n", 1)[0]
         kind = str(load_yaml(path).data.get("kind", "evolve"))
         found.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return found
