@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import RunFolder
+from evofool.store import RunFolder, head_of
 from evofool.store.files import json_object
 from evofool.store.lock import acquire, is_held
 
@@ -113,3 +113,10 @@ def test_a_folder_that_cannot_be_one(text: str, tmp_path: Path) -> None:
 def test_numbers_that_json_or_floats_do_not_have(number: str) -> None:
     with pytest.raises(StoreError, match="damaged JSON"):
         json_object(f'{{"seconds": {number}}}', Path("summary.json"))
+
+
+@pytest.mark.parametrize("victim", ["x", ["x"], 5, None])
+def test_a_manifest_whose_victim_is_none(folder: Path, victim: object) -> None:
+    with RunFolder.open(folder) as run:
+        run.manifest["classifier"] = victim  # kinds whose manifest is not checked may say anything
+        assert head_of(run)["classifier"] is None
