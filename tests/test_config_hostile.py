@@ -192,3 +192,10 @@ def test_a_config_that_is_a_pipe_or_endless(tmp_path: Path) -> None:
         load_campaign(tmp_path / "pipe.yaml")
     with pytest.raises(ConfigError, match=r"endless\.yaml: cannot be read \(it is a device"):
         load_campaign(tmp_path / "endless.yaml")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_at_a_path_key_is_named_as_such() -> None:
+    os.mkfifo("victim.onnx")
+    with pytest.raises(ConfigError, match=r"classifier.*: no regular file: .*victim\.onnx"):
+        load_campaign({**CAMPAIGN, "classifier": "victim.onnx"})

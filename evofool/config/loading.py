@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,7 +311,8 @@ def _absolute_key(
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
     if check and not is_file(path):
-        raise document.error(where, f"no such file: {short(path)}")
+        what = "no regular file" if os.path.lexists(path) else "no such file"
+        raise document.error(where, f"{what}: {short(path)}")
     return document.replaced(where, f"{path}{colon}{function}", place)
 
 

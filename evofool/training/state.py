@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from evofool.classifiers.stored_tensors import TensorsError, read_safetensors
 from evofool.errors import UsageError
-from evofool.files import read_file, reason
+from evofool.files import read_file, reason, short
 from evofool.training.weights import version, write_atomically
 
 _KIND = "evofool training checkpoint"
@@ -88,8 +88,10 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._tensors(state.step), content)
             write_atomically(self.path, text.encode())
-        except OSError as error:
-            raise UsageError(f"{self.folder}: cannot be written ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{short(self.folder)}: cannot be written ({reason(error)})"
+            ) from error
         self._remove(keep=self._tensors(state.step))
 
     def read(self) -> State | None:

@@ -104,7 +104,8 @@ def test_a_folder_that_cannot_be_one(text: str, tmp_path: Path) -> None:
     for writable in (False, True):
         with pytest.raises(FolderError, match="is not a run folder"):
             RunFolder.open(path, writable=writable)
-    RunFolder.check_free(path)  # there is nothing
+    with pytest.raises(FolderError, match="cannot be used as a run folder"):
+        RunFolder.check_free(path)  # before a victim is loaded
     with pytest.raises(FolderError, match="cannot be used as a run folder"):
         RunFolder.create(path, {"kind": "evolve"}, "")
 

@@ -159,3 +159,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(UsageError, match="it is a named pipe"):
         checkpoints.read()
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "x" * 300])
+def test_a_folder_that_cannot_be_one(halves: str, tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be written|damaged checkpoint"):
+        train(settings(), None, tmp_path / text)
