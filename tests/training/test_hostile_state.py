@@ -163,5 +163,5 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "x" * 300])
 def test_a_folder_that_cannot_be_one(halves: str, tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match="cannot be written|damaged checkpoint"):
+    with pytest.raises(UsageError, match=r"cannot be written|damaged checkpoint"):
         train(settings(), None, tmp_path / text)
