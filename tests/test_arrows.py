@@ -18,7 +18,7 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "text"}),
-    frozenset({"images", "config", "operators", "randomness"}),
+    frozenset({"images", "config", "operators", "plotting", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),

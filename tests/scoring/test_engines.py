@@ -240,7 +240,7 @@ def test_an_onnx_file_scores_and_has_no_gradients(
             Scorer(from_file, engine=engine, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_scorers_on_two_devices_share_a_victim(
     victim: Classifier, make_scorer: MakeScorer, images: Images
 ) -> None:

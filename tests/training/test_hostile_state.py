@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from evofool.errors import Interrupted, UsageError
 from evofool.training import TrainConfig, train
@@ -42,16 +41,19 @@ def stopped(halves: str, tmp_path: Path) -> Path:
     return tmp_path / "net.checkpoint.json"
 
 
+IDENTITY = ("config", "data", "sources", "device", "torch")
+
+
 def edit(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]) -> None:
-    """Changes the record and the tensors, and makes their sha256 agree again."""
+    """Writes the checkpoint again as evofool does, with something changed."""
     record = json.loads(path.read_text())
-    tensors = path.parent / f"net.checkpoint-{record['step']}.safetensors"
-    state = load_file(tensors)
-    change(record, state)
-    name = path.parent / f"net.checkpoint-{record['step']}.safetensors"
-    save_file({key: value.clone() for key, value in state.items()}, name)
-    record["sha256"] = hashlib.sha256(name.read_bytes()).hexdigest()
-    path.write_text(json.dumps(record))
+    checkpoints = Checkpoints(path.parent, "net", {key: record[key] for key in IDENTITY})
+    state = checkpoints.read()
+    assert state is not None
+    fields: dict[str, Any] = {"step": state.step, "measured": dict(state.measured)}
+    tensors = dict(state.tensors)
+    change(fields, tensors)
+    checkpoints.write(replace(state, **fields, tensors=tensors))
 
 
 def momentum(state: dict[str, torch.Tensor]) -> str:
