@@ -36,8 +36,22 @@ from evofool.errors import (
 from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, pixels_sha256
 from evofool.store import CLEAN, AttackFolder, ChunkRow, Counts, ImageRow, Result, ResultRow
 from evofool.store.attack_schema import NONE
+from evofool.store.code import check_code, code_of
+from evofool.store.fixed import (
+    Changeable,
+    check_config,
+    fixed_part,
+    refuse_encoding,
+    warn_unchecked,
+)
+from evofool.store.history import resume_command, with_change
 from evofool.store.manifest import check_classifier, new_manifest, repointed
+from evofool.store.runfolder import CONFIG
 
+CHANGEABLE = Changeable(
+    ("scoring.workers", "scoring.budget"), ("classifier.name", "classifier.weights")
+)
+"""What of a run of attacks may be another on resume."""
 CLEAN_CHUNK = 64
 """Clean images that are scored and stored at a time."""
 
@@ -103,7 +117,11 @@ def attack(
     parts = make_parts(loaded, hook)
     with parts.scorer:
         images = open_images(loaded, parts.classifier)
-        manifest = new_manifest("attack", parts.classifier, parts.config.seed, command)
+        manifest = {
+            **new_manifest("attack", parts.classifier, parts.config.seed, command),
+            "config": fixed_part(parts.config, CHANGEABLE),
+            "code": code_of(parts.config),
+        }
         with AttackFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             return _Loop(parts, run, progress, hook, images).run()
 
@@ -112,6 +130,7 @@ def resume_attacks(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -121,21 +140,31 @@ def resume_attacks(
     Args:
         path: the run folder. Its images are needed only if it stopped before all were stored.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
+        encoding: not for this kind of run.
         overrides: of ``scoring.workers`` and ``scoring.budget`` only. With a larger budget, what a
             spent one had cut short is attacked anew, and nothing else.
         progress: as in `attack`.
         should_stop: as in `attack`.
 
     Raises:
-        FolderError: no run of attacks, or another victim than it was made with.
+        FolderError: no run of attacks, its config was edited, or another victim than it was made
+            with.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
-        ConfigError: an override that would change the result.
+        ConfigError, UsageError: an override that would change the result.
     """
+    refuse_encoding(encoding)
     hook = _Hook(should_stop)
     with AttackFolder.open(Path(path), writable=True) as run:
-        before = load_attack_run(run)
+        before = read_attack_config(run)
         loaded = load_attack_run(run, classifier, overrides)
+        warn_unchecked(run)
+        budget, spent = loaded.config.scoring.budget, run.counts().queries
+        if budget is not None and budget < spent and overrides:
+            raise UsageError(
+                f"{run.path}: scoring.budget: {budget} is less than the {spent} queries that are"
+                " spent already; nothing was changed: give a larger one"
+            )
         parts = make_parts(loaded, hook)
         with parts.scorer:
             check_classifier(run.path, run.manifest, parts.classifier)
@@ -145,31 +174,61 @@ def resume_attacks(
             loop = _Loop(parts, run, progress, hook, images)
             loop.restore(before.config.scoring.budget)
             if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts.classifier))
+                command = resume_command(run.path, overrides, classifier)
+                manifest = with_change(run.manifest, before.config, loaded.config, command)
+                manifest = repointed(manifest, parts.classifier)
+                if "code" in manifest:
+                    manifest["code"] = {**manifest["code"], **code_of(loaded.config)}
+                run.write_manifest(manifest)
+                run.write_config(to_yaml(loaded.config))
             return loop.run()
 
 
 def load_attack_run(
-    run: AttackFolder, classifier: str | None = None, overrides: Sequence[str] = ()
+    run: AttackFolder,
+    classifier: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    runs_code: bool = True,
 ) -> Loaded[AttackCampaign]:
-    """The config of a run folder, with what may still be changed changed."""
-    for override in overrides:
-        if override.partition("=")[0].strip() not in ("scoring.workers", "scoring.budget"):
-            raise UsageError(
-                f"override {override}: only scoring.workers and scoring.budget can change on"
-                " resume; anything else would make another run"
-            )
+    """The config of a run folder, with what may still be changed changed.
+
+    Nothing that it names has been run when this returns.
+
+    Args:
+        run: the folder.
+        classifier: where the victim is now, if its file has moved.
+        overrides: of `CHANGEABLE` keys.
+        runs_code: whether the caller is about to run what the config names.
+
+    Raises:
+        ConfigError, UsageError: an override is wrong.
+        FolderError: ``config.yaml`` was edited, or code that it names is not what the run was made
+            with.
+        StoreError: it is damaged.
+    """
+    CHANGEABLE.check_overrides(overrides)
+    moved = () if classifier is None else (moved_classifier(classifier, run.path / CONFIG),)
+    loaded = read_attack_config(run, (*overrides, *moved))
+    check_config(run, loaded.config, CHANGEABLE)
+    if runs_code:
+        check_code(run, loaded.config, moved=[each.partition("=")[0] for each in moved])
+    return loaded
+
+
+def read_attack_config(run: AttackFolder, overrides: Sequence[str] = ()) -> Loaded[AttackCampaign]:
+    """``config.yaml`` as it is.
+
+    Raises:
+        StoreError: it is damaged.
+        ConfigError: an override is wrong.
+    """
     try:
-        changes = [*overrides]
-        if classifier is not None:
-            changes.append(moved_classifier(classifier, run.path / "config.yaml"))
-        loaded = load_attacks(run.path / "config.yaml", changes, check_files=False)
+        return load_attacks(run.path / CONFIG, overrides, check_files=False)
     except ConfigError as error:
-        if overrides or classifier is not None:
+        if overrides:
             raise
         raise StoreError(f"{run.path}: damaged: {error}") from error
-    return loaded
 
 
 class _Hook:

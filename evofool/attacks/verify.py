@@ -20,6 +20,7 @@ from evofool.attacks.rubbish import Rubbish
 from evofool.scoring import Scorer
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
+from evofool.store.fixed import config_check, refuse_encoding
 from evofool.store.manifest import check_classifier
 
 TOLERANCE = 1e-4
@@ -27,7 +28,9 @@ TOLERANCE = 1e-4
 CHUNK = 64
 
 
-def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify_attacks(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a run of attacks, each check as soon as it is done.
 
     The database; the files in ``images/`` against the stored pictures; answers, successes and
@@ -36,14 +39,19 @@ def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterat
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
+        encoding: not for this kind of run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had.
     """
+    refuse_encoding(encoding)
     with AttackFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield (config := config_check(run, lambda: load_attack_run(run, classifier)))
+        if config.ok is False:
+            return
         parts = make_parts(load_attack_run(run, classifier))
         with parts.scorer:
             check_classifier(run.path, run.manifest, parts.classifier)

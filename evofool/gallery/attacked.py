@@ -46,7 +46,7 @@ def attacked(run: RunFolder, key: str, *, write: bool) -> Collection:
         ConfigError: one of its attacks is not to be had here.
     """
     assert isinstance(run, AttackFolder)
-    loaded = load_attack_run(run)
+    loaded = load_attack_run(run, runs_code=False)
     manifest = run.manifest
     labels = tuple(manifest["classifier"]["labels"])
     planned = planned_attacks(loaded, labels)
