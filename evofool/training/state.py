@@ -25,6 +25,7 @@ from evofool.training.weights import version, write_atomically
 _KIND = "evofool training checkpoint"
 _SCHEMA = 1
 _MAX_BYTES = 1 << 24
+_MEND = "give --fresh to start over, or another --out or name"
 
 
 @dataclass(frozen=True)
@@ -94,21 +95,16 @@ class Checkpoints:
         Raises:
             UsageError: it is damaged, or of another training.
         """
-        if not self.path.exists():
+        record = self._record()
+        if record is None:
             return None
-        mend = "give --fresh to start over, or another --out or name"
         try:
-            with self.path.open("rb") as file:
-                record = json.loads(file.read(_MAX_BYTES))
-            if record["kind"] != _KIND or record["schema"] != _SCHEMA:
-                raise ValueError("of another kind")
             step, epoch = int(record["step"]), int(record["epoch"])
             seconds = float(record["seconds"])
             measured = {str(key): float(value) for key, value in record["measured"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UsageError(f"{self.path}: damaged checkpoint ({error!r}); {mend}") from error
-        if different := _first_difference(self.identity, record):
-            raise UsageError(f"{self.path} is of another training: {different}; {mend}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{self.path}: damaged checkpoint ({error!r}); {_MEND}") from error
+        self._compare(record)
         tensors = self._tensors(step)
         try:
             content = tensors.read_bytes()
@@ -116,8 +112,38 @@ class Checkpoints:
                 raise ValueError("its sha256 is not the one in the JSON")
             loaded = load(content)
         except (OSError, ValueError, SafetensorError) as error:
-            raise UsageError(f"{tensors}: damaged checkpoint ({error}); {mend}") from error
+            raise UsageError(f"{tensors}: damaged checkpoint ({error}); {_MEND}") from error
         return State(step, epoch, seconds, measured, loaded)
+
+    def check(self) -> None:
+        """Refuse what `read` would refuse for its identity; no tensors are read.
+
+        Raises:
+            UsageError: as `read`.
+        """
+        record = self._record()
+        if record is not None:
+            self._compare(record)
+
+    def _record(self) -> dict[str, Any] | None:
+        """The JSON, or None if there is none."""
+        if not self.path.exists():
+            return None
+        try:
+            with self.path.open("rb") as file:
+                record = json.loads(file.read(_MAX_BYTES))
+            if record["kind"] != _KIND or record["schema"] != _SCHEMA:
+                raise ValueError("of another kind")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UsageError(f"{self.path}: damaged checkpoint ({error!r}); {_MEND}") from error
+        found: dict[str, Any] = record
+        return found
+
+    def _compare(self, record: Mapping[str, Any]) -> None:
+        # older checkpoints do not say what code there was
+        identity = {k: v for k, v in self.identity.items() if k != "code" or k in record}
+        if different := _first_difference(identity, {key: record.get(key) for key in identity}):
+            raise UsageError(f"{self.path} is of another training: {different}; {_MEND}")
 
     def discard(self) -> None:
         """Removes the checkpoint."""
@@ -136,9 +162,10 @@ class Checkpoints:
 
 
 def _first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> str:
-    for key, value in wanted.items():
+    """The first key, of either, at which two mappings differ."""
+    for key in (*wanted, *(key for key in found if key not in wanted)):
         where = f"{at}{key}"
-        other = found.get(key)
+        value, other = wanted.get(key), found.get(key)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             if inner := _first_difference(value, other, f"{where}."):
                 return inner
