@@ -40,11 +40,12 @@ from evofool.store.code import check_code, code_of
 from evofool.store.fixed import (
     Changeable,
     check_config,
+    check_labels_file,
     fixed_part,
     refuse_encoding,
     warn_unchecked,
 )
-from evofool.store.history import resume_command, with_change
+from evofool.store.history import with_changes
 from evofool.store.manifest import check_classifier, new_manifest, repointed
 from evofool.store.runfolder import CONFIG
 
@@ -168,14 +169,14 @@ def resume_attacks(
         parts = make_parts(loaded, hook)
         with parts.scorer:
             check_classifier(run.path, run.manifest, parts.classifier)
+            check_labels_file(run, loaded.config.classifier.labels, parts.classifier)
             images = None if run.meta().get("images") == "complete" else open_images(
                 loaded, parts.classifier
             )  # fmt: skip
             loop = _Loop(parts, run, progress, hook, images)
             loop.restore(before.config.scoring.budget)
-            if classifier is not None or overrides:
-                command = resume_command(run.path, overrides, classifier)
-                manifest = with_change(run.manifest, before.config, loaded.config, command)
+            manifest = with_changes(run, before.config, loaded.config, CHANGEABLE)
+            if manifest is not None:
                 manifest = repointed(manifest, parts.classifier)
                 if "code" in manifest:
                     manifest["code"] = {**manifest["code"], **code_of(loaded.config)}

@@ -42,7 +42,6 @@ from evofool.store import (
     WinRow,
 )
 from evofool.store.fixed import warn_unchecked
-from evofool.store.history import resume_command
 
 COMMIT_SHARE = 0.05
 """Largest share of the time that transactions may take: after a costly one the next waits longer.
@@ -153,9 +152,7 @@ def resume(
             check_means(run, parts)
             loop = _Loop(parts, run, progress, stop)
             loop.restore()
-            if classifier is not None or encoding is not None or overrides:
-                command = resume_command(Path(path), overrides, classifier, encoding)
-                record_changes(run, loaded, parts, command)
+            record_changes(run, loaded, parts)
             return loop.run()
 
 

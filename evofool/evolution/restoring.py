@@ -27,8 +27,8 @@ from evofool.evolution.setup import CHANGEABLE, Parts, make_encoding
 from evofool.images import UInt8Images
 from evofool.store import Check, GenerationRow, IndividualId, RunFolder
 from evofool.store.code import check_code, code_of
-from evofool.store.fixed import check_config, config_check
-from evofool.store.history import with_change
+from evofool.store.fixed import check_config, check_labels_file, config_check
+from evofool.store.history import with_changes
 from evofool.store.manifest import check_classifier, repointed
 from evofool.store.runfolder import CONFIG
 
@@ -130,23 +130,17 @@ def _exceeded(run: RunFolder, key: str, limit: float, done: str) -> UsageError:
     )
 
 
-def record_changes(
-    run: RunFolder,
-    loaded: Loaded[Campaign],
-    parts: Parts,
-    command: str,
-) -> None:
-    """Write down what a resume has changed: in ``config.yaml``, and how in the manifest."""
+def record_changes(run: RunFolder, loaded: Loaded[Campaign], parts: Parts) -> None:
+    """Write down what a resume has changed, if anything: in ``config.yaml`` and the manifest."""
     before = load_campaign(run.path / CONFIG, check_files=False).config
-    manifest = with_change(run.manifest, before, loaded.config, command)
+    manifest = with_changes(run, before, loaded.config, CHANGEABLE)
+    if manifest is None:
+        return
     manifest = repointed(manifest, parts.classifier)
     source = parts.encoding_source
     if source.path is not None:
-        manifest["encoding"] = {
-            **manifest["encoding"],
-            "name": loaded.config.encoding.name,
-            "path": str(source.path),
-        }
+        name = loaded.config.encoding.name
+        manifest["encoding"] = {**manifest["encoding"], "name": name, "path": str(source.path)}
     if "code" in manifest:
         manifest["code"] = {**manifest["code"], **code_of(loaded.config)}
     run.write_manifest(manifest)  # first: what happened is never missing from it
@@ -177,6 +171,7 @@ def check_kind(run: RunFolder) -> None:
 def check_sources(run: RunFolder, parts: Parts) -> None:
     """Refuse to go on with another victim or encoding than the run was made with."""
     check_classifier(run.path, run.manifest, parts.classifier)
+    check_labels_file(run, parts.config.classifier.labels, parts.classifier)
     check_encoding(run, parts.encoding_source)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from evofool.classifiers import Classifier
 from evofool.config.document import plain_document
 from evofool.errors import FolderError, StoreError, UsageError
 from evofool.store.runfolder import CONFIG, Check, RunFolder
@@ -58,9 +59,20 @@ class Changeable:
 
 
 def fixed_part(config: BaseModel, changeable: Changeable) -> dict[str, Any]:
-    """The entry ``config`` of a manifest: what must not change, and its sha256."""
+    """The entry ``config`` of a manifest.
+
+    ``fixed`` is what must not change, ``sha256`` its digest, ``changeable`` the rest by dotted key
+    as the run last went on with it.
+    """
     values = _fixed(config, changeable)
-    return {"sha256": _digest(values), "fixed": values}
+    rest = changeable_part(config, changeable)
+    return {"sha256": _digest(values), "fixed": values, "changeable": rest}
+
+
+def changeable_part(config: BaseModel, changeable: Changeable) -> dict[str, Any]:
+    """The values of what may change, by dotted key."""
+    free = (*changeable.keys, *changeable.files)
+    return {key: value for key, value in _leaves(plain(config)) if _below(key, free)}
 
 
 def check_config(run: RunFolder, config: BaseModel, changeable: Changeable) -> None:
@@ -103,6 +115,34 @@ def check_config(run: RunFolder, config: BaseModel, changeable: Changeable) -> N
 def is_checked(run: RunFolder) -> bool:
     """Whether the manifest says what the config was; it does not in folders of before."""
     return "config" in run.manifest
+
+
+def check_labels_file(run: RunFolder, written: object, classifier: Classifier) -> None:
+    """Refuse labels that are read from a file whose content is another than it was.
+
+    Args:
+        run: the folder.
+        written: ``classifier.labels`` of its config; only a path names a file.
+        classifier: as it was loaded now.
+
+    Raises:
+        FolderError: a class has another name.
+    """
+    then = run.manifest["classifier"]["labels"]
+    if not isinstance(written, str) or list(classifier.labels) == then:
+        return
+    pairs = enumerate(zip(then, classifier.labels, strict=False))
+    which = next(
+        (
+            f"class {c} was {old[:40]!r} and is {new[:40]!r}"
+            for c, (old, new) in pairs
+            if old != new
+        ),
+        f"{len(then)} classes then, {classifier.n_classes} now",
+    )
+    raise FolderError(
+        f"{run.path}: {written} has changed since the run was made: {which}; put it back as it was"
+    )
 
 
 def warn_unchecked(run: RunFolder) -> None:
@@ -206,6 +246,15 @@ def _copy(source: Any, target: Any, key: list[str]) -> None:
         target = target.get(part) if isinstance(target, dict) else None
     if isinstance(source, dict) and isinstance(target, dict) and key[-1] in source:
         target[key[-1]] = source[key[-1]]
+
+
+def _leaves(values: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        path = f"{at}.{key}" if at else str(key)
+        if isinstance(value, Mapping):
+            yield from _leaves(value, path)
+        else:
+            yield path, value
 
 
 def _below(key: str, keys: Sequence[str]) -> bool:

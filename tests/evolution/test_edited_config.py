@@ -195,6 +195,31 @@ def test_a_key_that_is_younger_than_the_run_is_no_edit(run: Path) -> None:
         resume(run)
 
 
+def test_an_edited_file_of_labels_is_refused(toy_campaign: Make, tmp_path: Path) -> None:
+    labels, run = tmp_path / "labels.txt", tmp_path / "run"
+    labels.write_text("a\nb\nc\nd\ne\nf\ng\n")
+    toys = Path(toy_campaign()["classifier"]["name"].rpartition(":")[0])
+    net = (
+        toys.with_name("linear.py")
+        .read_text()
+        .replace(
+            'return from_module(Linear(), input_shape=(1, SIDE, SIDE), name="linear")',
+            "return Linear()",
+        )
+    )
+    (tmp_path / "net.py").write_text(net)
+    victim = {"name": f"{tmp_path / 'net.py'}:victim", "input_shape": [1, 6, 6]}
+    sections = toy_campaign(
+        classifier={**victim, "labels": str(labels)},
+        stop={"generations": 1},
+        scoring={"engine": "torch", "batch": 8},
+    )
+    evolve(sections, run)
+    labels.write_text("b\na\nc\nd\ne\nf\ng\n")
+    with pytest.raises(FolderError, match=r"labels\.txt has changed.*class 0 was 'a' and is 'b'"):
+        resume(run)
+
+
 # limits and the story of a run
 
 
@@ -239,9 +264,17 @@ def test_an_extension_is_in_the_manifest_and_on_the_page(
         f"evofool evolve toy.yaml && evofool resume {run} stop.generations=5 &&"
         f" evofool resume {run} stop.generations=12 scoring.workers=1"
     )
+    # by hand, too
+    _edit(run, "stop.generations", 13)
+    resume(run)
+    with RunFolder.open(run) as folder:
+        assert folder.manifest["changes"][2]["set"] == {"stop.generations": [12, 13]}
+        assert (
+            commands_of(folder.manifest) == f"{story} && evofool resume {run} stop.generations=13"
+        )
     page = build(run).page.read_text()
     assert "stop.generations=12 scoring.workers=1" in page
     # and the story is true
-    again = evolve(toy_campaign(stop={"generations": 12}), tmp_path / "again")
+    again = evolve(toy_campaign(stop={"generations": 13}), tmp_path / "again")
     with RunFolder.open(run) as folder:
         assert (folder.summary() or {})["archive_digest"] == again.summary["archive_digest"]
