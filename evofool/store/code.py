@@ -57,8 +57,8 @@ def check_code(
         for index, file in enumerate(files):
             if index < len(named):
                 _compare(run, key, named[index], file, key in moved)
-            elif not (old and index and key in moved):
-                # a folder of before names the YAML alone: whoever gives it answers for the rest
+            elif not (old and key in moved):
+                # folders of before do not name every file: whoever gives it answers for it
                 raise FolderError(
                     f"{run.path}: {key} names {file['path']}, which its manifest does not name,"
                     f" so it is not run; {_mend(key)}"
@@ -104,7 +104,8 @@ def _recorded(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for part, keys in _OLDER.items():
         entry = manifest.get(part)
-        if isinstance(entry, dict) and "sha256" in entry:
+        # not so where a function of the user's loads the graph or weights that are named instead
+        if isinstance(entry, dict) and str(entry.get("path")).endswith((".py", ".yaml", ".yml")):
             found |= {key: [entry] for key in keys}
     return found
 
@@ -120,7 +121,8 @@ def _is_code(value: object) -> bool:
 
 
 def _resolved(path: str) -> str:
+    """`path`, which a manifest gives as an absolute one: it means the same from everywhere."""
     try:
-        return str(Path(path).resolve())
+        return str(Path(path).resolve()) if Path(path).is_absolute() else path
     except (OSError, ValueError, RuntimeError):
         return path

@@ -223,6 +223,6 @@ def test_a_defended_victim_names_code_as_well(toy_campaign: Make, tmp_path: Path
 def _older(run: Path) -> None:
     """As a folder was before manifests said what was run."""
     manifest = json.loads((run / "manifest.json").read_text())
-    for part in ("config", "code", "seal"):
+    for part in ("config", "code", "content_sha256"):
         manifest.pop(part, None)
     (run / "manifest.json").write_text(json.dumps(manifest))

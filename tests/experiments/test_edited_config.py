@@ -73,8 +73,8 @@ def _refused(run: Path, key: str) -> str:
     with pytest.raises(FolderError) as info:
         resume(run)
     checks = {check.name: check for check in verify(run)}
-    assert list(checks) == ["database", "config"]
     assert checks["config"].ok is False
+    assert list(checks)[-1] == "config"  # nothing that it names was run
     message = str(info.value)
     assert message == checks["config"].detail
     assert f"config.yaml: was edited: {key} is" in message

@@ -108,3 +108,26 @@ def test_of_a_folder_of_before_only_what_it_names(config: Config, tmp_path: Path
             check_code(run, config)
         with pytest.raises(FolderError, match=r"enc\.py has changed"):
             check_code(run, Config(base={"name": f"{tmp_path / 'enc.py'}:E"}))
+
+
+def test_a_path_means_the_same_from_everywhere(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = code_of(config)
+    code["sources.0.name"][0]["path"] = "net.py"
+    for run in _open(tmp_path / "run", code=code):
+        with pytest.raises(FolderError, match=r"net\.py, but its manifest net\.py"):
+            check_code(run, config)
+
+
+def test_of_a_folder_of_before_a_file_that_was_not_named_can_be_given(
+    config: Config, tmp_path: Path
+) -> None:
+    """Where a user's function loaded weights, these stood in the manifest in place of its file."""
+    classifier = {**MANIFEST["classifier"], "path": str(tmp_path / "x.onnx"), "sha256": "0" * 64}
+    own = Config(base={"name": f"{tmp_path / 'enc.py'}:E"})
+    for run in _open(tmp_path / "run", classifier=classifier):
+        with pytest.raises(FolderError, match=r"enc\.py, which its manifest does not name"):
+            check_code(run, own)
+        check_code(run, own, moved=["base.name"])
