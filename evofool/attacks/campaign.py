@@ -19,13 +19,19 @@ from evofool.attacks.planning import (
     make_parts,
     open_images,
 )
+from evofool.attacks.restoring import (
+    CHANGEABLE,
+    check_budget,
+    load_attack_run,
+    read_attack_config,
+    record_changes,
+)
 from evofool.attacks.result import AttackResult
 from evofool.attacks.sources import Sample, Source
 from evofool.attacks.ssim import ssim
-from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier, to_yaml
+from evofool.config import AttackCampaign, Loaded, load_attacks, to_yaml
 from evofool.errors import (
     BudgetError,
-    ConfigError,
     FolderError,
     ImageError,
     Interrupted,
@@ -36,23 +42,15 @@ from evofool.errors import (
 from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, pixels_sha256
 from evofool.store import CLEAN, AttackFolder, ChunkRow, Counts, ImageRow, Result, ResultRow
 from evofool.store.attack_schema import NONE
-from evofool.store.code import check_code, code_of
+from evofool.store.code import code_of
 from evofool.store.fixed import (
-    Changeable,
-    check_config,
     check_labels_file,
     fixed_part,
     refuse_encoding,
     warn_unchecked,
 )
-from evofool.store.history import with_changes
-from evofool.store.manifest import check_classifier, new_manifest, repointed
-from evofool.store.runfolder import CONFIG
+from evofool.store.manifest import check_classifier, new_manifest
 
-CHANGEABLE = Changeable(
-    ("scoring.workers", "scoring.budget"), ("classifier.name", "classifier.weights")
-)
-"""What of a run of attacks may be another on resume."""
 CLEAN_CHUNK = 64
 """Clean images that are scored and stored at a time."""
 
@@ -160,12 +158,7 @@ def resume_attacks(
         before = read_attack_config(run)
         loaded = load_attack_run(run, classifier, overrides)
         warn_unchecked(run)
-        budget, spent = loaded.config.scoring.budget, run.counts().queries
-        if budget is not None and budget < spent and overrides:
-            raise UsageError(
-                f"{run.path}: scoring.budget: {budget} is less than the {spent} queries that are"
-                " spent already; nothing was changed: give a larger one"
-            )
+        check_budget(run, loaded.config.scoring.budget if overrides else None)
         parts = make_parts(loaded, hook)
         with parts.scorer:
             check_classifier(run.path, run.manifest, parts.classifier)
@@ -175,61 +168,8 @@ def resume_attacks(
             )  # fmt: skip
             loop = _Loop(parts, run, progress, hook, images)
             loop.restore(before.config.scoring.budget)
-            manifest = with_changes(run, before.config, loaded.config, CHANGEABLE)
-            if manifest is not None:
-                manifest = repointed(manifest, parts.classifier)
-                if "code" in manifest:
-                    manifest["code"] = {**manifest["code"], **code_of(loaded.config)}
-                run.write_manifest(manifest)
-                run.write_config(to_yaml(loaded.config))
+            record_changes(run, before.config, loaded.config, parts.classifier)
             return loop.run()
-
-
-def load_attack_run(
-    run: AttackFolder,
-    classifier: str | None = None,
-    overrides: Sequence[str] = (),
-    *,
-    runs_code: bool = True,
-) -> Loaded[AttackCampaign]:
-    """The config of a run folder, with what may still be changed changed.
-
-    Nothing that it names has been run when this returns.
-
-    Args:
-        run: the folder.
-        classifier: where the victim is now, if its file has moved.
-        overrides: of `CHANGEABLE` keys.
-        runs_code: whether the caller is about to run what the config names.
-
-    Raises:
-        ConfigError, UsageError: an override is wrong.
-        FolderError: ``config.yaml`` was edited, or code that it names is not what the run was made
-            with.
-        StoreError: it is damaged.
-    """
-    CHANGEABLE.check_overrides(overrides)
-    moved = () if classifier is None else (moved_classifier(classifier, run.path / CONFIG),)
-    loaded = read_attack_config(run, (*overrides, *moved))
-    check_config(run, loaded.config, CHANGEABLE)
-    if runs_code:
-        check_code(run, loaded.config, moved=[each.partition("=")[0] for each in moved])
-    return loaded
-
-
-def read_attack_config(run: AttackFolder, overrides: Sequence[str] = ()) -> Loaded[AttackCampaign]:
-    """``config.yaml`` as it is.
-
-    Raises:
-        StoreError: it is damaged.
-        ConfigError: an override is wrong.
-    """
-    try:
-        return load_attacks(run.path / CONFIG, overrides, check_files=False)
-    except ConfigError as error:
-        if overrides:
-            raise
-        raise StoreError(f"{run.path}: damaged: {error}") from error
 
 
 class _Hook:

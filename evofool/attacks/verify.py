@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from evofool.attacks.ascent import GradientAscent
 from evofool.attacks.base import Attack
-from evofool.attacks.campaign import load_attack_run
 from evofool.attacks.lattice import norms
 from evofool.attacks.losses import Goal
 from evofool.attacks.outputs import picture_of, stem
 from evofool.attacks.planning import Parts, Planned, check_rows, make_parts
+from evofool.attacks.restoring import load_attack_run
 from evofool.attacks.rubbish import Rubbish
 from evofool.scoring import Scorer
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow

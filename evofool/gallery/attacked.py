@@ -8,10 +8,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evofool.attacks.campaign import load_attack_run
 from evofool.attacks.outputs import line_of, picture_of, stem
 from evofool.attacks.pictures import amplified
 from evofool.attacks.planning import Planned, check_rows, items_of, planned_attacks
+from evofool.attacks.restoring import load_attack_run
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
