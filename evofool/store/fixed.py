@@ -5,6 +5,7 @@ This knows no kind of run: whoever opens one says which keys are `Changeable`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -91,12 +92,7 @@ def check_config(run: RunFolder, config: BaseModel, changeable: Changeable) -> N
     """
     if not is_checked(run):
         return
-    entry = run.manifest["config"]
-    stored = entry.get("fixed") if isinstance(entry, dict) else None
-    if not isinstance(stored, dict) or _digest(stored) != entry.get("sha256"):
-        raise StoreError(
-            f"{run.path / 'manifest.json'}: damaged: config does not match its own sha256"
-        )
+    stored = _stored(run)
     now = _fixed(config, changeable)
     edited = list(differences(_completed(stored, config, changeable), now))
     if edited:
@@ -110,6 +106,15 @@ def check_config(run: RunFolder, config: BaseModel, changeable: Changeable) -> N
             f"{run.path / CONFIG}: was edited: {listed}{more}; put {it} back, or begin a new run"
             " with the edited config"
         )
+
+
+def _stored(run: RunFolder) -> dict[str, Any]:
+    entry = run.manifest["config"]
+    stored = entry.get("fixed") if isinstance(entry, dict) else None
+    with contextlib.suppress(RecursionError):
+        if isinstance(stored, dict) and _digest(stored) == entry.get("sha256"):
+            return stored
+    raise StoreError(f"{run.path / 'manifest.json'}: damaged: config does not match its own sha256")
 
 
 def is_checked(run: RunFolder) -> bool:
