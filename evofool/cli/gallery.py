@@ -79,21 +79,34 @@ def gallery(
     watch: Watch = False,
     port: Port = 0,
     host: Host = "127.0.0.1",
+    classifier: Annotated[
+        str | None,
+        typer.Option(help="Where the victim's file is now, if it moved (for --scores always)."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Where the encoding's file is now, if it moved.")
+    ] = None,
 ) -> None:
     """Make a page from run folders, with everything beside it; or one picture, film, live view."""
     if class_index is not None or size is not None or film is not None:
-        _one(runs, class_index, size, enlarge, film, out)
+        _one(runs, class_index, size, enlarge, film, out, encoding)
         return
     if watch:
         if len(runs) != 1:
             raise UsageError("--watch shows one run")
-        with served(runs[0], host, port), contextlib.suppress(KeyboardInterrupt):
+        with served(runs[0], host, port, encoding), contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.5)
         return
-    from evofool.gallery import Options
+    from evofool.gallery import Moved, Options
 
-    options = Options(top, _count(ancestors, "--ancestry"), scores.value, single_file)
+    options = Options(
+        top,
+        _count(ancestors, "--ancestry"),
+        scores.value,
+        single_file,
+        Moved(classifier, encoding),
+    )
     built = shown(runs, out, options)
     typer.echo(str(built.page))
     if built.contact_sheet is not None:
@@ -112,11 +125,11 @@ def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
 
 
 @contextlib.contextmanager
-def served(run: Path, host: str, port: int) -> Iterator[None]:
+def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iterator[None]:
     """The live view of a run while the block lasts."""
     from evofool.gallery.live import LOOPBACK, LiveServer
 
-    with LiveServer(run, host, port) as server:
+    with LiveServer(run, host, port, encoding) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
             typer.echo(
                 f"warning: {host} can be reached from other machines; whoever does sees the run",
@@ -133,16 +146,21 @@ def _one(
     enlarge: bool,
     film: Film | None,
     out: Path | None,
+    encoding: str | None,
 ) -> None:
-    from evofool.gallery import printing
+    from evofool.gallery import Moved, printing
 
     if class_index is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")
     if size is not None:
-        done = printing.enlarge(runs[0], class_index, size, out, repeat=enlarge)
+        done = printing.enlarge(
+            runs[0], class_index, size, out, repeat=enlarge, moved=Moved(encoding=encoding)
+        )
     else:
         assert film is not None
-        done = printing.animate(runs[0], class_index, film.value, out)
+        done = printing.animate(
+            runs[0], class_index, film.value, out, moved=Moved(encoding=encoding)
+        )
     typer.echo(f"{done.path}\n{done.width} x {done.height}")
 
 

@@ -27,7 +27,15 @@ from evofool.evolution.guarded import guarded
 from evofool.images import Shape
 from evofool.scoring import Scorer
 from evofool.scoring.setup import inspect_victim, make_scorer, make_victim
+from evofool.store.code import code_of
+from evofool.store.fixed import Changeable, fixed_part
 from evofool.store.manifest import new_manifest
+
+CHANGEABLE = Changeable(
+    ("stop", "scoring.workers", "scoring.budget"),
+    ("classifier.name", "classifier.weights", "encoding.name"),
+)
+"""What of a campaign may be another on resume: nothing that an individual depends on."""
 
 
 @dataclass
@@ -175,6 +183,8 @@ def make_manifest(parts: Parts, command: str | None) -> dict[str, Any]:
         "encoding": encoding,
         "renderer": parts.drawing.name,
         "breeder": breeder_of(parts.encoding),
+        "config": fixed_part(parts.config, CHANGEABLE),
+        "code": code_of(parts.config),
     }
 
 

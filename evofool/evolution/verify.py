@@ -23,7 +23,7 @@ from evofool.evolution.outputs import (
     png_name,
     read_table,
 )
-from evofool.evolution.restoring import check_sources, load_run, restore
+from evofool.evolution.restoring import check_of_config, check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
 from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
@@ -35,7 +35,9 @@ REPLAYED = 5
 """Elites whose whole ancestry is bred again."""
 
 
-def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a run folder, each check as soon as it is done.
 
     Database and genomes; the pictures against ``elites.csv`` and against their genomes rendered
@@ -45,6 +47,7 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
+        encoding: where the encoding is now, if its file has moved.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -53,7 +56,11 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
     with RunFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
-        parts = make_parts(_here(load_run(run, classifier)), lambda: False, run.manifest)
+        yield (config := check_of_config(run, classifier, encoding))
+        if config.ok is False:  # what it names is not run, and nothing else is what it says
+            return
+        loaded = load_run(run, classifier, encoding=encoding)
+        parts = make_parts(_here(loaded), lambda: False, run.manifest)
         with parts.scorer:
             check_sources(run, parts)
             parts.scorer.budget = None  # what is looked at again is no query of the campaign

@@ -89,14 +89,16 @@ def resume(path: Path | str, **arguments: Any) -> Result:
     return _of(path).resume(path, **arguments)
 
 
-def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Whether a run folder is whole and its pictures do what it claims, check by check.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had.
     """
-    return _of(path).verify(path, classifier=classifier)
+    return _of(path).verify(path, classifier=classifier, encoding=encoding)
 
 
 def _of(path: Path | str) -> _Kind:

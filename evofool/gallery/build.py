@@ -16,7 +16,7 @@ from evofool.evolution.reading import claim_in
 from evofool.gallery import ancestry, films, plots
 from evofool.gallery.collect import collect
 from evofool.gallery.document import Room, table
-from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.graph import graph_svg
 from evofool.gallery.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page import page
@@ -53,12 +53,14 @@ class Options:
             as are quick (`evofool.gallery.ancestry`).
         scores: whether the victim is asked for the top classes of each picture.
         single_file: one page with everything inside.
+        moved: where files of the run are now.
     """
 
     top: int | None = None
     ancestry: int | None = None
     scores: Ask = "auto"
     single_file: bool = False
+    moved: Moved = IN_PLACE
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def build(
             opened.append(stack.enter_context(run))
 
         inside = out is None
-        collections = collect(runs, keep, write=inside)
+        collections = collect(runs, keep, write=inside, moved=options.moved)
         if options.single_file:
             path = _single_path(runs, out)
             html = inlined(
