@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evofool.config.document import KeyPath
-from evofool.config.explain import near
 from evofool.config.loading import Loaded
 from evofool.config.models import RANGE, Campaign, Classes, MapElitesConfig
+from evofool.text import suggestion
 
 
 def cells(loaded: Loaded[Campaign], labels: Sequence[str]) -> tuple[int, ...]:
@@ -76,7 +76,13 @@ def find_class(item: int | str, labels: Sequence[str]) -> int:
         if found:
             which = ", ".join(str(index) for index in found[:5])
             raise LookupError(f"classes {which} are all called {item!r}; give the index")
-    raise LookupError(f"no class is called {item!r}{near(wanted, folded)} (an index works too)")
+    mend = suggestion(item, _all_names(labels)) or " (an index works too)"
+    raise LookupError(f"no class is called {item!r}{mend}")
+
+
+def _all_names(labels: Sequence[str]) -> list[str]:
+    """What people may have meant: whole labels, and the names that some are made of."""
+    return list(dict.fromkeys((*(n for label in labels for n in _names(label)), *labels)))
 
 
 def _names(label: str) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from evofool.config.document import Document, KeyPath, describe_type
 from evofool.errors import ConfigError
+from evofool.text import suggestion
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -79,12 +79,6 @@ def _has(data: Any, part: str | int) -> bool:
     return isinstance(data, Mapping) and part in data
 
 
-def near(word: str, choices: Iterable[str]) -> str:
-    """`` (did you mean 'children'?)``, or nothing."""
-    found = difflib.get_close_matches(word, list(choices), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
-
-
 def models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
     """The models that may stand at `path` of `model` (several where there is a choice)."""
     found = [model]
@@ -150,7 +144,7 @@ def _choice(
         command = _COMMANDS.get(given, given)
         return f"this is a config for `evofool {command}`, not for `evofool {words[0]}`"
     allowed = words[0] if len(words) == 1 else "one of " + ", ".join(words)
-    return f"must be {allowed}, not {given or _shown(value)}{near(given, words)}"
+    return f"must be {allowed}, not {given or _shown(value)}{suggestion(given, words)}"
 
 
 def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
@@ -163,7 +157,7 @@ def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
         tag = _tags(chosen[0])[0]
         return f"belongs to {' and '.join(owners)}, not to {tag}; remove it"
     fields = sorted({name for m in mine for name in m.model_fields})
-    return f"unknown key{near(key, fields) or '; known here: ' + ', '.join(fields)}"
+    return f"unknown key{suggestion(key, fields) or '; known here: ' + ', '.join(fields)}"
 
 
 def _tags(model: type[BaseModel]) -> list[str]:

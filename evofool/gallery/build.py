@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,6 +25,7 @@ from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
 from evofool.store import RunFolder
 from evofool.store.files import json_bytes, read_json
+from evofool.text import csv_bytes
 
 THUMB = 176
 """Side of a thumbnail; small pictures are their own."""
@@ -342,9 +341,5 @@ def _chunks(items: Sequence[Exhibit], size: int) -> Iterator[tuple[int, Sequence
 
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
-    text = io.StringIO(newline="")
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_bytes(columns, ([row.get(name, "") for name in columns] for row in rows))

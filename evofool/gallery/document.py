@@ -210,16 +210,8 @@ def printable_line(line: str) -> str:
     return " " * (len(line) - len(body)) + printable(body)
 
 
-def csv_cell(value: object) -> object:
-    """A text that a spreadsheet would take for a formula, with an apostrophe before it."""
-    if isinstance(value, str):
-        text = printable(value)
-        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-    return value
-
-
 def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
-    """The rows of the gallery's ``elites.csv``; made for spreadsheets, so cells are inert.
+    """The rows of the gallery's ``elites.csv``.
 
     Those of campaigns and of attacks have columns of their own.
     """
@@ -251,5 +243,5 @@ def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
                 "seed": c.seed,
                 "picture": room.paths.get("picture", "").format(exhibit.stem),
             }
-            rows.append({name: csv_cell(value) for name, value in row.items()})
+            rows.append(row)
     return rows
