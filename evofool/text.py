@@ -74,7 +74,13 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
-    """``; did you mean 'children'?`` with the choice that is nearest to `word`, or nothing.
+    """``; did you mean 'children'?`` with the choice that is nearest to `word`, or nothing."""
+    found = suggested(word, choices)
+    return "" if found is None else f"; did you mean {found!r}?"
+
+
+def suggested(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that is nearest to `word`, None where none is near.
 
     Case does not count. A word is also near to a choice that it begins, or that begins it.
     """
@@ -83,7 +89,7 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(folded, written, n=1)
     if not near and len(folded) >= 3:
         near = [choice for choice in written if _begins(choice, folded)]
-    return f"; did you mean {written[near[0]]!r}?" if near else ""
+    return written[near[0]] if near else None
 
 
 def _begins(one: str, other: str) -> bool:

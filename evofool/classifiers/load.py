@@ -24,6 +24,7 @@ from evofool.classifiers.base import Classifier
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
 from evofool.errors import ClassifierError
+from evofool.text import suggestion
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,6 @@ def _source(spec: ClassifierSpec) -> Source:
         if source.matches(spec.name):
             return source
     ways = ", ".join(source.form for source in sources()[2:])
-    raise ClassifierError(
-        f"classifier {spec.name}: unknown; known: {', '.join(names())}; or {ways}"
-    )
+    known = f"; known: {', '.join(names())}; or {ways}"
+    mend = suggestion(spec.name, names()) or known
+    raise ClassifierError(f"classifier {spec.name}: unknown{mend}")

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Literal
 
-import typer
-
+from evofool.cli.terminal import answer
 from evofool.errors import EvofoolError
 
 State = Literal["ok", "missing", "broken"]
@@ -74,7 +73,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """One a line."""
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        typer.echo(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
+        answer(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
 
 
 def _package(name: str, module: str) -> Finding:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evofool.cli.terminal import answer, remark
 from evofool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,11 +96,11 @@ def gallery(
 
     options = Options(top, _count(ancestors, "--ancestry"), scores.value, single_file)
     built = shown(runs, out, options)
-    typer.echo(str(built.page))
+    answer(str(built.page))
     if built.contact_sheet is not None:
-        typer.echo(str(built.contact_sheet))
+        answer(str(built.contact_sheet))
     if not built.pictures:
-        typer.echo("there is no picture yet; the page says so", err=True)
+        remark("there is no picture yet; the page says so")
 
 
 def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
@@ -118,11 +119,8 @@ def served(run: Path, host: str, port: int) -> Iterator[None]:
 
     with LiveServer(run, host, port) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
-            typer.echo(
-                f"warning: {host} can be reached from other machines; whoever does sees the run",
-                err=True,
-            )
-        typer.echo(f"watch it at {server.url}", err=True)
+            remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
+        remark(f"watch it at {server.url}")
         yield
 
 
@@ -143,7 +141,7 @@ def _one(
     else:
         assert film is not None
         done = printing.animate(runs[0], class_index, film.value, out)
-    typer.echo(f"{done.path}\n{done.width} x {done.height}")
+    answer(str(done.path), f"{done.width} x {done.height}")
 
 
 def _count(text: str, option: str) -> int | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import typer
-
+from evofool.cli.terminal import answer
 from evofool.errors import EvofoolError
 
 Row = Mapping[str, Any]
@@ -100,9 +99,9 @@ def print_list(what: str, rows: Sequence[Row]) -> None:
     for row in rows:
         about = f"{row['needs']}, {row['aim']}" if what == "attacks" else row["kind"]
         paper = f", {row['paper']}" if row["paper"] else ""
-        typer.echo(f"{row['name']}  ({about}{paper})")
+        answer(f"{row['name']}  ({about}{paper})")
         for line in (row["about"], _text(row["parameters"])):
-            typer.echo(f"    {line}" if line else "")
+            answer(f"    {line}" if line else "")
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -112,7 +111,7 @@ def print_rows(rows: Sequence[Row]) -> None:
     widths = [max(len(line[i]) for line in [keys, *cells]) for i in range(len(keys))]
     for line in [keys, *cells]:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo(text.rstrip())
+        answer(text.rstrip())
 
 
 def _text(value: Any) -> str:

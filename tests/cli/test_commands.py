@@ -230,7 +230,7 @@ BAD = [
     ("generations: 12", "generations: null", ":6:", "never end"),
     ("generations: 12", "evaluations: 10", ":6:", "initial"),
     ('Bytes"', 'Bytes"\n  rate: 7', ":5:", "rate"),
-    ('Bytes"', 'Bytes"\n  colour: red', ":3:", "colour"),
+    ('Bytes"', 'Bytes"\n  colour: red', ":5:", "its options: rate, swap"),
     ("seed: 3", "seed: &a [1]\nx: *a", ":8:", "anchor"),
 ]
 
