@@ -71,7 +71,7 @@ def take_over() -> None:
     encoding = "utf-8" if closed else sys.stdout.encoding
     answers = os.open(os.devnull, os.O_WRONLY) if closed else os.dup(1)
     os.dup2(2, 1)
-    sys.stderr = _text(_Forgiving(2))
+    sys.stderr = sys.__stderr__ = sys.__stdout__ = _text(_Forgiving(2))  # type: ignore[misc]
     sys.stdout = os.fdopen(answers, "w", encoding=encoding, errors="backslashreplace")
     logger = logging.getLogger("evofool")
     logger.addHandler(_Remarks())

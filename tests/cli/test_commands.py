@@ -292,11 +292,25 @@ def test_a_second_process_is_told_so(finished: Path) -> None:
         assert "running" in evofool("status", finished).stdout
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_signals_save_and_say_so(config: Path, number: int, code: int) -> None:
     run = config.parent / "run"
+    # SIGHUP may be ignored where tests run under nohup, and then it would be ignored here too
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); import evofool.cli as c"
     process = subprocess.Popen(
-        [sys.executable, "-m", "evofool", "evolve", config, "--out", run, "stop.generations=9999"],
+        [
+            sys.executable,
+            "-c",
+            f"{heard}; c.main()",
+            "evolve",
+            config,
+            "--out",
+            run,
+            "stop.generations=9999",
+        ],
         env={**os.environ, "TOY_SECONDS_A_BATCH": "0.01"},
         stderr=subprocess.PIPE,
         text=True,
