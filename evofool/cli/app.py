@@ -290,8 +290,10 @@ def bench(
 def doctor(as_json: AsJson = False) -> None:
     """What is installed, which devices and engines work, what is missing and how to get it."""
     from evofool.cli import checkup
+    from evofool.cli.progress import watch_checkup
 
-    findings = checkup.examine()
+    with watch_checkup() as say:
+        findings = checkup.examine(say)
     if as_json:
         _print_json([finding.to_json() for finding in findings])
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,11 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
     )
     header = ("attack", "parameters", "n", "fooled PNG", "95 %", "float", "L2", "Linf",
               "fwd/img", "bwd/img", "s")  # fmt: skip
-    rows = [header, *(_line(group, s["attacks"]) for group in s["attacks"])]
+    written = _written(result.path)
+    rows = [
+        header,
+        *(_line(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]),
+    ]
     widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
     for row in rows:
         cells = (
@@ -115,12 +119,24 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
     answer(f"        {result.path / 'equations'}")
 
 
-def _line(group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _written(run: Path) -> dict[int, Collection[str]]:
+    """The parameters that the config sets, by number of the attack."""
+    from evofool.attacks.planning import planned_attacks
+    from evofool.config import load_attacks
+
+    loaded = load_attacks(run / "config.yaml", check_files=False)
+    entries = loaded.config.attacks
+    return {each.index: entries[each.entry].options for each in planned_attacks(loaded)}
+
+
+def _line(
+    group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]], written: Collection[str]
+) -> tuple[str, ...]:
     png, norms = group["success_png"], group["norms"]
     varied = {
         key: value
         for key, value in group["parameters"].items()
-        if key in ("eps", "norm", "steps") or _varies(key, group, all_groups)
+        if key in ("eps", "norm", "steps", *written) or _varies(key, group, all_groups)
     }
     if group["targets"] != "none":
         varied["targets"] = group["targets"]

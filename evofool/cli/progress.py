@@ -66,6 +66,13 @@ def watch_gallery() -> Iterator[Show]:
         yield show
 
 
+@contextmanager
+def watch_checkup() -> Iterator[Show]:
+    """Shows what is being looked at."""
+    with _shown("looking at this machine") as show:
+        yield show
+
+
 Show = Callable[[str, float | None], None]
 
 

@@ -132,9 +132,13 @@ def print_readings(readings: Sequence[Reading]) -> None:
             ]
             if said:
                 answer(f"  from    {', '.join(said)}")
-            if reading.now is not None:
-                other = "" if reading.same_victim else "  (another classifier than it was made for)"
-                answer(f"  now     {reading.now:.6f}{other}")
+            other = "" if reading.same_victim else "  (another classifier than it was made for)"
+            if reading.now is None:
+                answer(f"  now     -         no class of this classifier has that name{other}")
+            else:
+                moved = reading.class_index != claim["class_index"]
+                where = f"  (its class {reading.class_index})" if moved else ""
+                answer(f"  now     {reading.now:.6f}{where}{other}")
         for index, label, confidence in reading.top:
             answer(f"  {confidence:.6f}  {bare(label)} (class {index})")
 
