@@ -17,7 +17,7 @@ from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
-from evofool.errors import EvofoolError, Interrupted
+from evofool.errors import EvofoolError, Interrupted, UsageError
 
 app = typer.Typer(
     name="evofool",
@@ -44,6 +44,7 @@ class Listed(StrEnum):
     DEFENSES = "defenses"
     CONFIGS = "configs"
     DATASETS = "datasets"
+    CLASSES = "classes"
 
 
 def _version(asked: bool) -> None:
@@ -241,14 +242,32 @@ def score(
 def list_(
     what: Annotated[
         Listed,
-        typer.Argument(help="attacks, classifiers, configs, datasets, defenses or encodings."),
+        typer.Argument(
+            help="attacks, classes, classifiers, configs, datasets, defenses or encodings."
+        ),
     ],
+    victim: Annotated[
+        str | None, typer.Argument(help="Of classes: the victim, a name or a mapping in braces.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of classes: only these, such as 151-285, tench or '*shark*'."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What can be named in a config."""
     from evofool.cli import listing
 
-    rows = listing.LISTS[what.value]()
+    if what is Listed.CLASSES:
+        from evofool.cli.report import spec
+
+        if victim is None:
+            raise UsageError("list classes: of which victim? evofool list classes mnist-lenet")
+        rows = listing.classes(spec(victim), classes or ())
+    elif victim is not None:
+        raise UsageError(f"list {what.value}: takes nothing more; {victim!r} is too much")
+    else:
+        rows = listing.LISTS[what.value]()
     if as_json:
         _print_json(rows)
     else:

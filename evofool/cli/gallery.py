@@ -69,9 +69,18 @@ def gallery(
     size: Annotated[
         int | None, typer.Option(min=1, help="With --class: draw it anew, its longer side so long.")
     ] = None,
-    class_index: Annotated[
-        int | None, typer.Option("--class", min=0, help="The class of --size and --film.")
+    one_class: Annotated[
+        str | None,
+        typer.Option("--class", help="The class of --size and --film: index, name or pattern."),
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only pictures of these: an index, a name, a range 151-285 or a pattern *shark*;"
+            " may be given again."
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What stands above the page.")] = None,
     enlarge: Annotated[
         bool,
         typer.Option("--enlarge", help="With --size: repeat pixels where there are only those."),
@@ -82,8 +91,8 @@ def gallery(
     host: Host = "127.0.0.1",
 ) -> None:
     """Make a page from run folders, with everything beside it; or one picture, film, live view."""
-    if class_index is not None or size is not None or film is not None:
-        _one(runs, class_index, size, enlarge, film, out)
+    if one_class is not None or size is not None or film is not None:
+        _one(runs, one_class, size, enlarge, film, out)
         return
     if watch:
         if len(runs) != 1:
@@ -94,7 +103,14 @@ def gallery(
         return
     from evofool.gallery import Options
 
-    options = Options(top, _count(ancestors, "--ancestry"), scores.value, single_file)
+    options = Options(
+        top,
+        _count(ancestors, "--ancestry"),
+        scores.value,
+        single_file,
+        tuple(classes or ()),
+        title,
+    )
     built = shown(runs, out, options)
     answer(str(built.page))
     if built.contact_sheet is not None:
@@ -126,7 +142,7 @@ def served(run: Path, host: str, port: int) -> Iterator[None]:
 
 def _one(
     runs: list[Path],
-    class_index: int | None,
+    one_class: str | None,
     size: int | None,
     enlarge: bool,
     film: Film | None,
@@ -134,13 +150,13 @@ def _one(
 ) -> None:
     from evofool.gallery import printing
 
-    if class_index is None or (size is None) == (film is None) or len(runs) != 1:
+    if one_class is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")
     if size is not None:
-        done = printing.enlarge(runs[0], class_index, size, out, repeat=enlarge)
+        done = printing.enlarge(runs[0], one_class, size, out, repeat=enlarge)
     else:
         assert film is not None
-        done = printing.animate(runs[0], class_index, film.value, out)
+        done = printing.animate(runs[0], one_class, film.value, out)
     answer(str(done.path), f"{done.width} x {done.height}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evofool.cli.terminal import answer
-from evofool.errors import EvofoolError
+from evofool.errors import EvofoolError, UsageError
 
 Row = Mapping[str, Any]
 
@@ -36,6 +36,24 @@ def classifiers() -> list[Row]:
     for form, about in forms():
         rows.append({"name": form, "input": None, "classes": None, "ready": None, "note": about})
     return rows
+
+
+def classes(victim: str | Mapping[str, Any], chosen: Sequence[str]) -> list[Row]:
+    """The classes of a victim, all or some, by index.
+
+    Raises:
+        UsageError: the victim cannot be had, or has no such classes.
+    """
+    from evofool.classifiers import load_classifier
+    from evofool.config import typed_classes
+
+    labels = load_classifier(victim).labels
+    try:
+        found = {index for text in chosen for index in typed_classes(text, labels)}
+    except LookupError as error:
+        raise UsageError(str(error)) from None
+    shown = sorted(found) if chosen else range(len(labels))
+    return [{"class_index": index, "label": labels[index]} for index in shown]
 
 
 def encodings() -> list[Row]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evofool.config import typed_classes
 from evofool.errors import StoreError, UsageError
 from evofool.evolution.reading import claim_in
 from evofool.gallery import ancestry, films, plots
@@ -52,12 +53,16 @@ class Options:
             as are quick (`evofool.gallery.ancestry`).
         scores: whether the victim is asked for the top classes of each picture.
         single_file: one page with everything inside.
+        classes: only pictures of these: indices, labels, ranges and patterns; empty: of all.
+        title: of the page; None: one that names the victim.
     """
 
     top: int | None = None
     ancestry: int | None = None
     scores: Ask = "auto"
     single_file: bool = False
+    classes: tuple[str, ...] = ()
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def build(
         if options.single_file:
             path = _single_path(runs, out)
             html = inlined(
-                lambda outlet: _hang(collections, opened, outlet, options, say), options.top
+                lambda outlet: _hang(collections, opened, outlet, options, say), options.title
             )
             written = (
                 RunOutlet(opened[0]).write(path.name, html.page)
@@ -124,7 +129,9 @@ def build(
         rows = table(rooms)
         if rows:
             outlet.write("elites.csv", _csv(rows))
-        index = outlet.write("index.html", page(rooms).encode("utf-8", "replace"))
+        index = outlet.write(
+            "index.html", page(rooms, heading=options.title).encode("utf-8", "replace")
+        )
         count = sum(len(room.shown) for room in rooms)
         return Gallery(index, outlet.path("contact-sheet.png") if count else None, count)
 
@@ -180,8 +187,10 @@ class _Hanging:
         self._folder = f"{collection.key}/" if several else ""
         self._claims: dict[str, Any] = {}
         self._clean: set[int] = set()
-        ranked = sorted(collection.exhibits, key=lambda e: e.rank)
-        self._room = Room(collection, ranked[: options.top], side=FRAME)
+        ranked = sorted(_of_classes(collection, options.classes), key=lambda e: e.rank)
+        self._room = Room(
+            collection, ranked[: options.top], side=FRAME, chosen=bool(options.classes)
+        )
         inside = isinstance(outlet, RunOutlet) and collection.status != "running"
         self._points_inside = inside and collection.saved
 
@@ -333,6 +342,18 @@ class _Hanging:
         name = f"{self._folder}config.yaml"
         self._outlet.write(name, collection.config.encode("utf-8", "replace"))
         room.files["config"] = name
+
+
+def _of_classes(collection: Collection, classes: Sequence[str]) -> Sequence[Exhibit]:
+    if not classes:
+        return collection.exhibits
+    chosen: set[int] = set()
+    for text in classes:
+        try:
+            chosen.update(typed_classes(text, collection.labels))
+        except LookupError as error:
+            raise UsageError(f"--classes {text}: {collection.name}: {error}") from None
+    return [exhibit for exhibit in collection.exhibits if exhibit.class_index in chosen]
 
 
 def _chunks(items: Sequence[Exhibit], size: int) -> Iterator[tuple[int, Sequence[Exhibit]]]:

@@ -52,6 +52,8 @@ class Room:
     files: dict[str, str] = field(default_factory=dict)
     side: int = 96
     ancestry_note: str = ""
+    chosen: bool = False
+    """Whether only some classes were asked for, by name."""
 
 
 def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
@@ -179,8 +181,11 @@ def headline(room: Room) -> str:
     won = sum(exhibit.won for exhibit in room.shown)
     cells = f"{c.classes:,} class{'es' if c.classes != 1 else ''}"
     if len(confidences) < c.classes:
+        which = (
+            f"{len(confidences):,} chosen" if room.chosen else f"The {len(confidences):,} surest"
+        )
         return (
-            f"The {len(confidences):,} surest of {cells}; best {percent(max(confidences))}, least"
+            f"{which} of {cells}; best {percent(max(confidences))}, least"
             f" {percent(min(confidences))}."
         )
     return (
