@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evofool.classifiers import (
     bundled,
+    live,
     onnx_file,
     timm_zoo,
     torchvision_zoo,
@@ -92,6 +93,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.endswith(".onnx"),
         onnx_file.load_onnx,
         onnx_file.inspect_onnx,
+    ),
+    Source(
+        "object:NAME",
+        "a Classifier made in Python, given to evolve, attack, defend or resume as classifier=",
+        lambda name: name.startswith(live.PREFIX),
+        live.load_live,
+        live.inspect_live,
     ),
     Source(
         "path/to/file.py:function",
