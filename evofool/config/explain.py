@@ -171,6 +171,8 @@ def _choice(
     given = tag or (value if isinstance(value, str) else "")
     if path == ("kind",) and given in OWN_KEYS:
         return _wrong_kind(given, words[0])
+    if path == ("kind",) and given:
+        return f"must be {words[0]}, not {given}{suggestion(given, OWN_KEYS)}"
     allowed = words[0] if len(words) == 1 else "one of " + ", ".join(words)
     return f"must be {allowed}, not {given or _shown(value)}{suggestion(given, words)}"
 
