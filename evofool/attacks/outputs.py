@@ -38,6 +38,7 @@ def write_outputs(
     items: Mapping[int, Sequence[tuple[int, int]]],
     reason: str | None,
     counts: Counts,
+    status: str = "finished",
 ) -> dict[str, Any]:
     """Write all derived files; returns the content of ``summary.json``.
 
@@ -47,6 +48,7 @@ def write_outputs(
         items: what each attack was to do.
         reason: why it ended before it was through, if it did.
         counts: what it has used.
+        status: ``finished`` or ``interrupted``.
 
     Raises:
         StoreError: the folder is damaged or cannot be written.
@@ -65,7 +67,7 @@ def write_outputs(
         groups.append(line_of(run, planned, rows, items.get(planned.index, ()), images))
     run.write_json(f"images/{SIDECAR}", claims)
     run.write_file("results.csv", csv_bytes(COLUMNS, table))
-    content = _summary(run, groups, images, reason, counts)
+    content = _summary(run, groups, images, reason, counts, status)
     run.write_json("summary.json", content)
     return content
 
@@ -229,12 +231,13 @@ def _summary(
     images: Sequence[ImageRow],
     reason: str | None,
     counts: Counts,
+    status: str,
 ) -> dict[str, Any]:
     manifest = run.manifest
     notes = [note for chunk in run.chunks() if chunk.attack == CLEAN for note in chunk.notes]
     return {
         "kind": "attack",
-        "status": "finished",
+        "status": status,
         "stop_reason": reason,
         "run_id": manifest["run_id"],
         "seed": manifest["seed"],

@@ -81,20 +81,21 @@ def attack(
         seed: as in `evolve`.
         overrides: as in `evolve`.
         progress: called now and then.
-        should_stop: asked before every request to the victim; once it is true the run ends.
+        should_stop: asked before every request to the victim; once it is true the run ends with
+            pictures and tables of all whole chunks, as interrupted.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
         StoreError: the folder cannot be used.
         ScoringError: the victim failed; what was done so far is saved.
-        Interrupted: `should_stop` was true; everything up to the last chunk is saved.
     """
     from evofool.attacks.campaign import attack as run
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
         return run(
-            written, out, seed=seed, overrides=changes, progress=progress, should_stop=should_stop
-        )
+            written, out, seed=seed, overrides=changes, progress=progress,
+            should_stop=should_stop, pictures_when_stopped=True,
+        )  # fmt: skip
 
 
 def defend(

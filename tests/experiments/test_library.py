@@ -97,6 +97,29 @@ def test_attack_takes_an_object(tmp_path: Path) -> None:
     assert not [c for c in verify(run.path, classifier=victim) if c.ok is False]
 
 
+@pytest.mark.parametrize("calls", [0, 5, 9])
+def test_a_stopped_attack_is_a_run_with_pictures(tmp_path: Path, calls: int) -> None:
+    config = {
+        "classifier": f"{LINEAR}:victim",
+        "images": {"noise": "uniform", "count": 8},
+        "attacks": [{"name": "fgsm", "eps": 0.1}, {"name": "fgsm", "eps": 0.2}],
+        "scoring": {"batch": 2},
+        "chunk": 2,
+    }
+    whole = evofool.attack(config, tmp_path / "whole").summary
+    run = evofool.attack(config, tmp_path / "run", should_stop=After(calls))
+    done = sum(line["n"] for line in run.summary["attacks"])
+    assert run.summary["status"] == "interrupted"
+    assert done < 16
+    assert (done > 0) == (calls > 4)  # four requests are for the clean images
+    assert len(list((run.path / "images").glob("*.png"))) == done
+    assert not [c for c in verify(run.path) if c.ok is False]
+    resumed = evofool.resume(run.path).summary
+    assert resumed["status"] == "finished"
+    for key in ("queries", "forward_images", "backward_images", "attacked"):
+        assert resumed[key] == whole[key]
+
+
 def test_defend_takes_an_object(tmp_path: Path) -> None:
     config = {
         "defense": {"name": "median", "size": 3},
