@@ -142,6 +142,8 @@ class RunFolder:
             StoreError: no run is there, or it is damaged or of another version.
             RunBusyError: `writable`, and another process holds it.
         """
+        if not path.exists():
+            raise FolderError(f"{path}: there is no such folder")
         if not is_file(path / MANIFEST):
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
         manifest = read_json(path / MANIFEST)
