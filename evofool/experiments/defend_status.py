@@ -12,6 +12,7 @@ from evofool.experiments.begun import begun_check
 from evofool.experiments.defend_outputs import COLUMNS, read_rows, read_verdict, threat_json
 from evofool.experiments.defend_setup import make_base, make_ground
 from evofool.experiments.defending import VICTIM, load_defense_run
+from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, DefendFolder, head_of
 from evofool.store.defend_schema import RIGHT

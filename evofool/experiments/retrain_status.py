@@ -15,6 +15,7 @@ from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retrain_setup import base_of, load_retrain_run
+from evofool.files import read_file
 from evofool.store import Check, RetrainFolder, head_of
 from evofool.store.fixed import refuse_encoding
 from evofool.text import csv_bytes
