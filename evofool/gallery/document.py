@@ -15,8 +15,9 @@ from evofool.gallery import attack_document, families
 from evofool.gallery.attack_document import cut as shortened
 from evofool.gallery.exhibits import Collection, Exhibit, Step
 from evofool.gallery.graph import summary
+from evofool.gallery.naming import display_name
 from evofool.gallery.scores import Known
-from evofool.text import percent, printable
+from evofool.text import counted, percent, printable
 
 MAX_LABEL, MAX_TEXT, MAX_CONFIG = 300, 4000, 20_000
 """Longest label, command and config that a page shows, in characters."""
@@ -39,7 +40,6 @@ class Room:
         graphs: keys of exhibits whose graph is drawn.
         plots: name to (light, dark) file.
         files: name to file, for people who want to take something along.
-        side: of a frame in a strip.
     """
 
     collection: Collection
@@ -50,7 +50,6 @@ class Room:
     graphs: set[str] = field(default_factory=set)
     plots: dict[str, tuple[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    side: int = 96
     ancestry_note: str = ""
 
 
@@ -91,7 +90,7 @@ def _run(room: Room) -> dict[str, Any]:
         "key": c.key,
         "name": cut(c.name),
         "kind": c.kind,
-        "victim": cut(c.victim),
+        "victim": cut(display_name(c.victim)),
         "encoding": cut(c.encoding),
         "algorithm": c.algorithm,
         "status": c.status,
@@ -102,7 +101,6 @@ def _run(room: Room) -> dict[str, Any]:
         "classes": c.classes,
         "labels": {str(k): cut(c.labels[k]) for k in sorted(_mentioned(room))},
         "paths": room.paths,
-        "side": room.side,
         "note": room.known.note,
         "ancestry": c.no_ancestry or room.ancestry_note,
         "facts": [[printable(k), cut(v)] for k, v in c.facts],
@@ -177,10 +175,11 @@ def headline(room: Room) -> str:
     if not confidences:
         return "No picture yet."
     won = sum(exhibit.won for exhibit in room.shown)
-    cells = f"{c.classes:,} class{'es' if c.classes != 1 else ''}"
+    cells = counted(c.classes, "class", "classes")
     if len(confidences) < c.classes:
+        surest = "surest" if len(confidences) == 1 else f"{len(confidences):,} surest"
         return (
-            f"The {len(confidences):,} surest of {cells}; best {percent(max(confidences))}, least"
+            f"The {surest} of {cells}, {won:,} fooled; best {percent(max(confidences))}, least"
             f" {percent(min(confidences))}."
         )
     return (

@@ -18,7 +18,8 @@ import jinja2
 
 from evofool.gallery.attack_document import table as attack_table
 from evofool.gallery.document import Room, cut, document, headline
-from evofool.text import bare, percent, printable
+from evofool.gallery.naming import display_names
+from evofool.text import bare, counted, percent, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -71,7 +72,8 @@ def policy(*, served: bool = False) -> str:
 
 def title(rooms: Sequence[Room]) -> str:
     """What stands above everything."""
-    victims = list(dict.fromkeys(cut(room.collection.victim, 80) for room in rooms))
+    names = display_names([room.collection.victim for room in rooms])
+    victims = [cut(name, 80) for name in names.values()]
     if not victims:
         return "An empty gallery"
     if len(victims) == 1:
@@ -102,6 +104,6 @@ def _environment() -> jinja2.Environment:
     kwargs: dict[str, Any] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
     environment.policies["json.dumps_kwargs"] = kwargs
     environment.filters.update(
-        percent=percent, printable=printable, bare=bare, attack_table=attack_table
+        percent=percent, printable=printable, bare=bare, counted=counted, attack_table=attack_table
     )
     return environment

@@ -30,6 +30,7 @@
     return (Math.floor(p * 100 * scale + 1e-9) / scale).toFixed(digits) + " %";
   }
   const number = (n) => n.toLocaleString("en-US");
+  const counted = (n, one, many = one + "s") => number(n) + " " + (n === 1 ? one : many);
   const step = (p) => "s" + Math.min(4, Math.floor(p * 5));
   const runOf = (row) => data.runs[row[RUN]];
   const labelIn = (run, c) => run.labels[c] ?? "class " + c;
@@ -60,6 +61,9 @@
     bar.firstChild.style.setProperty("--p", p);
     return bar;
   }
+  function badge(row) { // words and shape, so that it reads without colour
+    return make("span", { class: "badge " + (row[WON] ? "won" : "lost") }, row[WON] ? "fooled" : "not fooled");
+  }
   function picture(row, kind, words) {
     const run = runOf(row);
     const image = make("img", {
@@ -79,48 +83,54 @@
     if (!node) {
       const row = data.rows[i], name = label(row), several = data.runs.length > 1;
       const struck = hit(row);
-      const words = struck ? told(row) : "Evolved picture, taken for " + bare(shortName(name)) + " at " + percent(row[SURE]);
+      const words = told(row);
       const meta = "class " + row[CLASS] + (row[GEN] === null ? "" : " · gen " + number(row[GEN]));
       if (struck) node = struckTile(i, row, name, words);
-      else node = make("li", { class: "tile" + (row[WON] ? "" : " lost") },
+      else node = make("li", { class: "tile " + (row[WON] ? "won" : "lost") },
         make("a", { class: "pic", href: link(row), tabIndex: -1, title: bare(name) }, picture(row, "thumb", words)),
         make("div", { class: "cap" },
           make("div", { class: "sure" }, make("b", {}, percent(row[SURE])), meter(row[SURE])),
-          make("p", { class: "name" }, isolated(shortName(name))),
+          titled(row, name),
           make("p", { class: "meta" }, meta, " · ", isolated(several ? runOf(row).name : runOf(row).encoding))));
-      node.dataset.i = i;
       tiles.set(i, node);
     }
     return node;
   }
-  const told = (row) => "Attacked image of " + bare(shortName(was(row))) + (row[WON] ? "" : ", not fooled") + ", taken for "
-    + bare(shortName(label(row))) + (row[SURE] === null ? "" : " at " + percent(row[SURE]));
+  function told(row) { // what a picture shows, for whoever does not see it
+    const name = bare(shortName(label(row))), at = row[SURE] === null ? "" : " at " + percent(row[SURE]);
+    if (hit(row)) return "Attacked image of " + bare(shortName(was(row))) + (row[WON] ? "" : ", not fooled") + ", taken for " + name + at;
+    if (row[WON]) return "Evolved picture, taken for " + name + at;
+    const first = row[MORE].top?.[0];
+    return "Evolved picture for " + name + ", not fooled: " + name + " gets " + percent(row[SURE]) + ", "
+      + (first && first[0] !== row[CLASS] ? "it is taken for " + bare(shortName(labelIn(runOf(row), first[0]))) + " at " + percent(first[1]) : "another class gets more");
+  }
   function origin(row) { // what it was, and what became of the attack
     const run = runOf(row), { target } = hit(row), parts = ["was ", isolated(shortName(was(row)))];
     if (target !== null && !(row[WON] && target === row[CLASS])) parts.push(", aimed at ", isolated(shortName(labelIn(run, target))));
-    if (!row[WON]) parts.push(" · not fooled");
-    else if (target === null && row[CLASS] === hit(row).source) parts.push(" already");
+    if (row[WON] && target === null && row[CLASS] === hit(row).source) parts.push(" already");
     return parts;
   }
   function struckTile(i, row, name, words) {
     const several = data.runs.length > 1;
-    return make("li", { class: "tile" + (row[WON] ? "" : " lost") },
+    return make("li", { class: "tile " + (row[WON] ? "won" : "lost") },
       make("a", { class: "pic", href: link(row), tabIndex: -1, title: bare(name) }, picture(row, "thumb", words)),
       make("div", { class: "cap" },
         make("div", { class: "sure" }, make("b", {}, percent(row[SURE])), meter(row[SURE] ?? 0)),
-        make("p", { class: "name" }, isolated(shortName(name))),
+        titled(row, name),
         make("p", { class: "meta" }, ...origin(row)),
         make("p", { class: "meta" }, isolated(way(row)), ...(several ? [" · ", isolated(runOf(row).name)] : []))));
   }
+  const titled = (row, name) => make("div", { class: "title" + (row[WON] ? "" : " lost") }, make("p", { class: "name" }, isolated(shortName(name))), badge(row));
+  const half = (row) => row
+    ? make("a", { class: "pic " + (row[WON] ? "won" : "lost"), href: link(row), tabIndex: -1 },
+      picture(row, "thumb", "Run " + bare(runOf(row).name) + ": " + told(row)))
+    : make("span", { class: "gone" }, "none");
   function struckPair([a, b]) {
     const rows = [a, b].map((i) => (i === undefined ? null : data.rows[i])), known = rows.find(Boolean);
     const same = rows.every((row) => row && way(row) === way(known));
-    const half = (row) => row ? make("a", { class: "pic", href: link(row), tabIndex: -1 },
-      picture(row, "thumb", "Run " + bare(runOf(row).name) + ": " + told(row))) : make("span", { class: "gone" }, "none");
     const score = (row) => make("div", {},
       make("div", { class: "sure" }, make("b", {}, row ? percent(row[SURE]) : "–"), meter(row?.[SURE] ?? 0)),
-      row ? make("p", { class: "name" + (row[WON] ? "" : " quiet") }, isolated(shortName(label(row)))) : null,
-      row && !row[WON] ? make("p", { class: "meta" }, "not fooled") : null,
+      row ? titled(row, label(row)) : null,
       row && !same ? make("p", { class: "meta" }, isolated(way(row))) : null);
     return make("li", { class: "tile" },
       make("div", { class: "pair" }, half(rows[0]), half(rows[1]), score(rows[0]), score(rows[1])),
@@ -129,12 +139,8 @@
   function pairTile([a, b]) {
     const rows = [a, b].map((i) => (i === undefined ? null : data.rows[i]));
     const known = rows.find(Boolean), name = label(known);
-    const about = (row) => hit(row) ? "Run " + bare(runOf(row).name) + ": " + told(row) : "Evolved picture of run " + bare(runOf(row).name) + ", taken for " + bare(shortName(name)) + " at " + percent(row[SURE]);
-    const half = (row) => row
-      ? make("a", { class: "pic", href: link(row), tabIndex: -1 },
-        picture(row, "thumb", about(row)))
-      : make("span", { class: "gone" }, "none");
-    const score = (row) => make("div", { class: "sure" }, make("b", {}, row ? percent(row[SURE]) : "–"), meter(row?.[SURE] ?? 0));
+    const score = (row) => make("div", {},
+      make("div", { class: "sure" }, make("b", {}, row ? percent(row[SURE]) : "–"), meter(row?.[SURE] ?? 0)), row ? badge(row) : null);
     return make("li", { class: "tile" },
       make("div", { class: "pair" }, half(rows[0]), half(rows[1]), score(rows[0]), score(rows[1])),
       make("p", { class: "name" }, isolated(shortName(name))),
@@ -151,14 +157,14 @@
   let words = [], shown = [], groups = [];
   function haystack() {
     hits.clear();
-    words = data.rows.map((row) => (label(row) + " " + row[CLASS] + " " + runOf(row).name + " " + (hit(row) ? "was " + was(row) + " " + hit(row).origin + " " + way(row) : row[WHO]))
+    words = data.rows.map((row) => (label(row) + " " + row[CLASS] + " " + (data.families[row[FAMILY]] ?? "") + " " + runOf(row).name + " " + (hit(row) ? "was " + was(row) + " " + hit(row).origin + " " + way(row) : row[WHO]))
       .normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase());
   }
   function passes(i) {
     const row = data.rows[i], percentage = row[SURE] * 100;
     if (percentage < Number($("low").value) || percentage > Number($("high").value)) return false;
     if ($("encoding").value !== "" && way(row) !== $("encoding").value) return false;
-    if ($("result")?.value && String(row[WON]) !== $("result").value) return false;
+    if ($("result").value && String(row[WON]) !== $("result").value) return false;
     if ($("run").value !== "" && String(row[RUN]) !== $("run").value) return false;
     return needles.every((needle) => words[i].includes(needle));
   }
@@ -213,8 +219,8 @@
     const whole = pairs ? [["", pairs]] : groups;
     const total = whole.reduce((sum, [, list]) => sum + list.length, 0);
     const paired = pairs && byImage() ? struckPair : pairTile;
-    $("count").textContent = pairs ? number(total) + (paired === struckPair ? " pairs side by side" : " classes side by side")
-      : total === data.rows.length ? number(total) + " pictures" : number(total) + " of " + number(data.rows.length) + " pictures";
+    $("count").textContent = pairs ? (paired === struckPair ? counted(total, "pair") : counted(total, "class", "classes")) + " side by side"
+      : (total === data.rows.length ? "" : number(total) + " of ") + counted(data.rows.length, "picture");
     const parts = [];
     for (const [name, list] of whole) {
       const grid = make("ol", { class: "grid" + (pairs ? " pairs" : "") });
@@ -350,8 +356,8 @@
     else if (dialog.open) dialog.close();
   }
   function show(i) {
-    current = i;
     stop();
+    current = i;
     $("content").replaceChildren((hit(data.rows[i]) ? struckSheet : sheet)(data.rows[i]));
     const at = shown.indexOf(i);
     $("where").textContent = at < 0 ? "" : number(at + 1) + " of " + number(shown.length);
@@ -378,7 +384,7 @@
   });
   function sheet(row) {
     const run = runOf(row), name = label(row), more = row[MORE], others = name.split(",").slice(1).join(",").trim();
-    const full = picture(row, "picture", "Evolved picture, taken for " + bare(name) + " at " + percent(row[SURE]));
+    const full = picture(row, "picture", told(row));
     full.loading = "eager";
     full.id = "full";
     const facts = [
@@ -387,18 +393,33 @@
       ["genome", more.genome ?? "–"], ["classifier", isolated(run.victim)],
     ];
     const right = make("div", {},
-      make("h2", { id: "detail-name", tabIndex: -1 }, isolated(shortName(name))),
-      others ? make("p", { class: "quiet" }, isolated(others)) : null,
-      make("p", { class: "big" }, percent(row[SURE])),
-      make("p", { class: "verdict" }, row[WON] ? "The classifier's first answer." : "Not the classifier's first answer: another class is surer still."),
+      make("h2", { id: "detail-name", tabIndex: -1 }), make("p", { id: "others", class: "quiet" }),
+      make("p", { id: "sure", class: "big" }), make("p", { id: "verdict", class: "verdict" }),
       make("div", { class: "block" }, make("h3", {}, "What the classifier sees"), ...top5(row)),
       make("p", { class: "files" }, make("a", { href: link(row) }, "Permalink"),
         make("a", { href: file(row, "picture"), download: run.key + "-" + row[KEY].padStart(4, "0") + ".png" }, "Picture (PNG)"),
         more.line && file(row, "film") ? make("a", { href: file(row, "film") }, "Animation (WebP)") : null));
     const source = make("div", {}, make("div", { class: "head" }, make("h3", {}, "Where it comes from")),
       make("dl", { class: "facts" }, ...facts.map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v)))));
-    const left = make("figure", { class: "canvas" }, full, make("figcaption", {}, run.size[1] + " × " + run.size[0] + " pixels, as scored"));
-    return make("div", { class: "sheet" }, make("div", { class: "duo" }, left, right), ancestry(row), graph(row), make("div", { class: "duo" }, source, again(run)));
+    const left = make("figure", { class: "canvas" }, full, make("figcaption", { id: "as" }));
+    const whole = make("div", { class: "sheet" }, make("div", { class: "duo" }, left, right), ancestry(row), graph(row), make("div", { class: "duo" }, source, again(run)));
+    caption(whole, row);
+    return whole;
+  }
+  function caption(within, row, k = -1) { // of the picture itself, or of its k-th ancestor while that is shown
+    const run = runOf(row), { line } = row[MORE], ancestor = k >= 0 && k < line.length - 1;
+    const [generation, c, held, then] = ancestor ? line[k] : [row[GEN], row[CLASS], row[SURE], null];
+    const name = labelIn(run, c), others = name.split(",").slice(1).join(",").trim(), p = held ?? (c === row[CLASS] ? then : null);
+    const say = (id, ...parts) => within.querySelector("#" + id).replaceChildren(...parts);
+    say("detail-name", isolated(shortName(name)));
+    say("others", isolated(others));
+    within.querySelector("#others").hidden = !others;
+    say("sure", percent(p));
+    say("as", ancestor ? "Ancestor of generation " + number(generation) + ", step " + (k + 1) + " of " + line.length
+      : run.size[1] + " × " + run.size[0] + " pixels, as scored");
+    if (ancestor) say("verdict", "The ancestor's confidence for the class it was champion of", c !== row[CLASS] && then !== null ? "; for " + bare(shortName(label(row))) + " " + percent(then) : "", ".");
+    else say("verdict", badge(row), row[WON] ? " It is the classifier's first answer." : " It is not the classifier's first answer: another class is surer still.");
+    within.classList.toggle("ancestor", ancestor);
   }
   function struckSheet(row) { // clean + change = result, and what the attack took
     const run = runOf(row), h = hit(row), attacks = run.attacks, more = row[MORE], name = label(row);
@@ -419,10 +440,10 @@
     const aim = h.target === null ? null : isolated(shortName(labelIn(run, h.target)));
     const source = isolated(shortName(was(row))), stays = row[CLASS] === h.source;
     const said = row[WON]
-      ? (aim ? ["Fooled: it is taken for ", aim, ", as was wanted."] : stays ? ["Fooled: the classifier is as sure of it as the attack asks for."] : ["Fooled: the classifier no longer sees ", source, "."])
-      : (stays ? ["Not fooled: the classifier still sees ", source, ...(aim ? [", where ", aim, " was wanted."] : ["."])]
-        : aim ? ["Not fooled as was wanted: that would be ", aim, "."] : ["Not fooled as the attack asks for."]);
-    const verdict = make("p", { class: "said" }, ...said);
+      ? (aim ? ["It is taken for ", aim, ", as was wanted."] : stays ? ["The classifier is as sure of it as the attack asks for."] : ["The classifier no longer sees ", source, "."])
+      : (stays ? ["The classifier still sees ", source, ...(aim ? [", where ", aim, " was wanted."] : ["."])]
+        : aim ? ["That is not what was wanted, which would be ", aim, "."] : ["That is not what the attack asks for."]);
+    const verdict = make("p", { class: "said" }, badge(row), " ", ...said);
     const caveat = [h.floats && !row[WON] ? "The floats of the attack did fool, before they were rounded to 8 bits." : "",
       h.complete ? "" : "A budget ended before the attack was through with this image."].filter(Boolean).join(" ");
     const small = (value) => (value === null ? "–" : Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));
@@ -463,22 +484,31 @@
     const note = top ? rank : run.note;
     return [make("ol", { class: "top5" }, ...list), note ? make("p", { class: "note" }, note) : null];
   }
+  function frame(row, k, words) { // the k-th picture of the strip, which is as wide as all of them
+    const { line } = row[MORE], run = runOf(row);
+    const image = make("img", { src: file(row, "strip"), loading: "lazy", alt: words });
+    if (run.small) image.classList.add("square");
+    const box = make("span", { class: "frame" }, image);
+    box.style.setProperty("--n", line.length);
+    box.style.setProperty("--k", k);
+    box.style.setProperty("--ratio", run.size[1] / run.size[0]);
+    return box;
+  }
   function ancestry(row) {
     const run = runOf(row), { line, steps } = row[MORE];
     if (!line) return make("div", { class: "wide" }, make("div", { class: "head" }, make("h3", {}, "Ancestry")),
       make("p", { class: "note" }, run.ancestry || "Nothing is known of its ancestors."));
-    const strip = file(row, "strip");
+    // a bar stands above the number that it shows
     const items = line.map(([generation, c, held, then], k) => {
-      const before = k ? line[k - 1][1] : c, p = then ?? held ?? 0;
-      const frame = make("img", { class: "frame", src: strip, loading: "lazy", alt: "Ancestor of generation " + generation });
-      frame.style.objectPosition = -k * run.side + "px 0";
-      return make("li", { class: before !== c ? "turn" : "" }, frame, meter(p),
+      const before = k ? line[k - 1][1] : c, own = c === row[CLASS], p = held ?? (own ? then : null);
+      return make("li", { class: before !== c ? "turn" : "" }, frame(row, k, "Ancestor of generation " + generation),
         make("span", { class: "who" }, isolated(shortName(labelIn(run, c)))),
-        make("small", {}, (held === null ? "" : percent(held) + ", ") + "generation " + number(generation)),
-        then === null || c === row[CLASS] ? null : make("small", { class: "then" }, bare(shortName(label(row))) + " " + percent(then)));
+        p === null ? null : meter(p),
+        make("small", {}, (p === null ? "" : percent(p) + ", ") + "generation " + number(generation)),
+        ...(then === null || own ? [] : [meter(then), make("small", { class: "then" }, percent(then) + " " + bare(shortName(label(row))))]));
     });
     const turns = line.filter(([, c], k) => k && line[k - 1][1] !== c).length;
-    const sentence = number(steps) + (steps === 1 ? " step" : " steps") + " from a random ancestor" + (line.length - 1 < steps ? ", " + line.length + " of them shown" : "")
+    const sentence = counted(steps, "step") + " from a random ancestor" + (line.length - 1 < steps ? ", " + line.length + " of them shown" : "")
       + (turns ? "; the class changed " + (turns === 1 ? "once" : turns + " times") + " among these." : ".");
     const play = make("button", { type: "button", class: "pill", id: "play" }, "Play");
     play.addEventListener("click", () => toggle(row));
@@ -495,18 +525,27 @@
   }
   function toggle(row) {
     if (playing) { stop(); return; }
-    const frames = [...dialog.querySelectorAll(".frame")], full = $("full"), button = $("play");
-    if (!frames.length) return;
-    const film = file(row, "film");
+    const { line } = row[MORE], items = [...dialog.querySelectorAll(".line li")], full = $("full"), whole = dialog.querySelector(".sheet");
+    if (!items.length) return;
+    const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1200 : 450;
     let k = 0;
-    button.textContent = "Stop";
-    if (film && !matchMedia("(prefers-reduced-motion: reduce)").matches) full.src = film + (film.startsWith("data:") ? "" : "#" + Date.now());
-    const next = () => {
-      frames.forEach((frame, at) => { frame.style.opacity = at === k ? 1 : 0.35; });
-      const box = frames[k].closest("ol");
-      box.scrollLeft = frames[k].parentNode.offsetLeft - box.offsetLeft - box.clientWidth / 2;
-      k = (k + 1) % frames.length;
-      playing = setTimeout(next, k === 0 ? 1800 : 450);
+    $("play").textContent = "Stop";
+    if (!$("play").contains(document.activeElement)) $("play").focus({ preventScroll: true }); // what is hidden meanwhile may have it
+    const large = frame(row, 0, "");
+    large.id = "then";
+    full.after(large);
+    const next = () => { // picture, caption and place in the strip change together
+      const last = k === line.length - 1;
+      large.style.setProperty("--k", k);
+      large.firstChild.alt = "Ancestor of generation " + line[k][0];
+      large.hidden = last;
+      full.hidden = !last;
+      caption(whole, row, k);
+      items.forEach((item, at) => item.classList.toggle("past", at !== k));
+      const box = items[k].closest("ol");
+      box.scrollLeft = items[k].offsetLeft - box.offsetLeft - box.clientWidth / 2;
+      k = (k + 1) % line.length;
+      playing = setTimeout(next, last ? 4 * pause : pause);
     };
     next();
   }
@@ -514,9 +553,11 @@
     if (!playing) return;
     clearTimeout(playing);
     playing = 0;
-    for (const frame of dialog.querySelectorAll(".frame")) frame.style.opacity = "";
+    for (const item of dialog.querySelectorAll(".line li")) item.classList.remove("past");
+    $("then")?.remove();
     if ($("play")) $("play").textContent = "Play";
-    if (current >= 0 && $("full")) $("full").src = file(data.rows[current], "picture");
+    if ($("full")) $("full").hidden = false;
+    if (current >= 0 && $("full")) caption(dialog.querySelector(".sheet"), data.rows[current]);
   }
 
   // light and dark
@@ -593,6 +634,7 @@
     if (encodings.length > 1) kinds.push(["encoding", !struck ? "encoding" : evolved ? "encoding or attack" : "attack"]);
     if (struck) kinds.push(["source", "class it was"]);
     choose("group", kinds, 1);
+    $("text").placeholder = data.families.length ? "Class or family" : "Search classes";
   }
 
   const home = document.title;
@@ -603,9 +645,13 @@
   if (data.runs.length === 1 && !evolved && ways().length > 1) $("group").value = "encoding";
   paint();
   let typing = 0;
-  const soon = () => { clearTimeout(typing); typing = setTimeout(paint, 90); };
+  const soon = () => {
+    clearTimeout(typing);
+    typing = setTimeout(paint, 90);
+    delete document.documentElement.dataset.ready; // until what was typed is shown
+  };
   $("text").addEventListener("input", soon);
-  for (const id of ["sort", "group", "encoding", "result", "run", "compare"]) $(id)?.addEventListener("change", paint);
+  for (const id of ["sort", "group", "encoding", "result", "run", "compare"]) $(id).addEventListener("change", paint);
   for (const [id, other, sign] of [["low", "high", 1], ["high", "low", -1]]) {
     $(id).addEventListener("input", () => {
       if (sign * Number($(id).value) > sign * Number($(other).value)) $(other).value = $(id).value;
