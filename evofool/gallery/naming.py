@@ -53,6 +53,8 @@ def _path(victim: str) -> PurePath:
 
 def _is_file(path: str) -> bool:
     plain = path.replace("\\", "/")
-    return plain.startswith(("/", "~", "./", "../")) or plain[1:3] == ":/" or (
-        "/" in plain and plain.lower().endswith(_SUFFIXES)
+    return (
+        plain.startswith(("/", "~", "./", "../"))
+        or plain[1:3] == ":/"
+        or ("/" in plain and plain.lower().endswith(_SUFFIXES))
     )
