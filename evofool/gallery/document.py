@@ -53,7 +53,20 @@ class Room:
     ancestry_note: str = ""
 
 
-def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Live:
+    """What a page needs to know of the server that tells it news.
+
+    Attributes:
+        finished: address of the finished gallery, relative to the page; empty where there is none.
+        place: file of the gallery on this machine; empty where others may look on.
+    """
+
+    finished: str = ""
+    place: str = ""
+
+
+def document(rooms: Sequence[Room], *, live: Live | None = None) -> dict[str, Any]:
     """All that the page's script needs, as JSON values."""
     names: list[str] = []
     rows: list[list[Any]] = []
@@ -74,7 +87,7 @@ def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
     for row in rows:
         row[6] = place.get(row[6], -1)
     return {
-        "served": served,
+        "live": None if live is None else {"finished": live.finished, "place": cut(live.place)},
         "runs": runs,
         "families": [names[k] for k in ranked],
         "rows": rows,

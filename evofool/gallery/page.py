@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 
 from evofool.gallery.attack_document import table as attack_table
-from evofool.gallery.document import Room, cut, document, headline
+from evofool.gallery.document import Live, Room, cut, document, headline
 from evofool.gallery.naming import display_names
 from evofool.text import bare, counted, percent, printable
 
@@ -25,15 +25,16 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(
-    rooms: Sequence[Room], *, served: bool = False, assets: Mapping[str, str] | None = None
+    rooms: Sequence[Room], *, live: Live | None = None, assets: Mapping[str, str] | None = None
 ) -> str:
     """The page as HTML text.
 
     Args:
         rooms: what is shown, one a run.
-        served: made for a server that tells news (`evofool.gallery.live`).
+        live: of a page for a server that tells news (`evofool.gallery.live`).
         assets: data URIs by path, for a page that carries its pictures inside itself.
     """
+    served = live is not None
     script, style = _text("gallery.js"), _text("gallery.css")
     return (
         _environment()
@@ -45,7 +46,7 @@ def page(
             count=sum(len(room.shown) for room in rooms),
             evolved=not rooms or any(room.collection.attacks is None for room in rooms),
             attacked=any(room.collection.attacks is not None for room in rooms),
-            data=document(rooms, served=served),
+            data=document(rooms, live=live),
             assets=dict(assets or {}),
             script=script,
             style=style,
@@ -68,6 +69,11 @@ def policy(*, served: bool = False) -> str:
     if served:
         parts.append("connect-src 'self'")
     return "; ".join(parts)
+
+
+def is_of_this_version(html: str) -> bool:
+    """Whether a page has the style and script of this version, all that our policy allows."""
+    return _hash("gallery.js") in html and _hash("gallery.css") in html
 
 
 def title(rooms: Sequence[Room]) -> str:

@@ -4,6 +4,7 @@
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const $ = (id) => document.getElementById(id);
   let data = read("data");
+  let keeping = false; // a live run has ended: every picture is loaded before its server goes
   const assets = read("assets");
   const [RUN, KEY, CLASS, SURE, WON, GEN, FAMILY, SIZE, WHO, MORE] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
   const FIRST = 120, CHUNK = 500;
@@ -54,7 +55,7 @@
     const path = runOf(row).paths[kind];
     if (!path) return "";
     const name = path.replace("{}", kind === "clean" ? String(hit(row).image).padStart(5, "0") : row[KEY].padStart(4, "0"));
-    return assets[name] ?? name + (data.served ? "?" + encodeURIComponent(row[WHO]) : "");
+    return assets[name] ?? name + (data.live ? "?" + encodeURIComponent(row[WHO]) : "");
   }
   function meter(p) {
     const bar = make("span", { class: "meter " + step(p), "aria-hidden": "true" }, make("i"));
@@ -67,7 +68,7 @@
   function picture(row, kind, words) {
     const run = runOf(row);
     const image = make("img", {
-      alt: words, loading: "lazy", decoding: "async", width: run.size[1], height: run.size[0],
+      alt: words, loading: keeping ? "eager" : "lazy", decoding: "async", width: run.size[1], height: run.size[0],
       src: file(row, kind) || file(row, "picture"),
     });
     if (run.small) image.classList.add("square");
@@ -380,7 +381,7 @@
     const back = tiles.get(current)?.querySelector("a.pic") ?? links().find((a) => a.hash === link(data.rows[current]));
     if (back?.isConnected) rove(back);
     current = -1;
-    if (waiting) refresh();
+    if (waiting) refresh().catch(() => { version = ""; }); // asked again with the next news
   });
   function sheet(row) {
     const run = runOf(row), name = label(row), more = row[MORE], others = name.split(",").slice(1).join(",").trim();
@@ -579,40 +580,68 @@
 
   // news from a run that is still going on
 
-  let version = "", waiting = false;
+  const me = Math.random().toString(36).slice(2, 12);
+  let version = "", waiting = false, ticking = 0, failures = 0;
+  function news(...parts) {
+    $("news").hidden = !parts.length;
+    $("news").replaceChildren(...parts);
+  }
+  function counters() { // what changes while a run goes on
+    data.runs.forEach((run, k) => {
+      document.querySelector(`[data-headline="${k}"]`).textContent = run.headline;
+      document.querySelector(`[data-status="${k}"]`).textContent = run.status;
+      const facts = Object.fromEntries(run.facts);
+      document.querySelector(`[data-progress="${k}"]`).textContent = ", generation " + facts.generations + ", " + facts.evaluations + (facts.evaluations === "1" ? " evaluation" : " evaluations");
+      run.facts.forEach(([, value], at) => { document.querySelector(`[data-run="${k}"] [data-fact="${at}"] bdi`).textContent = value; });
+    });
+    const status = data.runs[0]?.status;
+    if (status === "finished") {
+      if (data.live.finished) news("The run has ended. ", make("a", { href: data.live.finished }, "See the finished gallery"));
+      else news("The run has ended; its gallery is not made yet.");
+    } else if (status === "interrupted") news("The run was interrupted. These are the pictures it had.");
+    else news();
+    keeping = status === "finished" || status === "interrupted";
+    if (keeping) for (const image of document.images) image.loading = "eager";
+  }
   async function refresh() {
     waiting = dialog.open;
     if (waiting) return;
-    try {
-      const fresh = await (await fetch("data.json")).json();
-      const top = scrollY;
-      if (fresh.runs.length !== data.runs.length) { location.reload(); return; }
-      data = fresh;
-      tiles.clear();
-      haystack();
-      fillSelects();
-      data.runs.forEach((run, k) => {
-        document.querySelector(`[data-headline="${k}"]`).textContent = run.headline;
-        const status = document.querySelector(`[data-status="${k}"]`);
-        if (status) status.textContent = run.status;
-      });
-      paint();
-      scrollTo(0, top);
-    } catch { ended(); }
+    const answer = await fetch("data.json");
+    if (!answer.ok) throw new Error("no data");
+    const fresh = await answer.json();
+    if (fresh.runs.length !== data.runs.length) { location.reload(); return; }
+    const top = scrollY, focused = document.activeElement.closest?.("a.pic")?.hash;
+    // a tile whose row is the same stays, and with it the picture that it has loaded
+    const old = new Map([...tiles].map(([i, node]) => [link(data.rows[i]), [JSON.stringify(data.rows[i]), node]]));
+    data = fresh;
+    tiles.clear();
+    data.rows.forEach((row, i) => {
+      const [text, node] = old.get(link(row)) ?? [];
+      if (node && text === JSON.stringify(row)) tiles.set(i, node);
+    });
+    haystack();
+    fillSelects();
+    counters();
+    paint();
+    scrollTo(0, top);
+    const again = focused && links().find((a) => a.hash === focused);
+    if (again) rove(again);
   }
-  function ended() {
-    $("news").hidden = false;
-    $("news").textContent = "The run has ended or its server has; this is the last that was seen.";
-    clearInterval(ticking);
-  }
-  let ticking = 0, failures = 0;
+  const kept = () => keeping && !waiting && document.documentElement.dataset.ready !== undefined && [...document.images].every((image) => image.complete);
   async function tick() {
     if (document.hidden) return;
     try {
-      const answer = await (await fetch("version")).text();
+      const answer = await fetch("version?page=" + me + "&kept=" + (kept() ? encodeURIComponent(version) : ""));
+      if (!answer.ok) throw new Error("no answer");
+      const text = await answer.text();
+      if (text !== version) { await refresh(); version = text; }
       failures = 0;
-      if (answer !== version) { version = answer; await refresh(); }
-    } catch { if (++failures > 2) ended(); }
+    } catch { if (++failures > 2) gone(); }
+  }
+  function gone() {
+    clearInterval(ticking);
+    const place = data.runs[0]?.status === "finished" && data.live.finished && data.live.place;
+    news("The server has ended; these are the last pictures it gave.", ...(place ? [" The finished gallery is the file ", make("code", {}, isolated(place))] : []));
   }
 
   function fillSelects() {
@@ -685,5 +714,10 @@
     else if (!dialog.open && event.key === "/") { event.preventDefault(); $("text").focus(); $("text").select(); }
   });
   follow();
-  if (data.served) ticking = setInterval(tick, 2000);
+  if (data.live) {
+    counters();
+    ticking = setInterval(tick, 2000);
+    document.addEventListener("visibilitychange", tick);
+    tick();
+  }
 })();
