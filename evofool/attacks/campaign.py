@@ -77,6 +77,7 @@ def attack(
     command: str | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    pictures_when_stopped: bool = False,
 ) -> Result:
     """Run the attacks of a config into a new run folder.
 
@@ -89,6 +90,8 @@ def attack(
         progress: called now and then, from this thread.
         should_stop: asked before every request to the victim; once it is true the run ends as
             interrupted, everything up to the last chunk saved.
+        pictures_when_stopped: make pictures and tables of that then and return, instead of raising
+            `Interrupted`.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -105,7 +108,7 @@ def attack(
         images = open_images(loaded, parts.classifier)
         manifest = new_manifest("attack", parts.classifier, parts.config.seed, command)
         with AttackFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
-            return _Loop(parts, run, progress, hook, images).run()
+            return _Loop(parts, run, progress, hook, images, pictures_when_stopped).run()
 
 
 def resume_attacks(
@@ -194,8 +197,10 @@ class _Loop:
         progress: OnProgress | None,
         hook: _Hook,
         source: Source | None,
+        pictures_when_stopped: bool = False,
     ) -> None:
         self.parts = parts
+        self._pictures_when_stopped = pictures_when_stopped
         self.folder = run
         self._source = source
         self._progress = progress
@@ -237,12 +242,23 @@ class _Loop:
         except (Interrupted, ScoringError) as error:
             if isinstance(error, Interrupted):
                 folder.set_meta({"status": "interrupted"})
+                if self._pictures_when_stopped:
+                    return self._so_far()
             raise type(error)(
                 f"{error}; what is done is saved; go on with: evofool resume {folder.path}"
             ) from error
         summary = write_outputs(folder, self.parts.attacks, self._todo(), reason, self._counts())
         folder.set_meta({"status": "finished", "stop_reason": reason or ""})
         return Result(folder.path, summary)
+
+    def _so_far(self) -> Result:
+        """The outputs of what is done, which a resume writes anew."""
+        items = self.parts.items(self._images)
+        counts = self._counts()
+        content = write_outputs(
+            self.folder, self.parts.attacks, items, None, counts, status="interrupted"
+        )
+        return Result(self.folder.path, content)
 
     # the clean images
 

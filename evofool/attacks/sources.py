@@ -201,6 +201,8 @@ class _Folder(Source):
 
 def _pictures(root: Path, *, deep: bool, error: ConfigError) -> list[str]:
     """Names of pictures below `root`, in order, with slashes; links to folders are not followed."""
+    if not root.is_dir():
+        raise ConfigError(f"{error}there is no such folder: {root}")
     found: list[str] = []
     for folder, folders, files in os.walk(root):
         if not deep:

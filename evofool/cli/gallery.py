@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evofool.cli.terminal import answer, remark
 from evofool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +69,18 @@ def gallery(
     size: Annotated[
         int | None, typer.Option(min=1, help="With --class: draw it anew, its longer side so long.")
     ] = None,
-    class_index: Annotated[
-        int | None, typer.Option("--class", min=0, help="The class of --size and --film.")
+    one_class: Annotated[
+        str | None,
+        typer.Option("--class", help="The class of --size and --film: index, name or pattern."),
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only pictures of these: an index, a name, a range 151-285 or a pattern *shark*;"
+            " may be given again."
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What stands above the page.")] = None,
     enlarge: Annotated[
         bool,
         typer.Option("--enlarge", help="With --size: repeat pixels where there are only those."),
@@ -81,8 +91,8 @@ def gallery(
     host: Host = "127.0.0.1",
 ) -> None:
     """Make a page from run folders, with everything beside it; or one picture, film, live view."""
-    if class_index is not None or size is not None or film is not None:
-        _one(runs, class_index, size, enlarge, film, out)
+    if one_class is not None or size is not None or film is not None:
+        _one(runs, one_class, size, enlarge, film, out)
         return
     if watch:
         if len(runs) != 1:
@@ -93,13 +103,20 @@ def gallery(
         return
     from evofool.gallery import Options
 
-    options = Options(top, _count(ancestors, "--ancestry"), scores.value, single_file)
+    options = Options(
+        top,
+        _count(ancestors, "--ancestry"),
+        scores.value,
+        single_file,
+        tuple(classes or ()),
+        title,
+    )
     built = shown(runs, out, options)
-    typer.echo(str(built.page))
+    answer(str(built.page))
     if built.contact_sheet is not None:
-        typer.echo(str(built.contact_sheet))
+        answer(str(built.contact_sheet))
     if not built.pictures:
-        typer.echo("there is no picture yet; the page says so", err=True)
+        remark("there is no picture yet; the page says so")
 
 
 def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
@@ -118,17 +135,14 @@ def served(run: Path, host: str, port: int) -> Iterator[None]:
 
     with LiveServer(run, host, port) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
-            typer.echo(
-                f"warning: {host} can be reached from other machines; whoever does sees the run",
-                err=True,
-            )
-        typer.echo(f"watch it at {server.url}", err=True)
+            remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
+        remark(f"watch it at {server.url}")
         yield
 
 
 def _one(
     runs: list[Path],
-    class_index: int | None,
+    one_class: str | None,
     size: int | None,
     enlarge: bool,
     film: Film | None,
@@ -136,14 +150,14 @@ def _one(
 ) -> None:
     from evofool.gallery import printing
 
-    if class_index is None or (size is None) == (film is None) or len(runs) != 1:
+    if one_class is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")
     if size is not None:
-        done = printing.enlarge(runs[0], class_index, size, out, repeat=enlarge)
+        done = printing.enlarge(runs[0], one_class, size, out, repeat=enlarge)
     else:
         assert film is not None
-        done = printing.animate(runs[0], class_index, film.value, out)
-    typer.echo(f"{done.path}\n{done.width} x {done.height}")
+        done = printing.animate(runs[0], one_class, film.value, out)
+    answer(str(done.path), f"{done.width} x {done.height}")
 
 
 def _count(text: str, option: str) -> int | None:

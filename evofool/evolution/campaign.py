@@ -80,6 +80,7 @@ def evolve(
     command: str | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    pictures_when_stopped: bool = False,
 ) -> Result:
     """Run a campaign into a new run folder.
 
@@ -92,6 +93,7 @@ def evolve(
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends as interrupted,
             everything up to the last generation saved.
+        pictures_when_stopped: make the pictures then and return, instead of raising `Interrupted`.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -107,7 +109,7 @@ def evolve(
     with parts.scorer:
         manifest = make_manifest(parts, command)
         with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
-            return _Loop(parts, run, progress, stop).run()
+            return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
 
 def resume(
@@ -158,8 +160,10 @@ class _Loop:
         run: RunFolder,
         progress: OnProgress | None,
         should_stop: Callable[[], bool],
+        pictures_when_stopped: bool = False,
     ) -> None:
         self.parts = parts
+        self._pictures_when_stopped = pictures_when_stopped
         self.run_folder = run
         self._progress = progress
         self._should_stop = should_stop
@@ -231,6 +235,8 @@ class _Loop:
         except (Interrupted, ScoringError) as error:
             self._save()
             if isinstance(error, Interrupted):
+                if self._pictures_when_stopped and self._sound:
+                    return self._finish("interrupted", None)
                 self._say_interrupted()
             raise type(error)(f"{error}; {self._way_on()}") from error
         return self._finish("finished", reason)

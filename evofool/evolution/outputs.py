@@ -31,6 +31,7 @@ from evofool.images import (
     to_hwc,
 )
 from evofool.store import RunFolder
+from evofool.text import csv_bytes
 
 Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
 """The pixels that are scored, N x C x H x W."""
@@ -166,9 +167,7 @@ def write_pictures(
         StoreError: the folder cannot be written, or a picture does not read back as scored.
     """
     digest = ArchiveDigest(encoding)
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table: list[tuple[object, ...]] = []
     claims: dict[str, dict[str, Any]] = {}
 
     def write(elite: Elite) -> tuple[object, ...]:
@@ -187,8 +186,8 @@ def write_pictures(
             rows = pool.map(write, part)  # pictures are compressed while the digest is taken
             for elite in part:
                 digest.add(elite)
-            writer.writerows(rows)
-    run.write_file("elites.csv", table.getvalue().encode())
+            table.extend(rows)
+    run.write_file("elites.csv", csv_bytes(COLUMNS, table))
     run.write_json(f"images/{SIDECAR}", dict(sorted(claims.items())))
     return digest.hexdigest()
 

@@ -16,10 +16,10 @@ from evofool.experiments.costs_outputs import (
     summary,
     table_lines,
 )
-from evofool.experiments.defend_outputs import csv_bytes
 from evofool.scoring import Scorer
 from evofool.store import Check, CostsFolder, head_of
 from evofool.store.defend_schema import RIGHT
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from evofool.scoring import Scorer
 from evofool.store import Check, DefendFolder, head_of
 from evofool.store.defend_schema import RIGHT
 from evofool.store.manifest import check_classifier
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -84,14 +83,11 @@ def verify_defense(path: Path | str, *, classifier: str | None = None) -> Iterat
 def _table(run: DefendFolder) -> Check:
     if run.meta().get("status") != "finished":
         return Check("threats.csv", None, "not made yet: the run has not ended (evofool resume)")
-    wanted = [
-        {key: str(value) for key, value in threat_json(row).items()} for row in read_rows(run)
-    ]
+    wanted = csv_bytes(COLUMNS, (threat_json(row).values() for row in read_rows(run)))
+    table = run.path / "threats.csv"
     try:
-        text = (run.path / "threats.csv").read_bytes().decode()
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        same = list(reader) == wanted and tuple(reader.fieldnames or ()) == COLUMNS
-    except (OSError, ValueError, csv.Error):
+        same = table.is_file() and table.read_bytes() == wanted
+    except OSError:
         same = False
     return Check(
         "threats.csv", same, "holds the stored rows" if same else "differs or is missing"

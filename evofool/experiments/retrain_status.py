@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retrain_setup import base_of, load_retrain_run
 from evofool.store import Check, RetrainFolder, head_of
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -113,14 +112,11 @@ def _champions(run: RetrainFolder, key: NetKey, encoding: str) -> Check:
 
 def _table(run: RetrainFolder, config: RetrainConfig) -> Check:
     names = columns(config)
+    rows = table(run, config, read_curves(run, config))
+    wanted = csv_bytes(names, ([row[name] for name in names] for row in rows))
+    path = run.path / "retrain.csv"
     try:
-        text = (run.path / "retrain.csv").read_bytes().decode()
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        wanted = [
-            {name: "" if row[name] is None else str(row[name]) for name in names}
-            for row in table(run, config, read_curves(run, config))
-        ]
-        same = list(reader) == wanted and tuple(reader.fieldnames or ()) == names
-    except (OSError, ValueError, csv.Error):
+        same = path.is_file() and path.read_bytes() == wanted
+    except OSError:
         same = False
     return Check("retrain.csv", same, "holds what is stored" if same else "differs or is missing")

@@ -51,6 +51,8 @@ class Room:
     plots: dict[str, tuple[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     ancestry_note: str = ""
+    chosen: bool = False
+    """Whether only some classes were asked for, by name."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,9 @@ def headline(room: Room) -> str:
     cells = counted(c.classes, "class", "classes")
     if len(confidences) < c.classes:
         surest = "surest" if len(confidences) == 1 else f"{len(confidences):,} surest"
+        which = f"{len(confidences):,} chosen" if room.chosen else f"The {surest}"
         return (
-            f"The {surest} of {cells}, {won:,} fooled; best {percent(max(confidences))}, least"
+            f"{which} of {cells}, {won:,} fooled; best {percent(max(confidences))}, least"
             f" {percent(min(confidences))}."
         )
     return (
@@ -222,16 +225,8 @@ def printable_line(line: str) -> str:
     return " " * (len(line) - len(body)) + printable(body)
 
 
-def csv_cell(value: object) -> object:
-    """A text that a spreadsheet would take for a formula, with an apostrophe before it."""
-    if isinstance(value, str):
-        text = printable(value)
-        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-    return value
-
-
 def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
-    """The rows of the gallery's ``elites.csv``; made for spreadsheets, so cells are inert.
+    """The rows of the gallery's ``elites.csv``.
 
     Those of campaigns and of attacks have columns of their own.
     """
@@ -263,5 +258,5 @@ def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
                 "seed": c.seed,
                 "picture": room.paths.get("picture", "").format(exhibit.stem),
             }
-            rows.append({name: csv_cell(value) for name, value in row.items()})
+            rows.append(row)
     return rows

@@ -25,7 +25,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(
-    rooms: Sequence[Room], *, live: Live | None = None, assets: Mapping[str, str] | None = None
+    rooms: Sequence[Room],
+    *,
+    live: Live | None = None,
+    assets: Mapping[str, str] | None = None,
+    heading: str | None = None,
 ) -> str:
     """The page as HTML text.
 
@@ -33,6 +37,7 @@ def page(
         rooms: what is shown, one a run.
         live: of a page for a server that tells news (`evofool.gallery.live`).
         assets: data URIs by path, for a page that carries its pictures inside itself.
+        heading: what stands above everything, instead of `title`.
     """
     served = live is not None
     script, style = _text("gallery.js"), _text("gallery.css")
@@ -40,7 +45,7 @@ def page(
         _environment()
         .get_template("gallery.html")
         .render(
-            title=title(rooms),
+            title=title(rooms) if heading is None else cut(heading),
             lede=[(room.collection, headline(room)) for room in rooms],
             rooms=rooms,
             count=sum(len(room.shown) for room in rooms),

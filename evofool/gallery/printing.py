@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evofool.config import typed_classes
 from evofool.errors import ImageError, UsageError
 from evofool.gallery import ancestry, films
 from evofool.gallery.collect import collect
@@ -29,7 +30,7 @@ class Printed:
 
 def enlarge(
     path: Path | str,
-    class_index: int,
+    wanted: int | str,
     size: int,
     out: Path | str | None = None,
     *,
@@ -41,7 +42,7 @@ def enlarge(
 
     Args:
         path: a run folder.
-        class_index: of the elite.
+        wanted: the class of the elite: its index, its label, or a pattern that fits one class.
         size: of the longer side.
         out: the file; by default in the run folder's ``gallery/``.
         repeat: for a picture made of pixels: repeat each of them, instead of refusing.
@@ -52,7 +53,7 @@ def enlarge(
         StoreError: no run folder, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, class_index, stack)
+        run, collection, exhibit = _find(path, wanted, stack)
         height, width = collection.size
         longest = max(height, width)
         shape = (max(1, round(height * size / longest)), max(1, round(width * size / longest)))
@@ -79,7 +80,7 @@ def enlarge(
 
 def animate(
     path: Path | str,
-    class_index: int,
+    wanted: int | str,
     form: films.FilmFormat,
     out: Path | str | None = None,
     side: int = 448,
@@ -91,7 +92,7 @@ def animate(
         StoreError: no run folder, a damaged one, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, class_index, stack)
+        run, collection, exhibit = _find(path, wanted, stack)
         if collection.no_ancestry:
             raise UsageError(f"{run.path}: there is no ancestry to show: {collection.no_ancestry}")
         (strip,) = ancestry.strips(collection, [exhibit])
@@ -100,7 +101,7 @@ def animate(
 
 
 def _find(
-    path: Path | str, class_index: int, stack: ExitStack
+    path: Path | str, wanted: int | str, stack: ExitStack
 ) -> tuple[RunFolder, Collection, Exhibit]:
     opened: list[RunFolder] = []
     (collection,) = collect(
@@ -111,10 +112,17 @@ def _find(
             f"{path}: attacked images have no genome to draw anew and no ancestors; their pixels"
             " are in its images/"
         )
-    for exhibit in collection.exhibits:
-        if exhibit.class_index == class_index:
-            return opened[0], collection, exhibit
-    raise UsageError(f"--class {class_index}: {path} has no picture of that class")
+    try:
+        classes = typed_classes(str(wanted), collection.labels)
+    except LookupError as error:
+        raise UsageError(f"--class {wanted}: {error}") from None
+    found = [exhibit for exhibit in collection.exhibits if exhibit.class_index in classes]
+    if len(found) == 1:
+        return opened[0], collection, found[0]
+    if not found:
+        raise UsageError(f"--class {wanted}: {path} has no picture of that class")
+    some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in found[:5])
+    raise UsageError(f"--class {wanted}: fits {len(found)} classes ({some}...); name one")
 
 
 def _write(run: RunFolder, out: Path | str | None, name: str, data: bytes) -> Path:

@@ -135,6 +135,8 @@ class RunFolder:
             StoreError: no run is there, or it is damaged or of another version.
             RunBusyError: `writable`, and another process holds it.
         """
+        if not path.exists():
+            raise FolderError(f"{path}: there is no such folder")
         if not (path / MANIFEST).is_file():
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
         manifest = read_json(path / MANIFEST)
