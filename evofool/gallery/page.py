@@ -22,6 +22,8 @@ from evofool.gallery.naming import display_names
 from evofool.text import bare, counted, percent, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ("base", "tiles", "grid", "detail", "live", "start")
+"""Parts of the page's one script, in order; they share a scope."""
 
 
 def page(
@@ -40,7 +42,7 @@ def page(
         heading: what stands above everything, instead of `title`.
     """
     served = live is not None
-    script, style = _text("gallery.js"), _text("gallery.css")
+    script, style = _script(), _style()
     return (
         _environment()
         .get_template("gallery.html")
@@ -65,8 +67,8 @@ def policy(*, served: bool = False) -> str:
     """The Content-Security-Policy of a page."""
     parts = [
         "default-src 'none'",
-        f"script-src 'sha256-{_hash('gallery.js')}'",
-        f"style-src 'sha256-{_hash('gallery.css')}'",
+        f"script-src 'sha256-{_hash(_script())}'",
+        f"style-src 'sha256-{_hash(_style())}'",
         "img-src 'self' data:" + ("" if served else " file:"),
         "base-uri 'none'",
         "form-action 'none'",
@@ -78,7 +80,7 @@ def policy(*, served: bool = False) -> str:
 
 def is_of_this_version(html: str) -> bool:
     """Whether a page has the style and script of this version, all that our policy allows."""
-    return _hash("gallery.js") in html and _hash("gallery.css") in html
+    return _hash(_script()) in html and _hash(_style()) in html
 
 
 def title(rooms: Sequence[Room]) -> str:
@@ -95,13 +97,23 @@ def title(rooms: Sequence[Room]) -> str:
 
 
 @cache
-def _text(name: str) -> str:
+def _script() -> str:
+    parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+
+
+@cache
+def _style() -> str:
+    return _read("gallery.css")
+
+
+def _read(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
-def _hash(name: str) -> str:
-    return base64.b64encode(hashlib.sha256(_text(name).encode()).digest()).decode()
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _environment() -> jinja2.Environment:
