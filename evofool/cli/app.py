@@ -332,7 +332,7 @@ def main() -> None:
     except usage.CommandLineError as error:
         remark(*usage.explained(error))
         sys.exit(usage.EXIT_CODE)
-    except (OSError, EvofoolError) as error:
+    except (OSError, EvofoolError) as error:  # files are the store's to explain, as EvofoolError
         if signals.DEBUG.get():
             raise
         sys.exit(_explained(error))
@@ -341,15 +341,15 @@ def main() -> None:
 
 def _explained(error: OSError | EvofoolError) -> int:
     """Says what went wrong; returns the exit code."""
-    if isinstance(error, OSError):  # files are the store's to explain: this is help on stdout
-        error = terminal.output_error(error)
     if isinstance(error, terminal.OutputError):
         terminal.give_up()
         remark(*(f"evofool: {line}" for line in str(error).splitlines()))
         return error.exit_code
     for line in str(error).splitlines() or [type(error).__name__]:
         remark(f"evofool: {line}")
-    return signals.exit_code() if isinstance(error, Interrupted) else error.exit_code
+    if isinstance(error, Interrupted):
+        return signals.exit_code()
+    return error.exit_code if isinstance(error, EvofoolError) else EvofoolError.exit_code
 
 
 def _print_json(value: Any) -> None:

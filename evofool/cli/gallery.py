@@ -105,12 +105,12 @@ def gallery(
     from evofool.gallery import Options
 
     options = Options(
-        top,
-        _count(ancestors, "--ancestry"),
-        scores.value,
-        single_file,
-        tuple(classes or ()),
-        title,
+        top=top,
+        ancestry=_count(ancestors, "--ancestry"),
+        scores=scores.value,
+        single_file=single_file,
+        classes=tuple(classes or ()),
+        title=title,
     )
     built = shown(runs, out, options)
     answer(str(built.page))

@@ -16,7 +16,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
@@ -46,7 +46,7 @@ def answer(*lines: str) -> None:
         stream.writelines(f"{inert(line)}\n" for line in lines)
         stream.flush()
     except OSError as error:
-        raise output_error(error) from error
+        raise _output_error(error) from error
 
 
 def remark(*lines: str) -> None:
@@ -58,7 +58,7 @@ def remark(*lines: str) -> None:
         sys.stderr.flush()
 
 
-def output_error(error: OSError) -> OutputError:
+def _output_error(error: OSError) -> OutputError:
     """`error` of stdout, in words."""
     left = error.errno == errno.EPIPE
     return OutputError("" if left else f"standard output cannot be written ({error.strerror})")
@@ -68,11 +68,11 @@ def take_over() -> None:
     """Once, at the start of the process and before any thread: who writes where, from now on."""
     _fill_closed()
     closed = sys.stdout is None
-    encoding = "utf-8" if closed else sys.stdout.encoding
     answers = os.open(os.devnull, os.O_WRONLY) if closed else os.dup(1)
     os.dup2(2, 1)
-    sys.stderr = sys.__stderr__ = sys.__stdout__ = _text(_Forgiving(2))  # type: ignore[misc]
-    sys.stdout = os.fdopen(answers, "w", encoding=encoding, errors="backslashreplace")
+    remarks = _stream(2, sys.stderr, lambda _: None)
+    sys.stdout = _stream(answers, sys.stdout, _refuse)
+    sys.stderr = sys.__stderr__ = sys.__stdout__ = remarks  # type: ignore[misc]
     logger = logging.getLogger("evofool")
     logger.addHandler(_Remarks())
     logger.propagate = False
@@ -101,12 +101,14 @@ class _Remarks(logging.Handler):
         remark(f"evofool: {record.getMessage()}")
 
 
-class _Forgiving(io.RawIOBase):
-    """A descriptor to which what cannot be written is dropped."""
+class _Descriptor(io.RawIOBase):
+    """A descriptor to write to; where that fails, `failed` is told, and what was to be written is
+    dropped unless it raises."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, failed: Callable[[OSError], None]) -> None:
         super().__init__()
         self._descriptor = descriptor
+        self._failed = failed
 
     def writable(self) -> bool:
         return True
@@ -120,14 +122,21 @@ class _Forgiving(io.RawIOBase):
     def write(self, data: ReadableBuffer) -> int:
         try:
             return os.write(self._descriptor, data)
-        except OSError:
+        except OSError as error:
+            self._failed(error)
             return memoryview(data).nbytes
 
 
-def _text(raw: io.RawIOBase) -> io.TextIOWrapper:
-    encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
-    buffered = io.BufferedWriter(raw)
-    return io.TextIOWrapper(buffered, encoding, errors="backslashreplace", line_buffering=True)
+def _refuse(error: OSError) -> None:
+    raise _output_error(error) from error
+
+
+def _stream(
+    descriptor: int, before: TextIO | None, failed: Callable[[OSError], None]
+) -> io.TextIOWrapper:
+    encoding = "utf-8" if before is None else before.encoding
+    raw = io.BufferedWriter(_Descriptor(descriptor, failed))
+    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
 
 
 def _fill_closed() -> None:

@@ -29,7 +29,7 @@ Say = Callable[..., str]
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Say:
+def answered(capsys: pytest.CaptureFixture[str]) -> Say:
     """What a command answers, in this process."""
 
     def run(*arguments: str | Path) -> str:
@@ -102,11 +102,11 @@ def test_a_config_of_another_kind_says_so(tmp_path: Path, written: bool) -> None
             assert f"this is a config for `evofool {mine}`, not for `evofool {command}`" in message
 
 
-def test_a_defense_of_another_kind_is_recognised_by_its_keys(said: Say, tmp_path: Path) -> None:
+def test_a_defense_of_another_kind_is_recognised_by_its_keys(answered: Say, tmp_path: Path) -> None:
     for name, work in (("mnist-costs", "nets to be trained"), ("mnist-retrain", "retrained")):
         text = find(f"defend/{name}").read_text().replace("kind:", "#")
         (tmp_path / "x.yaml").write_text(text)
-        assert work in said("defend", tmp_path / "x.yaml", "--dry-run")
+        assert work in answered("defend", tmp_path / "x.yaml", "--dry-run")
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert "no such folder" in message
 
 
-def test_the_classes_of_a_victim(said: Say) -> None:
+def test_the_classes_of_a_victim(answered: Say) -> None:
     victim = f"{TOYS / 'linear.py'}:named"
-    rows = json.loads(said("list", "classes", victim, "--json"))
+    rows = json.loads(answered("list", "classes", victim, "--json"))
     assert [row["class_index"] for row in rows] == list(range(len(rows)))
     labels = [row["label"] for row in rows]
-    chosen = json.loads(said("list", "classes", victim, "0-1", "*f*", "--json"))
+    chosen = json.loads(answered("list", "classes", victim, "0-1", "*f*", "--json"))
     assert [row["class_index"] for row in chosen] == sorted(
         {0, 1} | {k for k, label in enumerate(labels) if "f" in label.casefold()}
     )
@@ -152,9 +152,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, toy_campaign: Any) -> Path:
     return folder
 
 
-def test_a_gallery_of_some_classes_under_a_title(said: Say, run: Path, tmp_path: Path) -> None:
+def test_a_gallery_of_some_classes_under_a_title(answered: Say, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said(
+    answered(
         "gallery", run, "--classes", "1-2", "--classes", "[45]", "--title", "Some <b>",
         "--out", out,
     )  # fmt: skip
@@ -165,14 +165,14 @@ def test_a_gallery_of_some_classes_under_a_title(said: Say, run: Path, tmp_path:
         "0001", "0002", "0004", "0005",
     ]  # fmt: skip
     one = tmp_path / "one.html"
-    said("gallery", run, "--classes", "3", "--title", "Alone", "--single-file", "--out", one)
+    answered("gallery", run, "--classes", "3", "--title", "Alone", "--single-file", "--out", one)
     assert "<title>Alone</title>" in one.read_text()
     assert "--classes 9: run: no class 9" in refused("gallery", run, "--classes", "9")
 
 
-def test_one_class_by_its_name(said: Say, run: Path, tmp_path: Path) -> None:
+def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None:
     film = tmp_path / "a.webp"
-    assert str(film) in said("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)
+    assert str(film) in answered("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)
     assert film.is_file()
     message = refused("gallery", run, "--class", "*", "--film", "webp")
     assert "fits 7 classes (0 0, 1 1" in message
@@ -181,7 +181,7 @@ def test_one_class_by_its_name(said: Say, run: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_dry_run_loads_a_users_victim(said: Say, tmp_path: Path) -> None:
+def test_a_dry_run_loads_a_users_victim(answered: Say, tmp_path: Path) -> None:
     (tmp_path / "v.py").write_text(
         "import numpy as np\nimport evofool\n"
         "def make(output, **more):\n"
@@ -192,7 +192,7 @@ def test_a_dry_run_loads_a_users_victim(said: Say, tmp_path: Path) -> None:
         "def fails(): raise RuntimeError('the service is down')\n"
     )
     victim = tmp_path / "v.py"
-    text = said("evolve", "quickstart", f"classifier={victim}:probs", "--dry-run")
+    text = answered("evolve", "quickstart", f"classifier={victim}:probs", "--dry-run")
     assert "input 1 x 6 x 6, classes 3" in text
     assert "# ready to run" in text
     for command, config, key in (
