@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
+import torch
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.scoring import Scorer
@@ -18,6 +19,7 @@ from evofool.scoring import Scorer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+HAS_GPU = torch.cuda.is_available()
 TOYS = Path(__file__).parent / "toys" / "exact.py"
 
 
@@ -25,6 +27,18 @@ MakeScorer: TypeAlias = Callable[..., Scorer]
 Until: TypeAlias = "Callable[[subprocess.Popen[Any], Callable[[], bool]], None]"
 PATIENCE = 600.0
 """Seconds until a test gives up on something that does happen when all is well."""
+
+
+@pytest.fixture(autouse=True)
+def _only_tests_for_a_gpu_see_one(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `auto` chooses is the same on every machine, but in tests marked `gpu`."""
+    if "gpu" in request.keywords:
+        if not HAS_GPU:
+            pytest.skip("needs a CUDA device")
+    elif HAS_GPU:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.terminal import answer
-from evofool.text import bare, counted
+from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.config import Loaded
@@ -159,7 +159,7 @@ def print_defense(result: Result) -> None:
     for curve in s["evolution"]:
         answer(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
-            f" {curve['median_confidence']:.4f} ({curve['low']:.4f}-{curve['high']:.4f}) after"
+            f" {estimate(curve['median_confidence'], curve['low'], curve['high'])} after"
             f" {counted(curve['evaluations'], 'image')}, {counted(len(curve['seeds']), 'seed')}"
         )
     verdict = s["verdict"]

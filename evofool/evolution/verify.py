@@ -25,6 +25,7 @@ from evofool.evolution.outputs import (
 )
 from evofool.evolution.restoring import check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
+from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
 from evofool.store import Check, RunFolder
 
@@ -166,7 +167,7 @@ def _stored_pictures(run: RunFolder, parts: Parts) -> Render:
     }
 
     def picture(name: str) -> UInt8Images:
-        pixels = decode_png((run.path / name).read_bytes())
+        pixels = decode_png(read_file(run.path / name))
         if pixels.shape != parts.classifier.input_shape:
             raise ImageError(f"{name}: has the shape {pixels.shape}")
         return pixels
@@ -184,7 +185,7 @@ def _shown(
         wrong.append(f"class {elite.class_index} is not in elites.csv")
         return None
     try:
-        data = (run.path / name).read_bytes()
+        data = read_file(run.path / name)
         pixels = decode_png(data)
     except (OSError, EvofoolError) as error:
         wrong.append(f"{name}: {error}")

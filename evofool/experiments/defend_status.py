@@ -11,6 +11,7 @@ from evofool.errors import UsageError
 from evofool.experiments.defend_outputs import COLUMNS, read_rows, read_verdict, threat_json
 from evofool.experiments.defend_setup import make_base, make_ground
 from evofool.experiments.defending import VICTIM, load_defense_run
+from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, DefendFolder, head_of
 from evofool.store.defend_schema import RIGHT
@@ -86,7 +87,7 @@ def _table(run: DefendFolder) -> Check:
     wanted = csv_bytes(COLUMNS, (threat_json(row).values() for row in read_rows(run)))
     table = run.path / "threats.csv"
     try:
-        same = table.is_file() and table.read_bytes() == wanted
+        same = read_file(table) == wanted
     except OSError:
         same = False
     return Check(

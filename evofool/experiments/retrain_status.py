@@ -14,6 +14,7 @@ from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retrain_setup import base_of, load_retrain_run
+from evofool.files import read_file
 from evofool.store import Check, RetrainFolder, head_of
 from evofool.text import csv_bytes
 
@@ -116,7 +117,7 @@ def _table(run: RetrainFolder, config: RetrainConfig) -> Check:
     wanted = csv_bytes(names, ([row[name] for name in names] for row in rows))
     path = run.path / "retrain.csv"
     try:
-        same = path.is_file() and path.read_bytes() == wanted
+        same = read_file(path) == wanted
     except OSError:
         same = False
     return Check("retrain.csv", same, "holds what is stored" if same else "differs or is missing")

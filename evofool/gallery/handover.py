@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from evofool.files import read_file
 from evofool.gallery.page import is_of_this_version
 
 ALIVE_SECONDS = 5.0
@@ -63,10 +64,10 @@ class FinishedGallery:
         if not path.startswith(PREFIX) or not _FILE.fullmatch(name):
             return None
         file = self._run.resolve() / name
-        if file.resolve() != file or not file.is_file():
-            return None
         try:
-            return file.read_bytes(), _TYPES[file.suffix]
+            if file.resolve() != file:
+                return None
+            return read_file(file), _TYPES[file.suffix]
         except OSError:
             return None
 

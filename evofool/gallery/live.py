@@ -30,6 +30,7 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Elite, picture
 from evofool.evolution.restoring import check_encoding, check_kind, load_run
 from evofool.evolution.setup import make_encoding
+from evofool.files import is_file
 from evofool.gallery.collect import slug
 from evofool.gallery.document import Live, Room, document
 from evofool.gallery.exhibits import Collection, Exhibit, Step
@@ -67,7 +68,7 @@ class LiveRun:
         self._place = str(self._path / PAGE) if tell_place else ""
         self.gallery = FinishedGallery(self._path)
         self._finished = ""
-        if (self._path / MANIFEST).is_file():
+        if is_file(self._path / MANIFEST):
             with RunFolder.open(self._path) as run:
                 check_kind(run)
         self._lock = threading.Lock()
@@ -146,7 +147,7 @@ class LiveRun:
             return
         self._looked = now
         if self._run is None:
-            if not (self._path / MANIFEST).is_file():
+            if not is_file(self._path / MANIFEST):
                 return
             self._open()
         run = self._run
