@@ -20,7 +20,7 @@ from evofool.images import PROVENANCE, SIDECAR, UInt8Images, decode_png, encode_
 from evofool.store import CLEAN, AttackFolder, Counts, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.files import json_object
-from evofool.text import csv_bytes
+from evofool.text import counted, csv_bytes
 
 COLUMNS = (
     "attack_index", "attack", "parameters", "image", "picture", "source", "source_label",
@@ -183,10 +183,13 @@ def line_of(
     notes = {note: None for chunk in chunks for note in chunk.notes}
     shared = sum(chunk.forward_shared for chunk in chunks)
     if n < len(items):
-        notes[f"{len(items) - n} of {len(items)} images were not reached"] = None
+        verb = "was" if len(items) - n == 1 else "were"
+        notes[f"{len(items) - n} of {counted(len(items), 'image')} {verb} not reached"] = None
     reached = {image for image, _ in items}
     if planned.targets != "all" and len(reached) < used:
-        notes[f"{used - len(reached)} images are of their target's class and left out"] = None
+        left = used - len(reached)
+        theirs = "is of its" if left == 1 else "are of their"
+        notes[f"{counted(left, 'image')} {theirs} target's class and left out"] = None
     forward = shared + sum(row.forward_images for row in rows)
     backward = sum(row.backward_images for row in rows)
     return {

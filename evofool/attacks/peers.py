@@ -23,7 +23,7 @@ from evofool.attacks.lattice import Norm
 from evofool.errors import AttackError
 from evofool.images import FloatImages, to_float, to_uint8
 from evofool.randomness import Stream, generator, seeded_globals
-from evofool.text import suggestion
+from evofool.text import counted, suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -135,7 +135,9 @@ class FoolboxAttack(Attack):
                     )
                     found = clipped.raw
         except (ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
-            job.notes.append(f"foolbox gave {len(rows)} images up: {error or type(error).__name__}")
+            job.notes.append(
+                f"foolbox gave {counted(len(rows), 'image')} up: {error or type(error).__name__}"
+            )
             return
         moved: FloatImages = np.clip(found.detach().cpu().numpy(), 0, 1).astype(np.float32)
         job.x[rows] = np.where(np.isfinite(moved), moved, job.start[rows])

@@ -10,7 +10,7 @@ from evofool.cli.progress import duration
 from evofool.cli.terminal import answer
 from evofool.config import load_value, to_yaml
 from evofool.errors import UsageError
-from evofool.text import bare, percent
+from evofool.text import bare, counted, percent
 
 if TYPE_CHECKING:
     from evofool.classifiers import Inspection
@@ -76,7 +76,7 @@ def print_result(result: Result, gallery: Gallery) -> None:
     """What a campaign came to, and where to look at it."""
     s = result.summary
     answer(
-        f"{s['cells_won']} of {s['cells']} classes won, median confidence"
+        f"{s['cells_won']} of {counted(s['cells'], 'class', 'classes')} won, median confidence"
         f" {percent(s['confidence']['median'])}, best {percent(s['confidence']['max'])}"
     )
     shares = ", ".join(
@@ -85,7 +85,7 @@ def print_result(result: Result, gallery: Gallery) -> None:
     if shares:
         answer(f"classes by confidence: {shares}")
     answer(
-        f"{s['evaluations']:,} images in {duration(s['seconds'])}"
+        f"{counted(s['evaluations'], 'image')} in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
     answer(f"look at {gallery.page}")

@@ -142,7 +142,7 @@ class RunFolder:
             StoreError: no run is there, or it is damaged or of another version.
             RunBusyError: `writable`, and another process holds it.
         """
-        if not path.exists():
+        if not (is_folder(path) or is_file(path)):
             raise FolderError(f"{path}: there is no such folder")
         if not is_file(path / MANIFEST):
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
