@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.cli import signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import shown
+from evofool.cli.sent import sent_line
 from evofool.cli.terminal import answer
 from evofool.text import bare, counted
 
@@ -121,6 +122,8 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
             f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; go on with"
             f" evofool resume {result.path} scoring.budget=N"
         )
+    if s["sent"]["total"] != s["queries"]:
+        answer(f"pictures sent to the victim: {sent_line(s['sent'])}")
     answer(f"look at {gallery.page}")
     answer(f"        {result.path / 'results.csv'}")
     answer(f"        {result.path / 'equations'}")
