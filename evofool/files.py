@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
+MAX_BYTES = 1 << 30
+"""Most bytes of a file, where nothing smaller is said."""
 MAX_PATH = 200
 """Most characters of a path in a message."""
 
@@ -29,7 +31,7 @@ class PathError(ValueError):
     """A text that cannot be the path of anything."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """A regular file, or a link to one, opened for reading bytes.
 
     Raises:
@@ -49,14 +51,17 @@ def open_file(path: Path) -> BinaryIO:
         raise
 
 
-def read_file(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     """All of a regular file of at most `limit` bytes.
 
     Raises:
         OSError: as `open_file`, or it is larger.
     """
     with open_file(path) as file:
-        data = file.read(limit + 1)
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, limit) + 1)
+        if size < len(data) <= limit:  # it has grown, or does not tell its size
+            data += file.read(limit + 1 - len(data))
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", short(path))
     return data
@@ -65,6 +70,11 @@ def read_file(path: Path, limit: int) -> bytes:
 def is_file(path: Path) -> bool:
     """Whether a regular file can be found at `path`; unlike `Path.is_file`, it never raises."""
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be found at `path`; unlike `Path.is_dir`, it never raises."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def expanded(text: str | Path) -> Path:

@@ -23,10 +23,10 @@ from evofool.attacks.base import Aim, Attack, Needs, Parameter
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice import Norm
 from evofool.attacks.result import NONE
-from evofool.config.explain import near
 from evofool.errors import AttackError
 from evofool.images import FloatImages, to_float, to_uint8
 from evofool.randomness import Stream, generator, private_draws
+from evofool.text import counted, suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +138,9 @@ class FoolboxAttack(Attack):
                     )
                     found = clipped.raw
         except (ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
-            job.notes.append(f"foolbox gave {len(rows)} images up: {error or type(error).__name__}")
+            job.notes.append(
+                f"foolbox gave {counted(len(rows), 'image')} up: {error or type(error).__name__}"
+            )
             return
         moved: FloatImages = np.clip(found.detach().cpu().numpy(), 0, 1).astype(np.float32)
         job.x[rows] = np.where(np.isfinite(moved), moved, job.start[rows])
@@ -159,7 +161,7 @@ def peer(name: str) -> type[FoolboxAttack]:
         )
     kinds = _kinds()
     if name not in kinds:
-        mend = near(name, kinds) or "; evofool list attacks shows those there are"
+        mend = suggestion(name, kinds) or "; evofool list attacks shows those there are"
         raise AttackError(f"{PREFIX}{name}: foolbox has no such attack{mend}")
     return kinds[name]
 

@@ -14,6 +14,7 @@ from evofool.classifiers.files import sha256_file
 from evofool.classifiers.probe import probe
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError, EvofoolError
+from evofool.files import read_file
 
 _KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe")
 
@@ -167,8 +168,8 @@ def _is_module(made: object) -> bool:
 
 def _defines(path: Path, function: str, name: str) -> bool:
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(read_file(path))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
         raise ClassifierError(f"classifier {name}: {path}: is not Python ({error})") from error
     return any(_binds(node, function) for node in tree.body)
 

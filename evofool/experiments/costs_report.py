@@ -18,6 +18,7 @@ from evofool.experiments.costs_outputs import (
 from evofool.experiments.curves import Curve
 from evofool.experiments.defend_plots import curves_plot
 from evofool.experiments.pages import PAGE, environment, policy, style
+from evofool.files import read_file
 from evofool.plotting import DARK, LIGHT
 from evofool.store import CostsFolder
 from evofool.text import probability
@@ -83,7 +84,7 @@ def write_report(
         for encoding in config.evolution.encodings:
             own = [c for c in champions if (c.net, c.encoding) == (name, encoding)]
             for champion in own:
-                run.write_file(_picture(champion), champion.picture.read_bytes(), durable=False)
+                run.write_file(_picture(champion), read_file(champion.picture), durable=False)
             rows.append({"loss": net.loss, "encoding": encoding, "champions": own})
     text = page(run.manifest, found, rows, labels)
     return run.write_file(PAGE, text.encode())

@@ -20,6 +20,7 @@ from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Link
 from evofool.classifiers.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
+from evofool.files import PathError, expanded, is_file
 from evofool.images import FloatImages, Shape, UInt8Images, to_float
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
@@ -59,8 +60,15 @@ class Engine(Protocol):
 
 
 def cache_folder() -> Path:
-    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool."""
-    return Path(os.environ.get("EVOFOOL_CACHE") or Path.home() / ".cache" / "evofool")
+    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool.
+
+    Who has no home gets a folder that nobody can make, so that nothing is kept.
+    """
+    own = os.environ.get("EVOFOOL_CACHE")
+    try:
+        return Path(own) if own else expanded("~/.cache/evofool")
+    except PathError:
+        return Path(os.devnull) / "evofool"
 
 
 class PredictEngine:
@@ -205,7 +213,7 @@ def _exported(classifier: Classifier) -> Any:
     path = cache_folder() / "onnx" / f"{classifier.digest[:32]}-{side}.onnx"
     probe = to_float(probe_pictures(shape))
     expected = TorchEngine(classifier, "cpu").forward(probe).astype(np.float64)
-    if path.is_file():
+    if is_file(path):
         try:
             session = _session(path)
             if _agrees(session, probe, expected, classifier.link):

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_BATCH = 65536
+"""As in configs."""
+
 
 class Scorer(Counting):
     """Scores images by a victim, in micro-batches, counting every image.
@@ -78,6 +81,8 @@ class Scorer(Counting):
     ) -> None:
         if batch < 1 or (workers is not None and workers < 1):
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
+        if batch > MAX_BATCH:  # a last batch is filled up to it: memory without end
+            raise UsageError(f"scoring.batch must be at most {MAX_BATCH}, not {batch}")
         super().__init__(classifier.metered, budget, before)
         self.classifier = classifier
         self.batch = batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -50,6 +51,9 @@ def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("EVOFOOL_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "evofool"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no home at all
+    with pytest.raises(OSError, match="Not a directory"):
+        cache_folder().mkdir(parents=True, exist_ok=True)
 
 
 def test_an_export_is_kept(
@@ -289,7 +293,7 @@ def test_threads_of_the_caller_are_its_own(kind: str) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         ).stdout
         for program in (code, alone)
     )
