@@ -102,11 +102,11 @@ def plan(loaded: Loaded[AttackCampaign]) -> AttackPlan:
     with parts.scorer:
         source = open_images(loaded, parts.classifier)
         try:
-            read_all(source, DRY_IMAGES)
+            faults = read_all(source, DRY_IMAGES)
         except ImageError as error:
             raise loaded.error_at("images", str(error)) from error
         known = inspection_of(parts.classifier)
-        return AttackPlan(parts.config, known, parts.attacks, len(source), source.notes)
+        return AttackPlan(parts.config, known, parts.attacks, len(source), (*source.notes, *faults))
 
 
 def make_parts(

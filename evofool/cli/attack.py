@@ -50,14 +50,21 @@ def attack(
     print_attacks(result, _gallery(result))
 
 
-def resume(run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+def resume(
+    run: Path, overrides: Sequence[str], classifier: str | None, encoding: str | None
+) -> None:
     """``evofool resume`` of a run of attacks."""
     from evofool.attacks.campaign import resume_attacks
     from evofool.cli.progress import watch_attacks
 
     with watch_attacks() as progress, signals.stop_requested() as stop:
         result = resume_attacks(
-            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+            run,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides,
+            progress=progress,
+            should_stop=stop,
         )
     print_attacks(result, _gallery(result))
 

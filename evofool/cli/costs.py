@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evofool.cli.terminal import answer
-from evofool.text import bare
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.costs import CostsPlan
@@ -42,7 +42,7 @@ def print_costs(result: Result) -> None:
             )
             answer(
                 f"evolution, {e['encoding']:<15} {net['loss']:<14} median"
-                f" {e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), {shares}, after"
+                f" {estimate(e['median_confidence'], e['low'], e['high'])}, {shares}, after"
                 f" {e['evaluations']:,} images, {len(e['seeds'])} seeds"
             )
     answer(f"look at {result.path / 'report' / 'index.html'}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.terminal import answer
-from evofool.text import bare
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.config import Loaded
@@ -103,14 +103,25 @@ def defend(
     kind.print_result(result)
 
 
-def resume(kind: str, run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+def resume(
+    kind: str,
+    run: Path,
+    overrides: Sequence[str],
+    classifier: str | None,
+    encoding: str | None,
+) -> None:
     """``evofool resume`` of a run of one of `KINDS`."""
     from evofool.cli.progress import watch_defense
 
     found = KINDS[kind]()
     with watch_defense() as progress, signals.stop_requested() as stop:
         result = found.resume(
-            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+            run,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides,
+            progress=progress,
+            should_stop=stop,
         )
     found.print_result(result)
 
@@ -159,7 +170,7 @@ def print_defense(result: Result) -> None:
     for curve in s["evolution"]:
         answer(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
-            f" {curve['median_confidence']:.4f} ({curve['low']:.4f}-{curve['high']:.4f}) after"
+            f" {estimate(curve['median_confidence'], curve['low'], curve['high'])} after"
             f" {curve['evaluations']:,} images, {len(curve['seeds'])} seeds"
         )
     verdict = s["verdict"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evofool.cli.terminal import answer
-from evofool.text import bare
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.retrain_setup import RetrainPlan
@@ -40,8 +40,7 @@ def print_result(result: Result) -> None:
         row = [str(net["round"]), bare(net["trained_on"])]
         row += [_share(net[name]) for name in ("clean_error", "recall_old", "ascent")]
         row += [
-            f"{e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), "
-            + _share(e["recall_last"])
+            f"{estimate(e['median_confidence'], e['low'], e['high'])}, " + _share(e["recall_last"])
             for e in net["evolution"]
         ]
         rows.append(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from evofool.config.document import (
 from evofool.config.explain import explain, looks_like, models_at
 from evofool.config.models import Campaign
 from evofool.errors import ConfigError
+from evofool.files import PathError, expanded, is_file, read_file, reason, short
 from evofool.text import suggested
 
 M = TypeVar("M", bound=BaseModel)
@@ -149,15 +151,14 @@ def find(source: Path | str, kinds: Collection[str] | None = None) -> Path:
     Raises:
         ConfigError: neither; the message lists what is near and what is shipped.
     """
-    path = Path(source).expanduser()
     try:
+        path = expanded(source)
         if path.is_dir():
             raise ConfigError(f"{source}: is a folder, not a config file")
         if path.exists():
             return path
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason})") from None
+    except (OSError, PathError) as error:
+        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
     there = shipped()
     names = {config.name: config.path for config in there}
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
@@ -178,7 +179,7 @@ def shipped() -> list[Shipped]:
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        first = read_file(path).decode().split("\n", 1)[0]
         kind = _kind(load_yaml(path).data)
         found.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return found
@@ -204,6 +205,8 @@ def _display(path: Path) -> str:
 def moved_classifier(path: str, config: Path) -> str:
     """The override that points a `config` at a victim's file, or its weights, that has moved.
 
+    A path without the function, ``file.py``, keeps the one that is written.
+
     Raises:
         ConfigError: `config` cannot be read.
     """
@@ -211,9 +214,34 @@ def moved_classifier(path: str, config: Path) -> str:
     # weights that are named by themselves, with a card beside them, are the victim's name
     apart = isinstance(written, Mapping) and written.get("weights") is not None
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
-    key = "classifier.weights" if weights else "classifier.name"
-    quoted = path.replace("'", "''")
-    return f"{key}='{quoted}'"
+    if weights:
+        return f"classifier.weights={_quoted(path)}"
+    return f"classifier.name={_quoted(_with_attribute(path, written))}"
+
+
+def moved_encoding(path: str, config: Path) -> str:
+    """The override that points a `config` at an encoding's file that has moved.
+
+    A path without the class, ``file.py``, keeps the one that is written.
+
+    Raises:
+        ConfigError: `config` cannot be read.
+    """
+    written = load_yaml(config).data.get("encoding")
+    return f"encoding.name={_quoted(_with_attribute(path, written))}"
+
+
+def _with_attribute(path: str, written: Any) -> str:
+    """`path` with the function or class that a section names, if it is a bare Python file."""
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if path.endswith(".py") and isinstance(name, str) and ".py:" in name:
+        return f"{path}:{name.rpartition(':')[2]}"
+    return path
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def with_seed(document: Document, seed: int | None) -> Document:
@@ -324,8 +352,9 @@ def _absolute_key(
         return document
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
-    if check and not path.is_file():
-        raise document.error(where, f"no such file: {path}")
+    if check and not is_file(path):
+        what = "no regular file" if os.path.lexists(path) else "no such file"
+        raise document.error(where, f"{what}: {short(path)}")
     return document.replaced(where, f"{path}{colon}{function}", place)
 
 
@@ -337,7 +366,7 @@ def _weights_file(value: str, folder: Path) -> bool:
     """A file, and not the member of a weights enum such as ``DEFAULT``."""
     if value.lower().endswith(WEIGHT_SUFFIXES) or "/" in value or "\\" in value:
         return True
-    return (folder / value).is_file()
+    return is_file(folder / value)
 
 
 class _Dumper(yaml.SafeDumper):

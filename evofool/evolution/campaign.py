@@ -22,9 +22,11 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
 from evofool.evolution.restoring import (
     check_device,
+    check_limits,
     check_means,
     check_sources,
     load_run,
+    record_changes,
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
@@ -39,7 +41,7 @@ from evofool.store import (
     RunFolder,
     WinRow,
 )
-from evofool.store.manifest import repointed
+from evofool.store.fixed import warn_unchecked
 
 COMMIT_SHARE = 0.05
 """Largest share of the time that transactions may take: after a costly one the next waits longer.
@@ -116,6 +118,7 @@ def resume(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -125,21 +128,25 @@ def resume(
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
+        encoding: where the encoding is now, if its file has moved; it must hold the same.
         overrides: of ``stop``, ``scoring.workers`` and ``scoring.budget`` only: what changes no
             individual.
         progress: as in `evolve`.
         should_stop: as in `evolve`.
 
     Raises:
-        FolderError: no run folder, or another victim than it was made with, or what drew its
-            pictures is not here.
+        FolderError: no run folder, its config was edited, another victim or encoding than it was
+            made with, or what drew its pictures is not here.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
-        ConfigError: an override that would change the result.
+        ConfigError, UsageError: an override that would change the result, or end the run before
+            what is done.
     """
     stop = should_stop or (lambda: False)
     with RunFolder.open(Path(path), writable=True) as run:
-        loaded = load_run(run, classifier, overrides)
+        loaded = load_run(run, classifier, overrides, encoding=encoding)
+        warn_unchecked(run)
+        check_limits(run, loaded)
         check_device(run, loaded)
         parts = make_parts(loaded, stop, run.manifest)
         with parts.scorer:
@@ -147,9 +154,7 @@ def resume(
             check_means(run, parts)
             loop = _Loop(parts, run, progress, stop)
             loop.restore()
-            if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts.classifier))
+            record_changes(run, loaded, parts)
             return loop.run()
 
 

@@ -33,7 +33,15 @@ from evofool.scoring.setup import (
     make_victim,
     only_loading_tells,
 )
+from evofool.store.code import code_of
+from evofool.store.fixed import Changeable, fixed_part
 from evofool.store.manifest import new_manifest
+
+CHANGEABLE = Changeable(
+    ("stop", "scoring.workers", "scoring.budget"),
+    ("classifier.name", "classifier.weights", "encoding.name"),
+)
+"""What of a campaign may be another on resume: nothing that an individual depends on."""
 
 
 @dataclass
@@ -188,6 +196,8 @@ def make_manifest(parts: Parts, command: str | None) -> dict[str, Any]:
         "encoding": encoding,
         "renderer": parts.drawing.name,
         "breeder": breeder_of(parts.encoding),
+        "config": fixed_part(parts.config, CHANGEABLE),
+        "code": code_of(parts.config),
     }
 
 
