@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeAlias
 
 from evofool.errors import FolderError, StoreError
-from evofool.files import PathError, expanded, is_file, reason, short
+from evofool.files import PathError, expanded, is_file, is_folder, reason, short
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
 from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
