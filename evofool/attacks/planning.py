@@ -106,7 +106,8 @@ def plan(loaded: Loaded[AttackCampaign]) -> AttackPlan:
         except ImageError as error:
             raise loaded.error_at("images", str(error)) from error
         known = inspection_of(parts.classifier)
-        return AttackPlan(parts.config, known, parts.attacks, len(source), (*source.notes, *faults))
+        notes = (*source.notes, *faults)
+        return AttackPlan(parts.config, known, parts.attacks, len(source), notes)
 
 
 def make_parts(
@@ -157,10 +158,11 @@ def open_images(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     """
     source = open_source(loaded, victim)
     budget = loaded.config.scoring.budget
-    if budget is not None and budget <= len(source):
+    if budget is not None and budget - victim.probed <= len(source):
+        probe = f" and the {victim.probed} of the probe" if victim.probed else ""
         raise loaded.error_at(
             "scoring.budget",
-            f"{budget} queries are spent on the {len(source)} clean images alone;"
+            f"{budget} queries are spent on the {len(source)} clean images{probe} alone;"
             " raise it, or set images.limit",
         )
     return source

@@ -32,6 +32,9 @@ RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Moved = Annotated[
     str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
 ]
+MovedEncoding = Annotated[
+    str | None, typer.Option("--encoding", help="Where the encoding's file is now, if it moved.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 
@@ -114,16 +117,17 @@ def resume(
         typer.Argument(help="stop.KEY=VALUE, scoring.workers=N, scoring.budget=N."),
     ] = None,
     classifier: Moved = None,
+    encoding: MovedEncoding = None,
 ) -> None:
     """Go on with an interrupted run, to the same end as if it had never stopped."""
     from evofool.experiments.runs import kind_of
 
     kind = kind_of(run)
     if kind == "attack":
-        attack.resume(run, overrides or (), classifier)
+        attack.resume(run, overrides or (), classifier, encoding)
         return
     if kind in defend.KINDS:
-        defend.resume(kind, run, overrides or (), classifier)
+        defend.resume(kind, run, overrides or (), classifier, encoding)
         return
     from evofool.cli.progress import watch_campaign
     from evofool.cli.report import print_result
@@ -133,6 +137,7 @@ def resume(
         result = resume_campaign(
             run,
             classifier=classifier,
+            encoding=encoding,
             overrides=overrides or (),
             progress=progress,
             should_stop=stop,
@@ -154,13 +159,13 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
 
 
 @app.command(cls=Command)
-def verify(run: RunPath, classifier: Moved = None) -> None:
+def verify(run: RunPath, classifier: Moved = None, encoding: MovedEncoding = None) -> None:
     """Check that a run folder is whole and that its pictures do what they claim."""
     from evofool.cli.report import print_check
     from evofool.experiments.runs import verify as verify_run
 
     failed = 0
-    for check in verify_run(run, classifier=classifier):
+    for check in verify_run(run, classifier=classifier, encoding=encoding):
         print_check(check)
         failed += check.ok is False
     if failed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.cli import signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import shown
+from evofool.cli.sent import sent_line
 from evofool.cli.terminal import answer
 from evofool.text import bare, counted
 
@@ -50,14 +51,21 @@ def attack(
     print_attacks(result, _gallery(result))
 
 
-def resume(run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+def resume(
+    run: Path, overrides: Sequence[str], classifier: str | None, encoding: str | None
+) -> None:
     """``evofool resume`` of a run of attacks."""
     from evofool.attacks.campaign import resume_attacks
     from evofool.cli.progress import watch_attacks
 
     with watch_attacks() as progress, signals.stop_requested() as stop:
         result = resume_attacks(
-            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+            run,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides,
+            progress=progress,
+            should_stop=stop,
         )
     print_attacks(result, _gallery(result))
 
@@ -114,6 +122,8 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
             f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; go on with"
             f" evofool resume {result.path} scoring.budget=N"
         )
+    if s["sent"]["total"] != s["queries"]:
+        answer(f"pictures sent to the victim: {sent_line(s['sent'])}")
     answer(f"look at {gallery.page}")
     answer(f"        {result.path / 'results.csv'}")
     answer(f"        {result.path / 'equations'}")

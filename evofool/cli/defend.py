@@ -103,14 +103,25 @@ def defend(
     kind.print_result(result)
 
 
-def resume(kind: str, run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+def resume(
+    kind: str,
+    run: Path,
+    overrides: Sequence[str],
+    classifier: str | None,
+    encoding: str | None,
+) -> None:
     """``evofool resume`` of a run of one of `KINDS`."""
     from evofool.cli.progress import watch_defense
 
     found = KINDS[kind]()
     with watch_defense() as progress, signals.stop_requested() as stop:
         result = found.resume(
-            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+            run,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides,
+            progress=progress,
+            should_stop=stop,
         )
     found.print_result(result)
 

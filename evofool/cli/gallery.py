@@ -90,25 +90,33 @@ def gallery(
     watch: Watch = False,
     port: Port = 0,
     host: Host = "127.0.0.1",
+    classifier: Annotated[
+        str | None,
+        typer.Option(help="Where the victim's file is now, if it moved (for --scores always)."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Where the encoding's file is now, if it moved.")
+    ] = None,
 ) -> None:
     """Make a page from run folders, with everything beside it; or one picture, film, live view."""
     if one_class is not None or size is not None or film is not None:
-        _one(runs, one_class, size, enlarge, film, out)
+        _one(runs, one_class, size, enlarge, film, out, encoding)
         return
     if watch:
         if len(runs) != 1:
             raise UsageError("--watch shows one run")
-        with served(runs[0], host, port), contextlib.suppress(KeyboardInterrupt):
+        with served(runs[0], host, port, encoding), contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.5)
         return
-    from evofool.gallery import Options
+    from evofool.gallery import Moved, Options
 
     options = Options(
         top=top,
         ancestry=_count(ancestors, "--ancestry"),
         scores=scores.value,
         single_file=single_file,
+        moved=Moved(classifier, encoding),
         classes=tuple(classes or ()),
         title=title,
     )
@@ -130,11 +138,11 @@ def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
 
 
 @contextlib.contextmanager
-def served(run: Path, host: str, port: int) -> Iterator[None]:
+def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iterator[None]:
     """The live view of a run while the block lasts."""
     from evofool.gallery.live import LOOPBACK, LiveServer
 
-    with LiveServer(run, host, port) as server:
+    with LiveServer(run, host, port, encoding) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
             remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
         remark(f"watch it at {server.url}")
@@ -161,16 +169,19 @@ def _one(
     enlarge: bool,
     film: Film | None,
     out: Path | None,
+    encoding: str | None,
 ) -> None:
-    from evofool.gallery import printing
+    from evofool.gallery import Moved, printing
 
     if one_class is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")
     if size is not None:
-        done = printing.enlarge(runs[0], one_class, size, out, repeat=enlarge)
+        done = printing.enlarge(
+            runs[0], one_class, size, out, repeat=enlarge, moved=Moved(encoding=encoding)
+        )
     else:
         assert film is not None
-        done = printing.animate(runs[0], one_class, film.value, out)
+        done = printing.animate(runs[0], one_class, film.value, out, moved=Moved(encoding=encoding))
     answer(str(done.path), f"{done.width} x {done.height}")
 
 

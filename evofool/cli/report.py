@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.cli.progress import duration
+from evofool.cli.sent import sent_line
 from evofool.cli.terminal import answer
 from evofool.config import load_value, to_yaml
 from evofool.errors import UsageError
@@ -88,6 +89,10 @@ def print_result(result: Result, gallery: Gallery) -> None:
         f"{counted(s['evaluations'], 'image')} in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
+    if s["unscored"]:
+        answer(f"{counted(s['unscored'], 'picture')} got no usable scores and won nothing")
+    if s["sent"]["total"] != s["evaluations"]:
+        answer(f"pictures sent to the victim: {sent_line(s['sent'])}")
     answer(f"look at {gallery.page}")
     if gallery.contact_sheet is not None:
         answer(f"        {gallery.contact_sheet}")
@@ -96,7 +101,9 @@ def print_result(result: Result, gallery: Gallery) -> None:
 def print_status(found: Mapping[str, Any]) -> None:
     """One fact a line."""
     for key, value in found.items():
-        if isinstance(value, dict):
+        if key == "sent":
+            shown = sent_line(value)
+        elif isinstance(value, dict):
             shown = ", ".join(f"{k} {percent(v)}" for k, v in value.items())
         else:
             shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

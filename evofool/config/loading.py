@@ -205,6 +205,8 @@ def _display(path: Path) -> str:
 def moved_classifier(path: str, config: Path) -> str:
     """The override that points a `config` at a victim's file, or its weights, that has moved.
 
+    A path without the function, ``file.py``, keeps the one that is written.
+
     Raises:
         ConfigError: `config` cannot be read.
     """
@@ -212,9 +214,34 @@ def moved_classifier(path: str, config: Path) -> str:
     # weights that are named by themselves, with a card beside them, are the victim's name
     apart = isinstance(written, Mapping) and written.get("weights") is not None
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
-    key = "classifier.weights" if weights else "classifier.name"
-    quoted = path.replace("'", "''")
-    return f"{key}='{quoted}'"
+    if weights:
+        return f"classifier.weights={_quoted(path)}"
+    return f"classifier.name={_quoted(_with_attribute(path, written))}"
+
+
+def moved_encoding(path: str, config: Path) -> str:
+    """The override that points a `config` at an encoding's file that has moved.
+
+    A path without the class, ``file.py``, keeps the one that is written.
+
+    Raises:
+        ConfigError: `config` cannot be read.
+    """
+    written = load_yaml(config).data.get("encoding")
+    return f"encoding.name={_quoted(_with_attribute(path, written))}"
+
+
+def _with_attribute(path: str, written: Any) -> str:
+    """`path` with the function or class that a section names, if it is a bare Python file."""
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if path.endswith(".py") and isinstance(name, str) and ".py:" in name:
+        return f"{path}:{name.rpartition(':')[2]}"
+    return path
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def with_seed(document: Document, seed: int | None) -> Document:

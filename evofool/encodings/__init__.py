@@ -167,6 +167,12 @@ def find(name: str) -> EncodingSource:
     raise EncodingError(f"unknown encoding {name!r}{mend}")
 
 
+def file_is_missing(name: str) -> bool:
+    """Whether `name` is that of an encoding in a file, ``path/to/file.py:Class``, and there is no
+    such file."""
+    return ".py:" in name and not Path(name.rpartition(":")[0]).expanduser().is_file()
+
+
 def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> Encoding[Any]:
     """The encoding called `name` for images of `shape`, with `options` checked by it.
 

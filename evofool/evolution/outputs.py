@@ -219,6 +219,8 @@ def summary(
     generations: int,
     seconds: float,
     forward_images: int,
+    sent: Mapping[str, int],
+    unscored: int,
     digest: str | None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``, every word as the design defines it."""
@@ -238,6 +240,8 @@ def summary(
         "seconds": round(seconds, 3),
         "images_per_second": round(evaluations / seconds, 3) if seconds > 0 else 0.0,
         "forward_images": forward_images,
+        "sent": dict(sent),
+        "unscored": unscored,
         **confidence_summary(archive),
         "archive_digest": digest,
     }
@@ -285,12 +289,13 @@ def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
         holder, row = archive.holders[k], table[int(archive.cells[k])]
         assert holder is not None
         same = (row["generation"], row["confidence"]) == (holder.id.generation, confidence[k])
-        if not same or _sha256(run, int(archive.cells[k])) != row["sha256"]:
+        if not same or saved_sha256(run, int(archive.cells[k])) != row["sha256"]:
             return False
     return True
 
 
-def _sha256(run: RunFolder, class_index: int) -> str | None:
+def saved_sha256(run: RunFolder, class_index: int) -> str | None:
+    """Of the saved picture of a class, None without one."""
     try:
         return hashlib.sha256(read_file(run.path / png_name(class_index))).hexdigest()
     except OSError:

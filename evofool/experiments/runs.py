@@ -98,7 +98,12 @@ def resume(
         return _of(path).resume(path, classifier=name, **arguments)
 
 
-def verify(path: Path | str, *, classifier: str | Classifier | None = None) -> Iterator[Check]:
+def verify(
+    path: Path | str,
+    *,
+    classifier: str | Classifier | None = None,
+    encoding: str | None = None,
+) -> Iterator[Check]:
     """Whether a run folder is whole and its pictures do what it claims, check by check.
 
     `classifier` as in `resume`.
@@ -108,7 +113,7 @@ def verify(path: Path | str, *, classifier: str | Classifier | None = None) -> I
         ConfigError: its victim cannot be had.
     """
     with _named(path, classifier) as name:
-        yield from _of(path).verify(path, classifier=name)
+        yield from _of(path).verify(path, classifier=name, encoding=encoding)
 
 
 @contextmanager

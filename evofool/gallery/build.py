@@ -15,7 +15,7 @@ from evofool.evolution.reading import claim_in
 from evofool.gallery import ancestry, films, plots
 from evofool.gallery.collect import collect
 from evofool.gallery.document import Room, table
-from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.graph import graph_svg
 from evofool.gallery.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page import page
@@ -53,6 +53,7 @@ class Options:
             as are quick (`evofool.gallery.ancestry`).
         scores: whether the victim is asked for the top classes of each picture.
         single_file: one page with everything inside.
+        moved: where files of the run are now.
         classes: only pictures of these: indices, labels, ranges and patterns; empty: of all.
         title: of the page; None: one that names the victim.
     """
@@ -61,6 +62,7 @@ class Options:
     ancestry: int | None = None
     scores: Ask = "auto"
     single_file: bool = False
+    moved: Moved = IN_PLACE
     classes: tuple[str, ...] = ()
     title: str | None = None
 
@@ -112,7 +114,7 @@ def build(
             opened.append(stack.enter_context(run))
 
         inside = out is None
-        collections = collect(runs, keep, write=inside)
+        collections = collect(runs, keep, write=inside, moved=options.moved)
         if options.single_file:
             path = _single_path(runs, out)
             html = inlined(

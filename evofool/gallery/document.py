@@ -77,7 +77,7 @@ def document(rooms: Sequence[Room], *, live: Live | None = None) -> dict[str, An
         of_class = families.families(room.collection.labels)
         for exhibit in room.shown:
             family = -1
-            if of_class is not None and exhibit.class_index < len(of_class):
+            if of_class is not None and 0 <= exhibit.class_index < len(of_class):
                 name = of_class[exhibit.class_index]
                 if name not in names:
                     names.append(name)

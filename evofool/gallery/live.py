@@ -38,6 +38,7 @@ from evofool.gallery.handover import PAGE, PREFIX, FinishedGallery, OpenPages
 from evofool.gallery.page import page, policy
 from evofool.images import Size, UInt8Images
 from evofool.store import EliteRow, IndividualId, RunFolder, state_of
+from evofool.store.history import commands_of
 from evofool.store.runfolder import MANIFEST
 
 LOOPBACK = "127.0.0.1"
@@ -56,15 +57,18 @@ class LiveRun:
 
     Args:
         path: of the run folder.
-        tell_place: whether pages may say where it lies.
+        encoding: where the encoding's file is now, if it has moved.
+        tell_place: whether pages may say where the folder lies.
 
     Raises:
         FolderError: the folder holds a run of another kind.
         StoreError: it is damaged.
     """
 
-    def __init__(self, path: Path | str, tell_place: bool = True) -> None:
-        self._path = Path(path)
+    def __init__(
+        self, path: Path | str, encoding: str | None = None, *, tell_place: bool = True
+    ) -> None:
+        self._path, self._moved = Path(path), encoding
         self._place = str(self._path / PAGE) if tell_place else ""
         self.gallery = FinishedGallery(self._path)
         self._finished = ""
@@ -170,7 +174,7 @@ class LiveRun:
     def _open(self) -> None:
         run = RunFolder.open(self._path)
         try:
-            loaded = load_run(run, check_files=False)
+            loaded = load_run(run, check_files=False, encoding=self._moved, uses=("encoding",))
             channels, height, width = run.manifest["classifier"]["input_shape"]
             self._encoding, source = make_encoding(loaded, (channels, height, width))
             check_encoding(run, source)
@@ -205,7 +209,7 @@ class LiveRun:
             digest=str(manifest["classifier"]["digest"]),
             encoding=str(manifest["encoding"]["name"]), algorithm=self._algorithm,
             seed=int(manifest["seed"]), run_id=str(manifest["run_id"]), status=status,
-            command=manifest.get("command") or "", config=run.config_text,
+            command=commands_of(manifest) or "", config=run.config_text,
             shape=(channels, height, width), labels=labels, classes=self._classes,
             exhibits=exhibits, source=_Nothing(), facts=facts,
             no_ancestry="Ancestors are drawn by evofool gallery once the run has ended.",
@@ -250,13 +254,16 @@ class LiveServer:
         path: the run folder, which may not be there yet.
         host: where to listen: loopback, unless somebody asks for more.
         port: 0 takes any that is free.
+        encoding: as in `LiveRun`.
 
     Raises:
         UsageError: the port cannot be had.
     """
 
-    def __init__(self, path: Path | str, host: str = LOOPBACK, port: int = 0) -> None:
-        self._live = LiveRun(path, tell_place=host in (LOOPBACK, "::1", "localhost"))
+    def __init__(
+        self, path: Path | str, host: str = LOOPBACK, port: int = 0, encoding: str | None = None
+    ) -> None:
+        self._live = LiveRun(path, encoding, tell_place=host in (LOOPBACK, "::1", "localhost"))
         self._pages = OpenPages()
         self._connections = connections = set[socket.socket]()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

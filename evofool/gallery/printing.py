@@ -13,7 +13,7 @@ from evofool.config import typed_classes
 from evofool.errors import ImageError, UsageError
 from evofool.gallery import ancestry, films
 from evofool.gallery.collect import collect
-from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.outlets import FolderOutlet, RunOutlet
 from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
 from evofool.store import RunFolder
@@ -35,6 +35,7 @@ def enlarge(
     out: Path | str | None = None,
     *,
     repeat: bool = False,
+    moved: Moved = IN_PLACE,
 ) -> Printed:
     """Draw the elite of a class anew, its longer side `size` pixels.
 
@@ -46,6 +47,7 @@ def enlarge(
         size: of the longer side.
         out: the file; by default in the run folder's ``gallery/``.
         repeat: for a picture made of pixels: repeat each of them, instead of refusing.
+        moved: where files of the run are now.
 
     Raises:
         UsageError: no elite of that class, a picture that has no more than its pixels (without
@@ -53,7 +55,7 @@ def enlarge(
         StoreError: no run folder, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, wanted, stack)
+        run, collection, exhibit = _find(path, wanted, stack, moved)
         height, width = collection.size
         longest = max(height, width)
         shape = (max(1, round(height * size / longest)), max(1, round(width * size / longest)))
@@ -84,6 +86,7 @@ def animate(
     form: films.FilmFormat,
     out: Path | str | None = None,
     side: int = 448,
+    moved: Moved = IN_PLACE,
 ) -> Printed:
     """A film of an elite's ancestry, from a random individual on.
 
@@ -92,7 +95,7 @@ def animate(
         StoreError: no run folder, a damaged one, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, wanted, stack)
+        run, collection, exhibit = _find(path, wanted, stack, moved)
         if collection.no_ancestry:
             raise UsageError(f"{run.path}: there is no ancestry to show: {collection.no_ancestry}")
         (strip,) = ancestry.strips(collection, [exhibit])
@@ -101,11 +104,11 @@ def animate(
 
 
 def _find(
-    path: Path | str, wanted: int | str, stack: ExitStack
+    path: Path | str, wanted: int | str, stack: ExitStack, moved: Moved
 ) -> tuple[RunFolder, Collection, Exhibit]:
     opened: list[RunFolder] = []
     (collection,) = collect(
-        [path], lambda run: opened.append(stack.enter_context(run)), write=False
+        [path], lambda run: opened.append(stack.enter_context(run)), write=False, moved=moved
     )
     if collection.attacks is not None:
         raise UsageError(
