@@ -17,7 +17,7 @@ PACKAGE = ROOT / "evofool"
 ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "text"}),
+    frozenset({"errors", "seal", "text"}),
     frozenset({"images", "config", "operators", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"encodings", "training", "scoring", "store"}),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from evofool.store import GenerationRow, RunFolder
 
+CURVE = "curve.csv"
 COUNTED = ("generation", "evaluations", "forward_images", "seconds")
 
 
@@ -20,13 +22,17 @@ def write_curve(run: RunFolder) -> Path:
     Raises:
         StoreError: the folder cannot be read or written.
     """
-    rows = run.generations()
+    return run.write_file(CURVE, curve_text(run.generations()).encode())
+
+
+def curve_text(rows: Sequence[GenerationRow]) -> str:
+    """The content of ``curve.csv``."""
     names = list(dict.fromkeys(name for row in rows for name in row.stats))
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow((*COUNTED, *names))
     writer.writerows([*_counts(row), *(row.stats.get(name, "") for name in names)] for row in rows)
-    return run.write_file("curve.csv", table.getvalue().encode())
+    return table.getvalue()
 
 
 def _counts(row: GenerationRow) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -166,31 +166,42 @@ def write_pictures(
         StoreError: the folder cannot be written, or a picture does not read back as scored.
     """
     digest = ArchiveDigest(encoding)
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table: list[Sequence[object]] = []
     claims: dict[str, dict[str, Any]] = {}
 
     def write(elite: Elite) -> tuple[object, ...]:
-        individual = elite.individual
         name = png_name(elite.class_index)
         data = picture(run, elite, redrawn)
         run.write_file(name, data, durable=False)
         claims[name.rpartition("/")[2]] = claim_of(run, elite, redrawn)
-        parents = " ".join(str(parent) for parent in individual.parents)
-        sha256 = hashlib.sha256(data).hexdigest()
-        c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
-        return (c, elite.label, repr(confidence), g, parents, name, sha256)
+        return table_row(elite, hashlib.sha256(data).hexdigest())
 
     with ThreadPoolExecutor(workers) as pool:
         for part in elites(archive, render, labels):
             rows = pool.map(write, part)  # pictures are compressed while the digest is taken
             for elite in part:
                 digest.add(elite)
-            writer.writerows(rows)
-    run.write_file("elites.csv", table.getvalue().encode())
+            table.extend(rows)
+    run.write_file("elites.csv", csv_text(COLUMNS, table).encode())
     run.write_json(f"images/{SIDECAR}", dict(sorted(claims.items())))
     return digest.hexdigest()
+
+
+def table_row(elite: Elite, sha256: str) -> tuple[object, ...]:
+    """The line of an elite in ``elites.csv``; `sha256` is of its PNG."""
+    individual = elite.individual
+    parents = " ".join(str(parent) for parent in individual.parents)
+    c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
+    return (c, elite.label, repr(confidence), g, parents, png_name(c), sha256)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as ``elites.csv`` is written."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def confidence_summary(archive: ChampionArchive) -> dict[str, Any]:

@@ -42,8 +42,11 @@ def make_scorer(
     *,
     pad: bool = False,
     before: Callable[[int], None] | None = None,
+    engine: str | None = None,
 ) -> tuple[Scorer, ScoringConfig]:
     """A scorer as the ``scoring`` of a config says, and that section with nothing left to `auto`.
+
+    `engine`, where it is given, scores in place of the config's.
 
     Raises:
         ConfigError: the section does not fit the victim or this machine.
@@ -52,7 +55,7 @@ def make_scorer(
     try:
         scorer = Scorer(
             classifier,
-            engine=scoring.engine,
+            engine=engine or scoring.engine,
             device=scoring.device,
             batch=scoring.batch,
             workers=scoring.workers,
@@ -72,6 +75,16 @@ def make_scorer(
         resolved = {"engine": scorer.engine, "device": scorer.device}
         scoring = scoring.model_copy(update=resolved)
     return scorer, scoring
+
+
+def checking_engine(loaded: Loaded[Any], classifier: Classifier, asked: str | None) -> str:
+    """What scores the pictures of a run again: as asked, else torch where the module is at hand.
+
+    A fault of the engine that scored the run would agree with itself.
+    """
+    if asked is not None:
+        return asked
+    return "torch" if classifier.module is not None else str(loaded.config.scoring.engine)
 
 
 def _spec(config: ClassifierConfig) -> dict[str, Any]:
