@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,18 @@ from evofool.evolution.verify_files import Claims, check_curve, check_status, ch
 from evofool.evolution.verify_state import check_state
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring import Scores
-from evofool.scoring.setup import checking_engine
-from evofool.store import Check, EliteRow, GenerationRow, IndividualId, IndividualRow, RunFolder
-from evofool.store.checking import check_against, check_folder, victim_faults
+from evofool.scoring.checking import Comparison, checking_engine
+from evofool.store import (
+    Check,
+    EliteRow,
+    GenerationRow,
+    IndividualId,
+    IndividualRow,
+    RunFolder,
+    WinRow,
+)
+from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 
-TOLERANCE = 1e-4
-"""Largest difference between a stored confidence and that of the picture scored now."""
-ENGINE_TOLERANCE = 1e-3
-"""The same where another engine scores than the run's. Engines are held to 1e-3 in log-odds on a
-probe, which is .00025 in confidence; evolved pictures lie further out."""
-NEAR = 1e-2
-"""Lead in log-odds that another engine may turn round."""
 MOST_BRED = 2000
 """Individuals that are bred again at most; of more, the families of `FAMILIES` elites."""
 FAMILIES = 5
@@ -73,19 +74,19 @@ def verify(
         with parts.scorer:
             check_sources(run, parts)
             parts.scorer.budget = None  # what is looked at again is no query of the campaign
-            yield check_against(run.manifest, _manifest_faults(run, parts))
-            rows = restore(run, parts.archive, parts.encoding)
+            yield check_victim(_manifest_faults(run, parts))
+            tables = _read(run, parts)
+            rows = tables.generations
             held = int(parts.archive.filled.sum())
             yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
-            lineage = {row.id: row for row in run.lineage()}
-            history = History(run.wins(), parts.archive.cells, len(rows))
-            yield from _tables(run, parts, loaded.config, history, rows, lineage)
-            yield check_state(run, parts, history, lineage)
-            yield check_status(run, parts.config, parts.archive, rows)
+            history = History(tables.wins, parts.archive.cells, len(rows))
+            yield from _compared(tables, history, loaded.config, parts.classifier.crops)
+            yield check_state(tables.state, parts, history, tables.lineage)
+            yield check_status(tables.meta, run.summary() or {}, parts, rows)
             if held == 0:
                 return
-            yield _ancestry(run, parts, lineage)
-            yield from _derived(run, parts, rows[-1], loaded.config.scoring.engine)
+            yield _ancestry(run, parts, tables.lineage)
+            yield from _derived(run, parts, tables, loaded.config.scoring.engine)
 
 
 def _here(loaded: Loaded[Campaign]) -> Loaded[Campaign]:
@@ -100,38 +101,54 @@ def _here(loaded: Loaded[Campaign]) -> Loaded[Campaign]:
 
 def _manifest_faults(run: RunFolder, parts: Parts) -> list[str]:
     manifest, config = run.manifest, parts.config
-    faults = victim_faults(manifest, parts.classifier)
-    if manifest["seed"] != config.seed:
-        faults.append(f"seed {manifest['seed']} is not the config's, {config.seed}")
+    faults = victim_faults(manifest, parts.classifier) + seed_faults(manifest, config.seed)
     recorded = manifest["encoding"]
     if recorded.get("path") is None and recorded["name"] != config.encoding.name:
         faults.append(f"encoding {recorded['name'][:40]} is not the config's")
     return faults
 
 
-def _tables(
-    run: RunFolder,
-    parts: Parts,
-    config: Campaign,
-    history: History,
-    rows: list[GenerationRow],
-    lineage: Mapping[IndividualId, IndividualRow],
-) -> Iterator[Check]:
+@dataclass(frozen=True)
+class _Tables:
+    """All tables, of one moment: a campaign may be running."""
+
+    meta: Mapping[str, str]
+    generations: list[GenerationRow]
+    wins: list[WinRow]
+    elites: tuple[EliteRow, ...]
+    lineage: Mapping[IndividualId, IndividualRow]
+    keepers: set[IndividualId]
+    state: Mapping[str, bytes]
+
+
+def _read(run: RunFolder, parts: Parts) -> _Tables:
+    with run.snapshot():
+        return _Tables(
+            run.meta(),
+            restore(run, parts.archive, parts.encoding),
+            run.wins(),
+            run.elites(),
+            {row.id: row for row in run.lineage()},
+            run.keepers(),
+            run.state(),
+        )
+
+
+def _compared(tables: _Tables, history: History, config: Campaign, crops: int) -> Iterator[Check]:
     """The rows of the database against each other; `config` is as the run had it."""
-    rows_of_elites = run.elites()
-    fault = progress_fault(rows, config, parts.classifier.crops)
+    rows, lineage = tables.generations, tables.lineage
+    fault = progress_fault(rows, config, crops)
     of_generations = [fault] if fault else history.statistic_faults(rows, lineage)
-    won = sum(elite.won for elite in rows_of_elites)
+    won = sum(elite.won for elite in tables.elites)
     if rows and rows[-1].stats.get("cells_won", won) != won:
         of_generations.append(f"{won} elites are won, {rows[-1].stats['cells_won']} are counted")
-    keepers = run.keepers()
     for name, faults, sound in (
         ("generations", of_generations, f"{len(rows)} follow from each other"),
         ("wins", history.win_faults(config), "each is over the one before"),
-        ("elites", history.elite_faults(rows_of_elites, config), "are the last winners"),
+        ("elites", history.elite_faults(tables.elites, config), "are the last winners"),
         (
             "lineage",
-            history.lineage_faults(lineage, keepers, rows_of_elites, config),
+            history.lineage_faults(lineage, tables.keepers, tables.elites, config),
             f"{len(lineage)} individuals have the parents that were drawn",
         ),
     ):
@@ -141,10 +158,8 @@ def _tables(
 def _ancestry(run: RunFolder, parts: Parts, lineage: Mapping[IndividualId, IndividualRow]) -> Check:
     """Individuals bred again from (seed, generation, child) and their parents."""
     replayable = set(lineage)
-    if parts.config.evolution.algorithm == "cma_es":
+    if parts.config.evolution.algorithm == "cma_es":  # its points have no parents
         replayable = {id for id in lineage if id.generation == 0}
-        if not replayable:
-            return Check("ancestry", None, "points of CMA-ES have no parents")
     family = Lineage(run, parts.encoding, parts.config.seed)
     try:
         if len(replayable) > MOST_BRED:
@@ -159,13 +174,13 @@ def _ancestry(run: RunFolder, parts: Parts, lineage: Mapping[IndividualId, Indiv
     return Check("ancestry", True, f"{bred} of {len(lineage)} bred again, each as it was stored")
 
 
-def _derived(run: RunFolder, parts: Parts, last: GenerationRow, engine: str) -> Iterator[Check]:
+def _derived(run: RunFolder, parts: Parts, tables: _Tables, engine: str) -> Iterator[Check]:
     """The files of a run that has ended."""
     recorded_digest = (run.summary() or {}).get("archive_digest")
-    if run.meta().get("status") != "finished":
+    if tables.meta.get("status") != "finished":
         yield Check("pictures", None, "not made yet: the campaign has not ended (evofool resume)")
         return
-    yield check_curve(run, run.generations())
+    yield check_curve(run, tables.generations)
     render: Render = parts.evaluator.render
     recorded = recorded_in(run.manifest)[0]
     drawn = parts.drawing.name == recorded
@@ -179,7 +194,7 @@ def _derived(run: RunFolder, parts: Parts, last: GenerationRow, engine: str) -> 
     try:
         table = read_table(run)
         digest = ArchiveDigest(parts.encoding)
-        claims, pictures = Claims(run, table), _Pictures(run, parts, engine, table)
+        claims, pictures = Claims(run, table), _Pictures(run, parts, engine, table, tables.elites)
         for part in elites(parts.archive, render, parts.classifier.labels):
             for elite in part:
                 digest.add(elite)
@@ -193,7 +208,7 @@ def _derived(run: RunFolder, parts: Parts, last: GenerationRow, engine: str) -> 
     yield Check("archive digest", same, now[:16] if same else f"{now[:16]} is not the stored")
     yield from pictures.checks("their genomes render" if drawn else "the table says")
     yield from claims.checks()
-    yield check_summary(run, parts.config, parts.archive, last, now)
+    yield check_summary(run, tables.meta, parts, tables.generations[-1], now)
 
 
 class _Pictures:
@@ -204,18 +219,21 @@ class _Pictures:
         parts: with the scorer that asks.
         engine: the run's own.
         table: what `read_table` gives.
+        stored: the rows of the elites.
     """
 
     def __init__(
-        self, run: RunFolder, parts: Parts, engine: str, table: Mapping[int, Mapping[str, Any]]
+        self,
+        run: RunFolder,
+        parts: Parts,
+        engine: str,
+        table: Mapping[int, Mapping[str, Any]],
+        stored: Sequence[EliteRow],
     ) -> None:
         self._run, self._parts, self._table = run, parts, table
-        self._stored: dict[int, EliteRow] = {row.class_index: row for row in run.elites()}
+        self._stored: dict[int, EliteRow] = {row.class_index: row for row in stored}
         self._waiting: list[tuple[Elite, UInt8Images]] = []
-        self._engine = engine
-        used = parts.scorer.engine
-        self._other = used in ("torch", "onnxruntime") and engine not in (used, "auto")
-        self._tolerance = ENGINE_TOLERANCE if self._other else TOLERANCE
+        self._engines = Comparison(parts.scorer.engine, engine)
         self._wrong: list[str] = []
         self._apart: list[str] = []
         self._mistaken: list[int] = []
@@ -262,13 +280,13 @@ class _Pictures:
         gaps = [abs(now - claim) if np.isfinite(claim) else np.inf for claim in claims]
         worst = int(np.argmax(gaps))
         self._furthest = max(self._furthest, gaps[worst])
-        if gaps[worst] > self._tolerance:
+        if gaps[worst] > self._engines.tolerance:
             self._apart.append(f"class {c}: {claims[worst]:.6g} is claimed, {now:.6g} is found")
-        if bool(scores.labels[row] == c) != stored.won:
-            odds = scores.log_odds[row]
-            lead = abs(float(odds[c] - np.delete(odds, c).max()))
-            if not (self._other and lead <= NEAR):
-                self._mistaken.append(c)
+        odds = scores.log_odds[row]
+        top = int(scores.labels[row])
+        rival = c if top != c else int(np.argsort(odds)[-2])
+        if (top == c) != stored.won and not self._engines.may_answer(odds, top, rival):
+            self._mistaken.append(c)
 
     def checks(self, what: str) -> Iterator[Check]:
         """Once all were scored."""
@@ -276,12 +294,8 @@ class _Pictures:
         yield Check(
             "pictures", not wrong, "; ".join(wrong[:3]) or f"{self._count} hold what {what}"
         )
-        used = self._parts.scorer.engine
-        by = f"by {used}" + (f" (the run: {self._engine})" if self._other else "")
-        detail = f"{by} differ by at most {self._furthest:.1e}, {self._tolerance:g} is allowed"
-        if self._apart:
-            detail = f"{len(self._apart)} differ {by}: " + "; ".join(self._apart[:3])
-        yield Check("confidences", not self._apart, detail)
+        told = self._engines.told(self._apart, self._furthest)
+        yield Check("confidences", not self._apart, told)
         mistaken = self._mistaken
         detail = (
             f"classes {mistaken[:5]} are won or not, unlike stored" if mistaken else "as stored"

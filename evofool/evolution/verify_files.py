@@ -26,6 +26,7 @@ from evofool.evolution.outputs import (
     table_row,
 )
 from evofool.evolution.reading import claim_in
+from evofool.evolution.setup import Parts
 from evofool.images import SIDECAR
 from evofool.store import Check, GenerationRow, RunFolder
 from evofool.store.files import read_json
@@ -52,13 +53,19 @@ def differences(found: Any, wanted: Any, at: str = "") -> list[str]:
 
 
 def check_status(
-    run: RunFolder,
-    config: Campaign,
-    archive: ChampionArchive,
+    meta: Mapping[str, str],
+    found: Mapping[str, Any],
+    parts: Parts,
     rows: Sequence[GenerationRow],
 ) -> Check:
-    """Whether database and ``summary.json`` tell of the same end, and its stop rule is reached."""
-    meta, found = run.meta(), run.summary() or {}
+    """Whether database and ``summary.json`` tell of the same end, and its stop rule is reached.
+
+    Args:
+        meta: of the database.
+        found: the content of ``summary.json``.
+        parts: of the campaign, its archive restored.
+        rows: all stored generations.
+    """
     status, reason = meta.get("status"), meta.get("stop_reason", "")
     faults = []
     if status not in ("running", "interrupted", "finished"):
@@ -66,7 +73,7 @@ def check_status(
     if status == "finished":
         if (found.get("status"), found.get("stop_reason")) != (status, reason or None):
             faults.append("the database says that the run has finished, summary.json does not")
-        if not _reached(reason, config, archive, rows, found.get("seconds")):
+        if not _reached(reason, parts.config, parts.archive, rows, found.get("seconds")):
             faults.append(f"it has not reached what is said to have ended it ({reason[:40]})")
     else:
         if reason:
@@ -112,20 +119,19 @@ def _reached(
 
 def check_summary(
     run: RunFolder,
-    config: Campaign,
-    archive: ChampionArchive,
+    meta: Mapping[str, str],
+    parts: Parts,
     last: GenerationRow,
     digest: str,
 ) -> Check:
     """``summary.json`` of a finished run, every leaf of it."""
     found = run.summary() or {}
-    meta = run.meta()
     wanted = summary(
         run.manifest,
-        archive,
+        parts.archive,
         status=meta.get("status", ""),
         stop_reason=meta.get("stop_reason") or None,
-        algorithm=config.evolution.algorithm,
+        algorithm=parts.config.evolution.algorithm,
         evaluations=last.evaluations,
         generations=last.generation,
         seconds=last.seconds,

@@ -17,7 +17,7 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
 from evofool.evolution.setup import Parts
 from evofool.scoring import fitness_of
-from evofool.store import Check, IndividualId, IndividualRow, RunFolder
+from evofool.store import Check, IndividualId, IndividualRow
 
 FITNESS_TOLERANCE = 1e-2
 """Largest difference of a survivor's stored fitness from today's, times 1 + its size."""
@@ -26,7 +26,7 @@ ROUNDING = 1e-8
 
 
 def check_state(
-    run: RunFolder,
+    state: Mapping[str, bytes],
     parts: Parts,
     history: History,
     lineage: Mapping[IndividualId, IndividualRow],
@@ -36,12 +36,11 @@ def check_state(
     ``cma_es``: its centroid, step size and paths follow from every score of the run, which are not
     stored; of these only the shapes are looked at, and that they are finite.
     """
-    state = run.state()
     generations = len(history.wins)
     evolution = parts.config.evolution
     try:
         if generations:
-            parts.algorithm.restore(state)
+            parts.algorithm.restore(dict(state))
         if isinstance(evolution, MapElitesConfig):
             faults = _behind(state, parts, history, lineage, evolution.lag)
         elif isinstance(evolution, MuPlusLambdaConfig):

@@ -19,6 +19,7 @@ from evofool.experiments.costs_outputs import (
 from evofool.experiments.defend_outputs import csv_bytes
 from evofool.scoring import Scorer
 from evofool.store import Check, CostsFolder, head_of
+from evofool.store.checking import check_folder, seed_faults
 from evofool.store.defend_schema import RIGHT
 
 
@@ -60,10 +61,11 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
     if classifier is not None:
         raise UsageError("--classifier: a comparison of costs trains its own nets")
     with CostsFolder.open(Path(path)) as run:
-        faults = run.check()
-        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield from check_folder(run)
         loaded = load_costs_run(run)
         config = loaded.config
+        faults = seed_faults(run.manifest, config.seed)
+        yield Check("seed", not faults, "; ".join(faults) or "is the config's")
         test_set = load_test_set(loaded)
         for name in (net_name(net.loss, seed) for net in config.nets for seed in config.seeds):
             rows = run.threats(name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evofool.errors import UsageError
 from evofool.store import Check, Result, RunFolder
 
 
@@ -89,14 +90,28 @@ def resume(path: Path | str, **arguments: Any) -> Result:
     return _of(path).resume(path, **arguments)
 
 
-def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify(
+    path: Path | str, *, classifier: str | None = None, engine: str | None = None
+) -> Iterator[Check]:
     """Whether a run folder is whole and its pictures do what it claims, check by check.
+
+    Args:
+        path: the run folder.
+        classifier: where the victim is now, if its file has moved.
+        engine: what scores the pictures of kinds evolve and attack again, see
+            `evofool.evolution.verify.verify`.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had.
+        UsageError: an engine for another kind of run.
     """
-    return _of(path).verify(path, classifier=classifier)
+    if engine is None:
+        return _of(path).verify(path, classifier=classifier)
+    kind = kind_of(path)
+    if kind in _KINDS and kind != "attack":
+        raise UsageError(f"--engine: the nets of a run of kind {kind} are scored by its config's")
+    return _of(path).verify(path, classifier=classifier, engine=engine)
 
 
 def _of(path: Path | str) -> _Kind:

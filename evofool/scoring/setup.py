@@ -77,16 +77,6 @@ def make_scorer(
     return scorer, scoring
 
 
-def checking_engine(loaded: Loaded[Any], classifier: Classifier, asked: str | None) -> str:
-    """What scores the pictures of a run again: as asked, else torch where the module is at hand.
-
-    A fault of the engine that scored the run would agree with itself.
-    """
-    if asked is not None:
-        return asked
-    return "torch" if classifier.module is not None else str(loaded.config.scoring.engine)
-
-
 def _spec(config: ClassifierConfig) -> dict[str, Any]:
     return config.model_dump(exclude_none=True)
 

@@ -39,7 +39,12 @@ def victim_faults(manifest: Mapping[str, Any], classifier: Classifier) -> list[s
     return faults
 
 
-def check_against(manifest: Mapping[str, Any], faults: list[str]) -> Check:
+def seed_faults(manifest: Mapping[str, Any], seed: int) -> list[str]:
+    """What a manifest says of the seed of the config that is not so."""
+    recorded = manifest.get("seed")
+    return [] if recorded == seed else [f"seed {recorded} is not the config's, {seed}"]
+
+
+def check_victim(faults: list[str]) -> Check:
     """The manifest beside the config and the victim, from what is wrong with it."""
-    name = manifest["classifier"]["name"]
-    return Check("victim", not faults, "; ".join(faults[:3]) or f"{name}, as the manifest says")
+    return Check("victim", not faults, "; ".join(faults[:3]) or "is as the manifest says")

@@ -272,7 +272,7 @@ class RunFolder:
 
     def archive(self) -> Archive:
         """The elites in the order of their classes, and the individuals that hold the cells."""
-        with self._snapshot():
+        with self.snapshot():
             elites = self.elites()
             holders = {
                 row.id: row
@@ -380,8 +380,11 @@ class RunFolder:
         return rows
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         """All that is read inside is of one moment, whatever another process commits."""
+        if self._db.in_transaction:  # the moment is an outer one's
+            yield
+            return
         with self._errors():
             self._db.execute("BEGIN")
         try:
