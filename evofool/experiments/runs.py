@@ -96,7 +96,7 @@ def verify(
     """Whether a run folder is whole and its pictures do what it claims, check by check.
 
     Args:
-        path: the run folder.
+        path: the run folder, or what ``evofool train`` wrote: weights, a card, a folder of them.
         classifier: where the victim is now, if its file has moved.
         engine: what scores the pictures of kinds evolve and attack again, see
             `evofool.evolution.verify.verify`.
@@ -106,6 +106,12 @@ def verify(
         ConfigError: its victim cannot be had.
         UsageError: an engine for another kind of run.
     """
+    from evofool.experiments.training_verify import is_training, verify_training
+
+    if is_training(Path(path)):
+        if classifier is not None or engine is not None:
+            raise UsageError("--classifier and --engine are for run folders, not for trained nets")
+        return verify_training(Path(path))
     if engine is None:
         return _of(path).verify(path, classifier=classifier)
     kind = kind_of(path)

@@ -345,7 +345,7 @@ def test_genomes_on_the_device(
     checks = _checks(run)
     assert all(check.ok is not False for check in checks.values()), checks
     assert "renderer" not in checks  # its pixels are drawn anew anywhere
-        assert checks["ancestry"].ok
+    assert checks["ancestry"].ok
     before = _pictures(run)
     (run / "elites.csv").unlink()
     build(run)

@@ -244,6 +244,17 @@ def said(run: Path) -> list[str]:
         return [str(error)]
 
 
+def is_said(run: Path) -> bool:
+    """Whether `verify` speaks of anything; what follows that is not looked at."""
+    try:
+        return any(
+            check.ok is False or (check.ok is None and check.name == "renderer")
+            for check in verify(run)
+        )
+    except EvofoolError:
+        return True
+
+
 def sql(run: Path, statement: str, *values: object) -> None:
     with sqlite3.connect(run / "run.sqlite") as db:
         changed = db.execute(statement, values).rowcount
@@ -272,7 +283,7 @@ def changed(value: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
     elif isinstance(leaf, bool):
         leaf = not leaf
     elif isinstance(leaf, int | float):
-        leaf = leaf + 1 if isinstance(leaf, int) else leaf / 2 + 0.25
+        leaf = leaf + 1 if isinstance(leaf, int) else leaf / 2 + 0.1
     else:
         leaf = "x"
     inner[path[-1]] = leaf
@@ -309,7 +320,7 @@ def test_every_column_is_changed() -> None:
 def test_a_column(copied: Callable[[], Path], statement: str) -> None:
     run = copied()
     sql(run, statement)
-    assert said(run) != []
+    assert is_said(run)
 
 
 @pytest.mark.parametrize("statement", [statements[0] for statements in CHANGES.values()])
@@ -347,7 +358,7 @@ def test_every_leaf_of_the_manifest(copied: Callable[[], Path]) -> None:
     unsaid = []
     for path in leaves(manifest):
         rewrite(run / "manifest.json", changed(manifest, path))
-        unsaid += [] if said(run) else [dotted(path)]
+        unsaid += [] if is_said(run) else [dotted(path)]
     assert unsaid == []
 
 
@@ -362,7 +373,7 @@ def test_every_leaf_of_the_manifest_missing(copied: Callable[[], Path]) -> None:
             inner = inner[key]
         del inner[path[-1]]
         rewrite(run / "manifest.json", other)
-        unsaid += [] if said(run) else [dotted(path)]
+        unsaid += [] if is_said(run) else [dotted(path)]
     assert unsaid == [SEAL]  # as in runs of before; then only what is compared is said
 
 
@@ -373,7 +384,7 @@ def test_every_leaf_of_a_manifest_that_was_sealed_anew(copied: Callable[[], Path
     for path in leaves(manifest):
         if path != (SEAL,):
             rewrite(run / "manifest.json", sealed(changed(manifest, path)))
-            unsaid |= set() if said(run) else {dotted(path)}
+            unsaid |= set() if is_said(run) else {dotted(path)}
     found = {"versions" if name.startswith("versions.") else name for name in unsaid}
     assert found == set(NOT_SAID_WHEN_SEALED_ANEW)
 
@@ -402,10 +413,10 @@ def test_every_leaf_of_derived_json(copied: Callable[[], Path], name: str) -> No
     unsaid = []
     for path in leaves(content):
         rewrite(run / name, changed(content, path))
-        unsaid += [] if said(run) else [dotted(path)]
+        unsaid += [] if is_said(run) else [dotted(path)]
     for extra in ({**content, "more": 1}, {}):
         rewrite(run / name, extra)
-        unsaid += [] if said(run) else [str(extra)[:20]]
+        unsaid += [] if is_said(run) else [str(extra)[:20]]
     assert unsaid == []
 
 
@@ -422,7 +433,7 @@ def test_every_cell_of_derived_tables(copied: Callable[[], Path], name: str) -> 
             text = io.StringIO(newline="")
             csv.writer(text, lineterminator="\n").writerows(other)
             (run / name).write_text(text.getvalue())
-            unsaid += [] if said(run) else [title]
+            unsaid += [] if is_said(run) else [title]
     assert unsaid == []
 
 
@@ -443,15 +454,15 @@ def test_every_derived_file_missing_or_changed(copied: Callable[[], Path]) -> No
             continue
         data = path.read_bytes()
         path.unlink()
-        unsaid += [] if said(run) else [f"{name} missing"]
+        unsaid += [] if is_said(run) else [f"{name} missing"]
         if path.suffix == ".png":  # of the others every leaf and cell is changed above
             middle = len(data) // 2
             path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
-            unsaid += [] if said(run) else [name]
+            unsaid += [] if is_said(run) else [name]
         path.write_bytes(data)
     assert unsaid == []
     (run / "images" / "9999.png").write_bytes(b"x")
-    assert said(run) != []
+    assert is_said(run)
 
 
 def test_another_claim_inside_a_picture(copied: Callable[[], Path]) -> None:
@@ -507,6 +518,6 @@ def test_every_array_of_the_state(copied: Callable[[str], Path], name: str) -> N
             flat[-1] = flat[-1] + 1 if flat.dtype.kind in "iu" else flat[-1] * 1.5 + 0.1
             blob = pack(**{**arrays, array_name: other})
             sql(run, "UPDATE state SET value = ? WHERE key = ?", blob, key)
-            unsaid |= set() if said(run) else {(name, key, array_name)}
+            unsaid |= set() if is_said(run) else {(name, key, array_name)}
         sql(run, "UPDATE state SET value = ? WHERE key = ?", pack(**arrays), key)
     assert unsaid == {entry for entry in NOT_SAID_OF_STATE if entry[0] == name}
