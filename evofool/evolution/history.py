@@ -79,12 +79,9 @@ class History:
                 else:
                     self.faults.append(f"{win.id} won class {win.class_index}, which has no cell")
 
-    def holders(self) -> Iterable[Mapping[int, WinRow]]:
-        """After each generation, by class. One mapping, which the next generation changes."""
-        held: dict[int, WinRow] = {}
-        for wins in self.wins:
-            held.update({win.class_index: win for win in wins})
-            yield held
+    def holders(self, generation: int) -> dict[int, IndividualId]:
+        """Who holds each cell after a generation, by class."""
+        return {w.class_index: w.id for wins in self.wins[: generation + 1] for w in wins}
 
     def win_faults(self, config: Campaign) -> list[str]:
         """Wins over another holder than there was, or that are no improvement."""
@@ -192,13 +189,13 @@ class History:
         for row in lineage.values():
             if row.id.generation:
                 due.setdefault(max(0, row.id.generation - 1 - lag), []).append(row)
-        for generation, held in enumerate(self.holders()):
+        holders: list[Individual | None] = [None] * len(self.cells)
+        for generation, wins in enumerate(self.wins):
+            for win in wins:
+                holders[self._position[win.class_index]] = Individual(None, win.id)
             if generation not in due:
                 continue
-            drawn_from = Parents(
-                self.cells,
-                [Individual(None, held[c].id) if c in held else None for c in self.cells.tolist()],
-            )
+            drawn_from = Parents(self.cells, holders)
             faults += [
                 f"{row.id} has parents that its generation did not draw"
                 for row in due[generation]

@@ -74,11 +74,8 @@ def _behind(
         return ["parents of an earlier generation are stored without need"] if state else []
     arrays = unpack(state, "behind", ("cells", "ids"))
     genomes = unpack_genomes(state, "behind_genomes", parts.encoding)
-    now: dict[int, IndividualId] = {}
-    for number, held in enumerate(history.holders(), 1):
-        if number == len(history.wins) - 1:
-            before = {c: win.id for c, win in held.items()}
-        now = {c: win.id for c, win in held.items()}
+    newest = len(history.wins) - 1
+    before, now = history.holders(newest - 1), history.holders(newest)
     cells = parts.archive.cells
     wanted = {
         k: before[int(c)]
