@@ -40,9 +40,40 @@ def shortened(label: str, width: float, length: Callable[[str], float]) -> str:
 
 
 def percent(confidence: float) -> str:
-    """A confidence rounded down, so that only 1.0 itself reads 100 %."""
+    """A confidence rounded down, so that only 1.0 itself reads 100 %.
+
+    Near 1 as many digits are shown as tell how near, ten nines at most: ``99.9 %`` and
+    ``99.99999 %`` are different claims.
+    """
     if confidence >= 1.0:
         return "100 %"
-    digits = 4 if confidence >= 0.9999 else 2 if confidence >= 0.99 else 1
+    nines = _nines(confidence)
+    digits = 1 if nines < 2 else 2 if nines < 4 else min(8, max(4, nines - 1))
+    return f"{_floored(confidence * 100, digits)} %"
+
+
+def probability(confidence: float) -> str:
+    """A confidence as a number of four digits, or as many more as tell how near to 1 it is.
+
+    It is rounded down like `percent`: ``0.9999`` and ``0.999996`` are different claims.
+    """
+    if confidence >= 1.0:
+        return "1"
+    if math.isnan(confidence):  # of a run without one filled cell
+        return "-"
+    return _floored(confidence, min(10, max(4, _nines(confidence) + 1)))
+
+
+def estimate(value: float, low: float, high: float) -> str:
+    """A confidence and its interval: ``0.9998 (0.9996-0.99992)``."""
+    return f"{probability(value)} ({probability(low)}-{probability(high)})"
+
+
+def _nines(confidence: float) -> int:
+    """How many nines a confidence below 1 begins with."""
+    return math.floor(-math.log10(1 - confidence) + 1e-9)
+
+
+def _floored(value: float, digits: int) -> str:
     scale = 10**digits
-    return f"{math.floor(confidence * 100 * scale + 1e-9) / scale:.{digits}f} %"
+    return f"{math.floor(value * scale + 1e-9) / scale:.{digits}f}"

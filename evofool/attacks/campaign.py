@@ -20,14 +20,13 @@ from evofool.attacks.planning import (
     open_images,
 )
 from evofool.attacks.result import AttackResult
-from evofool.attacks.sources import Sample, Source
+from evofool.attacks.sources import Sample, Source, read_samples
 from evofool.attacks.ssim import ssim
 from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier, to_yaml
 from evofool.errors import (
     BudgetError,
     ConfigError,
     FolderError,
-    ImageError,
     Interrupted,
     ScoringError,
     StoreError,
@@ -250,31 +249,36 @@ class _Loop:
         """Score and store the images that are not stored yet."""
         if self._source is None:
             return
-        stored = len(self._images)
-        if stored and (
-            stored > len(self._source)
-            or self._source.sample(stored - 1).source != self._images[-1].source
-        ):
-            raise FolderError(
-                f"{self.folder.path}: its images have changed since it began; begin a new run"
-            )
-        for start in range(stored, len(self._source), CLEAN_CHUNK):
-            number = start // CLEAN_CHUNK
-            rows = range(start, min(start + CLEAN_CHUNK, len(self._source)))
-            try:
-                samples = [self._source.sample(row) for row in rows]
-            except ImageError as error:
-                raise self.parts.loaded.error_at("images", str(error)) from error
-            images = self._judged(start, samples)
-            notes = self._source.notes if number == 0 else ()
+        total = len(self._source)
+        parts = [range(n, min(n + CLEAN_CHUNK, total)) for n in range(0, total, CLEAN_CHUNK)]
+        stored = sum(chunk.attack == CLEAN for chunk in self.folder.chunks())
+        self._check_unchanged(parts[:stored], stored)
+        for number in range(stored, len(parts)):
+            samples, faults = read_samples(self._source, parts[number])
+            images = self._judged(len(self._images), samples) if samples else []
+            notes = (*self._source.notes, *faults) if number == 0 else faults
             pngs = [encode_png(sample.pixels) for sample in samples]
             self.folder.commit_images(
                 ChunkRow(CLEAN, number, notes=notes), self._counts(), zip(images, pngs, strict=True)
             )
             self._images += images
             self._report()
+        if not self._images:
+            told = [n for row in self.folder.chunks() if row.attack == CLEAN for n in row.notes]
+            raise self.parts.loaded.error_at("images", f"no picture can be used: {told[-1]}")
         labels = "given" if self._source.labelled else "victim"
         self.folder.set_meta({"images": "complete", "labels": labels})
+
+    def _check_unchanged(self, done: Sequence[range], stored: int) -> None:
+        """Refuse to go on with other images than were stored: the last chunk is read again."""
+        assert self._source is not None
+        samples = read_samples(self._source, done[-1])[0] if done else []
+        now = [sample.source for sample in samples]
+        before = [image.source for image in self._images]
+        if len(done) < stored or now != before[len(before) - len(now) :]:
+            raise FolderError(
+                f"{self.folder.path}: its images have changed since it began; begin a new run"
+            )
 
     def _judged(self, start: int, samples: Sequence[Sample]) -> list[ImageRow]:
         scorer, victim = self.parts.scorer, self.parts.classifier

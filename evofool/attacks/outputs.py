@@ -240,6 +240,8 @@ def _summary(
 ) -> dict[str, Any]:
     manifest = run.manifest
     notes = [note for chunk in run.chunks() if chunk.attack == CLEAN for note in chunk.notes]
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more notes on the images"]
     return {
         "kind": "attack",
         "status": "finished",

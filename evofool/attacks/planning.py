@@ -102,10 +102,12 @@ def plan(loaded: Loaded[AttackCampaign]) -> AttackPlan:
     with parts.scorer:
         source = open_images(loaded, parts.classifier)
         try:
-            read_all(source, DRY_IMAGES)
+            faults = read_all(source, DRY_IMAGES)
         except ImageError as error:
             raise loaded.error_at("images", str(error)) from error
-        return AttackPlan(parts.config, victim, parts.attacks, len(source), source.notes)
+        return AttackPlan(
+            parts.config, victim, parts.attacks, len(source), (*source.notes, *faults)
+        )
 
 
 def make_parts(

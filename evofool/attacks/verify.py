@@ -18,6 +18,7 @@ from evofool.attacks.losses import Goal
 from evofool.attacks.outputs import picture_of, stem
 from evofool.attacks.planning import Parts, Planned, check_rows, make_parts
 from evofool.attacks.rubbish import Rubbish
+from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.scoring.checking import Comparison, checking_engine
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
@@ -70,7 +71,7 @@ def _files(run: AttackFolder, attacks: tuple[Planned, ...], rows: list[ResultRow
     for row in rows:
         name = f"images/{stem(attacks[row.attack], row)}.png"
         try:
-            same = (run.path / name).read_bytes() == run.result_png(row.attack, row.item)
+            same = read_file(run.path / name) == run.result_png(row.attack, row.item)
         except OSError:
             same = False
         if not same:

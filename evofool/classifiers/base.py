@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.locks import CallLock
 from evofool.images import Shape, UInt8Images
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it
@@ -56,6 +57,7 @@ class Classifier:
         source: path and sha256 of a file from outside that defines the victim, else None.
         reject: the class that stands for "no answer" (of a detector), else None. To be put there
             is neither right nor fooled.
+        lock: held during calls of a victim that one thread at a time may call.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Classifier:
     preprocessing: str = ""
     source: tuple[Path, str] | None = None
     reject: int | None = None
+    lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
 
     @property
     def n_classes(self) -> int:

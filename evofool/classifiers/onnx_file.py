@@ -13,9 +13,10 @@ from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.probe import probe_source
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
+from evofool.files import open_file
 from evofool.images import Shape
 
-_KEYS = ("input_shape", "labels", "output", "link")
+_KEYS = ("input_shape", "labels", "output", "link", "probe")
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,23 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
         raise ClassifierError(f"classifier {spec.name}: an ONNX file cannot have output {output!r}")
     link = check_link(output, spec.link, spec.name)
     labels = spec.read_labels(base)
-    n_classes = probe_source(
+    probed = probe_source(
         spec.name,
         graph.input_shape,
         output,
         n_labels=None if labels is None else len(labels),
         onnx=path,
+        level=spec.probe,
     )
     sha256 = hashlib.sha256()
     for file in (path, *graph.external):
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             while block := stream.read(1 << 20):
                 sha256.update(block)
     digest = sha256.hexdigest()
     return Classifier(
         name=spec.name,
-        labels=labels or numbered_labels(n_classes),
+        labels=labels or numbered_labels(probed.n_classes),
         input_shape=graph.input_shape,
         digest=digest,
         output=output,

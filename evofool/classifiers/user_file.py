@@ -14,8 +14,9 @@ from evofool.classifiers.files import sha256_file
 from evofool.classifiers.probe import probe
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError, EvofoolError
+from evofool.files import read_file
 
-_KEYS = ("input_shape", "labels", "output", "link", "mean", "std")
+_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe")
 
 
 def matches(name: str) -> bool:
@@ -57,12 +58,13 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             input_shape=spec.input_shape,
             name=spec.name,
             labels=labels,
-            output=spec.output or "logits",
+            output=spec.output,
             link=spec.link,
             mean=spec.mean,
             std=spec.std,
             source=source,
             keep=True,
+            probe=spec.probe or "full",
         )
     if spec.mean is not None or spec.std is not None:
         raise ClassifierError(
@@ -77,6 +79,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
         output=spec.output or "probs",
         link=spec.link,
         source=source,
+        probe=spec.probe or "small",
     )
 
 
@@ -136,7 +139,7 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
     import dataclasses
 
     for key in _KEYS:
-        if getattr(spec, key) is not None:
+        if key != "probe" and getattr(spec, key) is not None:
             raise ClassifierError(
                 f"classifier {spec.name}: {key} cannot be set, the function returns a Classifier"
                 " that says it itself"
@@ -146,7 +149,7 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
         from evofool.classifiers.build import freeze
 
         freeze(classifier.module)
-    probe(classifier)
+    probe(classifier, spec.probe)
     return classifier
 
 
@@ -161,8 +164,8 @@ def _is_module(made: object) -> bool:
 
 def _defines(path: Path, function: str, name: str) -> bool:
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(read_file(path))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
         raise ClassifierError(f"classifier {name}: {path}: is not Python ({error})") from error
     return any(_binds(node, function) for node in tree.body)
 

@@ -138,7 +138,7 @@ def _cache() -> tuple[State, str]:
     parent = folder
     while not parent.exists():
         parent = parent.parent
-    if not os.access(parent, os.W_OK):
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
         return "missing", f"{folder} cannot be written; set EVOFOOL_CACHE"
     free = shutil.disk_usage(parent).free / 2**30
     return "ok", f"{folder} ({free:.0f} GiB free)"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evofool.text import bare
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.costs import CostsPlan
@@ -43,7 +43,7 @@ def print_costs(result: Result) -> None:
             )
             typer.echo(
                 f"evolution, {e['encoding']:<15} {net['loss']:<14} median"
-                f" {e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), {shares}, after"
+                f" {estimate(e['median_confidence'], e['low'], e['high'])}, {shares}, after"
                 f" {e['evaluations']:,} images, {len(e['seeds'])} seeds"
             )
     typer.echo(f"look at {result.path / 'report' / 'index.html'}")

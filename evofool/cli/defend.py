@@ -13,7 +13,7 @@ import typer
 
 from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
-from evofool.text import bare
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.config import Loaded
@@ -160,7 +160,7 @@ def print_defense(result: Result) -> None:
     for curve in s["evolution"]:
         typer.echo(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
-            f" {curve['median_confidence']:.4f} ({curve['low']:.4f}-{curve['high']:.4f}) after"
+            f" {estimate(curve['median_confidence'], curve['low'], curve['high'])} after"
             f" {curve['evaluations']:,} images, {len(curve['seeds'])} seeds"
         )
     verdict = s["verdict"]

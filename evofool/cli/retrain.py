@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evofool.text import bare
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.retrain_setup import RetrainPlan
@@ -41,8 +41,7 @@ def print_result(result: Result) -> None:
         row = [str(net["round"]), bare(net["trained_on"])]
         row += [_share(net[name]) for name in ("clean_error", "recall_old", "ascent")]
         row += [
-            f"{e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), "
-            + _share(e["recall_last"])
+            f"{estimate(e['median_confidence'], e['low'], e['high'])}, " + _share(e["recall_last"])
             for e in net["evolution"]
         ]
         rows.append(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,8 +68,8 @@ def find_class(item: int | str, labels: Sequence[str]) -> int:
         if 0 <= item < len(labels):
             return item
         raise LookupError(f"no class {item}; this classifier has 0 to {len(labels) - 1}")
-    wanted = item.strip().casefold()
-    folded = [label.casefold() for label in labels]
+    wanted = _folded(item.strip())
+    folded = [_folded(label) for label in labels]
     for names in ([[label] for label in folded], [_names(label) for label in folded]):
         found = [index for index, own in enumerate(names) if wanted in own]
         if len(found) == 1:
@@ -77,6 +78,11 @@ def find_class(item: int | str, labels: Sequence[str]) -> int:
             which = ", ".join(str(index) for index in found[:5])
             raise LookupError(f"classes {which} are all called {item!r}; give the index")
     raise LookupError(f"no class is called {item!r}{near(wanted, folded)} (an index works too)")
+
+
+def _folded(text: str) -> str:
+    """Without case, and letters with accents composed: macOS names files otherwise."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _names(label: str) -> list[str]:

@@ -123,6 +123,8 @@ def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
         return f"must have {wanted} items, not {context['actual_length']}"
     if kind in ("string_too_short", "string_pattern_mismatch"):
         return f"is not a usable text: {_shown(value)} ({detail['msg'].lower()})"
+    if kind == "string_unicode":
+        return f"holds half of a surrogate pair, which is no character: {_shown(value)}"
     wanted = _WANTED.get(kind.split("_")[0])
     if kind.startswith("model") and any("name" in m.model_fields for m in models_at(model, path)):
         wanted = "a name or a mapping"  # the shorthand

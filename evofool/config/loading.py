@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from evofool.config.document import (
 from evofool.config.explain import explain, models_at
 from evofool.config.models import Campaign
 from evofool.errors import ConfigError
+from evofool.files import PathError, expanded, is_file, read_file, reason, short
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -136,15 +138,14 @@ def find(source: Path | str) -> Path:
     Raises:
         ConfigError: neither; the message lists what is near and what is shipped.
     """
-    path = Path(source).expanduser()
     try:
+        path = expanded(source)
         if path.is_dir():
             raise ConfigError(f"{source}: is a folder, not a config file")
         if path.exists():
             return path
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason})") from None
+    except (OSError, PathError) as error:
+        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
     names = {config.name: config.path for config in shipped()}
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
     wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
@@ -163,7 +164,7 @@ def shipped() -> list[Shipped]:
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        first = read_file(path).decode().split("\n", 1)[0]
         kind = str(load_yaml(path).data.get("kind", "evolve"))
         found.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return found
@@ -309,8 +310,9 @@ def _absolute_key(
         return document
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
-    if check and not path.is_file():
-        raise document.error(where, f"no such file: {path}")
+    if check and not is_file(path):
+        what = "no regular file" if os.path.lexists(path) else "no such file"
+        raise document.error(where, f"{what}: {short(path)}")
     return document.replaced(where, f"{path}{colon}{function}", place)
 
 
@@ -322,7 +324,7 @@ def _weights_file(value: str, folder: Path) -> bool:
     """A file, and not the member of a weights enum such as ``DEFAULT``."""
     if value.lower().endswith(WEIGHT_SUFFIXES) or "/" in value or "\\" in value:
         return True
-    return (folder / value).is_file()
+    return is_file(folder / value)
 
 
 class _Dumper(yaml.SafeDumper):

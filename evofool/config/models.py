@@ -118,6 +118,9 @@ class ClassifierConfig(Model):
         link: how outputs become confidences.
         mean: subtracted from the image on [0, 1], one number or one a channel.
         std: divided by after that.
+        probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at
+            most 8 pictures, the default for a predict function) or ``full`` (also by several
+            threads, in other orders and batches).
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -129,6 +132,7 @@ class ClassifierConfig(Model):
     link: Literal["softmax", "sigmoid", "identity"] | None = None
     mean: Floats = None
     std: Floats = None
+    probe: Literal["none", "small", "full"] | None = None
 
     @field_validator("input_shape")
     @classmethod

@@ -23,12 +23,16 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from evofool.errors import EncodingError
+from evofool.files import PathError, expanded, read_file, reason, short
 from evofool.images import Shape, Size, UInt8Images
 
 if TYPE_CHECKING:
     import torch
 
 G = TypeVar("G")
+
+_MAX_SOURCE = 1 << 24
+"""Most bytes of an encoding's file."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "encodings").is_dir():
@@ -188,11 +192,11 @@ def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> E
 
 def _from_file(name: str) -> EncodingSource:
     file, _, attribute = name.rpartition(":")
-    path = Path(file).expanduser().resolve()
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EncodingError(f"{file}: cannot be read ({error.strerror})") from error
+        path = expanded(file).resolve()
+        data = read_file(path, _MAX_SOURCE)
+    except (OSError, PathError) as error:
+        raise EncodingError(f"{short(file)}: cannot be read ({reason(error)})") from error
     digest = hashlib.sha256(data).hexdigest()
     spec = importlib.util.spec_from_file_location(f"_evofool_encoding_{digest[:16]}", path)
     if spec is None or spec.loader is None:

@@ -21,6 +21,7 @@ from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.individual import Individual
+from evofool.files import read_file
 from evofool.images import (
     PROVENANCE,
     SIDECAR,
@@ -263,7 +264,7 @@ def read_table(run: RunFolder) -> dict[int, dict[str, Any]]:
     path = run.path / "elites.csv"
     found: dict[int, dict[str, Any]] = {}
     try:
-        reader = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
+        reader = csv.DictReader(io.StringIO(read_file(path).decode(), newline=""))
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         for row in reader:
@@ -303,6 +304,6 @@ def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
 
 def _sha256(run: RunFolder, class_index: int) -> str | None:
     try:
-        return hashlib.sha256((run.path / png_name(class_index)).read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(run.path / png_name(class_index))).hexdigest()
     except OSError:
         return None

@@ -28,6 +28,7 @@ from evofool.evolution.restoring import check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
 from evofool.evolution.verify_files import Claims, check_curve, check_status, check_summary
 from evofool.evolution.verify_state import check_state
+from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring import Scores
 from evofool.scoring.checking import Comparison, checking_engine
@@ -244,7 +245,7 @@ class _Pictures:
         """The bytes of an elite's PNG, None if it cannot be read."""
         name = png_name(elite.class_index)
         try:
-            data = (self._run.path / name).read_bytes()
+            data = read_file(self._run.path / name)
             pixels = decode_png(data)
         except (OSError, EvofoolError) as error:
             self._wrong.append(f"{name}: {error}")
@@ -312,7 +313,7 @@ def _stored_pictures(run: RunFolder, parts: Parts) -> Render:
     }
 
     def picture(name: str) -> UInt8Images:
-        pixels = decode_png((run.path / name).read_bytes())
+        pixels = decode_png(read_file(run.path / name))
         if pixels.shape != parts.classifier.input_shape:
             raise ImageError(f"{name}: has the shape {pixels.shape}")
         return pixels

@@ -27,6 +27,7 @@ from evofool.evolution.outputs import (
 )
 from evofool.evolution.reading import claim_in
 from evofool.evolution.setup import Parts
+from evofool.files import read_file
 from evofool.images import SIDECAR
 from evofool.store import Check, GenerationRow, RunFolder
 from evofool.store.files import read_json
@@ -164,7 +165,7 @@ def _is_rate(rate: object, evaluations: int, seconds: float) -> bool:
 def check_curve(run: RunFolder, rows: Sequence[GenerationRow]) -> Check:
     """``curve.csv`` against the stored generations."""
     try:
-        same_text = (run.path / CURVE).read_bytes() == curve_text(rows).encode()
+        same_text = read_file(run.path / CURVE) == curve_text(rows).encode()
     except OSError:
         same_text = False
     detail = "holds the stored generations" if same_text else "differs or is missing"

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
-from evofool.config import ClassifierConfig, Loaded, find_class
+from evofool.classifiers.labels import numbered_labels
+from evofool.classifiers.matching import match_classes
+from evofool.config import ClassifierConfig, Loaded
 from evofool.config.document import KeyPath
 from evofool.data import Dataset, load_dataset
 from evofool.errors import ClassifierError, DataError
@@ -109,14 +111,18 @@ def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[
     Raises:
         ConfigError: it has other classes.
     """
-    if data.label_names == base.labels:
-        return data.labels
     try:
-        own = [find_class(name, base.labels) for name in data.label_names]
+        own, note = match_classes(data.label_names, base.labels)
     except LookupError as error:
         raise loaded.error_at(
             "data.dataset", f"{data.name} has other classes than {base.name} ({error})"
         ) from error
+    if note and base.labels != numbered_labels(base.n_classes):
+        raise loaded.error_at(
+            "data.dataset",
+            f"{data.name} and {base.name} name their classes differently ({note}); give the net"
+            " the names of the data set by its `labels` if that is right",
+        )
     return np.array(own, np.int64)[data.labels]
 
 

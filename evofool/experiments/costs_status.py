@@ -17,6 +17,7 @@ from evofool.experiments.costs_outputs import (
     table_lines,
 )
 from evofool.experiments.defend_outputs import csv_bytes
+from evofool.files import is_file, read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, CostsFolder, head_of
 from evofool.store.checking import check_folder, seed_faults
@@ -83,7 +84,7 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
         found = summary(run, config, read_curves(run, config), read_champions(run, config))
         wanted = csv_bytes(COLUMNS, table_lines(found))
         table = run.path / "costs.csv"
-        same = table.is_file() and table.read_bytes() == wanted
+        same = is_file(table) and read_file(table) == wanted
         yield Check(
             "costs.csv", same, "holds the stored rows" if same else "differs or is missing"
         )  # fmt: skip

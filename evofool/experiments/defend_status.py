@@ -13,6 +13,7 @@ from evofool.errors import UsageError
 from evofool.experiments.defend_outputs import COLUMNS, read_rows, read_verdict, threat_json
 from evofool.experiments.defend_setup import make_base, make_ground
 from evofool.experiments.defending import VICTIM, load_defense_run
+from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, DefendFolder, head_of
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
@@ -90,7 +91,7 @@ def _table(run: DefendFolder) -> Check:
         {key: str(value) for key, value in threat_json(row).items()} for row in read_rows(run)
     ]
     try:
-        text = (run.path / "threats.csv").read_bytes().decode()
+        text = read_file(run.path / "threats.csv").decode()
         reader = csv.DictReader(io.StringIO(text, newline=""))
         same = list(reader) == wanted and tuple(reader.fieldnames or ()) == COLUMNS
     except (OSError, ValueError, csv.Error):

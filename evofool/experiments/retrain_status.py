@@ -16,6 +16,7 @@ from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retrain_setup import base_of, load_retrain_run
+from evofool.files import read_file
 from evofool.store import Check, RetrainFolder, head_of
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 
@@ -117,7 +118,7 @@ def _champions(run: RetrainFolder, key: NetKey, encoding: str) -> Check:
 def _table(run: RetrainFolder, config: RetrainConfig) -> Check:
     names = columns(config)
     try:
-        text = (run.path / "retrain.csv").read_bytes().decode()
+        text = read_file(run.path / "retrain.csv").decode()
         reader = csv.DictReader(io.StringIO(text, newline=""))
         wanted = [
             {name: "" if row[name] is None else str(row[name]) for name in names}

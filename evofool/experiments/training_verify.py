@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from evofool.classifiers import Classifier, load_classifier
+from evofool.classifiers.files import sha256_file
 from evofool.data import Dataset, load_dataset
 from evofool.errors import ClassifierError, DataError, FolderError, UsageError
 from evofool.scoring import Scorer
@@ -184,7 +184,7 @@ def _teacher(card: Mapping[str, Any], config: TrainConfig, folder: Path) -> Iter
     elif not weights.is_file():
         yield Check("teacher", None, f"{weights.name} is not here any more")
     else:
-        same = hashlib.sha256(weights.read_bytes()).hexdigest() == recorded.get("sha256")
+        same = sha256_file(weights) == recorded.get("sha256")
         yield Check("teacher", same, f"{weights.name} is {'the' if same else 'not the'} one")
 
 

@@ -15,6 +15,7 @@ from evofool.attacks.planning import Planned, check_rows, items_of, planned_atta
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
+from evofool.files import read_file
 from evofool.gallery.exhibits import Attacks, Clean, Collection, Exhibit, Step, Way
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
 from evofool.scoring.setup import make_victim
@@ -124,7 +125,7 @@ class Results:
         """Whether the files of the run folder are what its database holds."""
         for exhibit in self._exhibits:
             try:
-                saved = (self._run.path / "images" / f"{exhibit.stem}.png").read_bytes()
+                saved = read_file(self._run.path / "images" / f"{exhibit.stem}.png")
                 change = self._run.path / "perturbations" / f"{exhibit.stem}.png"
                 if saved != self.png(exhibit) or not change.is_file():
                     return False

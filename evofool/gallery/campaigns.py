@@ -21,6 +21,7 @@ from evofool.evolution.outputs import (
     write_pictures,
 )
 from evofool.evolution.restoring import Shelf, load_run, open_shelf
+from evofool.files import read_file, reason
 from evofool.gallery.exhibits import Collection, Exhibit, Point, Step
 from evofool.images import Size, UInt8Images
 from evofool.scoring.scorer import usable_cores
@@ -127,11 +128,11 @@ class Elites:
     def png(self, exhibit: Exhibit) -> bytes:
         if self._saved:
             try:
-                return (self._run.path / png_name(exhibit.class_index)).read_bytes()
+                return read_file(self._run.path / png_name(exhibit.class_index))
             except OSError as error:
                 raise StoreError(
                     f"{self._run.path / png_name(exhibit.class_index)}: cannot be read"
-                    f" ({error.strerror})"
+                    f" ({reason(error)})"
                 ) from error
         holder = self._of(exhibit)
         pixels = self._shelf.render([holder])[0]

@@ -28,6 +28,7 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Elite, picture
 from evofool.evolution.restoring import check_encoding, check_kind, load_run
 from evofool.evolution.setup import make_encoding
+from evofool.files import is_file
 from evofool.gallery.collect import slug
 from evofool.gallery.document import Room, document
 from evofool.gallery.exhibits import Collection, Exhibit, Step
@@ -55,7 +56,7 @@ class LiveRun:
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
-        if (self._path / MANIFEST).is_file():
+        if is_file(self._path / MANIFEST):
             with RunFolder.open(self._path) as run:
                 check_kind(run)
         self._lock = threading.Lock()
@@ -128,7 +129,7 @@ class LiveRun:
             return
         self._looked = now
         if self._run is None:
-            if not (self._path / MANIFEST).is_file():
+            if not is_file(self._path / MANIFEST):
                 return
             self._open()
         run = self._run

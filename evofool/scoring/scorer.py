@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_BATCH = 65536
+"""As in configs."""
+
 
 class Scorer:
     """Scores images by a victim, in micro-batches, counting every image.
@@ -77,6 +80,8 @@ class Scorer:
     ) -> None:
         if batch < 1 or (workers is not None and workers < 1):
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
+        if batch > MAX_BATCH:  # a last batch is filled up to it: memory without end
+            raise UsageError(f"scoring.batch must be at most {MAX_BATCH}, not {batch}")
         if budget is not None and budget < 0:
             raise UsageError("scoring.budget must not be negative")
         self.classifier = classifier
@@ -258,8 +263,8 @@ class Scorer:
             self._spend(n)
             with self._lock:
                 self.forward_images += n * crops
-            with explained(self.classifier.name), engine.exact():
-                outputs = differentiable_outputs(self.classifier, engine, x)
+            with explained(self.classifier.name), engine.exact(), engine.module() as module:
+                outputs = differentiable_outputs(self.classifier, module, x)
             if not bool(torch.isfinite(outputs).all()):
                 raise ScoringError(f"{self.classifier.name} gave non-finite scores")
 

@@ -236,6 +236,8 @@ class _Run:
         if state is not None:
             try:
                 self.fitting.restore(state.step, state.tensors)
+                if state.step == self.fitting.steps and "test_accuracy" not in state.measured:
+                    raise ValueError("what was measured at its end is missing")
             except ValueError as error:
                 raise UsageError(
                     f"{self.checkpoints.path}: damaged checkpoint ({error});"
