@@ -15,6 +15,7 @@ from typing import Any
 from evofool.classifiers.files import sha256_file
 from evofool.config import load_yaml
 from evofool.errors import ClassifierError, ConfigError
+from evofool.files import read_file
 
 _YAML = (".yaml", ".yml")
 _MODULES = (".py", ".so", ".pyd")
@@ -95,8 +96,8 @@ def _beside(path: Path) -> dict[str, str]:
 def _imported(path: Path) -> set[str]:
     """First parts of what a file imports, anywhere in it; nothing if it is not Python."""
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = ast.parse(read_file(path))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     names = set()
     for node in ast.walk(tree):

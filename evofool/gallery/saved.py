@@ -7,6 +7,7 @@ from typing import Any
 
 from evofool.errors import EncodingError, StoreError
 from evofool.evolution.outputs import png_name, read_table, saved_sha256
+from evofool.files import read_file
 from evofool.gallery.exhibits import Exhibit, Step
 from evofool.images import Size, UInt8Images
 from evofool.store import EliteRow, IndividualId, RunFolder
@@ -67,7 +68,7 @@ class SavedElites:
     def png(self, exhibit: Exhibit) -> bytes:
         path = self._run.path / png_name(exhibit.class_index)
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError as error:
             raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
 
