@@ -103,7 +103,7 @@ def test_status(finished: Path) -> None:
 def test_verify(finished: Path) -> None:
     done = evofool("verify", finished)
     assert done.returncode == 0
-    assert done.stdout.count("ok ") == 7
+    assert done.stdout.count("ok ") == 19
 
 
 def test_verify_of_a_changed_run_fails(config: Path) -> None:
