@@ -19,13 +19,19 @@ from evofool.attacks.planning import (
     make_parts,
     open_images,
 )
-from evofool.attacks.result import AttackResult
+from evofool.attacks.restoring import (
+    CHANGEABLE,
+    check_budget,
+    load_attack_run,
+    read_attack_config,
+    record_changes,
+)
+from evofool.attacks.result import AttackResult, name_of
 from evofool.attacks.sources import Sample, Source, read_samples
 from evofool.attacks.ssim import ssim
-from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier, to_yaml
+from evofool.config import AttackCampaign, Loaded, load_attacks, to_yaml
 from evofool.errors import (
     BudgetError,
-    ConfigError,
     FolderError,
     Interrupted,
     ScoringError,
@@ -35,7 +41,14 @@ from evofool.errors import (
 from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, pixels_sha256
 from evofool.store import CLEAN, AttackFolder, ChunkRow, Counts, ImageRow, Result, ResultRow
 from evofool.store.attack_schema import NONE
-from evofool.store.manifest import check_classifier, new_manifest, repointed
+from evofool.store.code import code_of
+from evofool.store.fixed import (
+    check_labels_file,
+    fixed_part,
+    refuse_encoding,
+    warn_unchecked,
+)
+from evofool.store.manifest import check_classifier, new_manifest
 
 CLEAN_CHUNK = 64
 """Clean images that are scored and stored at a time."""
@@ -76,6 +89,7 @@ def attack(
     command: str | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    pictures_when_stopped: bool = False,
 ) -> Result:
     """Run the attacks of a config into a new run folder.
 
@@ -88,6 +102,8 @@ def attack(
         progress: called now and then, from this thread.
         should_stop: asked before every request to the victim; once it is true the run ends as
             interrupted, everything up to the last chunk saved.
+        pictures_when_stopped: make pictures and tables of that then and return, instead of raising
+            `Interrupted`.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -102,15 +118,22 @@ def attack(
     parts = make_parts(loaded, hook)
     with parts.scorer:
         images = open_images(loaded, parts.classifier)
-        manifest = new_manifest("attack", parts.classifier, parts.config.seed, command)
+        manifest = {
+            **new_manifest("attack", parts.classifier, parts.config.seed, command),
+            "config": fixed_part(parts.config, CHANGEABLE),
+            "code": code_of(parts.config),
+        }
         with AttackFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
-            return _Loop(parts, run, progress, hook, images).run()
+            run.bookings.remember_probe(parts.classifier.probed)
+            parts.scorer.ledger.attach(run.bookings)
+            return _Loop(parts, run, progress, hook, images, pictures_when_stopped).run()
 
 
 def resume_attacks(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -120,55 +143,39 @@ def resume_attacks(
     Args:
         path: the run folder. Its images are needed only if it stopped before all were stored.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
+        encoding: not for this kind of run.
         overrides: of ``scoring.workers`` and ``scoring.budget`` only. With a larger budget, what a
             spent one had cut short is attacked anew, and nothing else.
         progress: as in `attack`.
         should_stop: as in `attack`.
 
     Raises:
-        FolderError: no run of attacks, or another victim than it was made with.
+        FolderError: no run of attacks, its config was edited, or another victim than it was made
+            with.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
-        ConfigError: an override that would change the result.
+        ConfigError, UsageError: an override that would change the result.
     """
+    refuse_encoding(encoding)
     hook = _Hook(should_stop)
     with AttackFolder.open(Path(path), writable=True) as run:
-        before = load_attack_run(run)
+        before = read_attack_config(run)
         loaded = load_attack_run(run, classifier, overrides)
+        warn_unchecked(run)
+        check_budget(run, loaded.config.scoring.budget if overrides else None)
+        charged = run.bookings.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(loaded, hook)
         with parts.scorer:
+            parts.scorer.ledger.attach(run.bookings, charged)
             check_classifier(run.path, run.manifest, parts.classifier)
+            check_labels_file(run, loaded.config.classifier.labels, parts.classifier)
             images = None if run.meta().get("images") == "complete" else open_images(
                 loaded, parts.classifier
             )  # fmt: skip
             loop = _Loop(parts, run, progress, hook, images)
             loop.restore(before.config.scoring.budget)
-            if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts.classifier))
+            record_changes(run, before.config, loaded.config, parts.classifier)
             return loop.run()
-
-
-def load_attack_run(
-    run: AttackFolder, classifier: str | None = None, overrides: Sequence[str] = ()
-) -> Loaded[AttackCampaign]:
-    """The config of a run folder, with what may still be changed changed."""
-    for override in overrides:
-        if override.partition("=")[0].strip() not in ("scoring.workers", "scoring.budget"):
-            raise UsageError(
-                f"override {override}: only scoring.workers and scoring.budget can change on"
-                " resume; anything else would make another run"
-            )
-    try:
-        changes = [*overrides]
-        if classifier is not None:
-            changes.append(moved_classifier(classifier, run.path / "config.yaml"))
-        loaded = load_attacks(run.path / "config.yaml", changes, check_files=False)
-    except ConfigError as error:
-        if overrides or classifier is not None:
-            raise
-        raise StoreError(f"{run.path}: damaged: {error}") from error
-    return loaded
 
 
 class _Hook:
@@ -193,8 +200,10 @@ class _Loop:
         progress: OnProgress | None,
         hook: _Hook,
         source: Source | None,
+        pictures_when_stopped: bool = False,
     ) -> None:
         self.parts = parts
+        self._pictures_when_stopped = pictures_when_stopped
         self.folder = run
         self._source = source
         self._progress = progress
@@ -210,7 +219,7 @@ class _Loop:
     def restore(self, budget: int | None) -> None:
         """Take up what is stored; `budget` is the one it ran under before."""
         counts, scorer = self.folder.counts(), self.parts.scorer
-        scorer.queries = counts.queries
+        scorer.again_from(counts.queries)
         scorer.forward_images = counts.forward_images
         scorer.backward_images = counts.backward_images
         self._earlier = counts.seconds
@@ -234,14 +243,40 @@ class _Loop:
         except BudgetError:
             reason = "budget"
         except (Interrupted, ScoringError) as error:
+            self._settle()
             if isinstance(error, Interrupted):
                 folder.set_meta({"status": "interrupted"})
+                if self._pictures_when_stopped:
+                    return self._so_far()
             raise type(error)(
                 f"{error}; what is done is saved; go on with: evofool resume {folder.path}"
             ) from error
-        summary = write_outputs(folder, self.parts.attacks, self._todo(), reason, self._counts())
+        self._settle()
+        sent = self.parts.scorer.ledger.shown()
+        summary = write_outputs(
+            folder, self.parts.attacks, self._todo(), reason, self._counts(), sent
+        )
         folder.set_meta({"status": "finished", "stop_reason": reason or ""})
         return Result(folder.path, summary)
+
+    def _so_far(self) -> Result:
+        """The outputs of what is done, which a resume writes anew."""
+        items = self.parts.items(self._images)
+        counts = self._counts()
+        content = write_outputs(
+            self.folder,
+            self.parts.attacks,
+            items,
+            None,
+            counts,
+            self.folder.sent(),
+            status="interrupted",
+        )
+        return Result(self.folder.path, content)
+
+    def _settle(self) -> None:
+        """Book what was sent for results that are not stored under the retries."""
+        self.parts.scorer.ledger.settle(self.folder.counts().queries)
 
     # the clean images
 
@@ -257,6 +292,12 @@ class _Loop:
             samples, faults = read_samples(self._source, parts[number])
             images = self._judged(len(self._images), samples) if samples else []
             notes = (*self._source.notes, *faults) if number == 0 else faults
+            if unscored := sum(image.predicted == NONE for image in images):
+                notes = (
+                    *notes,
+                    f"the victim gave non-finite scores for {unscored} of the clean images from"
+                    f" {len(self._images)} on; they are left out",
+                )
             pngs = [encode_png(sample.pixels) for sample in samples]
             self.folder.commit_images(
                 ChunkRow(CLEAN, number, notes=notes), self._counts(), zip(images, pngs, strict=True)
@@ -289,17 +330,21 @@ class _Loop:
         if victim.output == "label":
             predicted = scorer.labels(pixels).tolist()
         else:
-            scores = scorer.score(pixels)
+            scores = scorer.score(pixels, keep_unscored=True)
             predicted = scores.labels.tolist()
-            confidence = [float(scores.confidence[i, c]) for i, c in enumerate(predicted)]
+            confidence = [
+                None if c == NONE else float(scores.confidence[i, c])
+                for i, c in enumerate(predicted)
+            ]
             odds = scores.log_odds.copy()
             if victim.reject is not None:
                 odds[:, victim.reject] = np.inf  # no answer is no class to aim at
-            least = odds.argmin(axis=1).tolist()
+            least = np.where(scores.scored, odds.argmin(axis=1), NONE).tolist()
         rows = []
         for i, sample in enumerate(samples):
             label = predicted[i] if sample.label == NONE else sample.label
             used = label == predicted[i] or not self.parts.config.only_correct
+            used = used and predicted[i] != NONE  # there is no answer to lead away from
             rows.append(
                 ImageRow(
                     start + i, sample.source, label, predicted[i], confidence[i], least[i], used
@@ -393,7 +438,7 @@ class _Loop:
         claim = {
             "kind": "attack",
             "class_index": row.predicted,
-            "label": self.parts.classifier.labels[row.predicted],
+            "label": name_of(self.parts.classifier.labels, row.predicted),
             "confidence": row.confidence,
             "attack": planned.name,
             "parameters": planned.parameters,

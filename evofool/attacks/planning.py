@@ -18,7 +18,7 @@ from evofool.config.document import KeyPath
 from evofool.errors import AttackError, ImageError, StoreError, UsageError
 from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
-from evofool.scoring.setup import inspect_victim, make_scorer, make_victim
+from evofool.scoring.setup import inspect_victim, inspection_of, make_scorer, make_victim
 from evofool.store import ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 
@@ -105,9 +105,9 @@ def plan(loaded: Loaded[AttackCampaign]) -> AttackPlan:
             faults = read_all(source, DRY_IMAGES)
         except ImageError as error:
             raise loaded.error_at("images", str(error)) from error
-        return AttackPlan(
-            parts.config, victim, parts.attacks, len(source), (*source.notes, *faults)
-        )
+        known = inspection_of(parts.classifier)
+        notes = (*source.notes, *faults)
+        return AttackPlan(parts.config, known, parts.attacks, len(source), notes)
 
 
 def make_parts(
@@ -162,10 +162,11 @@ def open_images(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     """
     source = open_source(loaded, victim)
     budget = loaded.config.scoring.budget
-    if budget is not None and budget <= len(source):
+    if budget is not None and budget - victim.probed <= len(source):
+        probe = f" and the {victim.probed} of the probe" if victim.probed else ""
         raise loaded.error_at(
             "scoring.budget",
-            f"{budget} queries are spent on the {len(source)} clean images alone;"
+            f"{budget} queries are spent on the {len(source)} clean images{probe} alone;"
             " raise it, or set images.limit",
         )
     return source

@@ -12,25 +12,31 @@ from numpy.typing import NDArray
 
 from evofool.attacks.ascent import GradientAscent
 from evofool.attacks.base import Attack
-from evofool.attacks.campaign import load_attack_run
 from evofool.attacks.lattice import norms
 from evofool.attacks.losses import Goal
 from evofool.attacks.outputs import picture_of, stem
 from evofool.attacks.planning import Parts, Planned, check_rows, make_parts
+from evofool.attacks.restoring import load_attack_run
 from evofool.attacks.rubbish import Rubbish
 from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.scoring.checking import Comparison, checking_engine
+from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
+from evofool.store.fixed import config_check, refuse_encoding
 from evofool.store.manifest import check_classifier
 
 CHUNK = 64
 
 
 def verify_attacks(
-    path: Path | str, *, classifier: str | None = None, engine: str | None = None
+    path: Path | str,
+    *,
+    classifier: str | None = None,
+    encoding: str | None = None,
+    engine: str | None = None,
 ) -> Iterator[Check]:
     """Check a run of attacks, each check as soon as it is done.
 
@@ -40,6 +46,7 @@ def verify_attacks(
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
+        encoding: not for this kind of run.
         engine: what scores the pictures; None is torch where the victim's module is at hand,
             whatever scored the run.
 
@@ -47,19 +54,26 @@ def verify_attacks(
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had, or the engine cannot score it.
     """
+    refuse_encoding(encoding)
     with AttackFolder.open(Path(path)) as run:
         yield from check_folder(run)
+        yield (config := config_check(run, lambda: load_attack_run(run, classifier)))
+        if config.ok is False:
+            return
         loaded = load_attack_run(run, classifier)
+        store = run.bookings if run.can_book else None
+        charged = 0 if store is None else store.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(loaded, engine=partial(checking_engine, asked=engine))
         with parts.scorer:
+            book_verifying(parts.scorer, store, run.sent(), charged)
             check_classifier(run.path, run.manifest, parts.classifier)
             faults = victim_faults(run.manifest, parts.classifier)
             faults += seed_faults(run.manifest, parts.config.seed)
             yield check_victim(faults)
-            parts.scorer.budget = None  # what is looked at again is no query of the run
             images, rows = run.images(), run.results()
             check_rows(run.path, parts.items(images), rows)
             yield Check("results", True, f"{len(rows)} pictures load")
+            yield Check("ledger", *ledger_verdict(run.sent(), run.counts().queries))
             yield _files(run, parts.attacks, rows)
             yield from _claims(run, parts, images, rows, loaded.config.scoring.engine)
 
@@ -90,6 +104,9 @@ def _claims(
     engine: str,
 ) -> Iterator[Check]:
     scorer = parts.scorer
+    if (missing := beyond_budget(scorer, len(rows))) is not None:
+        yield Check("confidences", None, missing)
+        return
     engines = Comparison(scorer.engine, engine)
     mistaken = sizes = 0
     furthest = 0.0
@@ -102,7 +119,7 @@ def _claims(
         if scorer.classifier.output == "label":
             labels, confidence, odds = scorer.labels(pixels), None, None
         else:
-            scores = scorer.score(pixels)
+            scores = scorer.score(pixels, keep_unscored=True)
             labels, confidence, odds = scores.labels, scores.confidence, scores.log_odds
         for k, row in enumerate(part):
             label = int(labels[k])
@@ -117,7 +134,7 @@ def _claims(
             if confidence is not None and row.confidence is not None:
                 now = float(confidence[k, row.predicted])
                 gap = abs(now - row.confidence)
-                furthest = max(furthest, gap)
+                furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
                 if not gap <= engines.tolerance:
                     name = f"{parts.attacks[row.attack].name}, image {row.image}"
                     apart.append(

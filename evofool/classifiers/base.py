@@ -57,6 +57,8 @@ class Classifier:
         source: path and sha256 of a file from outside that defines the victim, else None.
         reject: the class that stands for "no answer" (of a detector), else None. To be put there
             is neither right nor fooled.
+        probed: pictures that a predict function has been sent by the probe; 0 for a net on this
+            machine, which nobody pays by the picture.
         lock: held during calls of a victim that one thread at a time may call.
     """
 
@@ -75,7 +77,13 @@ class Classifier:
     preprocessing: str = ""
     source: tuple[Path, str] | None = None
     reject: int | None = None
+    probed: int = 0
     lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
+
+    @property
+    def metered(self) -> bool:
+        """Whether its pictures leave this program one by one, and may be paid for: a service."""
+        return self.predict is not None
 
     @property
     def n_classes(self) -> int:

@@ -179,6 +179,7 @@ def from_predict(
         resize=resize,
         preprocessing=preprocessing,
         source=source,
+        probed=probed.pictures,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from evofool.text import percent
+from evofool.cli.terminal import remark
+from evofool.text import counted, inert, percent
 
 if TYPE_CHECKING:
     from evofool.attacks.campaign import AttackProgress
@@ -66,6 +66,13 @@ def watch_gallery() -> Iterator[Show]:
         yield show
 
 
+@contextmanager
+def watch_checkup() -> Iterator[Show]:
+    """Shows what is being looked at."""
+    with _shown("looking at this machine") as show:
+        yield show
+
+
 Show = Callable[[str, float | None], None]
 
 
@@ -73,17 +80,19 @@ Show = Callable[[str, float | None], None]
 def _shown(first: str) -> Iterator[Show]:
     console = Console(stderr=True)
     if console.is_terminal:
-        columns = (SpinnerColumn(), BarColumn(12), TextColumn("{task.description}"))
+        # folders and attacks are anybody's to name: no markup
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), BarColumn(12), text)
         with Bar(*columns, console=console, transient=False) as bar:
             task = bar.add_task(first, total=None)
 
             def draw(text: str, share: float | None) -> None:
-                bar.update(task, description=text, total=1.0 if share is not None else None)
+                bar.update(task, description=inert(text), total=1.0 if share is not None else None)
                 bar.update(task, completed=share or 0.0)
 
             yield draw
         return
-    print(first, file=sys.stderr, flush=True)
+    remark(first)
     last = -PLAIN_SECONDS
     latest = ""
 
@@ -93,15 +102,18 @@ def _shown(first: str) -> Iterator[Show]:
         now = time.monotonic()
         if now - last >= PLAIN_SECONDS:
             last, latest = now, ""
-            print(text, file=sys.stderr, flush=True)
+            remark(text)
 
     yield line
     if latest:
-        print(latest, file=sys.stderr, flush=True)
+        remark(latest)
 
 
 def _campaign_line(p: Progress) -> str:
-    parts = [f"generation {p.generation}", f"{p.evaluations:,} images {p.images_per_second:.0f}/s"]
+    parts = [
+        f"generation {p.generation}",
+        f"{counted(p.evaluations, 'image')} {p.images_per_second:.0f}/s",
+    ]
     if p.seconds_left is not None:  # early: a narrow terminal cuts the end
         parts.append(f"{duration(p.seconds_left)} left")
     parts.append(f"won {p.cells_won}/{p.cells}")
@@ -111,16 +123,16 @@ def _campaign_line(p: Progress) -> str:
 
 def _attack_line(p: AttackProgress) -> str:
     if p.attack is None:
-        return f"{p.done} clean images  {p.queries:,} queries"
+        return f"{counted(p.done, 'clean image')}  {counted(p.queries, 'query', 'queries')}"
     parts = [
         f"{p.attack.name} ({p.attack.index + 1}/{p.attacks})",
-        f"{p.done}/{p.images} images",
+        f"{p.done}/{counted(p.images, 'image')}",
     ]
     if p.seconds_left is not None:
         parts.append(f"{duration(p.seconds_left)} left")
     if p.done:
         parts.append(f"fooled {p.fooled}")
-    return "  ".join([*parts, f"{p.queries:,} queries"])
+    return "  ".join([*parts, counted(p.queries, "query", "queries")])
 
 
 def _defense_line(p: DefendProgress) -> str:

@@ -15,6 +15,7 @@ from evofool.data.mnist import IDX_SETS, describe_missing, load_idx_set, missing
 from evofool.data.sample import load_sample
 from evofool.errors import DataError
 from evofool.files import PathError, expanded, reason
+from evofool.text import suggestion
 
 ENVIRONMENT = "EVOFOOL_DATA"
 
@@ -90,7 +91,8 @@ def load_dataset(name: str, split: str = "test", folder: Path | None = None) -> 
     for known in entry.splits:
         if split == known:
             return entry.load(known, entry.root(folder))
-    raise DataError(f"data set {name}: no split {split!r}; known: {', '.join(entry.splits)}")
+    mend = suggestion(split, entry.splits) or f"; known: {', '.join(entry.splits)}"
+    raise DataError(f"data set {name}: no split {split!r}{mend}")
 
 
 def inspect_dataset(name: str, folder: Path | None = None) -> DatasetInfo:
@@ -123,5 +125,6 @@ def download_dataset(name: str, folder: Path | None = None) -> None:
 
 def _entry(name: str) -> _Entry:
     if name not in _ENTRIES:
-        raise DataError(f"data set {name}: unknown; known: {', '.join(names())}")
+        mend = suggestion(name, names()) or f"; known: {', '.join(names())}"
+        raise DataError(f"data set {name}: unknown{mend}")
     return _ENTRIES[name]

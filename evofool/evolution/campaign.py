@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from deap import tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
 from evofool.encodings import Encoding
-from evofool.errors import Interrupted, ScoringError, StoreError, UsageError
+from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, UsageError
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
 from evofool.evolution.history import progress_fault
@@ -23,12 +24,15 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
 from evofool.evolution.restoring import (
     check_device,
+    check_limits,
     check_means,
     check_sources,
     load_run,
+    record_changes,
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
+from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
     Delta,
@@ -40,7 +44,7 @@ from evofool.store import (
     RunFolder,
     WinRow,
 )
-from evofool.store.manifest import repointed
+from evofool.store.fixed import warn_unchecked
 
 COMMIT_SHARE = 0.05
 """Largest share of the time that transactions may take: after a costly one the next waits longer.
@@ -81,6 +85,7 @@ def evolve(
     command: str | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    pictures_when_stopped: bool = False,
 ) -> Result:
     """Run a campaign into a new run folder.
 
@@ -93,6 +98,7 @@ def evolve(
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends as interrupted,
             everything up to the last generation saved.
+        pictures_when_stopped: make the pictures then and return, instead of raising `Interrupted`.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -108,13 +114,16 @@ def evolve(
     with parts.scorer:
         manifest = make_manifest(parts, command)
         with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
-            return _Loop(parts, run, progress, stop).run()
+            run.bookings.remember_probe(parts.classifier.probed)
+            parts.scorer.ledger.attach(run.bookings)
+            return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
 
 def resume(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -124,31 +133,35 @@ def resume(
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
+        encoding: where the encoding is now, if its file has moved; it must hold the same.
         overrides: of ``stop``, ``scoring.workers`` and ``scoring.budget`` only: what changes no
             individual.
         progress: as in `evolve`.
         should_stop: as in `evolve`.
 
     Raises:
-        FolderError: no run folder, or another victim than it was made with, or what drew its
-            pictures is not here.
+        FolderError: no run folder, its config was edited, another victim or encoding than it was
+            made with, or what drew its pictures is not here.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
-        ConfigError: an override that would change the result.
+        ConfigError, UsageError: an override that would change the result, or end the run before
+            what is done.
     """
     stop = should_stop or (lambda: False)
     with RunFolder.open(Path(path), writable=True) as run:
-        loaded = load_run(run, classifier, overrides)
+        loaded = load_run(run, classifier, overrides, encoding=encoding)
+        warn_unchecked(run)
+        check_limits(run, loaded)
         check_device(run, loaded)
+        charged = run.bookings.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(loaded, stop, run.manifest)
         with parts.scorer:
+            parts.scorer.ledger.attach(run.bookings, charged)
             check_sources(run, parts)
             check_means(run, parts)
             loop = _Loop(parts, run, progress, stop)
             loop.restore()
-            if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts.classifier))
+            record_changes(run, loaded, parts)
             return loop.run()
 
 
@@ -159,8 +172,10 @@ class _Loop:
         run: RunFolder,
         progress: OnProgress | None,
         should_stop: Callable[[], bool],
+        pictures_when_stopped: bool = False,
     ) -> None:
         self.parts = parts
+        self._pictures_when_stopped = pictures_when_stopped
         self.run_folder = run
         self._progress = progress
         self._should_stop = should_stop
@@ -180,6 +195,7 @@ class _Loop:
         self._earlier = 0.0
         self._committed = self._summarised = self._commit_cost = 0.0
         self._stagnant = 0
+        self._unscored = Unscored(parts.classifier.name)
         self._batch = parts.scorer.batch
         self._sound = True
         """Whether what is booked fits the archive; else nothing more may be stored."""
@@ -192,9 +208,10 @@ class _Loop:
         """Take up the last stored generation."""
         rows = restore(self.run_folder, self.parts.archive, self.parts.encoding)
         if not rows:
+            self.parts.scorer.again_from(0)
             return
         parts, last = self.parts, rows[-1]
-        fault = progress_fault(rows, parts.config, parts.classifier.crops)
+        fault = progress_fault(rows, parts.config, parts.classifier)
         if fault:
             raise StoreError(f"{self.run_folder.path}: cannot be gone on with: {fault}")
         parts.algorithm.restore(self.run_folder.state())
@@ -202,8 +219,9 @@ class _Loop:
         self._earlier = last.seconds
         parts.evaluator.evaluations = last.evaluations
         parts.evaluator.forward_images = parts.scorer.forward_images = last.forward_images
-        parts.scorer.queries = last.evaluations
+        parts.scorer.again_from(last.evaluations)
         parts.scorer.batch = self._batch = last.batch
+        parts.evaluator.unscored = self._unscored.restore(rows)
         for row in rows:
             stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
             self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
@@ -216,6 +234,8 @@ class _Loop:
         finally:
             self.parts.evaluator.close()
             self._writer.shutdown(wait=True)
+            with contextlib.suppress(StoreError):  # then too much is booked, never too little
+                self._settle()
 
     def _run(self) -> Result:
         """Generations until a stop rule says so, then the pictures."""
@@ -225,6 +245,7 @@ class _Loop:
             self.run_folder.write_json("summary.json", self._summary("running", None, None))
         try:
             if self.generation < 0:
+                self._check_initial()
                 self.parts.algorithm.start()
                 self._record([])
             while (reason := self._stop_reason()) is None:
@@ -236,7 +257,11 @@ class _Loop:
                 self._record(following)
         except (Interrupted, ScoringError) as error:
             self._save()
+            self.parts.evaluator.close()
+            self._settle()
             if isinstance(error, Interrupted):
+                if self._pictures_when_stopped and self._sound:
+                    return self._finish("interrupted", None)
                 self._say_interrupted()
             raise type(error)(f"{error}; {self._way_on()}") from error
         return self._finish("finished", reason)
@@ -267,9 +292,21 @@ class _Loop:
             return "generations"
         if stop.evaluations is not None and after > stop.evaluations:
             return "evaluations"
-        if self.parts.scorer.budget is not None and after > self.parts.scorer.budget:
+        scorer = self.parts.scorer
+        if scorer.budget is not None and after + scorer.ledger.beside > scorer.budget:
             return "budget"
         return None
+
+    def _check_initial(self) -> None:
+        """Refuse to send a part of the initial population that the budget does not cover whole."""
+        scorer, initial = self.parts.scorer, self.parts.config.evolution.initial
+        if scorer.budget is not None and scorer.left is not None and scorer.left < initial:
+            raise BudgetError.of(scorer.budget, scorer.budget - scorer.left, initial)
+
+    def _settle(self) -> None:
+        """Book what was sent for generations that are not stored under the retries."""
+        last = self.run_folder.last_generation()
+        self.parts.scorer.ledger.settle(0 if last is None else last.evaluations)
 
     def _say_interrupted(self) -> None:
         """No pictures: somebody waits for the prompt, and they can be made at any time."""
@@ -309,6 +346,7 @@ class _Loop:
         stats["cells_won"] = int(parts.archive.won.sum())
         stats["improved"] = len(wins)
         stats["switched"] = sum(win.switched for win in wins)
+        stats.update(self._unscored.since(parts.evaluator.unscored, self.generation))
         evaluations = parts.evaluator.evaluations
         self.logbook.record(generation=self.generation, evaluations=evaluations, **stats)
         self._stagnant = 0 if wins else self._stagnant + 1
@@ -399,6 +437,8 @@ class _Loop:
         parts, run = self.parts, self.run_folder
         seconds = self.seconds
         self._commit(wait=True)
+        self.parts.evaluator.close()  # a lagging algorithm may have begun what is not wanted now
+        self._settle()
         digest = None
         if self.generation >= 0:
             digest = write_pictures(
@@ -428,6 +468,8 @@ class _Loop:
             generations=max(0, self.generation),
             seconds=self.seconds,
             forward_images=parts.evaluator.forward_images,
+            sent=parts.scorer.ledger.shown(),
+            unscored=parts.evaluator.unscored,
             digest=digest,
         )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from evofool.store import GenerationRow, RunFolder
+from evofool.text import csv_bytes
 
 CURVE = "curve.csv"
 COUNTED = ("generation", "evaluations", "forward_images", "seconds")
@@ -22,17 +21,14 @@ def write_curve(run: RunFolder) -> Path:
     Raises:
         StoreError: the folder cannot be read or written.
     """
-    return run.write_file(CURVE, curve_text(run.generations()).encode())
+    return run.write_file(CURVE, curve_bytes(run.generations()))
 
 
-def curve_text(rows: Sequence[GenerationRow]) -> str:
+def curve_bytes(rows: Sequence[GenerationRow]) -> bytes:
     """The content of ``curve.csv``."""
     names = list(dict.fromkeys(name for row in rows for name in row.stats))
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow((*COUNTED, *names))
-    writer.writerows([*_counts(row), *(row.stats.get(name, "") for name in names)] for row in rows)
-    return table.getvalue()
+    lines = ([*_counts(row), *(row.stats.get(name, "") for name in names)] for row in rows)
+    return csv_bytes((*COUNTED, *names), lines)
 
 
 def _counts(row: GenerationRow) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -32,6 +32,7 @@ from evofool.images import (
     to_hwc,
 )
 from evofool.store import RunFolder
+from evofool.text import csv_bytes
 
 Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
 """The pixels that are scored, N x C x H x W."""
@@ -167,7 +168,7 @@ def write_pictures(
         StoreError: the folder cannot be written, or a picture does not read back as scored.
     """
     digest = ArchiveDigest(encoding)
-    table: list[Sequence[object]] = []
+    table: list[tuple[object, ...]] = []
     claims: dict[str, dict[str, Any]] = {}
 
     def write(elite: Elite) -> tuple[object, ...]:
@@ -183,7 +184,7 @@ def write_pictures(
             for elite in part:
                 digest.add(elite)
             table.extend(rows)
-    run.write_file("elites.csv", csv_text(COLUMNS, table).encode())
+    run.write_file("elites.csv", csv_bytes(COLUMNS, table))
     run.write_json(f"images/{SIDECAR}", dict(sorted(claims.items())))
     return digest.hexdigest()
 
@@ -194,15 +195,6 @@ def table_row(elite: Elite, sha256: str) -> tuple[object, ...]:
     parents = " ".join(str(parent) for parent in individual.parents)
     c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
     return (c, elite.label, repr(confidence), g, parents, png_name(c), sha256)
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as ``elites.csv`` is written."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def confidence_summary(archive: ChampionArchive) -> dict[str, Any]:
@@ -231,6 +223,8 @@ def summary(
     generations: int,
     seconds: float,
     forward_images: int,
+    sent: Mapping[str, int],
+    unscored: int,
     digest: str | None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``, every word as the design defines it."""
@@ -250,6 +244,8 @@ def summary(
         "seconds": round(seconds, 3),
         "images_per_second": round(evaluations / seconds, 3) if seconds > 0 else 0.0,
         "forward_images": forward_images,
+        "sent": dict(sent),
+        "unscored": unscored,
         **confidence_summary(archive),
         "archive_digest": digest,
     }
@@ -297,12 +293,13 @@ def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
         holder, row = archive.holders[k], table[int(archive.cells[k])]
         assert holder is not None
         same = (row["generation"], row["confidence"]) == (holder.id.generation, confidence[k])
-        if not same or _sha256(run, int(archive.cells[k])) != row["sha256"]:
+        if not same or saved_sha256(run, int(archive.cells[k])) != row["sha256"]:
             return False
     return True
 
 
-def _sha256(run: RunFolder, class_index: int) -> str | None:
+def saved_sha256(run: RunFolder, class_index: int) -> str | None:
+    """Of the saved picture of a class, None without one."""
     try:
         return hashlib.sha256(read_file(run.path / png_name(class_index))).hexdigest()
     except OSError:

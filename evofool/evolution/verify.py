@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evofool.classifiers import Classifier
 from evofool.config import Campaign, Loaded
 from evofool.errors import EvofoolError, ImageError, StoreError
 from evofool.evolution.drawing import is_here, recorded_in
@@ -24,7 +25,7 @@ from evofool.evolution.outputs import (
     png_name,
     read_table,
 )
-from evofool.evolution.restoring import check_sources, load_run, restore
+from evofool.evolution.restoring import check_of_config, check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
 from evofool.evolution.verify_files import Claims, check_curve, check_status, check_summary
 from evofool.evolution.verify_state import check_state
@@ -32,6 +33,7 @@ from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring import Scores
 from evofool.scoring.checking import Comparison, checking_engine
+from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import (
     Check,
     EliteRow,
@@ -49,7 +51,11 @@ FAMILIES = 5
 
 
 def verify(
-    path: Path | str, *, classifier: str | None = None, engine: str | None = None
+    path: Path | str,
+    *,
+    classifier: str | None = None,
+    encoding: str | None = None,
+    engine: str | None = None,
 ) -> Iterator[Check]:
     """Check a run folder, each check as soon as it is done.
 
@@ -60,6 +66,7 @@ def verify(
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
+        encoding: where the encoding is now, if its file has moved.
         engine: what scores the pictures; None is torch where the victim's module is at hand,
             whatever scored the run.
 
@@ -69,19 +76,25 @@ def verify(
     """
     with RunFolder.open(Path(path)) as run:
         yield from check_folder(run)
-        loaded = load_run(run, classifier)
+        yield (config := check_of_config(run, classifier, encoding))
+        if config.ok is False:  # what it names is not run, and nothing else is what it says
+            return
+        loaded = load_run(run, classifier, encoding=encoding)
+        store = run.bookings if run.can_book else None
+        charged = 0 if store is None else store.charge_probe(loaded.config.scoring.budget)
         chosen = partial(checking_engine, asked=engine)
         parts = make_parts(_here(loaded), lambda: False, run.manifest, chosen)
         with parts.scorer:
+            book_verifying(parts.scorer, store, run.sent(), charged)
             check_sources(run, parts)
-            parts.scorer.budget = None  # what is looked at again is no query of the campaign
             yield check_victim(_manifest_faults(run, parts))
             tables = _read(run, parts)
             rows = tables.generations
             held = int(parts.archive.filled.sum())
             yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
+            yield Check("ledger", *ledger_verdict(run.sent(), rows[-1].evaluations if rows else 0))
             history = History(tables.wins, parts.archive.cells, len(rows))
-            yield from _compared(tables, history, loaded.config, parts.classifier.crops)
+            yield from _compared(tables, history, loaded.config, parts.classifier)
             yield check_state(tables.state, parts, history, tables.lineage)
             yield check_status(tables.meta, run.summary() or {}, parts, rows)
             if held == 0:
@@ -135,10 +148,12 @@ def _read(run: RunFolder, parts: Parts) -> _Tables:
         )
 
 
-def _compared(tables: _Tables, history: History, config: Campaign, crops: int) -> Iterator[Check]:
+def _compared(
+    tables: _Tables, history: History, config: Campaign, classifier: Classifier
+) -> Iterator[Check]:
     """The rows of the database against each other; `config` is as the run had it."""
     rows, lineage = tables.generations, tables.lineage
-    fault = progress_fault(rows, config, crops)
+    fault = progress_fault(rows, config, classifier)
     of_generations = [fault] if fault else history.statistic_faults(rows, lineage)
     won = sum(elite.won for elite in tables.elites)
     if rows and rows[-1].stats.get("cells_won", won) != won:
@@ -209,7 +224,7 @@ def _derived(run: RunFolder, parts: Parts, tables: _Tables, engine: str) -> Iter
     yield Check("archive digest", same, now[:16] if same else f"{now[:16]} is not the stored")
     yield from pictures.checks("their genomes render" if drawn else "the table says")
     yield from claims.checks()
-    yield check_summary(run, tables.meta, parts, tables.generations[-1], now)
+    yield check_summary(run, tables.meta, parts, tables.generations, now)
 
 
 class _Pictures:
@@ -240,6 +255,8 @@ class _Pictures:
         self._mistaken: list[int] = []
         self._furthest = 0.0
         self._count = 0
+        filled = int(parts.archive.filled.sum())
+        self._unscored = beyond_budget(parts.scorer, filled)
 
     def look(self, elite: Elite) -> bytes | None:
         """The bytes of an elite's PNG, None if it cannot be read."""
@@ -265,10 +282,13 @@ class _Pictures:
         """Ask the victim about those that were looked at since the last call."""
         if not self._waiting:
             return
+        self._count += len(self._waiting)
+        if self._unscored is not None:
+            self._waiting.clear()
+            return
         scores = self._parts.scorer.score(np.stack([pixels for _, pixels in self._waiting]))
         for row, (elite, _) in enumerate(self._waiting):
             self._compare(elite, scores, row)
-        self._count += len(self._waiting)
         self._waiting.clear()
 
     def _compare(self, elite: Elite, scores: Scores, row: int) -> None:
@@ -295,6 +315,9 @@ class _Pictures:
         yield Check(
             "pictures", not wrong, "; ".join(wrong[:3]) or f"{self._count} hold what {what}"
         )
+        if self._unscored is not None:
+            yield Check("confidences", None, self._unscored)
+            return
         told = self._engines.told(self._apart, self._furthest)
         yield Check("confidences", not self._apart, told)
         mistaken = self._mistaken

@@ -14,23 +14,25 @@ import numpy as np
 from evofool.config import Campaign
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
-from evofool.evolution.curve import CURVE, curve_text
+from evofool.evolution.curve import CURVE, curve_bytes
 from evofool.evolution.history import same
 from evofool.evolution.outputs import (
     COLUMNS,
     Elite,
     claim_of,
-    csv_text,
     png_name,
     summary,
     table_row,
 )
 from evofool.evolution.reading import claim_in
 from evofool.evolution.setup import Parts
+from evofool.evolution.unscored import Unscored
 from evofool.files import read_file
 from evofool.images import SIDECAR
+from evofool.scoring.ledger import Heading, with_total
 from evofool.store import Check, GenerationRow, RunFolder
 from evofool.store.files import read_json
+from evofool.text import csv_bytes
 
 MILLISECOND = 0.001
 """``summary.json`` rounds its seconds to this."""
@@ -122,11 +124,11 @@ def check_summary(
     run: RunFolder,
     meta: Mapping[str, str],
     parts: Parts,
-    last: GenerationRow,
+    rows: Sequence[GenerationRow],
     digest: str,
 ) -> Check:
     """``summary.json`` of a finished run, every leaf of it."""
-    found = run.summary() or {}
+    found, last = run.summary() or {}, rows[-1]
     wanted = summary(
         run.manifest,
         parts.archive,
@@ -137,8 +139,12 @@ def check_summary(
         generations=last.generation,
         seconds=last.seconds,
         forward_images=last.forward_images,
+        sent=_sent(run, found),
+        unscored=Unscored("").restore(rows),
         digest=digest,
     )
+    if not run.sent():  # of before there was a ledger
+        wanted = {key: value for key, value in wanted.items() if key not in ("sent", "unscored")}
     other = differences(found, wanted)
     # the pictures and the end of the last generation took time as well
     for key in ("seconds", "images_per_second", "archive_digest"):
@@ -150,6 +156,16 @@ def check_summary(
     elif not _is_rate(rate, last.evaluations, seconds):
         other.append("images_per_second")
     return Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
+
+
+def _sent(run: RunFolder, found: Mapping[str, Any]) -> dict[str, int]:
+    """What the ledger counts, but for what was looked at since the summary was written."""
+    stored, told = run.sent(), found.get("sent")
+    for heading in (Heading.PROBE, Heading.VERIFY):
+        count = told.get(heading) if isinstance(told, dict) else None
+        if isinstance(count, int) and 0 <= count <= stored.get(heading, 0):
+            stored[heading] = count
+    return with_total(stored)
 
 
 def _is_rate(rate: object, evaluations: int, seconds: float) -> bool:
@@ -165,7 +181,7 @@ def _is_rate(rate: object, evaluations: int, seconds: float) -> bool:
 def check_curve(run: RunFolder, rows: Sequence[GenerationRow]) -> Check:
     """``curve.csv`` against the stored generations."""
     try:
-        same_text = read_file(run.path / CURVE) == curve_text(rows).encode()
+        same_text = read_file(run.path / CURVE) == curve_bytes(rows)
     except OSError:
         same_text = False
     detail = "holds the stored generations" if same_text else "differs or is missing"
@@ -231,7 +247,7 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def _parsed(row: Sequence[object]) -> dict[str, str]:
-    reader = csv.DictReader(io.StringIO(csv_text(COLUMNS, [row]), newline=""))
+    reader = csv.DictReader(io.StringIO(csv_bytes(COLUMNS, [row]).decode(), newline=""))
     return next(reader)
 
 

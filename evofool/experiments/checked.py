@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,35 @@ from evofool.config import ClassifierConfig, Loaded
 from evofool.config.document import KeyPath
 from evofool.data import Dataset, load_dataset
 from evofool.errors import ClassifierError, DataError
+from evofool.scoring.setup import inspection_of, only_loading_tells
 
 
-def inspected(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Inspection:
-    """What is known of the net that a config names, without loading it.
+def inspected(
+    loaded: Loaded[Any],
+    where: KeyPath,
+    config: ClassifierConfig,
+    check: Callable[[Loaded[Any], KeyPath, Classifier], None] = lambda *_: None,
+) -> Inspection:
+    """What is known of the net that a config names; a user's own is loaded, all others are not.
+
+    Args:
+        loaded: the config.
+        where: the key that names the net.
+        config: of the net.
+        check: refuses a net that is loaded and does not fit.
 
     Raises:
         ConfigError: at `where`.
     """
     try:
-        return inspect_classifier(config.model_dump(exclude_none=True))
+        found = inspect_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:
         raise loaded.error_at(where, str(error)) from error
+    if not only_loading_tells(found):
+        return found
+    net = loaded_net(loaded, where, config)
+    check(loaded, where, net)
+    return inspection_of(net)
 
 
 def loaded_net(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Classifier:

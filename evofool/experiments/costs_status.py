@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.errors import UsageError
+from evofool.experiments.begun import begun_check
 from evofool.experiments.costs import load_costs_run, load_net, load_test_set
 from evofool.experiments.costs_outputs import (
     COLUMNS,
@@ -16,12 +17,13 @@ from evofool.experiments.costs_outputs import (
     summary,
     table_lines,
 )
-from evofool.experiments.defend_outputs import csv_bytes
 from evofool.files import is_file, read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, CostsFolder, head_of
 from evofool.store.checking import check_folder, seed_faults
 from evofool.store.defend_schema import RIGHT
+from evofool.store.fixed import refuse_encoding
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -45,7 +47,9 @@ def status(path: Path | str) -> dict[str, Any]:
         }
 
 
-def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify_costs(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a comparison, each check as soon as it is done.
 
     The database; the clean row of every net, whose weights are held to their card, by answering
@@ -54,6 +58,7 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
     Args:
         path: the run folder.
         classifier: not for this kind of run.
+        encoding: not for this kind of run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -61,8 +66,12 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
     """
     if classifier is not None:
         raise UsageError("--classifier: a comparison of costs trains its own nets")
+    refuse_encoding(encoding)
     with CostsFolder.open(Path(path)) as run:
         yield from check_folder(run)
+        yield (begun := begun_check(run, lambda: load_costs_run(run)))
+        if begun.ok is False:
+            return
         loaded = load_costs_run(run)
         config = loaded.config
         faults = seed_faults(run.manifest, config.seed)

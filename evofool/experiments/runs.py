@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evofool.classifiers import Classifier
+from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
 from evofool.store import Check, Result, RunFolder
 
@@ -85,19 +88,30 @@ def status(path: Path | str) -> dict[str, Any]:
     return _of(path).status(path)
 
 
-def resume(path: Path | str, **arguments: Any) -> Result:
-    """Go on with a run of any kind; see `evofool.evolution.campaign.resume`."""
-    return _of(path).resume(path, **arguments)
+def resume(
+    path: Path | str, *, classifier: str | Classifier | None = None, **arguments: Any
+) -> Result:
+    """Go on with a run of any kind; see `evofool.evolution.campaign.resume`.
+
+    `classifier` may also be the victim itself, where the run was begun with a Python object.
+    """
+    with _named(path, classifier) as name:
+        return _of(path).resume(path, classifier=name, **arguments)
 
 
 def verify(
-    path: Path | str, *, classifier: str | None = None, engine: str | None = None
+    path: Path | str,
+    *,
+    classifier: str | Classifier | None = None,
+    encoding: str | None = None,
+    engine: str | None = None,
 ) -> Iterator[Check]:
     """Whether a run folder is whole and its pictures do what it claims, check by check.
 
     Args:
         path: the run folder, or what ``evofool train`` wrote: weights, a card, a folder of them.
-        classifier: where the victim is now, if its file has moved.
+        classifier: as in `resume`.
+        encoding: where the encoding is now, if its file has moved.
         engine: what scores the pictures of kinds evolve and attack again, see
             `evofool.evolution.verify.verify`.
 
@@ -109,15 +123,27 @@ def verify(
     from evofool.experiments.training_verify import is_training, verify_training
 
     if is_training(Path(path)):
-        if classifier is not None or engine is not None:
-            raise UsageError("--classifier and --engine are for run folders, not for trained nets")
-        return verify_training(Path(path))
-    if engine is None:
-        return _of(path).verify(path, classifier=classifier)
+        if any(each is not None for each in (classifier, encoding, engine)):
+            raise UsageError("--classifier, --encoding and --engine are for run folders only")
+        yield from verify_training(Path(path))
+        return
+    options = {} if engine is None else {"engine": engine}
     kind = kind_of(path)
-    if kind in _KINDS and kind != "attack":
+    if options and kind in _KINDS and kind != "attack":
         raise UsageError(f"--engine: the nets of a run of kind {kind} are scored by its config's")
-    return _of(path).verify(path, classifier=classifier, engine=engine)
+    with _named(path, classifier) as name:
+        yield from _of(path).verify(path, classifier=name, encoding=encoding, **options)
+
+
+@contextmanager
+def _named(path: Path | str, classifier: str | Classifier | None) -> Iterator[str | None]:
+    """The name by which runs load a victim that is an object; None where the config has it."""
+    if classifier is None or isinstance(classifier, str):
+        yield classifier
+        return
+    with handed_over(classifier) as name:
+        # an evaluation takes no other net than its config's
+        yield None if kind_of(path) in ("defend", "retrain", "costs") else name
 
 
 def _of(path: Path | str) -> _Kind:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evofool.config import typed_classes
 from evofool.errors import StoreError, UsageError
 from evofool.evolution.reading import claim_in
 from evofool.gallery import ancestry, films, plots
 from evofool.gallery.collect import collect
 from evofool.gallery.document import Room, table
-from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.graph import graph_svg
 from evofool.gallery.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page import page
@@ -27,11 +26,12 @@ from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
 from evofool.store import RunFolder
 from evofool.store.files import json_bytes, read_json
+from evofool.text import csv_bytes
 
 THUMB = 176
 """Side of a thumbnail; small pictures are their own."""
-FRAME = 112
-"""Side of a frame in an ancestry strip."""
+FRAME, LARGE_FRAME = 112, 224
+"""Side of a frame in an ancestry strip: of small pictures and inside a page, and of others."""
 FILM = 224
 MAX_GRAPHS = 2000
 """Elites of a run, the surest first, whose graph is drawn."""
@@ -53,12 +53,18 @@ class Options:
             as are quick (`evofool.gallery.ancestry`).
         scores: whether the victim is asked for the top classes of each picture.
         single_file: one page with everything inside.
+        moved: where files of the run are now.
+        classes: only pictures of these: indices, labels, ranges and patterns; empty: of all.
+        title: of the page; None: one that names the victim.
     """
 
     top: int | None = None
     ancestry: int | None = None
     scores: Ask = "auto"
     single_file: bool = False
+    moved: Moved = IN_PLACE
+    classes: tuple[str, ...] = ()
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,11 @@ def build(
             opened.append(stack.enter_context(run))
 
         inside = out is None
-        collections = collect(runs, keep, write=inside)
+        collections = collect(runs, keep, write=inside, moved=options.moved)
         if options.single_file:
             path = _single_path(runs, out)
             html = inlined(
-                lambda outlet: _hang(collections, opened, outlet, options, say), options.top
+                lambda outlet: _hang(collections, opened, outlet, options, say), options.title
             )
             written = (
                 RunOutlet(opened[0]).write(path.name, html.page)
@@ -125,7 +131,9 @@ def build(
         rows = table(rooms)
         if rows:
             outlet.write("elites.csv", _csv(rows))
-        index = outlet.write("index.html", page(rooms).encode("utf-8", "replace"))
+        index = outlet.write(
+            "index.html", page(rooms, heading=options.title).encode("utf-8", "replace")
+        )
         count = sum(len(room.shown) for room in rooms)
         return Gallery(index, outlet.path("contact-sheet.png") if count else None, count)
 
@@ -133,8 +141,7 @@ def build(
 def _single_path(runs: Sequence[Path | str], out: Path | str | None) -> Path:
     if out is None:
         return Path(runs[0]) / "gallery" / "gallery.html"
-    path = Path(out)
-    return path / "gallery.html" if path.is_dir() else path
+    return FolderOutlet.named(Path(out), "gallery.html", (".html", ".htm"))
 
 
 def _hang(
@@ -181,8 +188,8 @@ class _Hanging:
         self._folder = f"{collection.key}/" if several else ""
         self._claims: dict[str, Any] = {}
         self._clean: set[int] = set()
-        ranked = sorted(collection.exhibits, key=lambda e: e.rank)
-        self._room = Room(collection, ranked[: options.top], side=FRAME)
+        ranked = sorted(_of_classes(collection, options.classes), key=lambda e: e.rank)
+        self._room = Room(collection, ranked[: options.top], chosen=bool(options.classes))
         inside = isinstance(outlet, RunOutlet) and collection.status != "running"
         self._points_inside = inside and collection.saved
 
@@ -233,7 +240,8 @@ class _Hanging:
                 asking.pictures(part, pixels)
                 for exhibit, image in zip(part, pixels, strict=True):
                     if len(tiles) < MAX_TILES:
-                        tiles.append(Tile(image, collection.caption(exhibit), exhibit.confidence))
+                        caption = collection.caption(exhibit)
+                        tiles.append(Tile(image, caption, exhibit.confidence, exhibit.won))
                     self._before(exhibit)
         if own and not self._outlet.inline and self._claims:
             self._outlet.write(claims, json_bytes(dict(sorted(self._claims.items()))))
@@ -288,17 +296,19 @@ class _Hanging:
             if exhibit.key in shown
         ]
         if len(chosen) < len(room.shown):
+            surest = "picture" if len(chosen) == 1 else f"{len(chosen):,} pictures"
             room.ancestry_note = (
-                f"Ancestors are drawn for the {len(chosen)} surest pictures; --ancestry all draws"
-                " those of every one."
+                f"Ancestors are drawn for the surest {surest}; --ancestry all draws those of every"
+                " one."
             )
         room.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
         if not self._outlet.inline:
             room.paths["film"] = f"{self._folder}ancestry/{{}}-film.webp"
+        side = FRAME if collection.small or self._outlet.inline else LARGE_FRAME
         for at, strip in enumerate(ancestry.strips(collection, chosen)):
             self._say(f"{collection.name}: ancestors", at / len(chosen))
             stem = strip.exhibit.stem
-            row = ancestry.side_by_side(strip.frames, FRAME)
+            row = ancestry.side_by_side(strip.frames, side)
             self._outlet.write(room.paths["strip"].format(stem), films.webp(row, 80))
             if "film" in room.paths:
                 self._outlet.write(
@@ -336,15 +346,23 @@ class _Hanging:
         room.files["config"] = name
 
 
+def _of_classes(collection: Collection, classes: Sequence[str]) -> Sequence[Exhibit]:
+    if not classes:
+        return collection.exhibits
+    chosen: set[int] = set()
+    for text in classes:
+        try:
+            chosen.update(typed_classes(text, collection.labels))
+        except LookupError as error:
+            raise UsageError(f"--classes {text}: {collection.name}: {error}") from None
+    return [exhibit for exhibit in collection.exhibits if exhibit.class_index in chosen]
+
+
 def _chunks(items: Sequence[Exhibit], size: int) -> Iterator[tuple[int, Sequence[Exhibit]]]:
     for start in range(0, len(items), size):
         yield start, items[start : start + size]
 
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
-    text = io.StringIO(newline="")
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_bytes(columns, ([row.get(name, "") for name in columns] for row in rows))

@@ -10,6 +10,7 @@ from evofool.errors import UsageError
 from evofool.gallery.document import Room
 from evofool.gallery.outlets import MemoryOutlet, Outlet
 from evofool.gallery.page import page
+from evofool.text import counted
 
 MAX_BYTES = 25_000_000
 """Largest page: what most mail servers still carry."""
@@ -24,8 +25,8 @@ class Single:
     pictures: int
 
 
-def inlined(hang: Callable[[Outlet], Sequence[Room]], top: int | None) -> Single:
-    """The page of what `hang` writes, with the files inside.
+def inlined(hang: Callable[[Outlet], Sequence[Room]], heading: str | None = None) -> Single:
+    """The page of what `hang` writes, with the files inside; `heading` as in `page`.
 
     Raises:
         UsageError: it would be larger than `MAX_BYTES`; the message says how many pictures fit.
@@ -37,7 +38,7 @@ def inlined(hang: Callable[[Outlet], Sequence[Room]], top: int | None) -> Single
     if inside > MAX_BYTES:
         _refuse(inside, count, len(rooms))
     assets = {name: _uri(name, data) for name, data in outlet.files.items()}
-    html = page(rooms, assets=assets).encode("utf-8", "replace")
+    html = page(rooms, assets=assets, heading=heading).encode("utf-8", "replace")
     if len(html) > MAX_BYTES:
         _refuse(len(html), count, len(rooms))
     return Single(html, count)
@@ -46,8 +47,8 @@ def inlined(hang: Callable[[Outlet], Sequence[Room]], top: int | None) -> Single
 def _refuse(size: int, count: int, runs: int) -> None:
     fits = max(1, int(0.9 * count * MAX_BYTES / size / runs))
     raise UsageError(
-        f"one file with all {count:,} pictures would have {size / 1e6:.0f} MB, more than the"
-        f" {MAX_BYTES / 1e6:.0f} MB that can be mailed; show the surest: --top {fits}"
+        f"one file with all {counted(count, 'picture')} would have {size / 1e6:.0f} MB, more than"
+        f" the {MAX_BYTES / 1e6:.0f} MB that can be mailed; show the surest: --top {fits}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
 from evofool.config import ClassifierConfig, Loaded, ScoringConfig
 from evofool.errors import ClassifierError, ConfigError, UsageError
+from evofool.scoring.ledger import Heading
 from evofool.scoring.scorer import Scorer
 
 
@@ -22,6 +23,19 @@ def inspect_victim(loaded: Loaded[Any]) -> Inspection:
         return inspect_classifier(_spec(loaded.config.classifier))
     except ClassifierError as error:
         raise _at_classifier(loaded, error) from error
+
+
+def only_loading_tells(found: Inspection) -> bool:
+    """Whether a victim is here, and what it is can only be known by running its code: a user's.
+
+    A dry run does so: it is asked what the run would do.
+    """
+    return found.ready and None in (found.input_shape, found.n_classes)
+
+
+def inspection_of(victim: Classifier) -> Inspection:
+    """What is known of a victim that is loaded."""
+    return Inspection(victim.name, victim.input_shape, victim.n_classes, ready=True)
 
 
 def make_victim(loaded: Loaded[Any]) -> Classifier:
@@ -69,6 +83,7 @@ def make_scorer(
         known = bool(colon) and key.startswith("scoring.")
         place, what = (key, message) if known else ("scoring", str(error))
         raise loaded.error_at(place, what) from error
+    scorer.ledger.sent[Heading.PROBE] = classifier.probed
     if scorer.note:
         logging.getLogger("evofool").warning("%s: %s", classifier.name, scorer.note)
     if scorer.engine in ("torch", "onnxruntime"):

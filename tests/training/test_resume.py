@@ -92,7 +92,7 @@ def test_a_killed_training_ends_with_the_same_bytes(halves: str, tmp_path: Path)
     out = tmp_path / "killed"
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), written, "4"],
-        timeout=120,
+        timeout=600,
         capture_output=True,
         text=True,
     )
@@ -157,6 +157,24 @@ def test_a_checkpoint_of_another_training(
     seen: list[TrainProgress] = []
     train(config(**{**changes, "epochs": 1}), None, tmp_path, seen.append, fresh=True)
     assert seen[0].step == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"penalty": {"kind": "smoothing", "weight": 0.1}}, "penalty"),
+        ({"loss": "sigmoid"}, "loss"),
+        ({"temperature": 2}, "temperature"),
+        ({"adversary": HARD}, "adversary"),
+        ({"shift": 2}, "shift"),
+    ],
+)
+def test_a_key_that_is_taken_out_of_a_config_is_an_edit(
+    halves: str, tmp_path: Path, changes: dict[str, object], key: str
+) -> None:
+    interrupted(tmp_path, **changes)
+    with pytest.raises(UsageError, match=rf"config\.{key} is .* there and .* here; give --fresh"):
+        train(config(), None, tmp_path)
 
 
 def test_other_data_under_the_same_name(
