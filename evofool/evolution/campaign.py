@@ -211,7 +211,7 @@ class _Loop:
             self.parts.scorer.again_from(0)
             return
         parts, last = self.parts, rows[-1]
-        fault = progress_fault(rows, parts.config, parts.classifier.crops)
+        fault = progress_fault(rows, parts.config, parts.classifier)
         if fault:
             raise StoreError(f"{self.run_folder.path}: cannot be gone on with: {fault}")
         parts.algorithm.restore(self.run_folder.state())

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evofool.classifiers import Classifier
 from evofool.config import Campaign, Loaded
 from evofool.errors import EvofoolError, ImageError, StoreError
 from evofool.evolution.drawing import is_here, recorded_in
@@ -93,7 +94,7 @@ def verify(
             yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
             yield Check("ledger", *ledger_verdict(run.sent(), rows[-1].evaluations if rows else 0))
             history = History(tables.wins, parts.archive.cells, len(rows))
-            yield from _compared(tables, history, loaded.config, parts.classifier.crops)
+            yield from _compared(tables, history, loaded.config, parts.classifier)
             yield check_state(tables.state, parts, history, tables.lineage)
             yield check_status(tables.meta, run.summary() or {}, parts, rows)
             if held == 0:
@@ -147,10 +148,12 @@ def _read(run: RunFolder, parts: Parts) -> _Tables:
         )
 
 
-def _compared(tables: _Tables, history: History, config: Campaign, crops: int) -> Iterator[Check]:
+def _compared(
+    tables: _Tables, history: History, config: Campaign, classifier: Classifier
+) -> Iterator[Check]:
     """The rows of the database against each other; `config` is as the run had it."""
     rows, lineage = tables.generations, tables.lineage
-    fault = progress_fault(rows, config, crops)
+    fault = progress_fault(rows, config, classifier)
     of_generations = [fault] if fault else history.statistic_faults(rows, lineage)
     won = sum(elite.won for elite in tables.elites)
     if rows and rows[-1].stats.get("cells_won", won) != won:
@@ -252,7 +255,8 @@ class _Pictures:
         self._mistaken: list[int] = []
         self._furthest = 0.0
         self._count = 0
-        self._unasked = beyond_budget(parts.scorer, len(stored))
+        filled = int(parts.archive.filled.sum())
+        self._unscored = beyond_budget(parts.scorer, filled)
 
     def look(self, elite: Elite) -> bytes | None:
         """The bytes of an elite's PNG, None if it cannot be read."""
@@ -278,12 +282,14 @@ class _Pictures:
         """Ask the victim about those that were looked at since the last call."""
         if not self._waiting:
             return
-        if self._unasked is None:
-            pixels = np.stack([pixels for _, pixels in self._waiting])
-            scores = self._parts.scorer.score(pixels, keep_unscored=True)
-            for row, (elite, _) in enumerate(self._waiting):
-                self._compare(elite, scores, row)
         self._count += len(self._waiting)
+        if self._unscored is not None:
+            self._waiting.clear()
+            return
+        pixels = np.stack([pixels for _, pixels in self._waiting])
+        scores = self._parts.scorer.score(pixels, keep_unscored=True)
+        for row, (elite, _) in enumerate(self._waiting):
+            self._compare(elite, scores, row)
         self._waiting.clear()
 
     def _compare(self, elite: Elite, scores: Scores, row: int) -> None:
@@ -311,8 +317,8 @@ class _Pictures:
         yield Check(
             "pictures", not wrong, "; ".join(wrong[:3]) or f"{self._count} hold what {what}"
         )
-        if self._unasked is not None:
-            yield Check("confidences", None, self._unasked)
+        if self._unscored is not None:
+            yield Check("confidences", None, self._unscored)
             return
         told = self._engines.told(self._apart, self._furthest)
         yield Check("confidences", not self._apart, told)

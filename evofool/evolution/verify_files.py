@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +129,6 @@ def check_summary(
 ) -> Check:
     """``summary.json`` of a finished run, every leaf of it."""
     found, last = run.summary() or {}, rows[-1]
-    sent = found.get("sent")
     wanted = summary(
         run.manifest,
         parts.archive,
@@ -140,10 +139,12 @@ def check_summary(
         generations=last.generation,
         seconds=last.seconds,
         forward_images=last.forward_images,
-        sent=sent if _may_have_sent(sent, run.sent()) else {},
-        unscored=Unscored(parts.classifier.name).restore(rows),
+        sent=_sent(run, found),
+        unscored=Unscored("").restore(rows),
         digest=digest,
     )
+    if not run.sent():  # of before there was a ledger
+        wanted = {key: value for key, value in wanted.items() if key not in ("sent", "unscored")}
     other = differences(found, wanted)
     # the pictures and the end of the last generation took time as well
     for key in ("seconds", "images_per_second", "archive_digest"):
@@ -157,23 +158,14 @@ def check_summary(
     return Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
 
 
-def _may_have_sent(told: object, stored: Mapping[str, int]) -> TypeGuard[dict[str, int]]:
-    """Whether a summary may have `told` these pictures by heading, where now so many are stored.
-
-    A run that was begun without a ledger stores none. What is loaded or looked at again after
-    the summary was written adds to the probe's and verify's.
-    """
-    if not isinstance(told, dict) or not all(type(count) is int for count in told.values()):
-        return False
-    if told != with_total({key: count for key, count in told.items() if key != "total"}):
-        return False
-    later = {Heading.PROBE, Heading.VERIFY}
-    return all(
-        0 <= told[heading] <= stored.get(heading, 0)
-        if heading in later
-        else told[heading] == stored.get(heading, told[heading])
-        for heading in Heading
-    )
+def _sent(run: RunFolder, found: Mapping[str, Any]) -> dict[str, int]:
+    """What the ledger counts, but for what was looked at since the summary was written."""
+    stored, told = run.sent(), found.get("sent")
+    for heading in (Heading.PROBE, Heading.VERIFY):
+        count = told.get(heading) if isinstance(told, dict) else None
+        if isinstance(count, int) and 0 <= count <= stored.get(heading, 0):
+            stored[heading] = count
+    return with_total(stored)
 
 
 def _is_rate(rate: object, evaluations: int, seconds: float) -> bool:

@@ -111,7 +111,7 @@ def verify(
     Args:
         path: the run folder, or what ``evofool train`` wrote: weights, a card, a folder of them.
         classifier: as in `resume`.
-        encoding: where the encoding's file is now, if it has moved.
+        encoding: where the encoding is now, if its file has moved.
         engine: what scores the pictures of kinds evolve and attack again, see
             `evofool.evolution.verify.verify`.
 
@@ -123,22 +123,16 @@ def verify(
     from evofool.experiments.training_verify import is_training, verify_training
 
     if is_training(Path(path)):
-        if (classifier, encoding, engine) != (None, None, None):
-            raise UsageError(
-                "--classifier, --encoding and --engine are for run folders, not for trained nets"
-            )
+        if any(each is not None for each in (classifier, encoding, engine)):
+            raise UsageError("--classifier, --encoding and --engine are for run folders only")
         yield from verify_training(Path(path))
         return
-    chosen = {}
-    if engine is not None:
-        kind = kind_of(path)
-        if kind in _KINDS and kind != "attack":
-            raise UsageError(
-                f"--engine: the nets of a run of kind {kind} are scored by its config's"
-            )
-        chosen["engine"] = engine
+    options = {} if engine is None else {"engine": engine}
+    kind = kind_of(path)
+    if options and kind in _KINDS and kind != "attack":
+        raise UsageError(f"--engine: the nets of a run of kind {kind} are scored by its config's")
     with _named(path, classifier) as name:
-        yield from _of(path).verify(path, classifier=name, encoding=encoding, **chosen)
+        yield from _of(path).verify(path, classifier=name, encoding=encoding, **options)
 
 
 @contextmanager

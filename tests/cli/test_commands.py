@@ -105,7 +105,7 @@ def test_status(finished: Path) -> None:
 def test_verify(finished: Path) -> None:
     done = evofool("verify", finished)
     assert done.returncode == 0
-    assert done.stdout.count("ok ") == 9
+    assert done.stdout.count("ok ") == 21
 
 
 def test_verify_of_a_changed_run_fails(config: Path) -> None:

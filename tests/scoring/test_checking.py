@@ -93,7 +93,7 @@ def test_a_black_box_has_one_engine_only(
 def test_kinds_that_score_by_their_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evofool.experiments.runs.kind_of", lambda path: "costs")
     with pytest.raises(UsageError, match="--engine"):
-        verify(tmp_path, engine="torch")
+        list(verify(tmp_path, engine="torch"))
 
 
 @pytest.fixture(scope="module")
