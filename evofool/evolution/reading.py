@@ -91,7 +91,7 @@ def read(
                 tuple((int(c), victim.labels[c], float(row[c])) for c in order),
                 claim,
                 now,
-                claim is not None and claim.get("classifier_digest") == victim.digest,
+                claim is not None and victim.is_known_as(str(claim.get("classifier_digest"))),
                 sidecar,
             )
         )

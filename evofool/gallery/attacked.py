@@ -27,6 +27,7 @@ from evofool.store import (
     state_of,
 )
 from evofool.store.attack_schema import NONE
+from evofool.store.manifest import headline
 from evofool.store.runfolder import CONFIG
 
 HEADER = ("attack", "images", "fooled", "95 %", "as floats", "L2", "L∞", "forward", "backward")
@@ -60,7 +61,7 @@ def attacked(run: RunFolder, key: str, *, write: bool) -> Collection:
         key=key,
         name=run.path.resolve().name,
         kind=AttackFolder.KIND,
-        victim=str(manifest["classifier"]["name"]),
+        victim=headline(manifest),
         digest=str(manifest["classifier"]["digest"]),
         encoding="",
         algorithm="",

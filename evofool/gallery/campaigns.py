@@ -26,6 +26,7 @@ from evofool.images import Size, UInt8Images
 from evofool.scoring.scorer import usable_cores
 from evofool.scoring.setup import make_victim
 from evofool.store import IndividualId, IndividualRow, RunFolder, WinRow, state_of
+from evofool.store.manifest import headline
 from evofool.store.runfolder import CONFIG
 
 GREY = ("grey",)
@@ -65,7 +66,7 @@ def campaign(run: RunFolder, key: str, *, write: bool) -> Collection:
         key=key,
         name=name,
         kind="evolve",
-        victim=str(manifest["classifier"]["name"]),
+        victim=headline(manifest),
         digest=str(manifest["classifier"]["digest"]),
         encoding=str(manifest["encoding"]["name"]),
         algorithm=algorithm,
