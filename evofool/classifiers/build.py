@@ -9,7 +9,7 @@ import inspect
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
 from evofool.classifiers.files import sha256_file
@@ -81,7 +81,7 @@ def from_module(
     link = check_link(output, link, name)
     if not keep:
         try:
-            module = copy.deepcopy(module)
+            module = copy.deepcopy(module, _empty_buffers(module))
         except (RuntimeError, TypeError) as error:
             raise ClassifierError(
                 f"classifier {name}: the module cannot be copied ({error});"
@@ -264,6 +264,17 @@ def materialise(module: nn.Module, shape: Shape, name: str) -> None:
         ) from error
 
 
+def _empty_buffers(module: nn.Module) -> dict[int, Any]:
+    """Copies of buffers without a size yet, which `copy.deepcopy` cannot make."""
+    from torch.nn.parameter import UninitializedBuffer, is_lazy
+
+    return {
+        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)
+        for buffer in module.buffers()
+        if is_lazy(buffer)
+    }
+
+
 def freeze(module: nn.Module) -> None:
     """Evaluation mode, and no gradients for parameters (those for images are still had).
 
@@ -277,7 +288,8 @@ def freeze(module: nn.Module) -> None:
         assert isinstance(inner, nn.Module)
         inner.eval()
         for parameter in inner.parameters(recurse=False):  # compiled modules have no other way
-            parameter.requires_grad_(False)
+            # a copied compiled module has parameters that are views of another's
+            parameter.detach_().requires_grad_(False)
 
 
 def _describe(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:

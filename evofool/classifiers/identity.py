@@ -233,7 +233,7 @@ class _Encoder:
         slots = [n for c in kind.__mro__ for n in _names(vars(c).get("__slots__", ()))]
         state = {n: getattr(value, n) for n in slots if hasattr(value, n) and n[:2] != "__"}
         state |= dict(getattr(value, "__dict__", {}))
-        if state or not is_installed(file_of(kind)):
+        if not is_installed(file_of(kind)):
             for name in sorted(state):
                 self.write("attribute", name)
                 self.value(state[name], f"{place}.{name}")
@@ -287,13 +287,13 @@ class _Encoder:
         self._own_state(module, place)
 
     def _attributes(self, module: nn.Module, place: str) -> None:
-        kind = type(module)
+        kind: Any = type(module)
         everything = self._exact or not is_installed(file_of(kind))
-        wanted = () if everything else _options(kind)
+        wanted = {} if everything else _options(kind)
         for name, inner in sorted(vars(module).items()):
             if name in _STANDARD:
                 continue
-            configured = name in wanted and not _is_default(inner, wanted[name])  # type: ignore[call-overload]
+            configured = name in wanted and not _is_default(inner, wanted[name])
             if everything or configured or weights_of(inner):
                 self.write("attribute", name)
                 self.value(inner, f"{place}.{name}".lstrip("."))
@@ -353,11 +353,10 @@ class _Encoder:
             place: for people.
             read: whether its text was written with that of its class.
         """
-        generated = function.__code__.co_filename == "<string>"  # by dataclass, for example
-        text = None if self._exact or read or generated else _source(function)
+        text = None if self._exact or read else _source(function)
         if text is not None:
             self.write("source", text)
-        elif self._exact or not (read or generated):
+        elif self._exact or not read:
             self._compiled(function.__code__)
         for name, inner in cells_of(function):
             self.write("variable", name)

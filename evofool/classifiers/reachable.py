@@ -32,7 +32,7 @@ def is_installed(file: str | None) -> bool:
 def file_of(kind: type) -> str | None:
     """Of the module that defines a class; ``<prompt>`` where there is none, None for built-ins."""
     module = sys.modules.get(kind.__module__)
-    if kind.__module__ == "builtins" or kind.__module__ in sys.builtin_module_names:
+    if kind.__module__ in sys.builtin_module_names and hasattr(module, kind.__name__):
         return None
     return str(getattr(module, "__file__", None) or "<prompt>")
 

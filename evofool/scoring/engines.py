@@ -29,6 +29,7 @@ from evofool.scoring.devices import (
     on,
     pick_device,
 )
+from evofool.scoring.graph_cache import cache_folder, graph_path
 from evofool.scoring.parity import agree
 from evofool.scoring.torch_engine import TorchEngine
 
@@ -55,11 +56,6 @@ class Engine(Protocol):
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         """Raw outputs for `images` (the net's own input size)."""
         ...
-
-
-def cache_folder() -> Path:
-    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool."""
-    return Path(os.environ.get("EVOFOOL_CACHE") or Path.home() / ".cache" / "evofool")
 
 
 class PredictEngine:
@@ -200,11 +196,10 @@ def _exported(classifier: Classifier) -> Any:
     """A session over the module's graph, from the cache where it still agrees with the module."""
     size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
     shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
-    side = "x".join(str(n) for n in shape)
-    path = cache_folder() / "onnx" / f"{classifier.digest[:32]}-{side}.onnx"
+    path = graph_path(classifier, shape)
     probe = np.random.default_rng(0).random((3, *shape), dtype=np.float32)
     expected = TorchEngine(classifier, "cpu").forward(probe).astype(np.float64)
-    if path.is_file():
+    if path is not None and path.is_file():
         try:
             session = _session(path)
             if _agrees(session, probe, expected, classifier.link):
@@ -215,7 +210,8 @@ def _exported(classifier: Classifier) -> Any:
     session = _session(graph)
     if not _agrees(session, probe, expected, classifier.link):
         raise EngineUnavailable("the exported graph does not agree with the module")
-    _keep(path, graph)
+    if path is not None:
+        _keep(path, graph)
     return session
 
 
