@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.onnx_feed import OnnxFeed
 from evofool.images import Shape, UInt8Images
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it
@@ -53,6 +54,7 @@ class Classifier:
             are.
         module: white box: float32 N x C x H x W on [0, 1] to N x classes; normalisation is inside.
         onnx: an ONNX file with the same contract as `module`, without gradients.
+        feed: how `onnx` takes its images.
         predict: black box: uint8 images to outputs.
         crops: 1, or 10 (four corners and the centre, mirrored) of `crop_size`, whose softmax
             confidences are averaged; `input_shape` is then that of the image before cropping.
@@ -85,6 +87,7 @@ class Classifier:
     old_digest: str | None = None
     title: str = ""
     opaque: tuple[str, ...] = ()
+    feed: OnnxFeed = field(default_factory=OnnxFeed)
 
     @property
     def headline(self) -> str:

@@ -268,8 +268,9 @@ def _empty_buffers(module: nn.Module) -> dict[int, Any]:
     """Copies of buffers without a size yet, which `copy.deepcopy` cannot make."""
     from torch.nn.parameter import UninitializedBuffer, is_lazy
 
+    empty: Any = UninitializedBuffer  # whose type stub lacks its arguments
     return {
-        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)
+        id(buffer): empty(device=buffer.device, dtype=buffer.dtype)
         for buffer in module.buffers()
         if is_lazy(buffer)
     }

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Output, Predict
+from evofool.classifiers.onnx_feed import OnnxFeed
 from evofool.errors import ClassifierError
 from evofool.images import Shape, UInt8Images, to_float
 
@@ -47,6 +48,7 @@ def probe(classifier: Classifier) -> int:
         n_labels=len(classifier.labels),
         module=classifier.module,
         onnx=classifier.onnx,
+        feed=classifier.feed,
         predict=classifier.predict,
     )
 
@@ -59,6 +61,7 @@ def probe_source(
     n_labels: int | None,
     module: nn.Module | None = None,
     onnx: Path | None = None,
+    feed: OnnxFeed | None = None,
     predict: Predict | None = None,
 ) -> int:
     """As `probe`, for the parts of a victim whose labels may not be known yet."""
@@ -66,7 +69,7 @@ def probe_source(
     if module is not None:
         run = _module_runner(module)
     elif onnx is not None:
-        run = _onnx_runner(onnx, name)
+        run = _onnx_runner(onnx, name, feed or OnnxFeed())
     elif predict is not None:
         run = predict
     else:
@@ -216,7 +219,7 @@ def _module_runner(module: nn.Module) -> Callable[[UInt8Images], object]:
     return run
 
 
-def _onnx_runner(path: Path, name: str) -> Callable[[UInt8Images], object]:
+def _onnx_runner(path: Path, name: str, feed: OnnxFeed) -> Callable[[UInt8Images], object]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -231,9 +234,5 @@ def _onnx_runner(path: Path, name: str) -> Callable[[UInt8Images], object]:
         raise ClassifierError(
             f"classifier {name}: onnxruntime cannot load {path} ({line})"
         ) from error
-    feed = session.get_inputs()[0].name
 
-    def run(images: UInt8Images) -> object:
-        return session.run(None, {feed: to_float(images)})[0]
-
-    return run
+    return lambda images: feed.run(session, images)

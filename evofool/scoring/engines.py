@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Link
 from evofool.errors import ScoringError, UsageError
-from evofool.images import FloatImages, UInt8Images, to_float
+from evofool.images import FloatImages, UInt8Images
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
     EngineUnavailable,
@@ -97,13 +97,11 @@ class OnnxEngine:
             self._session = _exported(classifier)
         else:
             raise EngineUnavailable(f"{classifier.name}: engine onnxruntime needs a module or ONNX")
-        self._input = self._session.get_inputs()[0].name
+        self._feed = classifier.feed
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         with explained(self._name):
-            outputs = self._session.run(None, {self._input: to_float(images)})
-        result: NDArray[np.generic] = outputs[0]
-        return result
+            return self._feed.run(self._session, images)
 
 
 def make_engine(

@@ -140,7 +140,7 @@ def test_where_a_thing_lies_is_not_what_it_is() -> None:
 class Opaque(Calling):
     def __init__(self) -> None:
         super().__init__()
-        self.pages = [Path(__file__).open(encoding="utf-8")]
+        self.pages = [Path(__file__).open(encoding="utf-8")]  # noqa: SIM115
 
 
 def test_what_cannot_be_read_is_named_and_never_cached() -> None:
