@@ -15,7 +15,7 @@ import re
 import types
 import weakref
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from importlib import metadata
@@ -26,7 +26,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from evofool.classifiers.reachable import cells_of, file_of, globals_of, is_installed, weights_of
+from evofool.classifiers.reachable import (
+    attributes_of,
+    cells_of,
+    file_of,
+    globals_of,
+    is_installed,
+    weights_of,
+)
 from evofool.classifiers.tensors import script_parts, tensor_parts
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "onnx")
@@ -196,7 +203,7 @@ class _Encoder:
                 self._container_or_state(value, place)
 
     def _container_or_state(self, value: object, place: str) -> None:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict | types.MappingProxyType):
             self.write("mapping", str(len(value)))
             for key, inner in list(value.items()):
                 self.value(key, place)
@@ -207,8 +214,8 @@ class _Encoder:
             self._items(value, place)
             if is_installed(file_of(type(value))):
                 return
-        elif isinstance(value, Set):
-            self.write("set", "\n".join(sorted(_digest_of(item, self._exact) for item in value)))
+        elif isinstance(value, set | frozenset):
+            self._unordered(value, place)
             return
         self._state(value, place)
 
@@ -216,6 +223,15 @@ class _Encoder:
         self.write("items", str(len(values)))
         for i, inner in enumerate(values):
             self.value(inner, f"{place}[{i}]")
+
+    def _unordered(self, values: Any, place: str) -> None:
+        digests = []
+        for inner in values:
+            encoder = _Encoder(exact=self._exact)
+            encoder.value(inner, place)
+            digests.append(encoder.identity().digest)
+            self._opaque |= encoder._opaque
+        self.write("set", "\n".join(sorted(digests)))
 
     def _state(self, value: object, place: str) -> None:
         """An object of any class: its attributes, or what copying it would take."""
@@ -230,10 +246,8 @@ class _Encoder:
             self._script_object(value, place)
             return
         self._class(kind, place)
-        slots = [n for c in kind.__mro__ for n in _names(vars(c).get("__slots__", ()))]
-        state = {n: getattr(value, n) for n in slots if hasattr(value, n) and n[:2] != "__"}
-        state |= dict(getattr(value, "__dict__", {}))
         if not is_installed(file_of(kind)):
+            state = attributes_of(value)
             for name in sorted(state):
                 self.write("attribute", name)
                 self.value(state[name], f"{place}.{name}")
@@ -392,21 +406,11 @@ class _Encoder:
         self._opaque[f"{place} ({name})" if place else name] = None
 
 
-def _digest_of(value: object, exact: bool) -> str:
-    encoder = _Encoder(exact=exact)
-    encoder.value(value, "")
-    return encoder.identity().digest
-
-
 def _source(thing: Any) -> str | None:
     try:
         return inspect.getsource(thing)
     except (OSError, TypeError, SyntaxError, IndexError):
         return None  # typed at a prompt, or its file is gone
-
-
-def _names(slots: Any) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 @functools.cache

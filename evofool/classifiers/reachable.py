@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator, Mapping, Set
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -113,9 +115,9 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
             yield "wrapped", getattr(value, "__wrapped__", None)
             if not is_installed(value.__code__.co_filename):
                 yield from globals_of(value)
-        case Mapping():
+        case dict() | types.MappingProxyType():  # other mappings may be files
             yield from ((str(k), v) for k, v in list(value.items()))
-        case list() | tuple() | Set():
+        case list() | tuple() | deque() | set() | frozenset():
             yield from ((str(i), v) for i, v in enumerate(list(value)))
         case type():
             if not is_installed(file_of(value)):
@@ -123,9 +125,32 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         case staticmethod() | classmethod():
             yield "function", value.__func__
         case _:
-            if hasattr(value, "__dict__") and not is_installed(file_of(type(value))):
+            if not is_installed(file_of(type(value))):
                 yield "class", type(value)
-                yield from list(vars(value).items())
+                yield from attributes_of(value).items()
+
+
+def attributes_of(value: object) -> dict[str, object]:
+    """What an object has in its ``__dict__`` and its slots, past any code of its class."""
+    slots = [
+        name
+        for kind in type(value).__mro__
+        for name in _names(vars(kind).get("__slots__", ()))
+        if name[:2] != "__"
+    ]
+    found = {}
+    for name in slots:
+        with contextlib.suppress(AttributeError):
+            found[name] = object.__getattribute__(value, name)
+    with contextlib.suppress(AttributeError):
+        found |= object.__getattribute__(value, "__dict__")
+    return found
+
+
+def _names(slots: object) -> tuple[str, ...]:
+    if isinstance(slots, str):
+        return (slots,)
+    return tuple(map(str, slots)) if isinstance(slots, list | tuple | dict) else ()
 
 
 def cells_of(function: types.FunctionType) -> Iterator[tuple[str, object]]:
