@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.locks import CallLock
 from evofool.classifiers.onnx_feed import OnnxFeed
 from evofool.images import Shape, UInt8Images
 
@@ -67,6 +68,7 @@ class Classifier:
         old_digest: by rule 1, for runs that were made under it; None where it is the same.
         title: what pages call the victim; by default its name without folders.
         opaque: parts of it that the digest cannot cover, each with its type, for people.
+        lock: held during calls of a victim that one thread at a time may call.
     """
 
     name: str
@@ -105,6 +107,8 @@ class Classifier:
         if version is None:
             return digest in (self.digest, old)
         return digest == (old if version < DIGEST_VERSION else self.digest)
+
+    lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
 
     @property
     def n_classes(self) -> int:

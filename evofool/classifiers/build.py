@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
+from evofool.classifiers.defaults import DEFAULTS
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import check_labels, numbered_labels
-from evofool.classifiers.probe import probe_source
+from evofool.classifiers.locks import CallLock
+from evofool.classifiers.probe import ProbeLevel, probe_source
 from evofool.classifiers.reachable import weights_of
 from evofool.errors import ClassifierError
 from evofool.images import Shape
@@ -40,7 +42,7 @@ def from_module(
     input_shape: Shape,
     name: str = UNNAMED[0],
     labels: Sequence[str] | None = None,
-    output: Output = "logits",
+    output: Output | None = None,
     link: Link | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -48,6 +50,7 @@ def from_module(
     preprocessing: str | None = None,
     source: tuple[Path, str] | None = None,
     keep: bool = False,
+    probe: ProbeLevel = "full",
 ) -> Classifier:
     """A white-box victim.
 
@@ -60,7 +63,8 @@ def from_module(
         input_shape: channels, height, width of one image.
         name: for messages and run folders.
         labels: one a class; by default ``"0"`` to ``"n-1"``, found by a probe.
-        output: what the module gives: ``logits``, ``log_probs`` or ``probs``.
+        output: what the module gives: ``logits``, ``log_probs`` or ``probs``; by default
+            ``probs`` where all rows of a probe are probabilities that sum to 1, else ``logits``.
         link: how logits become confidences; by default a softmax (for ``probs``: as they are).
             ``log_probs`` with ``identity`` are confidences that need not sum to 1.
         mean: subtracted from every channel of the input.
@@ -69,19 +73,24 @@ def from_module(
         preprocessing: one line for people, by default made from `mean` and `std`.
         source: path and sha256 of the file that defines it.
         keep: take the module itself rather than a copy (it is changed in place).
+        probe: how much it is asked before it is believed; see `evofool.classifiers.probe`.
 
     Raises:
-        ClassifierError: it does not behave as a classifier (see `probe`).
+        ClassifierError: it does not behave as a classifier (see `evofool.classifiers.probe`).
     """
     if output in ("topk", "label"):
         raise ClassifierError(
             f"classifier {name}: a module cannot have output {output!r}; use from_predict"
         )
+    from evofool.classifiers.checkpoints import digest_module
+
     shape = check_shape(input_shape, name)
-    link = check_link(output, link, name)
+    if output is not None:
+        check_link(output, link, name)
     if not keep:
         try:
-            module = copy.deepcopy(module, _empty_buffers(module))
+            with DEFAULTS.use():
+                module = copy.deepcopy(module, _empty_buffers(module))
         except (RuntimeError, TypeError) as error:
             raise ClassifierError(
                 f"classifier {name}: the module cannot be copied ({error});"
@@ -90,28 +99,35 @@ def from_module(
     wrapped = normalised(module, mean, std, shape[0], name)
     materialise(wrapped, shape, name)
     freeze(wrapped)
-    from evofool.classifiers.checkpoints import digest_module
     from evofool.classifiers.identity import identity
 
     found = identity(wrapped)  # before it runs: it may keep something of its last batch
     old_digest = digest_module(wrapped)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
-    n_classes = probe_source(
-        name, shape, output, n_labels=None if known is None else len(known), module=wrapped
+    lock = CallLock()
+    probed = probe_source(
+        name,
+        shape,
+        output,
+        n_labels=None if known is None else len(known),
+        module=wrapped,
+        level=probe,
+        lock=lock,
     )
     return Classifier(
         name=name,
-        labels=known or numbered_labels(n_classes),
+        labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
         digest=found.digest,
-        output=output,
-        link=link,
+        output=probed.output,
+        link=check_link(probed.output, link, name),
         module=wrapped,
         resize=resize,
         preprocessing=_describe(mean, std) if preprocessing is None else preprocessing,
         source=source,
         old_digest=old_digest,
         opaque=found.opaque,
+        lock=lock,
     )
 
 
@@ -126,6 +142,7 @@ def from_predict(
     resize: Resize | None = None,
     preprocessing: str = "",
     source: tuple[Path, str] | None = None,
+    probe: ProbeLevel = "small",
 ) -> Classifier:
     """A black-box victim: uint8 N x C x H x W to what `output` says.
 
@@ -144,21 +161,27 @@ def from_predict(
         resize: how natural pictures are resized; by default to just cover the input.
         preprocessing: one line for people.
         source: path and sha256 of the file that defines it.
+        probe: how much it is asked before it is believed: nothing, at most 8 pictures, or more.
 
     Raises:
-        ClassifierError: it does not behave as a classifier (see `probe`).
+        ClassifierError: it does not behave as a classifier (see `evofool.classifiers.probe`).
     """
     shape = check_shape(input_shape, name)
     link = check_link(output, link, name)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
     old_digest = _old_digest(predict) if source is None else source[1]
     digest = _digest_function(predict, source)  # before it runs, see `from_module`
-    n_classes = probe_source(
-        name, shape, output, n_labels=None if known is None else len(known), predict=predict
+    probed = probe_source(
+        name,
+        shape,
+        output,
+        n_labels=None if known is None else len(known),
+        predict=predict,
+        level=probe,
     )
     return Classifier(
         name=name,
-        labels=known or numbered_labels(n_classes),
+        labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
         digest=digest,
         output=output,
@@ -254,7 +277,7 @@ def materialise(module: nn.Module, shape: Shape, name: str) -> None:
         return
     module.eval()
     try:
-        with torch.no_grad():
+        with DEFAULTS.use(), torch.no_grad():
             module(torch.zeros(1, *shape))
     except Exception as error:  # the user's own code
         line = (str(error).splitlines() or [type(error).__name__])[0]

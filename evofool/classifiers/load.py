@@ -21,6 +21,7 @@ from evofool.classifiers import (
 )
 from evofool.classifiers.architectures import ARCHITECTURES
 from evofool.classifiers.base import Classifier
+from evofool.classifiers.defaults import DEFAULTS
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
 from evofool.errors import ClassifierError
@@ -119,7 +120,8 @@ def load_classifier(
     """
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
-    return with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+    with DEFAULTS.use():
+        return with_crops(_source(parsed).load(parsed, folder), parsed.crops)
 
 
 def inspect_classifier(

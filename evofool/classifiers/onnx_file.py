@@ -14,7 +14,7 @@ from evofool.classifiers.probe import probe_source
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 
-_KEYS = ("input_shape", "labels", "output", "link", "onnx")
+_KEYS = ("input_shape", "labels", "output", "link", "onnx", "probe")
 
 
 def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -36,7 +36,7 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
         raise ClassifierError(
             f"classifier {spec.name}: keeps its weights in {absent[0]}, which is missing"
         )
-    output = spec.output or graph.ends or "logits"
+    output = spec.output or graph.ends
     if output in ("topk", "label"):
         raise ClassifierError(f"classifier {spec.name}: an ONNX file cannot have output {output!r}")
     if output == "logits" and graph.ends is not None:
@@ -44,15 +44,17 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
             f"classifier {spec.name}: output: the graph ends in {graph.operator}, so it gives"
             f" {graph.ends}, not logits; leave output out, or set {graph.ends}"
         )
-    link = check_link(output, spec.link, spec.name)
+    if output is not None:
+        check_link(output, spec.link, spec.name)
     labels = spec.read_labels(base)
     try:
-        n_classes = probe_source(
+        probed = probe_source(
             spec.name,
             graph.input_shape,
             output,
             n_labels=None if labels is None else len(labels),
             onnx=path,
+            level=spec.probe,
             feed=graph.feed,
         )
     except ClassifierError as error:
@@ -68,11 +70,11 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
     digest = sha256.hexdigest()
     return Classifier(
         name=spec.name,
-        labels=labels or numbered_labels(n_classes),
+        labels=labels or numbered_labels(probed.n_classes),
         input_shape=graph.input_shape,
         digest=_with_options(digest, graph),
-        output=output,
-        link=link,
+        output=probed.output,
+        link=check_link(probed.output, spec.link, spec.name),
         onnx=path,
         feed=graph.feed,
         preprocessing="as the graph does",

@@ -5,33 +5,71 @@ Afterwards the rest of evofool trusts its outputs' shape, and the Scorer watches
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Output, Predict
+from evofool.classifiers.blame import blamed
+from evofool.classifiers.defaults import DEFAULTS
+from evofool.classifiers.locks import CallLock
 from evofool.classifiers.onnx_feed import OnnxFeed
-from evofool.errors import ClassifierError
+from evofool.classifiers.probe_pictures import probe_pictures
+from evofool.errors import ClassifierError, ScoringError
 from evofool.images import Shape, UInt8Images, to_float
 
 if TYPE_CHECKING:
     from torch import nn
 
+ProbeLevel: TypeAlias = Literal["none", "small", "full"]
+"""How much a victim is asked at load: nothing; at most `SMALL` pictures; or also in other orders,
+other batch shapes and by several threads at once."""
+
+SMALL = 8
+"""Most pictures of a ``small`` probe: a service may be paid by the picture."""
+THREADS = 4
+
 _TOLERANCE = 1e-2
 """Of the largest score: batch shapes change the last bits (of bfloat16 too), batch statistics or
 dropout change far more."""
+_SUM_TOLERANCE = 5e-3
+"""How far from 1 a row of probabilities may sum (1000 of them in float16)."""
 
 
-def probe(classifier: Classifier) -> int:
-    """Runs a victim on a few images and checks what it gives; returns its number of classes.
+@dataclass(frozen=True)
+class Probed:
+    """What the probe learnt.
+
+    Attributes:
+        n_classes: columns of the outputs.
+        output: as given, or as the values show.
+        pictures: how many the victim was sent.
+    """
+
+    n_classes: int
+    output: Output
+    pictures: int
+
+
+def probe(classifier: Classifier, level: ProbeLevel | None = None) -> Probed:
+    """Runs a victim on a few images and checks what it gives.
+
+    Args:
+        classifier: the victim.
+        level: by default ``small`` for a predict function, else ``full``.
 
     Raises:
         ClassifierError: it fails, or gives no finite matrix of N x classes, or other values the
-            second time, or values that depend on the rest of the batch, or values that cannot be
-            what `output` says, or another number of classes than labels.
+            second time, or values that depend on the rest of the batch, on the order of requests
+            or on other threads, or values that cannot be what `output` says, or another number of
+            classes than labels.
     """
     given = [classifier.module, classifier.onnx, classifier.predict]
     if sum(kind is not None for kind in given) != 1:
@@ -50,95 +88,129 @@ def probe(classifier: Classifier) -> int:
         onnx=classifier.onnx,
         feed=classifier.feed,
         predict=classifier.predict,
+        level=level,
+        lock=classifier.lock,
     )
 
 
 def probe_source(
     name: str,
     input_shape: Shape,
-    output: Output,
+    output: Output | None,
     *,
     n_labels: int | None,
     module: nn.Module | None = None,
     onnx: Path | None = None,
     feed: OnnxFeed | None = None,
     predict: Predict | None = None,
-) -> int:
-    """As `probe`, for the parts of a victim whose labels may not be known yet."""
+    level: ProbeLevel | None = None,
+    lock: CallLock | None = None,
+) -> Probed:
+    """As `probe`, for the parts of a victim whose labels may not be known yet.
+
+    With `output` None the values say whether these are logits or probabilities.
+    """
     run: Callable[[UInt8Images], object]
     if module is not None:
-        run = _module_runner(module)
+        run = _module_runner(module, lock or CallLock())
     elif onnx is not None:
         run = _onnx_runner(onnx, name, feed or OnnxFeed())
     elif predict is not None:
         run = predict
     else:
         raise ClassifierError(f"classifier {name}: there is nothing to run")
-    images = _images(input_shape)
+    if level == "none":
+        if n_labels is None:
+            raise ClassifierError(
+                f"classifier {name}: without a probe its number of classes is unknown; set labels"
+            )
+        return Probed(n_labels, output or "logits", 0)
     call = _Call(name, run, output, n_labels)
-    first = call(images)
-    n_classes = n_labels if output == "label" else int(first.shape[1])
-    if n_classes is None:
-        raise ClassifierError(
-            f"classifier {name}: gives labels only, so their names must be given: set labels"
-        )
+    pictures = probe_pictures(input_shape)
+    if level == "small" or (level is None and predict is not None):
+        first = _twice(call, pictures[[0, 5]], pictures[[1, 3]])
+    else:
+        first = _twice(call, pictures[:3], pictures[3:])
+        if predict is None:
+            _by_threads(call, pictures, first)
+    call.check_sums(first)
+    n_classes = n_labels if call.output == "label" else int(first.shape[1])
+    assert n_classes is not None  # of labels alone the call has checked that they have names
     if n_labels is not None and n_classes != n_labels:
         raise ClassifierError(
             f"classifier {name}: gives {n_classes} classes but has {n_labels} labels;"
             " give one label a class, in the order of the outputs"
         )
-    if _same(first[:1], call(images[:1])):
-        return n_classes
+    return Probed(n_classes, call.output or "logits", call.pictures)
+
+
+def _twice(call: _Call, images: UInt8Images, others: UInt8Images) -> NDArray[np.float64]:
+    """Scores of `images` and `others`, once the first image came out the same among the others."""
+    first = call(images)
+    second = call(np.concatenate([images[:1], others, images[:1]]))
+    if _same(first[:1], second[:1]) and _same(first[:1], second[-1:]):
+        return np.concatenate([first, second[1:-1]])
     if not _same(first, call(images)):
         raise ClassifierError(
-            f"classifier {name}: gives other values for the same images the second time;"
-            " switch off its dropout or other randomness"
+            f"classifier {call.name}: gives other values for the same images the second time;"
+            " switch off its dropout or other randomness, and what it keeps from earlier calls"
         )
     raise ClassifierError(
-        f"classifier {name}: what it gives for an image depends on the other images of the"
+        f"classifier {call.name}: what it gives for an image depends on the other images of the"
         " batch; it must score each image by itself (batch statistics in evaluation?)"
     )
+
+
+def _by_threads(call: _Call, images: UInt8Images, expected: NDArray[np.float64]) -> None:
+    """Refuses a victim whose answers get mixed up when several threads call it at once."""
+    order = [slice(k, k + 1) for k in range(THREADS)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = list(pool.map(lambda rows: call(images[rows]), order))
+    # compared together: the scores of a black picture alone may all be next to nothing
+    if not _same(expected[:THREADS], np.concatenate(answers)):
+        raise ClassifierError(
+            f"classifier {call.name}: gives other values when several threads call it at once;"
+            " keep what forward stores in local variables or in self, or hand it over as a predict"
+            " function, which is called by one thread at a time"
+        )
 
 
 class _Call:
     """One run of a victim with every check that needs only its result."""
 
     def __init__(
-        self, name: str, run: Callable[[UInt8Images], object], output: Output, n_labels: int | None
+        self,
+        name: str,
+        run: Callable[[UInt8Images], object],
+        output: Output | None,
+        n_labels: int | None,
     ) -> None:
         self.name = name
         self.run = run
         self.output = output
         self.n_labels = n_labels
+        self.pictures = 0
+        if output == "label" and n_labels is None:
+            raise ClassifierError(
+                f"classifier {name}: gives labels only, so their names must be given: set labels"
+            )
 
     def __call__(self, images: UInt8Images) -> NDArray[np.float64]:
+        self.pictures += len(images)
         try:
             result = self.run(images.copy())  # a victim that writes into its input harms nobody
+            array = owned(result, self.name)
         except ClassifierError:
             raise
-        except Exception as error:
-            by = " x ".join(str(n) for n in images.shape)
-            line = (str(error).splitlines() or [""])[0]
-            raise ClassifierError(
-                f"classifier {self.name}: fails on a batch of {by} images"
-                f" ({type(error).__name__}: {line}); is input_shape right?"
-            ) from error
-        return self._check(result, len(images))
+        except ScoringError as error:
+            what = str(error).removeprefix(self.name).strip()
+            raise ClassifierError(f"classifier {self.name}: {what}") from error
+        except (Exception, SystemExit) as error:
+            raise blamed(error, self.name, images.shape) from error
+        return self._check(array, len(images))
 
-    def _check(self, result: object, count: int) -> NDArray[np.float64]:
-        if isinstance(result, tuple | list | dict):
-            raise ClassifierError(
-                f"classifier {self.name}: gives a {type(result).__name__}, not one matrix;"
-                " wrap it so that it returns only the scores, N x classes"
-            )
-        try:
-            array = np.asarray(result)
-            kind = array.dtype.kind
-            scores = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ClassifierError(
-                f"classifier {self.name}: gives a {type(result).__name__}, not a matrix of numbers"
-            ) from error
+    def _check(self, array: NDArray[np.generic], count: int) -> NDArray[np.float64]:
+        kind, scores = array.dtype.kind, array.astype(np.float64)
         if self.output == "label":
             return self._check_indices(scores, kind, count)
         if kind not in "fiu":
@@ -170,7 +242,10 @@ class _Call:
         known = scores
         if self.output == "topk":
             known = scores[~np.isnan(scores)]
-        if not np.isfinite(known).all():
+        elif self.output in (None, "logits", "log_probs"):
+            # -inf is a probability of 0: of a masked class, or of log 0
+            known = scores[~np.isneginf(scores)]
+        if not (np.isfinite(known).all() and (scores != -np.inf).any(axis=1).all()):
             raise ClassifierError(
                 f"classifier {self.name}: gives NaN or infinite scores for ordinary images;"
                 " are its weights and its normalisation right?"
@@ -189,32 +264,54 @@ class _Call:
                 " above 0; set output: logits?"
             )
 
+    def check_sums(self, scores: NDArray[np.float64]) -> None:
+        """Whether the rows are probabilities: another softmax on top of them would flatten them.
 
-def _images(shape: Shape) -> UInt8Images:
-    """Noise, black, and mid-grey: constant images find divisions by a deviation of zero."""
-    noise = np.random.default_rng(20150608).integers(0, 256, size=shape, dtype=np.uint8)
-    return np.stack([noise, np.zeros_like(noise), np.full_like(noise, 128)])
+        Raises:
+            ClassifierError: they are, where `output` says logits.
+        """
+        if self.output not in (None, "logits"):
+            return
+        inside = bool((scores >= 0).all() and (scores <= 1 + 1e-4).all())
+        if inside and np.abs(scores.sum(axis=1) - 1).max() <= _SUM_TOLERANCE:
+            if self.output == "logits":
+                raise ClassifierError(
+                    f"classifier {self.name}: output is 'logits' but its scores are probabilities"
+                    " (none below 0, each row sums to 1: it ends in a softmax); set output: probs"
+                )
+            self.output = "probs"
+        elif inside:
+            logging.getLogger("evofool").warning(
+                "%s: all its scores for the probe lie on [0, 1], and are taken for logits; if they"
+                " are confidences, set output: probs",
+                self.name,
+            )
 
 
 def _same(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
     if first.shape != second.shape:
         return False
-    largest = float(np.nanmax(np.abs(first), initial=0.0))
+    finite = np.abs(first[np.isfinite(first)])
+    largest = float(finite.max(initial=0.0))
     return np.allclose(first, second, rtol=0, atol=_TOLERANCE * largest, equal_nan=True)
 
 
-def _module_runner(module: nn.Module) -> Callable[[UInt8Images], object]:
+def _module_runner(module: nn.Module, lock: CallLock) -> Callable[[UInt8Images], object]:
     import torch
 
+    from evofool.classifiers.threads import ThreadModules
+
+    modules = ThreadModules(module, lock)
     anchor = next(module.parameters(), None)
     device = torch.device("cpu") if anchor is None else anchor.device
 
     def run(images: UInt8Images) -> object:
         # no_grad, not inference_mode: a module that caches a tensor here must still give
         # gradients later.
-        with torch.no_grad():
-            result: Any = module(torch.from_numpy(to_float(images)).to(device))
-        return result.float().cpu().numpy() if isinstance(result, torch.Tensor) else result
+        with DEFAULTS.use(), torch.no_grad(), modules.use() as own:
+            result: Any = own(torch.from_numpy(to_float(images)).to(device))
+            # copied before another thread's call may write into its memory
+            return owned(result, "") if isinstance(result, torch.Tensor) else result
 
     return run
 

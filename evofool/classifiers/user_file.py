@@ -16,7 +16,7 @@ from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.classifiers.user_code import UserCode
 from evofool.errors import ClassifierError, EvofoolError
 
-_KEYS = ("input_shape", "labels", "output", "link", "mean", "std")
+_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe")
 
 
 def matches(name: str) -> bool:
@@ -60,12 +60,13 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             input_shape=spec.input_shape,
             name=spec.name,
             labels=labels,
-            output=spec.output or "logits",
+            output=spec.output,
             link=spec.link,
             mean=spec.mean,
             std=spec.std,
             source=source,
             keep=True,
+            probe=spec.probe or "full",
         )
         return _with_files(victim, code)
     if spec.mean is not None or spec.std is not None:
@@ -81,6 +82,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
         output=spec.output or "probs",
         link=spec.link,
         source=source,
+        probe=spec.probe or "small",
     )
     return _with_files(victim, code)
 
@@ -128,7 +130,7 @@ def _call(name: str, code: UserCode, function: str) -> object:
 
 def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> Classifier:
     for key in _KEYS:
-        if getattr(spec, key) is not None:
+        if key != "probe" and getattr(spec, key) is not None:
             raise ClassifierError(
                 f"classifier {spec.name}: {key} cannot be set, the function returns a Classifier"
                 " that says it itself"
@@ -137,7 +139,7 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
     classifier = dataclasses.replace(made, name=spec.name, title=title, source=source)
     if classifier.module is not None:
         freeze(classifier.module)
-    probe(classifier)
+    probe(classifier, spec.probe)
     return classifier
 
 

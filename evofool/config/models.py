@@ -133,6 +133,9 @@ class ClassifierConfig(Model):
         mean: subtracted from the image on [0, 1], one number or one a channel.
         std: divided by after that.
         onnx: of an ONNX graph: what it does not say itself.
+        probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at
+            most 8 pictures, the default for a predict function) or ``full`` (also by several
+            threads, in other orders and batches).
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -145,6 +148,7 @@ class ClassifierConfig(Model):
     mean: Floats = None
     std: Floats = None
     onnx: OnnxConfig | None = None
+    probe: Literal["none", "small", "full"] | None = None
 
     @field_validator("input_shape")
     @classmethod

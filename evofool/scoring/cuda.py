@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Link
+from evofool.classifiers.probe_pictures import probe_pictures
+from evofool.images import Shape, to_float
 from evofool.scoring.parity import agree
 
 if TYPE_CHECKING:
@@ -32,10 +34,8 @@ Record: TypeAlias = (
 )
 """Work that is always the same, to what does it again and the tensor in which its result lies."""
 
-PROBES = 4
 
-
-def lighter(module: nn.Module, device: str, shape: tuple[int, ...], link: Link) -> nn.Module:
+def lighter(module: nn.Module, device: str, shape: Shape, link: Link) -> nn.Module:
     """`module` with batch normalisation folded and channels last, where that says the same.
 
     Args:
@@ -51,9 +51,8 @@ def lighter(module: nn.Module, device: str, shape: tuple[int, ...], link: Link) 
 
     from evofool.classifiers.folding import fold_batchnorm
 
-    pixels = np.random.default_rng(0).random((PROBES, *shape), dtype=np.float32)
     try:
-        probe = torch.from_numpy(pixels).to(device)
+        probe = torch.from_numpy(to_float(probe_pictures(shape))).to(device)
         with torch.no_grad(), MODES.use("float32"):
             copy = fold_batchnorm(module).to(memory_format=torch.channels_last)
             expected, found = _array(module(probe.clone())), _array(copy(_last(probe)))

@@ -35,7 +35,9 @@ def explained(name: str) -> Iterator[None]:
         yield
     except EvofoolError:
         raise
-    except Exception as error:  # the victim is anyone's code, and every engine has its own types
+    except (Exception, SystemExit) as error:
+        # the victim is anyone's code: every engine has types of its own, and a script may end
+        # with sys.exit, which must not end the run as if it were done
         if is_out_of_memory(error):
             raise OutOfMemory(f"{name}: out of memory ({first_line(error)})") from error
         raise ScoringError(
@@ -43,7 +45,7 @@ def explained(name: str) -> Iterator[None]:
         ) from error
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether there was no room for something, as far as its type and its words tell."""
     torch = sys.modules.get("torch")
     message = str(error).lower()
@@ -89,6 +91,6 @@ def on(module: nn.Module, device: str) -> nn.Module:
     return module.to(device)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Of its message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

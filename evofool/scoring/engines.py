@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Link
+from evofool.classifiers.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
-from evofool.images import FloatImages, UInt8Images
+from evofool.images import FloatImages, Shape, UInt8Images, to_float
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
     EngineUnavailable,
@@ -68,7 +69,7 @@ class PredictEngine:
         assert classifier.predict is not None
         self._name = classifier.name
         self._predict = classifier.predict
-        self._lock = threading.Lock()  # nothing says that a user's function is thread-safe
+        self._lock = classifier.lock  # nothing says that a user's function is thread-safe
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         if images.dtype != np.uint8:
@@ -80,7 +81,7 @@ class PredictEngine:
             images = np.rint(levels)
         own = images.astype(np.uint8)  # always a copy: a victim that writes into it harms nobody
         with self._lock, explained(self._name):
-            return np.asarray(self._predict(own))
+            return owned(self._predict(own), self._name)
 
 
 class OnnxEngine:
@@ -193,9 +194,9 @@ def _session(source: Path | bytes) -> Any:
 def _exported(classifier: Classifier) -> Any:
     """A session over the module's graph, from the cache where it still agrees with the module."""
     size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
-    shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
+    shape: Shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
     path = graph_path(classifier, shape)
-    probe = np.random.default_rng(0).random((3, *shape), dtype=np.float32)
+    probe = to_float(probe_pictures(shape))
     expected = TorchEngine(classifier, "cpu").forward(probe).astype(np.float64)
     if path is not None and path.is_file():
         try:
@@ -221,26 +222,42 @@ def _agrees(session: Any, probe: FloatImages, expected: NDArray[np.floating], li
     return agree(outputs, expected, link)
 
 
-def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
+def _export(classifier: Classifier, shape: Shape) -> bytes:
+    """The module's graph, recorded while it runs once.
+
+    Raises:
+        EngineUnavailable: the exporter fails, or the module's code looks at values or sizes of
+            tensors: a recording holds only the branch that was taken.
+    """
     import io
     import logging
     import warnings
 
     import torch
+    from torch.jit._trace import TracerWarning
+
+    from evofool.scoring.tracing import looks_at_values
 
     assert classifier.module is not None
     module = on(classifier.module, "cpu").eval()
+    images = torch.from_numpy(to_float(probe_pictures(shape)[:2]))
+    reason = looks_at_values(module, images)
+    if reason:
+        raise EngineUnavailable(f"a graph cannot hold what its code does ({reason})")
     buffer = io.BytesIO()
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
         # the exporter warns of its own future, and prints a whole graph when it fails
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with (
+            warnings.catch_warnings(record=True) as seen,
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            warnings.simplefilter("always")
             torch.onnx.export(
                 module,
-                (torch.zeros(2, *shape),),
+                (images,),
                 buffer,  # type: ignore[arg-type]  # any writable works without dynamo
                 input_names=["images"],
                 output_names=["outputs"],
@@ -253,6 +270,10 @@ def _export(classifier: Classifier, shape: tuple[int, ...]) -> bytes:
         ) from error
     finally:
         quiet.setLevel(level)
+    for warning in seen:
+        if issubclass(warning.category, TracerWarning):
+            line = f"{Path(warning.filename).name}, line {warning.lineno}"
+            raise EngineUnavailable(f"a graph cannot hold what its code does ({line})")
     return buffer.getvalue()
 
 

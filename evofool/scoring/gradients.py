@@ -17,6 +17,7 @@ from evofool.scoring.engines import TorchEngine, explained
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 """(outputs of n images, their rows in the whole batch) to n losses, or to n x K for K gradients."""
@@ -55,12 +56,25 @@ def gradient_batch(
     Raises:
         ScoringError: as `Scorer.gradients`.
     """
+    with engine.module() as module:  # the graph may lie in what the module keeps
+        return _gradient_batch(classifier, engine, module, images, rows, loss, wanted)
+
+
+def _gradient_batch(
+    classifier: Classifier,
+    engine: TorchEngine,
+    module: nn.Module,
+    images: FloatImages,
+    rows: NDArray[np.int64],
+    loss: Loss,
+    wanted: Wanted | None,
+) -> tuple[Gradients, int]:
     import torch
 
     name = classifier.name
     with explained(name), torch.enable_grad(), engine.exact():
         x = engine.tensor(images).requires_grad_(True)
-        outputs = differentiable_outputs(classifier, engine, x)
+        outputs = differentiable_outputs(classifier, module, x)
     index = torch.from_numpy(rows).to(x.device)
     with torch.enable_grad():
         losses = loss(outputs, index)
@@ -75,8 +89,14 @@ def gradient_batch(
             mask = wanted(outputs.detach(), index)
     columns = losses[:, None] if losses.ndim == 1 else losses
     k = columns.shape[1]
-    values = torch.zeros((len(images), k, *x.shape[1:]), device=x.device)
+    values = torch.zeros((len(images), k, *x.shape[1:]), dtype=x.dtype, device=x.device)
     taken = int(mask.sum())
+    if taken and not columns.requires_grad:
+        raise ScoringError(
+            f"{name} gives no gradients: no path of differentiable operations leads from its"
+            " outputs to the image (no_grad, detach, numpy or argmax inside?); use a black-box"
+            " attack"
+        )
     if taken:
         with explained(name), engine.exact():
             for j in range(k):
@@ -103,14 +123,38 @@ def joined(parts: list[Gradients], shape: tuple[int, ...], n_classes: int) -> Gr
 
 
 def differentiable_outputs(
-    classifier: Classifier, engine: TorchEngine, x: torch.Tensor
+    classifier: Classifier, module: nn.Module, x: torch.Tensor
 ) -> torch.Tensor:
-    """N x classes outputs of `x` with a graph; of ten crops, the log of averaged confidences."""
-    if classifier.crops > 1:
+    """N x classes float32 outputs of `x` with a graph; of ten crops, the log of averaged ones.
+
+    Raises:
+        ScoringError: the module gives anything else than one row of floats an image.
+    """
+    crops = classifier.crops
+    if crops > 1:
         assert classifier.crop_size is not None
-        return _averaged(classifier, engine.module(ten_crops_tensor(x, classifier.crop_size)))
-    outputs: torch.Tensor = engine.module(x.clone())  # a module may write into its input
-    return outputs
+        given: object = module(ten_crops_tensor(x, classifier.crop_size))
+    else:
+        given = module(x.clone())  # a module may write into its input
+    outputs = _checked(classifier, given, len(x) * crops)
+    return _averaged(classifier, outputs) if crops > 1 else outputs
+
+
+def _checked(classifier: Classifier, given: object, rows: int) -> torch.Tensor:
+    import torch
+
+    if not isinstance(given, torch.Tensor):
+        raise ScoringError(
+            f"{classifier.name} gave a {type(given).__name__} where gradients need a tensor"
+        )
+    wanted = (rows, classifier.n_classes)
+    if tuple(given.shape) != wanted or not given.is_floating_point():
+        raise ScoringError(
+            f"{classifier.name} gave {given.dtype} of shape {tuple(given.shape)} where floats of"
+            f" shape {wanted} are wanted"
+        )
+    # a copy, since the module may write its next answer into the same memory
+    return given.float().clone()
 
 
 def _averaged(classifier: Classifier, outputs: torch.Tensor) -> torch.Tensor:

@@ -260,8 +260,8 @@ class Scorer:
             self._spend(n)
             with self._lock:
                 self.forward_images += n * crops
-            with explained(self.classifier.name), engine.exact():
-                outputs = differentiable_outputs(self.classifier, engine, x)
+            with explained(self.classifier.name), engine.exact(), engine.module() as module:
+                outputs = differentiable_outputs(self.classifier, module, x)
             if not bool(torch.isfinite(outputs).all()):
                 raise ScoringError(f"{self.classifier.name} gave non-finite scores")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier
-from evofool.images import to_float
+from evofool.classifiers.defaults import DEFAULTS
+from evofool.images import Shape, to_float
 from evofool.scoring.cuda import MODES, Forward, Precision, Recorded, forward_of, lighter, recorded
 from evofool.scoring.devices import Batch, EngineUnavailable, explained, on, pick_device
 
@@ -38,22 +41,37 @@ class TorchEngine:
     ) -> None:
         import torch
 
+        from evofool.classifiers.threads import ThreadModules, sharing_of
+
         if classifier.module is None:
             raise EngineUnavailable(f"{classifier.name}: engine torch needs a module")
         self.device = pick_device(device)
         self.precision = precision
         self._name = classifier.name
-        self.module: nn.Module = on(classifier.module, self.device).eval()
-        self._levels = torch.tensor(255.0, device=self.device)
+        self._plain: nn.Module = on(classifier.module, self.device).eval()
+        sharing = sharing_of(self._plain)
+        if sharing == "copies" and self.device != "cpu":
+            sharing = "serial"  # a GPU has one queue, and its memory is dear
+        self._modules = ThreadModules(self._plain, classifier.lock, sharing)
+        self._levels = torch.tensor(255.0, dtype=torch.float32, device=self.device)
         self.way = ""
         """How a GPU computes, for people: by a lighter copy or not, recorded or not."""
         self._forwards: dict[Precision, Forward] = {}
         self._recorded: dict[Precision, Recorded] = {}
-        with self._on_device():
+        with self._surroundings():
             if self.device != "cpu":
                 self._hasten(classifier, rows)
-            elif precision != "float32":
-                self._forwards[precision] = forward_of(self.module, self.device, precision)
+
+    @property
+    def sharing(self) -> str:
+        """How threads call the module: see `evofool.classifiers.threads.Sharing`."""
+        return self._modules.sharing
+
+    @contextlib.contextmanager
+    def module(self) -> Iterator[nn.Module]:
+        """The module, for this thread, until the end of the block."""
+        with self._surroundings(), self._modules.use() as module:
+            yield module
 
     def tensor(self, images: Batch) -> torch.Tensor:
         """float32 N x C x H x W on [0, 1] on the device, a copy; uint8 crosses as uint8."""
@@ -80,18 +98,19 @@ class TorchEngine:
     def _outputs(self, images: Batch, precision: Precision) -> NDArray[np.generic]:
         import torch
 
-        # no_grad, not inference_mode: what a module caches here must serve gradients later
-        with explained(self._name), torch.no_grad(), self._on_device():
-            result: NDArray[np.generic] = self._run(images, precision).cpu().numpy()
-            return result
+        # no_grad, not inference_mode: what a module caches here must serve gradients later.
+        # The answer is copied before another call may write into its memory.
+        with explained(self._name), torch.no_grad(), self.module() as module:
+            return owned(self._run(module, images, precision), self._name)
 
-    def _run(self, images: Batch, precision: Precision) -> torch.Tensor:
+    def _run(self, module: nn.Module, images: Batch, precision: Precision) -> object:
         import torch
 
         forward = self._forwards.get(precision)
-        if forward is None:  # float32 on the CPU
-            outputs: torch.Tensor = self.module(self.tensor(images))
-            return outputs.float()
+        if forward is None:  # on the CPU
+            if precision == "float32":
+                return module(self.tensor(images))
+            forward = forward_of(module, self.device, precision)
         batch = torch.tensor(images) if isinstance(images, np.ndarray) else images
         again = self._recorded.get(precision)
         if again is not None and batch.dtype == torch.uint8:
@@ -102,10 +121,10 @@ class TorchEngine:
 
     def _hasten(self, classifier: Classifier, rows: int) -> None:
         size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
-        shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
-        quick = lighter(self.module, self.device, shape, classifier.link)
+        shape: Shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
+        quick = lighter(self._plain, self.device, shape, classifier.link)
         lighter_way = "batch norm folded, channels last"
-        self.way = "plain module" if quick is self.module else lighter_way
+        self.way = "plain module" if quick is self._plain else lighter_way
         precisions: tuple[Precision, ...] = ("float32", self.precision)
         for precision in dict.fromkeys(precisions):
             forward = forward_of(quick, self.device, precision)
@@ -118,15 +137,19 @@ class TorchEngine:
     def exact(self) -> contextlib.AbstractContextManager[object]:
         """For gradients: float32 as it is, by the same kernels each time, on this device."""
         stack = contextlib.ExitStack()
-        stack.enter_context(self._on_device())
+        stack.enter_context(self._surroundings())
         if self.device != "cpu":
             stack.enter_context(MODES.use("float32"))
         return stack
 
-    def _on_device(self) -> contextlib.AbstractContextManager[object]:
-        """With several GPUs, streams and recordings are those of this engine's."""
+    @contextlib.contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """PyTorch's own defaults; with several GPUs, streams and recordings of this one."""
         import torch
 
-        if not self.device.startswith("cuda"):
-            return contextlib.nullcontext()
-        return torch.cuda.device(self.device)
+        with DEFAULTS.use():
+            if self.device.startswith("cuda"):
+                with torch.cuda.device(self.device):
+                    yield
+            else:
+                yield

@@ -29,7 +29,7 @@ def test_a_module(net: nn.Module) -> None:
     assert (classifier.output, classifier.link) == ("logits", "softmax")
     assert classifier.white_box
     assert classifier.preprocessing == "[0, 1] as it is"
-    assert probe(classifier) == 4
+    assert probe(classifier).n_classes == 4
 
 
 def test_the_module_is_copied(net: nn.Module) -> None:

@@ -147,7 +147,7 @@ def flat(images: torch.Tensor) -> torch.Tensor:
 OUTPUTS: list[tuple[Callable[[torch.Tensor], object], dict[str, Any], str]] = [
     (lambda x: (flat(x), 1), {}, "gives a tuple"),
     (lambda x: {"logits": flat(x)}, {}, "gives a dict"),
-    (lambda x: [flat(x)], {}, "gives a list"),
+    (lambda x: [flat(x)], {}, "gives 1 x 3 x 4 for 3 images"),
     (lambda x: None, {}, "not a matrix of numbers|gives object"),
     (lambda x: "abc", {}, "not a matrix of numbers"),
     (lambda x: x, {}, "gives 3 x 3 x 8 x 8 for 3 images"),
@@ -213,7 +213,7 @@ def test_dropout_that_stays_on_is_found() -> None:
     ("predict", "options", "message"),
     [
         (lambda x: np.zeros((len(x), 3)), {"labels": ["a", "b"]}, "3 classes but has 2"),
-        (lambda x: x.mean((1, 2, 3)), {}, "not 3 x classes"),
+        (lambda x: x.mean((1, 2, 3)), {}, "not 2 x classes"),
         (lambda x: np.zeros((len(x), 3)) * 1j, {}, "not real numbers|not a matrix"),
         (lambda x: np.full((len(x), 3), np.nan), {}, "NaN"),
         (lambda x: np.zeros(len(x), int), {"output": "label"}, "set labels"),

@@ -172,7 +172,7 @@ def test_the_engine_replays_whole_micro_batches_only(
         assert np.abs(scorer.score(pictures).log_odds - expected).max() < 1e-4
         assert replays == 7
         gradient = scorer.gradients(pictures, lambda outputs, rows: outputs[:, 0])
-        assert engine.module is hit.module  # that of gradients
+        assert engine._plain is hit.module  # that of gradients
         assert np.isfinite(gradient.values).all()
 
 

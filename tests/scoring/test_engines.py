@@ -192,7 +192,7 @@ def test_a_module_that_does_not_export(
 
 
 class Drifting(nn.Module):
-    """Exports to something else: a branch on the data is frozen by the tracer."""
+    """Exports to something else, of which the tracer says nothing: it asks whether it is traced."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class Drifting(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         outputs: torch.Tensor = self.net(images)
-        return -outputs if bool(images.sum() > 0) else outputs
+        return -outputs if torch.onnx.is_in_onnx_export() else outputs
 
 
 def test_an_export_that_does_not_agree_is_not_used(

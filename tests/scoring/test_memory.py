@@ -22,6 +22,13 @@ Images = NDArray[np.uint8]
 SHAPE = (1, 6, 6)
 
 
+class Sizes(list[int]):
+    """One list for all threads: a copy of the module keeps it."""
+
+    def __deepcopy__(self, memo: object) -> Sizes:
+        return self
+
+
 class Small(nn.Module):
     """Has room for `room` images, and remembers how many it was given."""
 
@@ -30,7 +37,7 @@ class Small(nn.Module):
         self.net = net
         self.room = room
         self.error = error
-        self.sizes: list[int] = []
+        self.sizes = Sizes()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.sizes.append(len(images))
@@ -137,9 +144,9 @@ def test_ten_crops_halve_down_to_one_image(net: nn.Module, make_scorer: MakeScor
     scorer = scorer_of(small, cropped, make_scorer, batch=64)
     assert len(scorer.score(wide)) == 5
     assert scorer.images_per_batch == 1
-    small.room = 9
+    full = scorer_of(Small(net, 9, MemoryError()), cropped, make_scorer, batch=64)
     with pytest.raises(ScoringError, match="no memory for a single image"):
-        scorer.score(wide)
+        full.score(wide)
 
 
 def test_another_failure_is_not_taken_for_it(

@@ -52,7 +52,7 @@ def test_padding_goes_forward_but_is_no_query(
     shapes: set[int] = set()
     scorer = make_scorer(victim, batch=4, pad=True, engine="torch")
     engine: Any = scorer._engine
-    engine.module.register_forward_pre_hook(lambda _, inputs: shapes.add(len(inputs[0])))
+    engine._plain.register_forward_pre_hook(lambda _, inputs: shapes.add(len(inputs[0])))
     scores = scorer.score(images)
     assert len(scores) == 11
     assert shapes == {4}
@@ -377,8 +377,8 @@ def test_labels_outside_are_refused(
         (lambda n: np.zeros((n - 1, 5)), r"shape \(2, 5\) where \(3, 5\)"),
         (lambda n: np.zeros((n, 4)), r"shape \(3, 4\) where \(3, 5\)"),
         (lambda n: np.zeros(n), r"shape \(3,\) where"),
-        (lambda n: None, r"shape \(\) where"),
-        (lambda n: [["a"] * 5] * n, "<U1 scores where floats are wanted"),
+        (lambda n: None, "gives a NoneType, not a matrix of numbers"),
+        (lambda n: [["a"] * 5] * n, "gives a list, not a matrix of numbers"),
     ],
 )
 def test_malformed_scores(
@@ -391,7 +391,7 @@ def test_malformed_scores(
     broken = dataclasses.replace(black_box, predict=lambda batch: answer(len(batch)))
     with pytest.raises(ScoringError, match=message) as caught:
         make_scorer(broken).score(images[:3])
-    assert "box" in str(caught.value)
+    assert str(caught.value).startswith("box ")
 
 
 def test_the_bad_image_is_named(

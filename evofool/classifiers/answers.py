@@ -1,0 +1,52 @@
+"""What a victim returned, as an array of our own."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.errors import ScoringError
+
+
+def owned(result: object, name: str) -> NDArray[np.generic]:
+    """`result` as an array that nobody else writes into.
+
+    A victim may return a tensor (with a gradient, on a device, of half precision), a view, a
+    buffer that its next answer overwrites, or nested lists.
+
+    Args:
+        result: array, tensor or nested lists of numbers.
+        name: of the victim, for messages.
+
+    Returns:
+        A copy: float16 and bfloat16 as float32, all else in its own type.
+
+    Raises:
+        ScoringError: a tuple, a mapping, or anything else that is no array of numbers.
+    """
+    if isinstance(result, tuple | dict):
+        raise ScoringError(
+            f"{name} gives a {type(result).__name__}, not one matrix; wrap it so that it returns"
+            " only the scores, N x classes"
+        )
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(result, torch.Tensor):
+        plain = result.detach().cpu()
+        if plain.is_sparse:
+            plain = plain.to_dense()
+        if plain.dtype in (torch.float16, torch.bfloat16):
+            plain = plain.float()
+        return np.array(plain.numpy())
+    try:
+        array = np.array(result)
+    except (TypeError, ValueError) as error:
+        raise ScoringError(
+            f"{name} gives a {type(result).__name__}, not a matrix of numbers"
+        ) from error
+    if array.dtype.kind not in "fiub":
+        if isinstance(result, np.ndarray):
+            raise ScoringError(f"{name} gives {array.dtype}, not real numbers")
+        raise ScoringError(f"{name} gives a {type(result).__name__}, not a matrix of numbers")
+    return array.astype(np.float32) if array.dtype == np.float16 else array
