@@ -11,6 +11,7 @@ import functools
 import hashlib
 import inspect
 import platform
+import random
 import re
 import types
 import weakref
@@ -32,6 +33,7 @@ from evofool.classifiers.reachable import (
     file_of,
     globals_of,
     is_installed,
+    is_written_in_python,
     weights_of,
 )
 from evofool.classifiers.tensors import script_parts, tensor_parts
@@ -42,9 +44,17 @@ _DEEPEST = 100
 _STANDARD = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _WITHOUT_EFFECT = ("lock", "RLock", "Condition", "Event", "Semaphore", "Logger", "device")
+"""Types of the standard library and of torch that change no answer."""
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
-_PLACE = re.compile(r"[/~\\]|[A-Za-z]:[/\\]|[a-z]+://")
-"""How a path or an address begins: where a thing lies is not what it is."""
+_DRAWS = (
+    random.Random,
+    np.random.Generator,
+    np.random.BitGenerator,
+    np.random.RandomState,
+    torch.Generator,
+)
+_PLACE = re.compile(r"[/~\\]|[A-Za-z]:[/\\]|[a-z]+://|(cpu|cuda|mps|xpu)(:[0-9]+)?$")
+"""How a path or an address begins, or a device: where a thing lies is not what it is."""
 
 
 @dataclass(frozen=True)
@@ -236,17 +246,18 @@ class _Encoder:
     def _state(self, value: object, place: str) -> None:
         """An object of any class: its attributes, or what copying it would take."""
         kind = type(value)
-        if kind.__name__ in _WITHOUT_EFFECT:
+        installed = is_installed(file_of(kind))
+        if installed and kind.__name__ in _WITHOUT_EFFECT:
             self.write("object", kind.__name__)
             return
-        if "Random" in kind.__name__ or "Generator" in kind.__name__:
+        if isinstance(value, _DRAWS):
             self._unknown(value, place)
             return
         if isinstance(value, torch.ScriptObject):
             self._script_object(value, place)
             return
         self._class(kind, place)
-        if not is_installed(file_of(kind)):
+        if not installed and is_written_in_python(kind):
             state = attributes_of(value)
             for name in sorted(state):
                 self.write("attribute", name)

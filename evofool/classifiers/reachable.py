@@ -16,6 +16,8 @@ import numpy as np
 from evofool.classifiers.siblings import is_site
 
 _DEEPEST = 50
+_HEAP_TYPE = 1 << 9
+"""Flag of classes that were made at run time (Py_TPFLAGS_HEAPTYPE)."""
 
 
 def is_installed(file: str | None) -> bool:
@@ -34,9 +36,19 @@ def is_installed(file: str | None) -> bool:
 def file_of(kind: type) -> str | None:
     """Of the module that defines a class; ``<prompt>`` where there is none, None for built-ins."""
     module = sys.modules.get(kind.__module__)
-    if kind.__module__ in sys.builtin_module_names and hasattr(module, kind.__name__):
+    if kind.__module__ == "__main__":  # of a notebook too, whose file is that of a package
+        file = str(getattr(module, "__file__", None) or "<prompt>")
+        return "<prompt>" if is_installed(file) else file
+    if kind.__module__ == "builtins":  # also of code that was given no name of a module
+        return "<prompt>" if kind.__flags__ & _HEAP_TYPE else None
+    if kind.__module__ in sys.builtin_module_names:
         return None
     return str(getattr(module, "__file__", None) or "<prompt>")
+
+
+def is_written_in_python(kind: type) -> bool:
+    """Whether all that its objects hold is in attributes that can be read."""
+    return any("__dict__" in vars(base) or "__slots__" in vars(base) for base in kind.__mro__)
 
 
 def globals_of(function: types.FunctionType) -> Iterator[tuple[str, object]]:

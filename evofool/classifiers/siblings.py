@@ -88,7 +88,9 @@ def locate(name: str, roots: Sequence[Path], main: Path) -> Located | None:
         found = beside(name, (root,))
         if found is None:
             continue
-        if (found.file == main or found.file is None) and _installed(name):
+        if found.file is None and (_elsewhere(name) or not _holds_code(found)):
+            return None
+        if found.file == main and _installed(name):
             return None
         return found
     return None
@@ -105,7 +107,7 @@ def beside(name: str, folders: Sequence[Path]) -> Located | None:
             file = folder / f"{name}{suffix}"
             if file.is_file():
                 return Located(file)
-        if package.is_dir() and next(package.rglob("*.py"), None) is not None:
+        if package.is_dir():
             loose.append(package)
     return Located(None, tuple(loose)) if loose else None
 
@@ -113,6 +115,16 @@ def beside(name: str, folders: Sequence[Path]) -> Located | None:
 def is_site(path: Path) -> bool:
     """Whether installed packages lie there."""
     return any(part in _SITES for part in path.parts)
+
+
+def _elsewhere(name: str) -> bool:
+    """Whether Python itself finds a file of that name, which comes before a mere folder."""
+    found = importlib.machinery.PathFinder.find_spec(name)
+    return found is not None and found.origin is not None
+
+
+def _holds_code(located: Located) -> bool:
+    return any(next(folder.rglob("*.py"), None) is not None for folder in located.search or ())
 
 
 def _installed(name: str) -> bool:

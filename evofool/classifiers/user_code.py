@@ -87,8 +87,8 @@ class UserCode:
             return self._roots
         new = [p for p in sys.path if p and p not in before and not is_site(Path(p))]
         first = next((i for i, p in enumerate(sys.path) if p in before), len(sys.path))
-        ahead = [Path(p) for p in new if sys.path.index(p) < first]
-        behind = [Path(p) for p in new if sys.path.index(p) >= first]
+        ahead = [Path(p).absolute() for p in new if sys.path.index(p) < first]
+        behind = [Path(p).absolute() for p in new if sys.path.index(p) >= first]
         return tuple(dict.fromkeys((*ahead, *self._roots, *behind)))
 
     def owns(self, name: str) -> bool:

@@ -133,6 +133,7 @@ def test_where_a_thing_lies_is_not_what_it_is() -> None:
         module.path, module.url = place, f"http://{len(place)}/"
         module.file = Path(place)
     one.device, two.device = torch.device("cpu"), torch.device("cuda")
+    one.where, two.where = "cpu", "cuda:0"
     assert identity(one) == identity(two)
     assert cache_key(one) != cache_key(two)
 
@@ -150,6 +151,23 @@ def test_what_cannot_be_read_is_named_and_never_cached() -> None:
         assert cache_key(module) is None
     finally:
         module.pages[0].close()
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        (np.random.default_rng(0), "numpy.random._generator.Generator"),
+        (torch.Generator(), "torch._C.Generator"),
+        ((i for i in [1]), "generator"),
+        ({1: {threading.local()}}, "_thread._local"),
+        ([[memoryview(b"x")]], "memoryview"),
+    ],
+)
+def test_opaque_things_are_seen_wherever_they_lie(thing: object, name: str) -> None:
+    module = Calling()
+    module.held = thing
+    assert any(name in part for part in identity(module).opaque), identity(module).opaque
+    assert cache_key(module) is None
 
 
 def test_a_lock_changes_no_answer() -> None:
@@ -171,6 +189,15 @@ class Options:
     scale: float = 1.0
 
 
+class RandomGenerator:
+    """No generator of numbers, whatever it is called."""
+
+    __slots__ = ("scale",)
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+
 def made(text: str) -> type[nn.Module]:
     """A class that was typed at a prompt."""
     space: dict[str, Any] = {"nn": nn}
@@ -186,10 +213,11 @@ def test_code_without_a_file() -> None:
     assert cache_key(one) == cache_key(same) != cache_key(other)
 
 
-def test_objects_of_own_classes() -> None:
+@pytest.mark.parametrize("kind", [Options, RandomGenerator])
+def test_objects_of_own_classes(kind: Callable[[float], object]) -> None:
     module = Calling()
     keys = []
-    for options in (Options(1.0), Options(1.0), Options(2.0)):
+    for options in (kind(1.0), kind(1.0), kind(2.0)):
         module.options = options
         keys.append((identity(module).digest, cache_key(module)))
     assert keys[0] == keys[1]

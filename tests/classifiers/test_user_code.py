@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.classifiers.siblings import imported_files, sha256_source
+from evofool.scoring import Scorer
 
 Repository = Callable[..., Path]
 IMAGES = np.zeros((2, 1, 5, 6), np.uint8)
@@ -235,3 +237,55 @@ def test_a_missing_module_says_so(repository: Repository) -> None:
     folder = repository("one", {"pkg/__init__": ""}, victim="import pkg.absent")
     with pytest.raises(Exception, match=r"ModuleNotFoundError: No module named 'pkg\.absent'"):
         load(folder)
+
+
+def test_a_folder_of_data_is_no_module(repository: Repository) -> None:
+    text = """
+        import numpy, onnx
+        def make():
+            assert hasattr(onnx, "load") and hasattr(numpy, "full")
+            return lambda images: numpy.full((len(images), 2), 0.5)
+        """
+    folder = repository("one", {"onnx/convert": "raise SystemExit"}, victim=text)
+    assert share(load(folder)) == 0.5
+
+
+def test_a_local_copy_of_torch_hub(repository: Repository) -> None:
+    """It imports by its own means; what it brought in does not answer for the next repository."""
+    text = """
+        import os, torch
+        def make():
+            here = os.path.dirname(__file__)
+            return torch.hub.load(here, "net", source="local")
+        """
+    files = {"hubconf": "from models import net", "models/__init__": "from .net import net"}
+    for name, scale in (("one", 1.0), ("two", 3.0)):
+        net = f"""
+            from torch import nn
+            class Scale(nn.Flatten):
+                def forward(self, x):
+                    return super().forward(x) * {scale}
+            def net():
+                return Scale()
+            """
+        victim = load(repository(name, {**files, "models/net": net}, victim=text))
+        assert victim.module is not None
+        ones = torch.ones(1, 1, 5, 6)
+        assert float(victim.module(ones)[0, 0]) == scale
+
+
+def test_an_import_in_a_module_that_runs_later(repository: Repository) -> None:
+    text = """
+        from torch import nn
+        class Net(nn.Module):
+            def forward(self, x):
+                import late
+                return x.flatten(1) * late.SHARE
+        def make():
+            return Net()
+        """
+    for name, value in (("one", 0.25), ("two", 0.75)):
+        victim = load(repository(name, victim=text, late=f"SHARE = {value}"))
+        with Scorer(victim, engine="torch", workers=2, batch=1) as scorer:
+            white = np.full((3, 1, 5, 6), 255, np.uint8)
+            assert (scorer.logits(white) == value).all()
