@@ -7,10 +7,13 @@ import io
 import pickletools
 import re
 import zipfile
+from itertools import groupby
 
 import torch
 
-_MANGLED = re.compile(r"___torch_mangle_\d+")
+_DECLARATION = re.compile(r"  \w+ : ")
+_QUALIFIED = re.compile(r"(?<=GLOBAL ')__torch__[\w.]* \w+|__torch__[\w.]*")
+"""A class or function by its module, in a pickle and in code."""
 
 
 def tensor_parts(tensor: torch.Tensor) -> list[object] | None:
@@ -53,7 +56,7 @@ def script_parts(module: torch.jit.ScriptModule) -> list[tuple[str, bytes]] | No
     """Code, attributes, weights and constants of a compiled module; None if it cannot be saved.
 
     Taken from what saving it writes, without what differs between two savings: positions in
-    source files, an identifier, and the numbers that torch gives to classes of one name.
+    source files, an identifier, and the modules and numbers by which torch names classes.
     """
     buffer = io.BytesIO()
     try:
@@ -61,12 +64,16 @@ def script_parts(module: torch.jit.ScriptModule) -> list[tuple[str, bytes]] | No
     except (RuntimeError, AttributeError, NotImplementedError):
         return None
     parts = []
-    numbers: dict[str, str] = {}
+    numbers: dict[str, dict[str, int]] = {}
 
     def plain(text: str) -> str:
-        return _MANGLED.sub(
-            lambda found: numbers.setdefault(found[0], f"mangled {len(numbers)}"), text
-        )
+        def numbered(found: re.Match[str]) -> str:
+            full = found[0].replace(" ", ".")
+            name = full.rpartition(".")[2]
+            same = numbers.setdefault(name, {})
+            return f"{name} {same.setdefault(full, len(same))}"
+
+        return _QUALIFIED.sub(numbered, text)
 
     with zipfile.ZipFile(buffer) as archive:
         for entry in archive.namelist():
@@ -76,11 +83,21 @@ def script_parts(module: torch.jit.ScriptModule) -> list[tuple[str, bytes]] | No
                 steps = (f"{op.name} {arg!r}" for op, arg, _ in pickletools.genops(content))
                 content = plain("\n".join(steps)).encode()
             elif name.endswith(".py"):
-                content = plain(content.decode("utf-8", "replace")).encode()
+                content = plain(_declared(content.decode("utf-8", "replace"))).encode()
+                name = "code"
             elif not name.startswith(("data/", "constants/")):
                 continue
-            parts.append((plain(name), hashlib.sha256(content).digest()))
+            parts.append((name, hashlib.sha256(content).digest()))
     return parts
+
+
+def _declared(code: str) -> str:
+    """`code` with the declarations of each class in order of name: torch writes them in any."""
+    lines: list[str] = []
+    for declares, group in groupby(code.splitlines(), lambda line: bool(_DECLARATION.match(line))):
+        part = list(group)
+        lines += sorted(part) if declares else part
+    return "\n".join(lines)
 
 
 def _scales(tensor: torch.Tensor) -> list[object]:

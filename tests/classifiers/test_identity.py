@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -445,3 +448,26 @@ def test_what_a_victim_keeps_of_its_last_batch_does_not_count() -> None:
         return from_module(Keeping(), input_shape=SHAPE)
 
     assert load().digest == load().digest
+
+
+def several() -> list[tuple[str, str | None]]:
+    """Digests and cache keys of nets whose parts Python and torch may keep in any order."""
+    keeping = Calling()
+    keeping.words = {"a", "b", "c"}
+    nets = [Holding(), keeping, scripted(2.0), frozen(2.0), made("x * len({'a', 'b', 'c'})")()]
+    return [(identity(net).digest, cache_key(net)) for net in nets]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_another_process_finds_the_same() -> None:
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    code += f"import {Path(__file__).stem} as tests; print(tests.several())"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": "5"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip() == str(several())
