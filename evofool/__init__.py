@@ -14,10 +14,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evofool.attacks.campaign import attack
     from evofool.classifiers import Classifier, from_module, from_predict, load_classifier
     from evofool.errors import EvofoolError
-    from evofool.evolution.campaign import evolve
+    from evofool.experiments.library import attack, defend, evolve
     from evofool.experiments.runs import resume
     from evofool.scoring import Scorer
 
@@ -27,6 +26,7 @@ __all__ = [
     "Scorer",
     "__version__",
     "attack",
+    "defend",
     "evolve",
     "from_module",
     "from_predict",
@@ -38,8 +38,9 @@ _HOMES = {
     "Classifier": "evofool.classifiers",
     "EvofoolError": "evofool.errors",
     "Scorer": "evofool.scoring",
-    "attack": "evofool.attacks.campaign",
-    "evolve": "evofool.evolution.campaign",
+    "attack": "evofool.experiments.library",
+    "defend": "evofool.experiments.library",
+    "evolve": "evofool.experiments.library",
     "from_module": "evofool.classifiers",
     "from_predict": "evofool.classifiers",
     "load_classifier": "evofool.classifiers",

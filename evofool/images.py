@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from evofool.errors import ImageError
+from evofool.files import open_file
 
 UInt8Images: TypeAlias = NDArray[np.uint8]
 FloatImages: TypeAlias = NDArray[np.float32]
@@ -32,6 +34,9 @@ Size: TypeAlias = tuple[int, int]
 MAX_PIXELS = 64 * 1024 * 1024
 """Largest picture that is decoded; a larger header is refused before any pixel is."""
 
+MAX_FILE = 512 * 1024 * 1024
+"""Largest file that is opened as a picture, in bytes: WebP is read whole before it is decoded."""
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is decoded. Pillow knows more, but EPS, for one, would start Ghostscript."""
 
@@ -41,6 +46,21 @@ SIDECAR = "provenance.json"
 """Beside pictures: the same objects by file name, for when a tool has stripped their text."""
 
 _UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+"""What turns a picture of each EXIF orientation upright; 1 is upright already."""
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MIN_IS_WHITE = 258, 262, 0
+"""Tags of TIFF."""
 
 _UNREADABLE = (
     OSError,
@@ -152,17 +172,22 @@ def decode_png(data: bytes) -> UInt8Images:
     Raises:
         ImageError: not a PNG, truncated, or larger than `MAX_PIXELS`.
     """
-    picture = _open(io.BytesIO(data), "PNG data", ("PNG",))
-    return _to_chw(picture)
+    return _to_chw(_decoded(io.BytesIO(data), "PNG data", ("PNG",)))
 
 
 def read_picture(path: Path) -> PIL.Image.Image:
-    """A picture from disk as RGB or grey ("L"), fully decoded.
+    """A picture from disk as people see it, as RGB or grey ("L"), fully decoded.
+
+    It is turned as its EXIF orientation says; what is transparent (an alpha channel, a transparent
+    colour of a palette) lies on black; 16 bits a channel become 8; of an animation or a file of
+    several pages the first is taken. Colour profiles are not applied.
 
     Raises:
-        ImageError: missing, not a picture, truncated, or larger than `MAX_PIXELS`.
+        ImageError: missing, not a regular file, not a picture, truncated, or larger than
+            `MAX_PIXELS` or `MAX_FILE`.
     """
-    return _open(path, str(path))
+    with _opened(path) as file:
+        return _decoded(file, str(path))
 
 
 def read_text(path: Path | io.BytesIO) -> dict[str, str]:
@@ -171,17 +196,10 @@ def read_text(path: Path | io.BytesIO) -> dict[str, str]:
     Raises:
         ImageError: as `read_picture`.
     """
-    try:
-        with PIL.Image.open(path, formats=FORMATS) as picture:
-            if not isinstance(picture, PngImageFile):
-                return {}
-            _check_size(picture, str(path))
-            picture.load()
-            return {str(key): str(value) for key, value in picture.text.items()}
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
-    except _UNREADABLE as error:
-        raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
+    if isinstance(path, io.BytesIO):
+        return _text(path, "PNG data")
+    with _opened(path) as file:
+        return _text(file, str(path))
 
 
 def picture_to_array(picture: PIL.Image.Image, channels: int) -> UInt8Images:
@@ -189,26 +207,75 @@ def picture_to_array(picture: PIL.Image.Image, channels: int) -> UInt8Images:
     return _to_chw(picture.convert("L" if channels == 1 else "RGB"))
 
 
-def _open(
-    source: Path | io.BytesIO, name: str, formats: tuple[str, ...] = FORMATS
-) -> PIL.Image.Image:
+def _opened(path: Path) -> BinaryIO:
+    try:
+        file = open_file(path)
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read as a picture ({error.strerror})") from error
+    size = os.fstat(file.fileno()).st_size
+    if 0 < size <= MAX_FILE:
+        return file
+    file.close()
+    what = "the file is empty" if size == 0 else f"its {size} bytes are more than {MAX_FILE}"
+    raise ImageError(f"{path}: cannot be read as a picture ({what})")
+
+
+def _text(source: BinaryIO, name: str) -> dict[str, str]:
+    try:
+        with PIL.Image.open(source, formats=FORMATS) as picture:
+            if not isinstance(picture, PngImageFile):
+                return {}
+            _check_size(picture, name)
+            picture.load()
+            return {str(key): str(value) for key, value in picture.text.items()}
+    except _UNREADABLE as error:
+        raise ImageError(f"{name}: cannot be read as a picture ({_what(error)})") from error
+
+
+def _decoded(source: BinaryIO, name: str, formats: tuple[str, ...] = FORMATS) -> PIL.Image.Image:
     try:
         with PIL.Image.open(source, formats=formats) as picture:
             _check_size(picture, name)
             picture.load()
-            if picture.mode in ("L", "RGB"):
-                return picture.copy()
-            if picture.mode.startswith("I"):  # 16 bits a pixel, of which PIL would clip all but 8
-                return _from_16_bits(picture)
-            if picture.mode == "F":
-                raise ValueError("its pixels are floating-point numbers of unknown range")
-            if picture.mode in ("1", "LA"):
-                return picture.convert("L")
-            return picture.convert("RGB")
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file") from error
+            turn = _UPRIGHT.get(_orientation(picture))
+            plain = _opaque(picture)
     except _UNREADABLE as error:
-        raise ImageError(f"{name}: cannot be read as a picture ({error})") from error
+        raise ImageError(f"{name}: cannot be read as a picture ({_what(error)})") from error
+    return plain if turn is None else plain.transpose(turn)
+
+
+def _orientation(picture: PIL.Image.Image) -> int:
+    """The EXIF orientation; 1 where none is given or it cannot be read: the pixels are sound.
+
+    Pillow turns a TIFF by itself when it is loaded, and takes the tag away.
+    """
+    try:
+        found = picture.getexif().get(_ORIENTATION, 1)
+    except _UNREADABLE:
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def _opaque(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """A copy as "L" or "RGB" with what is transparent on black."""
+    if picture.mode.startswith("I"):  # 16 bits a pixel, of which PIL would clip all but 8
+        return _from_16_bits(picture)
+    if picture.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    grey = picture.mode in ("1", "L", "LA", "La")
+    if picture.has_transparency_data:
+        key = picture.info.get("transparency")
+        if isinstance(key, tuple) and max(key) > 255:  # of 16 bits, unlike the decoded pixels
+            picture.info["transparency"] = tuple(level >> 8 for level in key)
+        clear = picture.convert("LA" if grey else "RGBA")
+        plain = PIL.Image.new("L" if grey else "RGB", clear.size)
+        plain.paste(clear.convert(plain.mode), mask=clear.getchannel("A"))
+        return plain
+    return picture.copy() if picture.mode in ("L", "RGB") else picture.convert(
+        "L" if grey else "RGB"
+    )  # fmt: skip
 
 
 def _check_size(picture: PIL.Image.Image, name: str) -> None:
@@ -219,9 +286,25 @@ def _check_size(picture: PIL.Image.Image, name: str) -> None:
 
 def _from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     levels = np.asarray(picture).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65535:
+    tags = getattr(picture, "tag_v2", {})  # of a TIFF
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))
+    most = 4095 if bits == (12,) else 65535
+    if levels.min() < 0 or levels.max() > most:
         raise ValueError("its pixels do not fit into 16 bits")
-    return PIL.Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+    if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
+        levels = most - levels
+    shown = (levels * 255 + most // 2) // most
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        shown[levels == clear] = 0
+    return PIL.Image.fromarray(shown.astype(np.uint8))
+
+
+def _what(error: BaseException) -> str:
+    """What is wrong, without Pillow's ``<_io.BufferedReader name=...>``."""
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "it is no picture of a kind that is read: " + ", ".join(FORMATS)
+    return str(error) or type(error).__name__
 
 
 def _to_chw(picture: PIL.Image.Image) -> UInt8Images:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
+import torch
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.scoring import Scorer
@@ -17,10 +18,23 @@ from evofool.scoring import Scorer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+HAS_GPU = torch.cuda.is_available()
 TOYS = Path(__file__).parent / "toys" / "exact.py"
 
 
 MakeScorer: TypeAlias = Callable[..., Scorer]
+
+
+@pytest.fixture(autouse=True)
+def _only_tests_for_a_gpu_see_one(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `auto` chooses is the same on every machine, but in tests marked `gpu`."""
+    if "gpu" in request.keywords:
+        if not HAS_GPU:
+            pytest.skip("needs a CUDA device")
+    elif HAS_GPU:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ PACKAGE = ROOT / "evofool"
 ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "text"}),
-    frozenset({"images", "config", "operators", "randomness"}),
+    frozenset({"errors", "files", "text"}),
+    frozenset({"images", "config", "operators", "plotting", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from evofool.errors import ImageError
 from evofool.images import (
+    MAX_FILE,
     MAX_PIXELS,
     check_images,
     decode_png,
@@ -236,10 +238,149 @@ def test_palette(tmp_path: Path) -> None:
     assert np.asarray(picture).tolist() == [[[200, 100, 50], [10, 20, 30]]]
 
 
-@pytest.mark.parametrize(("mode", "colour"), [("RGBA", (9, 8, 7, 128)), ("LA", (9, 128))])
-def test_alpha_is_left_out(tmp_path: Path, mode: str, colour: tuple[int, ...]) -> None:
-    picture = read_picture(saved(tmp_path / "alpha.png", PIL.Image.new(mode, (1, 1), colour)))
-    assert np.asarray(picture).reshape(-1).tolist() == list(colour[:-1])
+@pytest.mark.parametrize(
+    ("mode", "colour", "seen"),
+    [
+        ("RGBA", (200, 100, 50, 128), [100, 50, 25]),
+        ("RGBA", (200, 100, 50, 0), [0, 0, 0]),
+        ("RGBA", (200, 100, 50, 255), [200, 100, 50]),
+        ("LA", (200, 51), [40]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_alpha_lies_on_black(
+    tmp_path: Path, kind: str, mode: str, colour: tuple[int, ...], seen: list[int]
+) -> None:
+    path = saved(tmp_path / f"alpha.{kind}", PIL.Image.new(mode, (1, 1), colour))
+    picture = read_picture(path)
+    assert picture.mode == ("L" if mode == "LA" else "RGB")
+    assert np.asarray(picture).reshape(-1).tolist() == seen
+
+
+def test_alpha_of_webp_lies_on_black(tmp_path: Path) -> None:
+    clear = PIL.Image.new("RGBA", (1, 1), (200, 100, 50, 0))
+    picture = read_picture(saved(tmp_path / "a.webp", clear, lossless=True, exact=True))
+    assert np.asarray(picture).tolist() == [[[0, 0, 0]]]
+
+
+@pytest.mark.parametrize("kind", ["png", "gif"])
+def test_a_transparent_colour_of_a_palette_lies_on_black(tmp_path: Path, kind: str) -> None:
+    palette = PIL.Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    palette.putdata([1, 0])
+    picture = read_picture(saved(tmp_path / f"p.{kind}", palette, transparency=1))
+    assert np.asarray(picture).tolist() == [[[0, 0, 0], [10, 20, 30]]]
+
+
+def test_half_transparent_colours_of_a_palette(tmp_path: Path) -> None:
+    palette = PIL.Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    palette.putdata([1, 0])
+    picture = read_picture(saved(tmp_path / "p.png", palette, transparency=bytes([255, 128])))
+    assert np.asarray(picture).tolist() == [[[100, 50, 25], [10, 20, 30]]]
+
+
+def test_one_transparent_level_of_a_picture_without_alpha(tmp_path: Path) -> None:
+    grey = PIL.Image.fromarray(np.array([[7, 200]], np.uint8))
+    picture = read_picture(saved(tmp_path / "grey.png", grey, transparency=200))
+    assert (picture.mode, np.asarray(picture).tolist()) == ("L", [[7, 0]])
+    colour = PIL.Image.fromarray(np.array([[[1, 2, 3], [9, 8, 7]]], np.uint8))
+    picture = read_picture(saved(tmp_path / "rgb.png", colour, transparency=(9, 8, 7)))
+    assert np.asarray(picture).tolist() == [[[1, 2, 3], [0, 0, 0]]]
+    deep = PIL.Image.fromarray(np.array([[257, 65535]], np.uint16))
+    picture = read_picture(saved(tmp_path / "deep.png", deep, transparency=65535))
+    assert np.asarray(picture).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+def test_pictures_stand_upright(tmp_path: Path, kind: str, orientation: int) -> None:
+    """A dark, a middle and two bright quarters, stored as each orientation stores them."""
+    upright = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((8, 12), np.uint8))
+    turned = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    stored = PIL.Image.fromarray(np.ascontiguousarray(turned)).convert("RGB")
+    options: dict[str, Any] = {"quality": 95, "lossless": True}  # each kind takes its own
+    path = saved(tmp_path / f"photo.{kind}", stored, exif=exif, **options)
+    found = np.asarray(read_picture(path).convert("L")).astype(int)
+    assert found.shape == upright.shape
+    assert np.abs(found - upright).max() <= 3  # of the JPEG
+
+
+@pytest.mark.parametrize("tag", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path: Path, tag: int) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = tag
+    picture = PIL.Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    found = read_picture(saved(tmp_path / "odd.png", picture, exif=exif))
+    assert np.array_equal(np.asarray(found), np.asarray(picture))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
+def test_a_damaged_exif_block_leaves_the_pixels(tmp_path: Path) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "description"
+    whole = exif.tobytes()
+    rng = np.random.default_rng(3)
+    picture = PIL.Image.fromarray(pixels(3, 4, 6).transpose(1, 2, 0).copy())
+    for _ in range(100):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), 3):
+            data[at] = rng.integers(0, 256)
+        path = saved(tmp_path / "odd.png", picture, exif=bytes(data))
+        assert sorted(read_picture(path).size) == [4, 6]
+
+
+def test_of_an_animation_the_first_picture_is_taken(tmp_path: Path) -> None:
+    frames = [PIL.Image.new("RGB", (2, 2), (level, 0, 0)) for level in (200, 100, 0)]
+    for kind in ("png", "webp", "gif", "tiff"):
+        options = {"lossless": True} if kind == "webp" else {}
+        path = saved(
+            tmp_path / f"film.{kind}", frames[0], save_all=True, append_images=frames[1:], **options
+        )
+        assert np.asarray(read_picture(path)).reshape(-1, 3).tolist() == [[200, 0, 0]] * 4
+
+
+def test_inks_become_light(tmp_path: Path) -> None:
+    inks = PIL.Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    for kind in ("jpeg", "tiff"):
+        picture = read_picture(saved(tmp_path / f"inks.{kind}", inks))
+        red, green, blue = np.asarray(picture)[4, 4].tolist()
+        assert red > 250
+        assert max(green, blue) < 5
+
+
+@pytest.mark.parametrize(
+    ("order", "photometric", "seen"),
+    [("<", 1, [0, 128, 255]), (">", 1, [0, 128, 255]), ("<", 0, [255, 127, 0])],
+)
+def test_16_bit_grey_of_a_tiff(
+    tmp_path: Path, order: str, photometric: int, seen: list[int]
+) -> None:
+    """Either byte order, and white as 0, which Pillow does not turn around for 16 bits."""
+    pairs = [(256, 3), (257, 1), (258, 16), (259, 1), (262, photometric), (277, 1), (278, 1)]
+    entries = [(tag, 3, 1, value) for tag, value in pairs]
+    at = 8 + 2 + 12 * (len(entries) + 2) + 4
+    entries += [(273, 4, 1, at), (279, 4, 1, 6)]
+    data = (b"II" if order == "<" else b"MM") + struct.pack(order + "HIH", 42, 8, len(entries))
+    for tag, kind, count, value in sorted(entries):
+        packed = struct.pack(order + ("HH" if kind == 3 else "I"), value, *[0] * (kind == 3))
+        data += struct.pack(order + "HHI", tag, kind, count) + packed
+    data += struct.pack(order + "I", 0) + struct.pack(order + "3H", 0, 32896, 65535)
+    path = tmp_path / "grey.tiff"
+    path.write_bytes(data)
+    assert np.asarray(read_picture(path)).tolist() == [seen]
 
 
 def test_channels_are_converted_as_asked() -> None:
@@ -356,6 +497,37 @@ def test_text_that_would_unpack_to_too_much(tmp_path: Path) -> None:
     PIL.Image.new("L", (1, 1)).save(path, pnginfo=info)
     with pytest.raises(ImageError, match="cannot be read"):
         read_text(path)
+
+
+@pytest.mark.parametrize("read", [read_picture, read_text])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path, read: Any) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    with pytest.raises(ImageError, match=r"pipe\.png: .*named pipe"):
+        read(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"zero\.png: .*device"):
+        read(tmp_path / "zero.png")
+
+
+def test_a_file_too_large_to_be_a_picture_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.webp"
+    with path.open("wb") as file:
+        file.write(b"RIFF\0\0\0\0WEBPVP8 ")
+        file.truncate(MAX_FILE + 1)  # a hole: it takes no room
+    with pytest.raises(ImageError, match=r"huge\.webp: .* bytes are more than"):
+        read_picture(path)
+
+
+def test_what_is_wrong_is_told_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "bad.png"
+    path.write_bytes(b"")
+    with pytest.raises(ImageError, match="the file is empty"):
+        read_picture(path)
+    path.write_bytes(b"hello")
+    with pytest.raises(ImageError, match="no picture of a kind that is read: PNG, JPEG") as caught:
+        read_picture(path)
+    assert "_io." not in str(caught.value)
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:

@@ -181,11 +181,9 @@ def test_the_batch_changes_no_bit() -> None:
         assert all(torch.equal(one, all_[row]) for one, all_ in zip(pair, crossed, strict=True))
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_genes_are_these_on_every_device(device: str) -> None:
     """A digest of a chain of operations, none of which a library may round as it likes."""
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     keys = torch.tensor([[1, 2], [3, 4]], device=device)
     genes = uniform(keys, 777)
     for step in range(5):

@@ -16,6 +16,7 @@ from evofool.attacks.result import AttackResult
 from evofool.classifiers import Classifier
 from evofool.errors import UsageError
 from evofool.scoring import Scorer
+from evofool.text import suggestion
 
 Needs: TypeAlias = Literal["gradients", "scores", "labels"]
 """The least that a victim must give: each includes those after it."""
@@ -77,8 +78,10 @@ class Attack(ABC):
     def check_choice(self, name: str, known: tuple[str, ...]) -> None:
         """Refuse a parameter that is none of `known`."""
         if getattr(self, name) not in known:
+            value = getattr(self, name)
             raise UsageError(
-                f"{self.name}: {name} {getattr(self, name)!r} is not one of {', '.join(known)}"
+                f"{self.name}: {name} {value!r} is not one of {', '.join(known)}"
+                f"{suggestion(str(value), known)}"
             )
 
     def check_loss(self) -> None:

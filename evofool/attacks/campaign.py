@@ -19,15 +19,20 @@ from evofool.attacks.planning import (
     make_parts,
     open_images,
 )
+from evofool.attacks.restoring import (
+    CHANGEABLE,
+    check_budget,
+    load_attack_run,
+    read_attack_config,
+    record_changes,
+)
 from evofool.attacks.result import AttackResult
-from evofool.attacks.sources import Sample, Source
+from evofool.attacks.sources import Sample, Source, read_samples
 from evofool.attacks.ssim import ssim
-from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier, to_yaml
+from evofool.config import AttackCampaign, Loaded, load_attacks, to_yaml
 from evofool.errors import (
     BudgetError,
-    ConfigError,
     FolderError,
-    ImageError,
     Interrupted,
     ScoringError,
     StoreError,
@@ -36,7 +41,14 @@ from evofool.errors import (
 from evofool.images import PROVENANCE, UInt8Images, decode_png, encode_png, pixels_sha256
 from evofool.store import CLEAN, AttackFolder, ChunkRow, Counts, ImageRow, Result, ResultRow
 from evofool.store.attack_schema import NONE
-from evofool.store.manifest import check_classifier, new_manifest, repointed
+from evofool.store.code import code_of
+from evofool.store.fixed import (
+    check_labels_file,
+    fixed_part,
+    refuse_encoding,
+    warn_unchecked,
+)
+from evofool.store.manifest import check_classifier, new_manifest
 
 CLEAN_CHUNK = 64
 """Clean images that are scored and stored at a time."""
@@ -77,6 +89,7 @@ def attack(
     command: str | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    pictures_when_stopped: bool = False,
 ) -> Result:
     """Run the attacks of a config into a new run folder.
 
@@ -89,6 +102,8 @@ def attack(
         progress: called now and then, from this thread.
         should_stop: asked before every request to the victim; once it is true the run ends as
             interrupted, everything up to the last chunk saved.
+        pictures_when_stopped: make pictures and tables of that then and return, instead of raising
+            `Interrupted`.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -103,15 +118,20 @@ def attack(
     parts = make_parts(loaded, hook)
     with parts.scorer:
         images = open_images(loaded, parts.classifier)
-        manifest = new_manifest("attack", parts.classifier, parts.config.seed, command)
+        manifest = {
+            **new_manifest("attack", parts.classifier, parts.config.seed, command),
+            "config": fixed_part(parts.config, CHANGEABLE),
+            "code": code_of(parts.config),
+        }
         with AttackFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
-            return _Loop(parts, run, progress, hook, images).run()
+            return _Loop(parts, run, progress, hook, images, pictures_when_stopped).run()
 
 
 def resume_attacks(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -121,55 +141,37 @@ def resume_attacks(
     Args:
         path: the run folder. Its images are needed only if it stopped before all were stored.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
+        encoding: not for this kind of run.
         overrides: of ``scoring.workers`` and ``scoring.budget`` only. With a larger budget, what a
             spent one had cut short is attacked anew, and nothing else.
         progress: as in `attack`.
         should_stop: as in `attack`.
 
     Raises:
-        FolderError: no run of attacks, or another victim than it was made with.
+        FolderError: no run of attacks, its config was edited, or another victim than it was made
+            with.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
-        ConfigError: an override that would change the result.
+        ConfigError, UsageError: an override that would change the result.
     """
+    refuse_encoding(encoding)
     hook = _Hook(should_stop)
     with AttackFolder.open(Path(path), writable=True) as run:
-        before = load_attack_run(run)
+        before = read_attack_config(run)
         loaded = load_attack_run(run, classifier, overrides)
+        warn_unchecked(run)
+        check_budget(run, loaded.config.scoring.budget if overrides else None)
         parts = make_parts(loaded, hook)
         with parts.scorer:
             check_classifier(run.path, run.manifest, parts.classifier)
+            check_labels_file(run, loaded.config.classifier.labels, parts.classifier)
             images = None if run.meta().get("images") == "complete" else open_images(
                 loaded, parts.classifier
             )  # fmt: skip
             loop = _Loop(parts, run, progress, hook, images)
             loop.restore(before.config.scoring.budget)
-            if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts.classifier))
+            record_changes(run, before.config, loaded.config, parts.classifier)
             return loop.run()
-
-
-def load_attack_run(
-    run: AttackFolder, classifier: str | None = None, overrides: Sequence[str] = ()
-) -> Loaded[AttackCampaign]:
-    """The config of a run folder, with what may still be changed changed."""
-    for override in overrides:
-        if override.partition("=")[0].strip() not in ("scoring.workers", "scoring.budget"):
-            raise UsageError(
-                f"override {override}: only scoring.workers and scoring.budget can change on"
-                " resume; anything else would make another run"
-            )
-    try:
-        changes = [*overrides]
-        if classifier is not None:
-            changes.append(moved_classifier(classifier, run.path / "config.yaml"))
-        loaded = load_attacks(run.path / "config.yaml", changes, check_files=False)
-    except ConfigError as error:
-        if overrides or classifier is not None:
-            raise
-        raise StoreError(f"{run.path}: damaged: {error}") from error
-    return loaded
 
 
 class _Hook:
@@ -194,8 +196,10 @@ class _Loop:
         progress: OnProgress | None,
         hook: _Hook,
         source: Source | None,
+        pictures_when_stopped: bool = False,
     ) -> None:
         self.parts = parts
+        self._pictures_when_stopped = pictures_when_stopped
         self.folder = run
         self._source = source
         self._progress = progress
@@ -237,6 +241,8 @@ class _Loop:
         except (Interrupted, ScoringError) as error:
             if isinstance(error, Interrupted):
                 folder.set_meta({"status": "interrupted"})
+                if self._pictures_when_stopped:
+                    return self._so_far()
             raise type(error)(
                 f"{error}; what is done is saved; go on with: evofool resume {folder.path}"
             ) from error
@@ -244,37 +250,51 @@ class _Loop:
         folder.set_meta({"status": "finished", "stop_reason": reason or ""})
         return Result(folder.path, summary)
 
+    def _so_far(self) -> Result:
+        """The outputs of what is done, which a resume writes anew."""
+        items = self.parts.items(self._images)
+        counts = self._counts()
+        content = write_outputs(
+            self.folder, self.parts.attacks, items, None, counts, status="interrupted"
+        )
+        return Result(self.folder.path, content)
+
     # the clean images
 
     def _clean(self) -> None:
         """Score and store the images that are not stored yet."""
         if self._source is None:
             return
-        stored = len(self._images)
-        if stored and (
-            stored > len(self._source)
-            or self._source.sample(stored - 1).source != self._images[-1].source
-        ):
-            raise FolderError(
-                f"{self.folder.path}: its images have changed since it began; begin a new run"
-            )
-        for start in range(stored, len(self._source), CLEAN_CHUNK):
-            number = start // CLEAN_CHUNK
-            rows = range(start, min(start + CLEAN_CHUNK, len(self._source)))
-            try:
-                samples = [self._source.sample(row) for row in rows]
-            except ImageError as error:
-                raise self.parts.loaded.error_at("images", str(error)) from error
-            images = self._judged(start, samples)
-            notes = self._source.notes if number == 0 else ()
+        total = len(self._source)
+        parts = [range(n, min(n + CLEAN_CHUNK, total)) for n in range(0, total, CLEAN_CHUNK)]
+        stored = sum(chunk.attack == CLEAN for chunk in self.folder.chunks())
+        self._check_unchanged(parts[:stored], stored)
+        for number in range(stored, len(parts)):
+            samples, faults = read_samples(self._source, parts[number])
+            images = self._judged(len(self._images), samples) if samples else []
+            notes = (*self._source.notes, *faults) if number == 0 else faults
             pngs = [encode_png(sample.pixels) for sample in samples]
             self.folder.commit_images(
                 ChunkRow(CLEAN, number, notes=notes), self._counts(), zip(images, pngs, strict=True)
             )
             self._images += images
             self._report()
+        if not self._images:
+            told = [n for row in self.folder.chunks() if row.attack == CLEAN for n in row.notes]
+            raise self.parts.loaded.error_at("images", f"no picture can be used: {told[-1]}")
         labels = "given" if self._source.labelled else "victim"
         self.folder.set_meta({"images": "complete", "labels": labels})
+
+    def _check_unchanged(self, done: Sequence[range], stored: int) -> None:
+        """Refuse to go on with other images than were stored: the last chunk is read again."""
+        assert self._source is not None
+        samples = read_samples(self._source, done[-1])[0] if done else []
+        now = [sample.source for sample in samples]
+        before = [image.source for image in self._images]
+        if len(done) < stored or now != before[len(before) - len(now) :]:
+            raise FolderError(
+                f"{self.folder.path}: its images have changed since it began; begin a new run"
+            )
 
     def _judged(self, start: int, samples: Sequence[Sample]) -> list[ImageRow]:
         scorer, victim = self.parts.scorer, self.parts.classifier

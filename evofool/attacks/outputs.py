@@ -5,7 +5,6 @@ All of it is derived from ``run.sqlite`` and can be made again at any time.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from evofool.images import PROVENANCE, SIDECAR, UInt8Images, decode_png, encode_
 from evofool.store import CLEAN, AttackFolder, Counts, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.files import json_object
+from evofool.text import csv_bytes
 
 COLUMNS = (
     "attack_index", "attack", "parameters", "image", "picture", "source", "source_label",
@@ -30,7 +30,6 @@ COLUMNS = (
 )  # fmt: skip
 MOST_NOTES = 20
 """Different notes of an attack that the summary keeps."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_outputs(
@@ -39,6 +38,7 @@ def write_outputs(
     items: Mapping[int, Sequence[tuple[int, int]]],
     reason: str | None,
     counts: Counts,
+    status: str = "finished",
 ) -> dict[str, Any]:
     """Write all derived files; returns the content of ``summary.json``.
 
@@ -48,27 +48,26 @@ def write_outputs(
         items: what each attack was to do.
         reason: why it ended before it was through, if it did.
         counts: what it has used.
+        status: ``finished`` or ``interrupted``.
 
     Raises:
         StoreError: the folder is damaged or cannot be written.
     """
     images = run.images()
     labels = tuple(run.manifest["classifier"]["labels"])
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table: list[tuple[object, ...]] = []
     groups = []
     claims: dict[str, Any] = {}
     for planned in attacks:
         rows = run.results(planned.index)
         for row in rows:
             claims[f"{stem(planned, row)}.png"] = _write_pictures(run, planned, row)
-            writer.writerow(_cells(planned, row, images[row.image], labels))
+            table.append(_cells(planned, row, images[row.image], labels))
         _write_equation(run, planned, rows, images, labels)
         groups.append(line_of(run, planned, rows, items.get(planned.index, ()), images))
     run.write_json(f"images/{SIDECAR}", claims)
-    run.write_file("results.csv", table.getvalue().encode())
-    content = _summary(run, groups, images, reason, counts)
+    run.write_file("results.csv", csv_bytes(COLUMNS, table))
+    content = _summary(run, groups, images, reason, counts, status)
     run.write_json("summary.json", content)
     return content
 
@@ -77,11 +76,6 @@ def stem(planned: Planned, row: ResultRow) -> str:
     """``003-00012``: the attack and the image, never a label; with ``all`` targets also these."""
     target = f"-{row.target:04d}" if planned.targets == "all" else ""
     return f"{planned.index:03d}-{row.image:05d}{target}"
-
-
-def safe_cell(text: str) -> str:
-    """`text` so that no spreadsheet takes it for a formula: with an apostrophe before it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _write_pictures(run: AttackFolder, planned: Planned, row: ResultRow) -> dict[str, Any]:
@@ -118,14 +112,14 @@ def _cells(
     planned: Planned, row: ResultRow, image: ImageRow, labels: Sequence[str]
 ) -> tuple[object, ...]:
     def label(index: int) -> str:
-        return "" if index == NONE else safe_cell(labels[index])
+        return "" if index == NONE else labels[index]
 
     def number(value: float | None) -> str:
         return "" if value is None else repr(value)
 
     return (
         planned.index, planned.name, json.dumps(planned.parameters), row.image,
-        safe_cell(image.source), image.label, label(image.label),
+        image.source, image.label, label(image.label),
         "" if row.target == NONE else row.target, label(row.target),
         row.predicted, label(row.predicted), number(row.confidence), int(row.success_float),
         int(row.success), int(row.complete), number(row.eps), number(row.effective_eps), row.l0,
@@ -237,12 +231,15 @@ def _summary(
     images: Sequence[ImageRow],
     reason: str | None,
     counts: Counts,
+    status: str,
 ) -> dict[str, Any]:
     manifest = run.manifest
     notes = [note for chunk in run.chunks() if chunk.attack == CLEAN for note in chunk.notes]
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more notes on the images"]
     return {
         "kind": "attack",
-        "status": "finished",
+        "status": status,
         "stop_reason": reason,
         "run_id": manifest["run_id"],
         "seed": manifest["seed"],

@@ -20,10 +20,10 @@ import numpy as np
 from evofool.attacks.base import Aim, Attack, Needs, Parameter
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice import Norm
-from evofool.config.explain import near
 from evofool.errors import AttackError
 from evofool.images import FloatImages, to_float, to_uint8
 from evofool.randomness import Stream, generator, seeded_globals
+from evofool.text import suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -156,7 +156,7 @@ def peer(name: str) -> type[FoolboxAttack]:
         )
     kinds = _kinds()
     if name not in kinds:
-        mend = near(name, kinds) or "; evofool list attacks shows those there are"
+        mend = suggestion(name, kinds) or "; evofool list attacks shows those there are"
         raise AttackError(f"{PREFIX}{name}: foolbox has no such attack{mend}")
     return kinds[name]
 

@@ -18,7 +18,7 @@ from evofool.config.document import KeyPath
 from evofool.errors import AttackError, ImageError, StoreError, UsageError
 from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
-from evofool.scoring.setup import inspect_victim, make_scorer, make_victim
+from evofool.scoring.setup import inspect_victim, inspection_of, make_scorer, make_victim
 from evofool.store import ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 
@@ -102,10 +102,12 @@ def plan(loaded: Loaded[AttackCampaign]) -> AttackPlan:
     with parts.scorer:
         source = open_images(loaded, parts.classifier)
         try:
-            read_all(source, DRY_IMAGES)
+            faults = read_all(source, DRY_IMAGES)
         except ImageError as error:
             raise loaded.error_at("images", str(error)) from error
-        return AttackPlan(parts.config, victim, parts.attacks, len(source), source.notes)
+        known = inspection_of(parts.classifier)
+        notes = (*source.notes, *faults)
+        return AttackPlan(parts.config, known, parts.attacks, len(source), notes)
 
 
 def make_parts(

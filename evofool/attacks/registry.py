@@ -17,8 +17,8 @@ from evofool.attacks.base import Aim, Attack, Needs, Parameter
 from evofool.attacks.peers import PREFIX, peer, peer_names
 from evofool.classifiers import Classifier
 from evofool.config.document import describe_type
-from evofool.config.explain import near
 from evofool.errors import AttackError, UsageError
+from evofool.text import suggestion
 
 MAX_GRID = 10_000
 """Most combinations of one grid."""
@@ -78,7 +78,7 @@ def describe(name: str) -> Description:
     own = _own()
     if name not in own:
         raise AttackError(
-            f"no attack is called {name!r}{near(name, own) or '; known: ' + ', '.join(own)}"
+            f"no attack is called {name!r}{suggestion(name, own) or '; known: ' + ', '.join(own)}"
             f" ({PREFIX}NAME runs one of an installed foolbox)"
         )
     return _described(own[name], own[name])
@@ -102,7 +102,7 @@ def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
     size, seeded = 1, set[int]()
     for key, value in options.items():
         if key not in known:
-            mend = near(key, known) or "; known here: " + (", ".join(known) or "none")
+            mend = suggestion(key, known) or "; known here: " + (", ".join(known) or "none")
             raise AttackError(f"unknown parameter of {name}{mend}", key)
         if known[key].type is Attack:
             attacks = _inner(name, known[key], value)

@@ -6,35 +6,35 @@ that were found, and no file is ever named after them.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
 from evofool.attacks.noise import NoiseKind, noise_image
+from evofool.attacks.picture_labels import assigned, by_file, by_pattern, counted, shown
 from evofool.classifiers import Classifier, prepare
-from evofool.config import AttackCampaign, Loaded, chosen_classes, find_class
+from evofool.classifiers.matching import match_classes
+from evofool.config import AttackCampaign, Loaded, chosen_classes
 from evofool.data import load_dataset
-from evofool.errors import ConfigError, DataError
+from evofool.errors import ConfigError, DataError, ImageError
+from evofool.files import is_file, reason
 from evofool.images import UInt8Images, read_picture, to_hwc
 from evofool.store.attack_schema import NONE
-from evofool.text import printable
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 )
 MAX_FILES = 1_000_000
-MAX_LABEL_FILE = 64 * 1024 * 1024
-_NAME = 300
-"""Most characters of a picture's name that are kept."""
+_RESOURCE_FORK = "._"
+"""What macOS puts before the name of a file to hold what other file systems cannot."""
+_SHOWN = 3
+"""Faults that a note tells."""
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,6 @@ class _Cut(Source):
         return self._inner.sample(self._offset + index)
 
 
-MAX_STARS = 3
-
-
 class _Noise(Source):
     def __init__(self, kind: NoiseKind, count: int, seed: int, victim: Classifier) -> None:
         self._kind, self._count, self._seed = kind, count, seed
@@ -138,13 +135,18 @@ class _DataSet(Source):
         self._classes: list[int] | None = None
         if images.labels != "victim":
             try:
-                self._classes = _matched(names, victim.labels)
+                self._classes, note = match_classes(
+                    names, victim.labels, by_index=images.labels == "index"
+                )
             except LookupError as error:
+                same = len(names) == victim.n_classes
+                by_index = ", `labels: index` to take class k for its class k" if same else ""
                 raise loaded.error_at(
                     ("images", "dataset"),
                     f"{images.dataset} has other classes than {victim.name} ({error});"
-                    " write `labels: victim` to go by its own answers",
+                    f" write `labels: victim` to go by its own answers{by_index}",
                 ) from error
+            self.notes = (note,) if note else ()
         self.labelled = self._classes is not None
 
     def __len__(self) -> int:
@@ -161,12 +163,6 @@ class _DataSet(Source):
         return Sample(pixels, label, f"{self._data.name}:{row}")
 
 
-def _matched(names: tuple[str, ...], labels: tuple[str, ...]) -> list[int]:
-    if names == labels:
-        return list(range(len(names)))
-    return [find_class(name, labels) for name in names]
-
-
 class _Folder(Source):
     def __init__(self, loaded: Loaded[AttackCampaign], victim: Classifier) -> None:
         images = loaded.config.images
@@ -174,19 +170,23 @@ class _Folder(Source):
         self._root, self._victim = Path(images.folder), victim
         from_file = images.labels not in (None, "victim") and not images.has_pattern
         deep = (images.has_pattern and "/" in (images.labels or "")) or from_file
-        names = _pictures(self._root, deep=deep, error=loaded.error_at(("images", "folder"), ""))
+        names, notes = _pictures(
+            self._root, deep=deep, error=loaded.error_at(("images", "folder"), "")
+        )
         self._labels: Mapping[str, int] | None = None
         error = loaded.error_at(("images", "labels"), "")
         if images.has_pattern:
-            self._labels = _by_pattern(images.labels or "", names, victim.labels, error)
+            self._labels = by_pattern(images.labels or "", names, tuple(victim.labels), error)
+            other = [name for name in names if name not in self._labels]
+            if other:
+                notes = (f"{counted(other, 'picture')} without a label left out", *notes)
         elif from_file:
-            self._labels = _by_file(Path(images.labels or ""), victim.labels, error)
-        if self._labels is not None:
-            known = [name for name in names if name in self._labels]
-            if len(known) < len(names):
-                self.notes = (f"{len(names) - len(known)} pictures without a label are left out",)
-            names = known
-        self._names = names
+            file = Path(images.labels or "")
+            rows = by_file(file, tuple(victim.labels), error)
+            self._labels, found = assigned(names, rows, file)
+            notes = (*found, *notes)
+        self.notes = notes
+        self._names = [name for name in names if self._labels is None or name in self._labels]
         self.labelled = self._labels is not None
 
     def __len__(self) -> int:
@@ -194,90 +194,85 @@ class _Folder(Source):
 
     def sample(self, index: int) -> Sample:
         name = self._names[index]
-        pixels = prepare(read_picture(self._root / name), self._victim)
+        path = self._root / name
+        try:
+            pixels = prepare(read_picture(path), self._victim)
+        except ImageError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise ImageError(f"{shown(name)}: {reason}") from error
         label = NONE if self._labels is None else self._labels[name]
-        return Sample(pixels, label, printable(name)[:_NAME])
+        return Sample(pixels, label, shown(name))
 
 
-def _pictures(root: Path, *, deep: bool, error: ConfigError) -> list[str]:
-    """Names of pictures below `root`, in order, with slashes; links to folders are not followed."""
+def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str], tuple[str, ...]]:
+    """Names of pictures below `root`, in order, with slashes, and notes on what is passed over.
+
+    Links to folders are not followed.
+    """
+    if not root.is_dir():
+        raise ConfigError(f"{error}there is no such folder: {root}")
     found: list[str] = []
-    for folder, folders, files in os.walk(root):
+    odd: list[str] = []
+    closed: list[OSError] = []
+    forks = 0
+    for folder, folders, files in os.walk(root, onerror=closed.append):
         if not deep:
             folders.clear()
         for file in files:
             path = Path(folder) / file
-            if path.suffix.lower() in SUFFIXES and path.is_file():
+            if path.suffix.lower() not in SUFFIXES:
+                continue
+            if file.startswith(_RESOURCE_FORK):
+                forks += 1
+            elif is_file(path):
                 found.append(path.relative_to(root).as_posix())
+            else:
+                odd.append(path.relative_to(root).as_posix())
         if len(found) > MAX_FILES:
             raise ConfigError(f"{error}{root} holds more than {MAX_FILES} pictures")
+    for fault in closed:
+        if Path(str(fault.filename)) == root:
+            raise ConfigError(f"{error}{root} cannot be read ({reason(fault)})")
+    notes = []
+    if forks:
+        notes.append(f"{forks} of macOS's ._ files, which hold no picture, left out")
+    if odd:
+        notes.append(f"{counted(odd, 'name')} of what is not a regular file left out")
+    if closed:
+        names = [str(fault.filename) for fault in closed]
+        notes.append(f"{counted(names, 'folder')} that cannot be read left out")
     if not found:
-        raise ConfigError(f"{error}{root} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    return sorted(found)
+        more = f"; {'; '.join(notes)}" if notes else ""
+        raise ConfigError(f"{error}{root} holds no pictures ({', '.join(sorted(SUFFIXES))}){more}")
+    return sorted(found), tuple(notes)
 
 
-def _by_pattern(
-    pattern: str, names: list[str], labels: tuple[str, ...], error: ConfigError
-) -> dict[str, int]:
-    parts = re.split(r"(\*|\{class\})", pattern)
-    if parts.count("*") > MAX_STARS:  # each multiplies what a name can cost
-        raise ConfigError(f"{error}a pattern of names may have {MAX_STARS} stars at most")
-    wild = {"*": "[^/]*", "{class}": "(?P<found>[^/]+)"}
-    matcher = re.compile("".join(wild.get(part, re.escape(part)) for part in parts))
-    found = {}
-    for name in names:
-        match = matcher.fullmatch(str(PurePosixPath(name).with_suffix("")))
-        if match:
-            found[name] = _class(match["found"], labels, f"{error}{printable(name)[:_NAME]}")
-    if not found:
-        example = printable(names[0])[:_NAME]
-        raise ConfigError(f"{error}no picture is called like {pattern} (the first is {example})")
-    return found
+def read_samples(source: Source, rows: range) -> tuple[list[Sample], tuple[str, ...]]:
+    """The images at `rows` that can be read, and a note on those that cannot, if there are any."""
+    samples, faults = [], []
+    for row in rows:
+        try:
+            samples.append(source.sample(row))
+        except ImageError as error:
+            faults.append(str(error))
+    if not faults:
+        return samples, ()
+    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    what = "1 picture is" if len(faults) == 1 else f"{len(faults)} pictures are"
+    return samples, (f"{what} left out: {'; '.join(faults[:_SHOWN])}{more}",)
 
 
-def _by_file(path: Path, labels: tuple[str, ...], error: ConfigError) -> dict[str, int]:
-    """A CSV with the columns ``file`` and ``label``; others are passed over."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_LABEL_FILE + 1)
-        if len(data) > MAX_LABEL_FILE:
-            raise ValueError(f"is larger than {MAX_LABEL_FILE} bytes")
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        if not {"file", "label"} <= set(reader.fieldnames or ()):
-            raise ValueError("has no columns `file` and `label`")
-        found: dict[str, int] = {}
-        for row in reader:
-            where = f"{error}{path}:{reader.line_num}"
-            name = PurePosixPath(row["file"] or "").as_posix()
-            if name in found:
-                raise ConfigError(f"{where}: {printable(name)[:_NAME]} stands there twice")
-            found[name] = _class(row["label"] or "", labels, where)
-    except (OSError, ValueError, csv.Error) as failure:
-        reason = getattr(failure, "strerror", None) or failure
-        raise ConfigError(f"{error}{path}: cannot be used as labels ({reason})") from failure
-    return found
-
-
-def _class(text: str, labels: tuple[str, ...], where: str) -> int:
-    try:
-        return _class_of(text.strip(), labels)
-    except LookupError as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-@cache
-def _class_of(text: str, labels: tuple[str, ...]) -> int:
-    plain = re.fullmatch(r"[0-9]{1,9}", text)
-    if plain and text not in labels:
-        return find_class(int(text), labels)
-    return find_class(text[:_NAME], labels)
-
-
-def read_all(source: Source, most: int) -> None:
-    """Read the first `most` images and keep none, for a dry run.
+def read_all(source: Source, most: int) -> tuple[str, ...]:
+    """Read the first `most` images and keep none, for a dry run; returns notes on them.
 
     Raises:
-        ImageError: a picture cannot be read; the message names it.
+        ImageError: none can be read; the message says why.
     """
-    for index in range(min(most, len(source))):
-        source.sample(index)
+    samples, notes = 0, {}
+    for start in range(0, min(most, len(source)), _AT_ONCE):
+        found, faults = read_samples(source, range(start, min(start + _AT_ONCE, most, len(source))))
+        samples += len(found)
+        notes.update(dict.fromkeys(faults))
+    if not samples:
+        raise ImageError(f"no picture can be used: {next(iter(notes))}")
+    return tuple(notes)

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from evofool.attacks.ascent import GradientAscent
 from evofool.attacks.base import Attack
-from evofool.attacks.campaign import load_attack_run
 from evofool.attacks.lattice import norms
 from evofool.attacks.losses import Goal
 from evofool.attacks.outputs import picture_of, stem
 from evofool.attacks.planning import Parts, Planned, check_rows, make_parts
+from evofool.attacks.restoring import load_attack_run
 from evofool.attacks.rubbish import Rubbish
+from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
+from evofool.store.fixed import config_check, refuse_encoding
 from evofool.store.manifest import check_classifier
 
 TOLERANCE = 1e-4
@@ -27,7 +29,9 @@ TOLERANCE = 1e-4
 CHUNK = 64
 
 
-def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify_attacks(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a run of attacks, each check as soon as it is done.
 
     The database; the files in ``images/`` against the stored pictures; answers, successes and
@@ -36,14 +40,19 @@ def verify_attacks(path: Path | str, *, classifier: str | None = None) -> Iterat
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
+        encoding: not for this kind of run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had.
     """
+    refuse_encoding(encoding)
     with AttackFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield (config := config_check(run, lambda: load_attack_run(run, classifier)))
+        if config.ok is False:
+            return
         parts = make_parts(load_attack_run(run, classifier))
         with parts.scorer:
             check_classifier(run.path, run.manifest, parts.classifier)
@@ -62,7 +71,7 @@ def _files(run: AttackFolder, attacks: tuple[Planned, ...], rows: list[ResultRow
     for row in rows:
         name = f"images/{stem(attacks[row.attack], row)}.png"
         try:
-            same = (run.path / name).read_bytes() == run.result_png(row.attack, row.item)
+            same = read_file(run.path / name) == run.result_png(row.attack, row.item)
         except OSError:
             same = False
         if not same:

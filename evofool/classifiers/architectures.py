@@ -12,6 +12,7 @@ from evofool.classifiers.base import Link, Output, Resize
 from evofool.classifiers.build import check_shape, normalised
 from evofool.errors import ClassifierError
 from evofool.images import Shape
+from evofool.text import suggestion
 
 if TYPE_CHECKING:
     from torch import nn
@@ -138,7 +139,8 @@ def build_architecture(name: str, input_shape: Shape, n_classes: int) -> nn.Modu
         ClassifierError: unknown name, or an input shape it does not take.
     """
     if name not in ARCHITECTURES:
-        raise ClassifierError(f"architecture {name}: unknown; known: {', '.join(ARCHITECTURES)}")
+        mend = suggestion(name, ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
+        raise ClassifierError(f"architecture {name}: unknown{mend}")
     architecture = ARCHITECTURES[name]
     check_fixed(name, architecture, input_shape)
     return build_net(name, architecture, input_shape, n_classes)

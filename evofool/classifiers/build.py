@@ -24,6 +24,9 @@ from evofool.images import Shape
 if TYPE_CHECKING:
     from torch import nn
 
+MAX_SIDE = 8192
+"""Longest side of an input, in pixels, as in configs."""
+
 _LINKS: dict[Output, tuple[Link, ...]] = {
     "logits": ("softmax", "sigmoid", "identity"),
     "log_probs": ("softmax", "identity"),  # softmax(log p) is p; identity: each p for itself
@@ -215,14 +218,18 @@ def check_shape(shape: Sequence[int], name: str) -> Shape:
     """`shape` as channels, height, width.
 
     Raises:
-        ClassifierError: not three positive integers with 1 or 3 channels.
+        ClassifierError: not three positive integers with 1 or 3 channels, or absurd ones.
     """
     parts = tuple(shape)
     whole = all(isinstance(part, int) and not isinstance(part, bool) for part in parts)
     if len(parts) != 3 or not whole or parts[0] not in (1, 3) or min(parts) < 1:
         raise ClassifierError(
             f"classifier {name}: input_shape must be channels (1 or 3), height, width,"
-            f" not {list(parts)}"
+            f" not {list(parts)!r:.200}"
+        )
+    if max(parts) > MAX_SIDE:
+        raise ClassifierError(
+            f"classifier {name}: input_shape: no side can be longer than {MAX_SIDE} pixels"
         )
     return (parts[0], parts[1], parts[2])
 

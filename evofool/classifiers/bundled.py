@@ -172,10 +172,14 @@ def _load(
     spec: ClassifierSpec | None = None,
     sha256: str | None = None,
 ) -> Classifier:
-    from evofool.classifiers.checkpoints import load_strictly, read_state_dict
+    import torch
+
+    from evofool.classifiers.checkpoints import check_fit, load_strictly, read_state_dict
 
     state = read_state_dict(path, name)
     n_classes = _count_classes(state, architecture, name, path)
+    with torch.device("meta"):  # the file decides how much memory is asked for, not a claim
+        check_fit(build_net(name, architecture, shape, n_classes), state, name, str(path))
     net = build_net(name, architecture, shape, n_classes)
     load_strictly(net, state, name, str(path))
     own_scale = spec is not None and (spec.mean is not None or spec.std is not None)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
+from evofool.classifiers.stored_tensors import (
+    TensorsError,
+    kind_of,
+    read_pickle,
+    read_safetensors,
+    type_name,
+)
 from evofool.classifiers.tensors import tensor_bytes, tensor_parts
 from evofool.errors import ClassifierError
+from evofool.files import is_file, open_file, reason
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 StateDict = Mapping[str, torch.Tensor]
@@ -30,7 +35,7 @@ def check_weights_file(path: Path, name: str) -> None:
             f"classifier {name}: weights: {path}: unknown kind of file;"
             f" give one that ends in {', '.join(SUFFIXES)}"
         )
-    if not path.is_file():
+    if not is_file(path):
         raise ClassifierError(f"classifier {name}: weights: {path}: no such file")
 
 
@@ -46,33 +51,34 @@ def read_state_dict(path: Path, name: str) -> dict[str, torch.Tensor]:
     check_weights_file(path, name)
     where = f"classifier {name}: weights: {path}"
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ClassifierError(
-            f"{where}: refused, it holds more than tensors and could run code when it is read;"
-            " save module.state_dict() as .safetensors"
-        ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ClassifierError(f"{where}: cannot be read ({_first_line(error)})") from error
-    if isinstance(content, Mapping):
-        content = content.get("state_dict", content)
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items()
-    ):
-        raise ClassifierError(
-            f"{where}: is not a state dict (a mapping of names to tensors);"
-            " save module.state_dict()"
-        )
-    return dict(content)
+        with open_file(path) as file:
+            return read_safetensors(path) if path.suffix == SUFFIXES[0] else read_pickle(file)
+    except OSError as error:
+        raise ClassifierError(f"{where}: cannot be read ({reason(error)})") from error
+    except TensorsError as error:
+        raise ClassifierError(f"{where}: {error}") from error
 
 
 def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) -> None:
-    """Puts `state` into `module`; every key and every shape must match.
+    """Puts `state` into `module`; every key, shape and kind of number must match.
 
     Raises:
-        ClassifierError: naming the first keys that are missing, extra or of another shape.
+        ClassifierError: as `check_fit`, or a weight is NaN or infinite.
+    """
+    check_fit(module, state, name, where)
+    module.load_state_dict(dict(state), strict=False)
+    for key, value in module.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise ClassifierError(
+                f"classifier {name}: weights: {where}: {key} holds NaN or infinite numbers"
+            )
+
+
+def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> None:
+    """Holds `state` against `module`, which may be without content (on the device ``meta``).
+
+    Raises:
+        ClassifierError: naming the first keys that are missing, extra, of another shape or kind.
     """
     wanted = module.state_dict()
     shapes = [
@@ -87,6 +93,11 @@ def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) ->
         *(f"missing {key}" for key in missing),
         *(f"unknown {key}" for key in extra),
         *shapes,
+        *(
+            f"{key} is {type_name(state[key].dtype)} where {type_name(wanted[key].dtype)} is wanted"
+            for key in wanted
+            if key in state and kind_of(state[key].dtype) != kind_of(wanted[key].dtype)
+        ),
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -94,7 +105,6 @@ def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) ->
             f"classifier {name}: weights: {where}: do not fit the architecture:"
             f" {'; '.join(problems[:3])}{more}"
         )
-    module.load_state_dict(dict(state), strict=False)
 
 
 def digest_module(module: nn.Module) -> str:
@@ -119,7 +129,3 @@ def digest_module(module: nn.Module) -> str:
 
 def _by(tensor: torch.Tensor) -> str:
     return " x ".join(str(n) for n in tensor.shape) or "a scalar"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

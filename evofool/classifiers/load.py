@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evofool.classifiers import (
     bundled,
+    live,
     onnx_file,
     timm_zoo,
     torchvision_zoo,
@@ -25,6 +26,7 @@ from evofool.classifiers.defaults import DEFAULTS
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
 from evofool.errors import ClassifierError
+from evofool.text import suggestion
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.endswith(".onnx"),
         onnx_file.load_onnx,
         onnx_file.inspect_onnx,
+    ),
+    Source(
+        "object:NAME",
+        "a Classifier made in Python, given to evolve, attack, defend or resume as classifier=",
+        lambda name: name.startswith(live.PREFIX),
+        live.load_live,
+        live.inspect_live,
     ),
     Source(
         "path/to/file.py:function",
@@ -171,6 +180,6 @@ def _source(spec: ClassifierSpec) -> Source:
         if source.matches(spec.name):
             return source
     ways = ", ".join(source.form for source in sources()[2:])
-    raise ClassifierError(
-        f"classifier {spec.name}: unknown; known: {', '.join(names())}; or {ways}"
-    )
+    known = f"; known: {', '.join(names())}; or {ways}"
+    mend = suggestion(spec.name, names()) or known
+    raise ClassifierError(f"classifier {spec.name}: unknown{mend}")

@@ -13,6 +13,7 @@ from evofool.classifiers.onnx_graph import Graph, read_graph
 from evofool.classifiers.probe import probe_source
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
+from evofool.files import open_file
 
 _KEYS = ("input_shape", "labels", "output", "link", "onnx", "probe")
 
@@ -64,7 +65,7 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
         ) from error
     sha256 = hashlib.sha256()
     for file in (path, *graph.external):
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             while block := stream.read(1 << 20):
                 sha256.update(block)
     digest = sha256.hexdigest()

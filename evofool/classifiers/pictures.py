@@ -34,20 +34,19 @@ def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
     picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size == (width, height):
         return picture_to_array(picture, channels)
-    resize = classifier.resize or Resize(max(height, width))
-    resized = _resized_size(picture.size, resize.shorter_side)
+    covering = _covering_size(picture.size, (width, height))
+    resize = classifier.resize
+    resized = covering if resize is None else _resized_size(picture.size, resize.shorter_side)
     if resized[0] < width or resized[1] < height:  # an input wider or higher than it is resized to
-        cover = max(width / picture.width, height / picture.height)
-        resized = (
-            max(width, round(picture.width * cover)),
-            max(height, round(picture.height * cover)),
-        )
+        resized = covering
     if resized[0] * resized[1] > MAX_PIXELS:
         raise ImageError(
             f"a picture of {picture.width} x {picture.height} is too narrow: it would grow to"
             f" {resized[0]} x {resized[1]} before it is cropped; crop it first"
         )
-    picture = picture.resize(resized, _FILTERS[resize.interpolation])
+    picture = picture.resize(
+        resized, _FILTERS["bicubic" if resize is None else resize.interpolation]
+    )
     left = round((picture.width - width) / 2)
     top = round((picture.height - height) / 2)
     return picture_to_array(picture.crop((left, top, left + width, top + height)), channels)
@@ -103,3 +102,15 @@ def _resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
     if width <= height:
         return shorter, int(shorter * height / width)
     return int(shorter * width / height), shorter
+
+
+def _covering_size(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of the smallest picture of the same shape that covers `least`.
+
+    One side fits exactly; the other is truncated, so that a square input gets what `_resized_size`
+    makes of its side.
+    """
+    (width, height), (least_width, least_height) = size, least
+    if least_width * height >= least_height * width:
+        return least_width, max(least_height, int(least_width * height / width))
+    return max(least_width, int(least_height * width / height)), least_height

@@ -19,6 +19,7 @@ from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Output, Predict
 from evofool.classifiers.blame import blamed
 from evofool.classifiers.defaults import DEFAULTS
+from evofool.classifiers.labels import check_labels
 from evofool.classifiers.locks import CallLock
 from evofool.classifiers.onnx_feed import OnnxFeed
 from evofool.classifiers.probe_pictures import probe_pictures
@@ -76,6 +77,7 @@ def probe(classifier: Classifier, level: ProbeLevel | None = None) -> Probed:
         raise ClassifierError(
             f"classifier {classifier.name}: exactly one of module, onnx and predict must be set"
         )
+    check_labels(classifier.labels, f"classifier {classifier.name}")
     shape = classifier.input_shape
     if classifier.crop_size is not None:
         shape = (shape[0], classifier.crop_size, classifier.crop_size)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evofool.classifiers.files import sha256_file
+from evofool.files import read_file
 
 _SITES = ("site-packages", "dist-packages")
 
@@ -148,8 +149,8 @@ def _chain(name: str, roots: Sequence[Path], main: Path) -> Iterator[tuple[str, 
 def _imports(file: Path, package: str) -> Iterator[str]:
     """Dotted names that `file`, a module of `package`, imports anywhere."""
     try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(read_file(file))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

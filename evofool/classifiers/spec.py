@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from evofool.classifiers.labels import check_labels, read_labels
 from evofool.config import ClassifierConfig
 from evofool.config.models import OnnxConfig
 from evofool.errors import ClassifierError
+from evofool.files import PathError, absolute_path, reason, short
 from evofool.images import Shape
 
 
@@ -87,5 +89,18 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
 
 
 def resolve(path: str, base: Path) -> Path:
-    """`path` as an absolute path: ``~`` expanded, relative to `base`."""
-    return (base / Path(path).expanduser()).absolute()
+    """`path` as an absolute path: ``~`` expanded, relative to `base`.
+
+    Raises:
+        ClassifierError: it can be no path (no such user, a NUL, a name that is too long...), or
+            its folder may not be looked into.
+    """
+    try:
+        found = absolute_path(path, base)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found.stat()
+        return found
+    except (PathError, OSError) as error:
+        raise ClassifierError(
+            f"classifier: {short(path)!r} cannot be used as a path ({reason(error)})"
+        ) from error

@@ -13,6 +13,7 @@ from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
+from evofool.files import reason
 from evofool.images import Shape
 
 if TYPE_CHECKING:
@@ -161,10 +162,9 @@ def _download(spec: ClassifierSpec, enum: Any) -> Any:
             f"classifier {spec.name}: {_cached(enum)} is refused, it holds more than tensors and"
             " could run code when it is read; delete it"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # of the network, or of a damaged file in the cache
         raise ClassifierError(
-            f"classifier {spec.name}: {_how_to_get(enum)} (tried to get it: {line})"
+            f"classifier {spec.name}: {_how_to_get(enum)} (tried to get it: {reason(error)})"
         ) from error
 
 

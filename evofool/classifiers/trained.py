@@ -15,6 +15,7 @@ from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import check_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
+from evofool.files import is_file, read_file
 from evofool.images import Shape
 
 SUFFIX = ".safetensors"
@@ -39,7 +40,7 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
         ClassifierError: no such file, no card or a damaged one, other weights than the card's.
     """
     path, card = _read(spec, base)
-    if not path.is_file():
+    if not is_file(path):
         raise ClassifierError(f"classifier {spec.name}: {path}: no such file")
     found = sha256_file(path)
     if found != card.sha256:
@@ -63,7 +64,7 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
 def inspect_trained(spec: ClassifierSpec, base: Path) -> Inspection:
     """What the card says, without reading the weights."""
     path, card = _read(spec, base)
-    missing = "" if path.is_file() else f"{path}: no such file"
+    missing = "" if is_file(path) else f"{path}: no such file"
     return Inspection(spec.name, card.input_shape, len(card.labels), not missing, missing)
 
 
@@ -72,16 +73,15 @@ def _read(spec: ClassifierSpec, base: Path) -> tuple[Path, _Card]:
     path = resolve(spec.name, base)
     beside = path.with_suffix(".json")
     where = f"classifier {spec.name}"
-    if not path.is_file() and not beside.is_file():
+    if not is_file(path) and not is_file(beside):
         raise ClassifierError(f"{where}: {path}: no such file")
-    if not beside.is_file():
+    if not is_file(beside):
         raise ClassifierError(
             f"{where}: has no card {beside.name} beside it, which evofool train writes; for other"
             f" weights name the architecture: {{name: lenet, weights: {path.name}}}"
         )
     try:
-        with beside.open("rb") as file:
-            content = json.loads(file.read(_MAX_BYTES))
+        content = json.loads(read_file(beside, _MAX_BYTES))
         card = _Card(
             architecture=str(content["architecture"]),
             input_shape=check_shape(content["input_shape"], spec.name),
@@ -91,9 +91,11 @@ def _read(spec: ClassifierSpec, base: Path) -> tuple[Path, _Card]:
             output=_one_of(content.get("output"), get_args(Output)),
             link=_one_of(content.get("link"), get_args(Link)),
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, RecursionError, ClassifierError
+    ) as error:  # fmt: skip
         raise ClassifierError(
-            f"{where}: {beside}: is not a card that evofool train wrote ({error!r})"
+            f"{where}: {beside}: is not a card that evofool train wrote ({error!r:.300})"
         ) from error
     if card.architecture not in ARCHITECTURES:
         raise ClassifierError(

@@ -15,6 +15,7 @@ from evofool.classifiers.siblings import imported_files, sha256_files, sha256_so
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.classifiers.user_code import UserCode
 from evofool.errors import ClassifierError, EvofoolError
+from evofool.files import read_file
 
 _KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe")
 
@@ -169,8 +170,8 @@ def _is_module(made: object) -> bool:
 
 def _defines(path: Path, function: str, name: str) -> bool:
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(read_file(path))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
         raise ClassifierError(f"classifier {name}: {path}: is not Python ({error})") from error
     return any(_binds(node, function) for node in tree.body)
 

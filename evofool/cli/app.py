@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from evofool.cli import attack, defend, signals
+from evofool.cli import attack, defend, signals, terminal, usage
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown
-from evofool.errors import EvofoolError, Interrupted
-from evofool.text import bare
+from evofool.cli.terminal import answer, remark
+from evofool.cli.usage import Command
+from evofool.errors import EvofoolError, Interrupted, UsageError
 
 app = typer.Typer(
     name="evofool",
@@ -31,6 +32,9 @@ RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Moved = Annotated[
     str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
 ]
+MovedEncoding = Annotated[
+    str | None, typer.Option("--encoding", help="Where the encoding's file is now, if it moved.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 
@@ -43,13 +47,14 @@ class Listed(StrEnum):
     DEFENSES = "defenses"
     CONFIGS = "configs"
     DATASETS = "datasets"
+    CLASSES = "classes"
 
 
 def _version(asked: bool) -> None:
     if asked:
         from evofool import __version__
 
-        typer.echo(__version__)
+        answer(__version__)
         raise typer.Exit
 
 
@@ -63,7 +68,7 @@ def _top(
     signals.DEBUG.set(debug)
 
 
-@app.command()
+@app.command(cls=Command)
 def evolve(
     config: ConfigName,
     overrides: Overrides = None,
@@ -98,11 +103,11 @@ def evolve(
         print_result(result, shown(result.path))
 
 
-app.command()(attack.attack)
-app.command()(defend.defend)
+app.command(cls=Command)(attack.attack)
+app.command(cls=Command)(defend.defend)
 
 
-@app.command()
+@app.command(cls=Command)
 def resume(
     run: RunPath,
     overrides: Annotated[
@@ -110,16 +115,17 @@ def resume(
         typer.Argument(help="stop.KEY=VALUE, scoring.workers=N, scoring.budget=N."),
     ] = None,
     classifier: Moved = None,
+    encoding: MovedEncoding = None,
 ) -> None:
     """Go on with an interrupted run, to the same end as if it had never stopped."""
     from evofool.experiments.runs import kind_of
 
     kind = kind_of(run)
     if kind == "attack":
-        attack.resume(run, overrides or (), classifier)
+        attack.resume(run, overrides or (), classifier, encoding)
         return
     if kind in defend.KINDS:
-        defend.resume(kind, run, overrides or (), classifier)
+        defend.resume(kind, run, overrides or (), classifier, encoding)
         return
     from evofool.cli.progress import watch_campaign
     from evofool.cli.report import print_result
@@ -129,6 +135,7 @@ def resume(
         result = resume_campaign(
             run,
             classifier=classifier,
+            encoding=encoding,
             overrides=overrides or (),
             progress=progress,
             should_stop=stop,
@@ -136,7 +143,7 @@ def resume(
     print_result(result, shown(result.path))
 
 
-@app.command()
+@app.command(cls=Command)
 def status(run: RunPath, as_json: AsJson = False) -> None:
     """How far a run is."""
     from evofool.cli.report import print_status
@@ -149,24 +156,24 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
         print_status(found)
 
 
-@app.command()
-def verify(run: RunPath, classifier: Moved = None) -> None:
+@app.command(cls=Command)
+def verify(run: RunPath, classifier: Moved = None, encoding: MovedEncoding = None) -> None:
     """Check that a run folder is whole and that its pictures do what they claim."""
     from evofool.cli.report import print_check
     from evofool.experiments.runs import verify as verify_run
 
     failed = 0
-    for check in verify_run(run, classifier=classifier):
+    for check in verify_run(run, classifier=classifier, encoding=encoding):
         print_check(check)
         failed += check.ok is False
     if failed:
         raise typer.Exit(1)
 
 
-app.command()(gallery)
+app.command(cls=Command)(gallery)
 
 
-@app.command()
+@app.command(cls=Command)
 def train(
     config: Annotated[str, typer.Argument(help="A config of kind train.")],
     overrides: Overrides = None,
@@ -206,13 +213,13 @@ def train(
         download_dataset(loaded.config.dataset, data)
     with watch_training() as progress, signals.stop_requested() as stop:
         result = fit(loaded, data, out, progress, fresh=not resume, should_stop=stop)
-    typer.echo(f"test accuracy {result.test_accuracy:.2%} after {result.seconds:.0f} s")
+    answer(f"test accuracy {result.test_accuracy:.2%} after {result.seconds:.0f} s")
     if result.adversarial_accuracy is not None:
-        typer.echo(f"under the attack it was trained with: {result.adversarial_accuracy:.1%}")
-    typer.echo(f"{result.weights}\n{result.card}")
+        answer(f"under the attack it was trained with: {result.adversarial_accuracy:.1%}")
+    answer(str(result.weights), str(result.card))
 
 
-@app.command()
+@app.command(cls=Command)
 def score(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
     classifier: Annotated[
@@ -236,25 +243,43 @@ def score(
         print_readings(found)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(
     what: Annotated[
         Listed,
-        typer.Argument(help="attacks, classifiers, configs, datasets, defenses or encodings."),
+        typer.Argument(
+            help="attacks, classes, classifiers, configs, datasets, defenses or encodings."
+        ),
     ],
+    victim: Annotated[
+        str | None, typer.Argument(help="Of classes: the victim, a name or a mapping in braces.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of classes: only these, such as 151-285, tench or '*shark*'."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What can be named in a config."""
     from evofool.cli import listing
 
-    rows = listing.LISTS[what.value]()
+    if what is Listed.CLASSES:
+        from evofool.cli.report import spec
+
+        if victim is None:
+            raise UsageError("list classes: of which victim? evofool list classes mnist-lenet")
+        rows = listing.classes(spec(victim), classes or ())
+    elif victim is not None:
+        raise UsageError(f"list {what.value}: takes nothing more; {victim!r} is too much")
+    else:
+        rows = listing.LISTS[what.value]()
     if as_json:
         _print_json(rows)
     else:
         listing.print_list(what.value, rows)
 
 
-@app.command()
+@app.command(cls=Command)
 def bench(
     classifier: Annotated[
         list[str] | None,
@@ -277,7 +302,7 @@ def bench(
         alternations=alternations,
         workers=workers,
         device=device,
-        say=lambda what: typer.echo(what, err=True),
+        say=remark,
     )
     if as_json:
         _print_json(report.to_json())
@@ -285,12 +310,14 @@ def bench(
         print_bench(report)
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor(as_json: AsJson = False) -> None:
     """What is installed, which devices and engines work, what is missing and how to get it."""
     from evofool.cli import checkup
+    from evofool.cli.progress import watch_checkup
 
-    findings = checkup.examine()
+    with watch_checkup() as say:
+        findings = checkup.examine(say)
     if as_json:
         _print_json([finding.to_json() for finding in findings])
     else:
@@ -301,22 +328,32 @@ def doctor(as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Run the command line; errors that people are meant to read are one message."""
+    terminal.take_over()
     signals.exit_on_signals()
     try:
-        app()
-    except OSError as error:  # the terminal or pipe we print to; files are the store's to explain
+        code = app(standalone_mode=False)
+    except usage.CommandLineError as error:
+        remark(*usage.explained(error))
+        sys.exit(usage.EXIT_CODE)
+    except (OSError, EvofoolError) as error:  # files are the store's to explain, as EvofoolError
         if signals.DEBUG.get():
             raise
-        sys.stderr.write(f"evofool: {error}\n")
-        sys.exit(1)
-    except EvofoolError as error:
-        if signals.DEBUG.get():
-            raise
-        # messages quote configs, manifests and labels, which may be anyone's
-        for line in str(error).splitlines() or [type(error).__name__]:
-            typer.echo(f"evofool: {bare(line)}", err=True)
-        sys.exit(signals.exit_code() if isinstance(error, Interrupted) else error.exit_code)
+        sys.exit(_explained(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: OSError | EvofoolError) -> int:
+    """Says what went wrong; returns the exit code."""
+    if isinstance(error, terminal.OutputError):
+        terminal.give_up()
+        remark(*(f"evofool: {line}" for line in str(error).splitlines()))
+        return error.exit_code
+    for line in str(error).splitlines() or [type(error).__name__]:
+        remark(f"evofool: {line}")
+    if isinstance(error, Interrupted):
+        return signals.exit_code()
+    return error.exit_code if isinstance(error, EvofoolError) else EvofoolError.exit_code
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+    answer(*json.dumps(value, indent=2, allow_nan=False).split("\n"))

@@ -14,4 +14,6 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME).")]
 Seed = Annotated[int | None, typer.Option(help="Instead of the config's.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and print the config only.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what the run would do, and do not run it.")
+]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from evofool.cli import signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import shown
+from evofool.cli.terminal import answer
 from evofool.text import bare
 
 if TYPE_CHECKING:
@@ -51,14 +50,21 @@ def attack(
     print_attacks(result, _gallery(result))
 
 
-def resume(run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+def resume(
+    run: Path, overrides: Sequence[str], classifier: str | None, encoding: str | None
+) -> None:
     """``evofool resume`` of a run of attacks."""
     from evofool.attacks.campaign import resume_attacks
     from evofool.cli.progress import watch_attacks
 
     with watch_attacks() as progress, signals.stop_requested() as stop:
         result = resume_attacks(
-            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+            run,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides,
+            progress=progress,
+            should_stop=stop,
         )
     print_attacks(result, _gallery(result))
 
@@ -74,54 +80,70 @@ def print_attack_plan(plan: AttackPlan) -> None:
     from evofool.cli.report import print_victim
     from evofool.config import to_yaml
 
-    typer.echo(to_yaml(plan.config), nl=False)
+    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
     for planned in plan.attacks:
-        typer.echo(f"# attack {planned.index}: {planned.name} {_parameters(planned.parameters)}")
+        answer(f"# attack {planned.index}: {planned.name} {_parameters(planned.parameters)}")
     images = "known once the victim is there" if plan.images is None else f"{plan.images:,}"
     for note in plan.notes:
-        typer.echo(f"# {bare(note)}")
+        answer(f"# {bare(note)}")
     print_victim(plan.classifier, f"images to be attacked: {images}")
 
 
 def print_attacks(result: Result, gallery: Gallery) -> None:
     """A line an attack, what it took in all, and where to look."""
     s = result.summary
-    typer.echo(
+    answer(
         f"{s['classifier']['name']}: {s['attacked']} of {s['images']} images attacked"
         + (f", {s['left_out']} left out (wrong before any attack)" if s["left_out"] else "")
         + ("; labels are the victim's own answers" if s["labels"] == "victim" else "")
     )
     header = ("attack", "parameters", "n", "fooled PNG", "95 %", "float", "L2", "Linf",
               "fwd/img", "bwd/img", "s")  # fmt: skip
-    rows = [header, *(_line(group, s["attacks"]) for group in s["attacks"])]
+    written = _written(result.path)
+    rows = [
+        header,
+        *(_line(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]),
+    ]
     widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
     for row in rows:
         cells = (
             cell.ljust(w) if k < 2 else cell.rjust(w)
             for k, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
-        typer.echo("  ".join(cells).rstrip())
+        answer("  ".join(cells).rstrip())
     for group in s["attacks"]:
         for note in group["notes"]:
-            typer.echo(f"note on {group['attack']} ({group['index']}): {bare(note)}")
+            answer(f"note on {group['attack']} ({group['index']}): {bare(note)}")
     for note in s["notes"]:
-        typer.echo(f"note: {bare(note)}")
+        answer(f"note: {bare(note)}")
     if s["stop_reason"] == "budget":
-        typer.echo(
+        answer(
             f"the query budget ended it: {s['queries']:,} queries; go on with"
             f" evofool resume {result.path} scoring.budget=N"
         )
-    typer.echo(f"look at {gallery.page}")
-    typer.echo(f"        {result.path / 'results.csv'}")
-    typer.echo(f"        {result.path / 'equations'}")
+    answer(f"look at {gallery.page}")
+    answer(f"        {result.path / 'results.csv'}")
+    answer(f"        {result.path / 'equations'}")
 
 
-def _line(group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _written(run: Path) -> dict[int, Collection[str]]:
+    """The parameters that the config sets, by number of the attack."""
+    from evofool.attacks.planning import planned_attacks
+    from evofool.config import load_attacks
+
+    loaded = load_attacks(run / "config.yaml", check_files=False)
+    entries = loaded.config.attacks
+    return {each.index: entries[each.entry].options for each in planned_attacks(loaded)}
+
+
+def _line(
+    group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]], written: Collection[str]
+) -> tuple[str, ...]:
     png, norms = group["success_png"], group["norms"]
     varied = {
         key: value
         for key, value in group["parameters"].items()
-        if key in ("eps", "norm", "steps") or _varies(key, group, all_groups)
+        if key in ("eps", "norm", "steps", *written) or _varies(key, group, all_groups)
     }
     if group["targets"] != "none":
         varied["targets"] = group["targets"]

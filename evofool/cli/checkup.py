@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Literal
 
-import typer
-
+from evofool.cli.terminal import answer
 from evofool.errors import EvofoolError
 
 State = Literal["ok", "missing", "broken"]
@@ -48,11 +47,19 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
-    """Everything, in the order in which it matters."""
+def examine(say: Callable[[str, float | None], None] = lambda _, __: None) -> list[Finding]:
+    """Everything, in the order in which it matters.
+
+    Args:
+        say: told what is looked at.
+    """
     findings = [Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")]
-    findings += [_package(name, module) for name, module in PACKAGES.items()]
+
+    for name, module in PACKAGES.items():
+        say(name, None)
+        findings.append(_package(name, module))
     for name, (module, mend) in EXTRAS.items():
+        say(f"extra {name}", None)
         found = _package(name, module)
         absent = found.state == "broken"
         findings.append(Finding(f"extra {name}", "missing", mend) if absent else found)
@@ -65,7 +72,9 @@ def examine() -> list[Finding]:
         ("cache folder", _cache),
         ("data sets", _data),
     ):
+        say(name, None)
         findings.append(_try(name, check))
+    say("victims", None)
     findings += _victims()
     return findings
 
@@ -74,7 +83,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """One a line."""
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        typer.echo(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
+        answer(f"{finding.state:<8} {finding.name:<{width}}  {finding.detail}")
 
 
 def _package(name: str, module: str) -> Finding:
@@ -138,7 +147,7 @@ def _cache() -> tuple[State, str]:
     parent = folder
     while not parent.exists():
         parent = parent.parent
-    if not os.access(parent, os.W_OK):
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
         return "missing", f"{folder} cannot be written; set EVOFOOL_CACHE"
     free = shutil.disk_usage(parent).free / 2**30
     return "ok", f"{folder} ({free:.0f} GiB free)"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from evofool.text import bare
+from evofool.cli.terminal import answer
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.costs import CostsPlan
@@ -17,11 +16,11 @@ def print_plan(plan: CostsPlan) -> None:
     """The resolved config, then what there is to do and what stands in the way."""
     from evofool.config import to_yaml
 
-    typer.echo(to_yaml(plan.config), nl=False)
+    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
     for missing in plan.missing:
-        typer.echo(f"# not ready: {bare(missing)}")
+        answer(f"# not ready: {bare(missing)}")
     ready = "ready" if not plan.missing else "not ready"
-    typer.echo(
+    answer(
         f"# nets to be trained: {plan.trainings}; images to be evolved: {plan.evolved:,}; {ready}"
     )
 
@@ -32,7 +31,7 @@ def print_costs(result: Result) -> None:
     for measure in s["nets"][0]["measures"]:
         for net in s["nets"]:
             m = net["measures"][measure]
-            typer.echo(
+            answer(
                 f"{measure:<26} {net['loss']:<14} {m['rate']:>7.2%}"
                 f"  {m['low']:.1%}-{m['high']:.1%}, {m['n']:,} answers"
             )
@@ -41,10 +40,10 @@ def print_costs(result: Result) -> None:
             shares = ", ".join(
                 f"{counted['rate']:.0%} of cells >= {bar}" for bar, counted in e["share_at"].items()
             )
-            typer.echo(
+            answer(
                 f"evolution, {e['encoding']:<15} {net['loss']:<14} median"
-                f" {e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), {shares}, after"
+                f" {estimate(e['median_confidence'], e['low'], e['high'])}, {shares}, after"
                 f" {e['evaluations']:,} images, {len(e['seeds'])} seeds"
             )
-    typer.echo(f"look at {result.path / 'report' / 'index.html'}")
-    typer.echo(f"        {result.path / 'costs.csv'}")
+    answer(f"look at {result.path / 'report' / 'index.html'}")
+    answer(f"        {result.path / 'costs.csv'}")

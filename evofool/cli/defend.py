@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
-from evofool.text import bare
+from evofool.cli.terminal import answer
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.config import Loaded
@@ -89,7 +88,7 @@ def defend(
     """
     from evofool.config import kind_of
 
-    kind = KINDS.get(kind_of(config), _matrix)()  # which tells what another kind is for
+    kind = KINDS.get(kind_of(config, KINDS), _matrix)()  # which tells what another kind is for
     loaded = kind.load(config, overrides or (), seed)
     if dry_run:
         kind.print_plan(kind.plan(loaded))
@@ -104,14 +103,25 @@ def defend(
     kind.print_result(result)
 
 
-def resume(kind: str, run: Path, overrides: Sequence[str], classifier: str | None) -> None:
+def resume(
+    kind: str,
+    run: Path,
+    overrides: Sequence[str],
+    classifier: str | None,
+    encoding: str | None,
+) -> None:
     """``evofool resume`` of a run of one of `KINDS`."""
     from evofool.cli.progress import watch_defense
 
     found = KINDS[kind]()
     with watch_defense() as progress, signals.stop_requested() as stop:
         result = found.resume(
-            run, classifier=classifier, overrides=overrides, progress=progress, should_stop=stop
+            run,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides,
+            progress=progress,
+            should_stop=stop,
         )
     found.print_result(result)
 
@@ -121,10 +131,10 @@ def print_plan(plan: DefendPlan) -> None:
     from evofool.cli.report import print_victim
     from evofool.config import to_yaml
 
-    typer.echo(to_yaml(plan.config), nl=False)
+    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
     images = "all" if plan.images is None else f"{plan.images:,}"
     for missing in plan.missing:
-        typer.echo(f"# not ready: {bare(missing)}")
+        answer(f"# not ready: {bare(missing)}")
     work = f"images to be attacked: {images}; to be evolved: {plan.evolved:,}"
     print_victim(plan.classifier, work, ready=not plan.missing)
 
@@ -134,7 +144,7 @@ def print_defense(result: Result) -> None:
     s = result.summary
     nets = list(dict.fromkeys(row["net"] for row in s["threats"]))
     defended = [net for net in nets if net == "defended"]
-    typer.echo(f"{bare(s['base']['name'])}, defense {bare(s['defense']['name'])}, eps {s['eps']:g}")
+    answer(f"{bare(s['base']['name'])}, defense {bare(s['defense']['name'])}, eps {s['eps']:g}")
     header = ["threat", "n"]
     for net in nets:
         header += [f"{net} errors", "95 %"]
@@ -156,19 +166,19 @@ def print_defense(result: Result) -> None:
             c.ljust(w) if k == 0 else c.rjust(w)
             for k, (c, w) in enumerate(zip(row, widths, strict=True))
         )
-        typer.echo("  ".join(line).rstrip())
+        answer("  ".join(line).rstrip())
     for curve in s["evolution"]:
-        typer.echo(
+        answer(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
-            f" {curve['median_confidence']:.4f} ({curve['low']:.4f}-{curve['high']:.4f}) after"
+            f" {estimate(curve['median_confidence'], curve['low'], curve['high'])} after"
             f" {curve['evaluations']:,} images, {len(curve['seeds'])} seeds"
         )
     verdict = s["verdict"]
-    typer.echo(f"gradient masking: {verdict['colour'].upper()}: {bare(verdict['reason'])}")
-    typer.echo(f"look at {result.path / 'report' / 'index.html'}")
-    typer.echo(f"        {result.path / 'threats.csv'}")
+    answer(f"gradient masking: {verdict['colour'].upper()}: {bare(verdict['reason'])}")
+    answer(f"look at {result.path / 'report' / 'index.html'}")
+    answer(f"        {result.path / 'threats.csv'}")
     if defended:
-        typer.echo(f"the defended net is a victim: --classifier {result.path / 'victim.yaml'}")
+        answer(f"the defended net is a victim: --classifier {result.path / 'victim.yaml'}")
 
 
 def _rate(row: Mapping[str, Any] | None) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evofool.cli.terminal import answer, remark
 from evofool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +69,18 @@ def gallery(
     size: Annotated[
         int | None, typer.Option(min=1, help="With --class: draw it anew, its longer side so long.")
     ] = None,
-    class_index: Annotated[
-        int | None, typer.Option("--class", min=0, help="The class of --size and --film.")
+    one_class: Annotated[
+        str | None,
+        typer.Option("--class", help="The class of --size and --film: index, name or pattern."),
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only pictures of these: an index, a name, a range 151-285 or a pattern *shark*;"
+            " may be given again."
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What stands above the page.")] = None,
     enlarge: Annotated[
         bool,
         typer.Option("--enlarge", help="With --size: repeat pixels where there are only those."),
@@ -79,27 +89,42 @@ def gallery(
     watch: Watch = False,
     port: Port = 0,
     host: Host = "127.0.0.1",
+    classifier: Annotated[
+        str | None,
+        typer.Option(help="Where the victim's file is now, if it moved (for --scores always)."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Where the encoding's file is now, if it moved.")
+    ] = None,
 ) -> None:
     """Make a page from run folders, with everything beside it; or one picture, film, live view."""
-    if class_index is not None or size is not None or film is not None:
-        _one(runs, class_index, size, enlarge, film, out)
+    if one_class is not None or size is not None or film is not None:
+        _one(runs, one_class, size, enlarge, film, out, encoding)
         return
     if watch:
         if len(runs) != 1:
             raise UsageError("--watch shows one run")
-        with served(runs[0], host, port), contextlib.suppress(KeyboardInterrupt):
+        with served(runs[0], host, port, encoding), contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.5)
         return
-    from evofool.gallery import Options
+    from evofool.gallery import Moved, Options
 
-    options = Options(top, _count(ancestors, "--ancestry"), scores.value, single_file)
+    options = Options(
+        top=top,
+        ancestry=_count(ancestors, "--ancestry"),
+        scores=scores.value,
+        single_file=single_file,
+        moved=Moved(classifier, encoding),
+        classes=tuple(classes or ()),
+        title=title,
+    )
     built = shown(runs, out, options)
-    typer.echo(str(built.page))
+    answer(str(built.page))
     if built.contact_sheet is not None:
-        typer.echo(str(built.contact_sheet))
+        answer(str(built.contact_sheet))
     if not built.pictures:
-        typer.echo("there is no picture yet; the page says so", err=True)
+        remark("there is no picture yet; the page says so")
 
 
 def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
@@ -112,38 +137,38 @@ def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
 
 
 @contextlib.contextmanager
-def served(run: Path, host: str, port: int) -> Iterator[None]:
+def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iterator[None]:
     """The live view of a run while the block lasts."""
     from evofool.gallery.live import LOOPBACK, LiveServer
 
-    with LiveServer(run, host, port) as server:
+    with LiveServer(run, host, port, encoding) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
-            typer.echo(
-                f"warning: {host} can be reached from other machines; whoever does sees the run",
-                err=True,
-            )
-        typer.echo(f"watch it at {server.url}", err=True)
+            remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
+        remark(f"watch it at {server.url}")
         yield
 
 
 def _one(
     runs: list[Path],
-    class_index: int | None,
+    one_class: str | None,
     size: int | None,
     enlarge: bool,
     film: Film | None,
     out: Path | None,
+    encoding: str | None,
 ) -> None:
-    from evofool.gallery import printing
+    from evofool.gallery import Moved, printing
 
-    if class_index is None or (size is None) == (film is None) or len(runs) != 1:
+    if one_class is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")
     if size is not None:
-        done = printing.enlarge(runs[0], class_index, size, out, repeat=enlarge)
+        done = printing.enlarge(
+            runs[0], one_class, size, out, repeat=enlarge, moved=Moved(encoding=encoding)
+        )
     else:
         assert film is not None
-        done = printing.animate(runs[0], class_index, film.value, out)
-    typer.echo(f"{done.path}\n{done.width} x {done.height}")
+        done = printing.animate(runs[0], one_class, film.value, out, moved=Moved(encoding=encoding))
+    answer(str(done.path), f"{done.width} x {done.height}")
 
 
 def _count(text: str, option: str) -> int | None:

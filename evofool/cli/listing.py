@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import typer
-
-from evofool.errors import EvofoolError
+from evofool.cli.terminal import answer
+from evofool.errors import EvofoolError, UsageError
 
 Row = Mapping[str, Any]
 
@@ -37,6 +36,24 @@ def classifiers() -> list[Row]:
     for form, about in forms():
         rows.append({"name": form, "input": None, "classes": None, "ready": None, "note": about})
     return rows
+
+
+def classes(victim: str | Mapping[str, Any], chosen: Sequence[str]) -> list[Row]:
+    """The classes of a victim, all or some, by index.
+
+    Raises:
+        UsageError: the victim cannot be had, or has no such classes.
+    """
+    from evofool.classifiers import load_classifier
+    from evofool.config import typed_classes
+
+    labels = load_classifier(victim).labels
+    try:
+        found = {index for text in chosen for index in typed_classes(text, labels)}
+    except LookupError as error:
+        raise UsageError(str(error)) from None
+    shown = sorted(found) if chosen else range(len(labels))
+    return [{"class_index": index, "label": labels[index]} for index in shown]
 
 
 def encodings() -> list[Row]:
@@ -100,9 +117,9 @@ def print_list(what: str, rows: Sequence[Row]) -> None:
     for row in rows:
         about = f"{row['needs']}, {row['aim']}" if what == "attacks" else row["kind"]
         paper = f", {row['paper']}" if row["paper"] else ""
-        typer.echo(f"{row['name']}  ({about}{paper})")
+        answer(f"{row['name']}  ({about}{paper})")
         for line in (row["about"], _text(row["parameters"])):
-            typer.echo(f"    {line}" if line else "")
+            answer(f"    {line}" if line else "")
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -112,7 +129,7 @@ def print_rows(rows: Sequence[Row]) -> None:
     widths = [max(len(line[i]) for line in [keys, *cells]) for i in range(len(keys))]
     for line in [keys, *cells]:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo(text.rstrip())
+        answer(text.rstrip())
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from evofool.text import percent
+from evofool.cli.terminal import remark
+from evofool.text import inert, percent
 
 if TYPE_CHECKING:
     from evofool.attacks.campaign import AttackProgress
@@ -66,6 +66,13 @@ def watch_gallery() -> Iterator[Show]:
         yield show
 
 
+@contextmanager
+def watch_checkup() -> Iterator[Show]:
+    """Shows what is being looked at."""
+    with _shown("looking at this machine") as show:
+        yield show
+
+
 Show = Callable[[str, float | None], None]
 
 
@@ -73,17 +80,19 @@ Show = Callable[[str, float | None], None]
 def _shown(first: str) -> Iterator[Show]:
     console = Console(stderr=True)
     if console.is_terminal:
-        columns = (SpinnerColumn(), BarColumn(12), TextColumn("{task.description}"))
+        # folders and attacks are anybody's to name: no markup
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), BarColumn(12), text)
         with Bar(*columns, console=console, transient=False) as bar:
             task = bar.add_task(first, total=None)
 
             def draw(text: str, share: float | None) -> None:
-                bar.update(task, description=text, total=1.0 if share is not None else None)
+                bar.update(task, description=inert(text), total=1.0 if share is not None else None)
                 bar.update(task, completed=share or 0.0)
 
             yield draw
         return
-    print(first, file=sys.stderr, flush=True)
+    remark(first)
     last = -PLAIN_SECONDS
     latest = ""
 
@@ -93,11 +102,11 @@ def _shown(first: str) -> Iterator[Show]:
         now = time.monotonic()
         if now - last >= PLAIN_SECONDS:
             last, latest = now, ""
-            print(text, file=sys.stderr, flush=True)
+            remark(text)
 
     yield line
     if latest:
-        print(latest, file=sys.stderr, flush=True)
+        remark(latest)
 
 
 def _campaign_line(p: Progress) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from evofool.cli.progress import duration
+from evofool.cli.terminal import answer
 from evofool.config import load_value, to_yaml
 from evofool.errors import UsageError
 from evofool.text import bare, percent
@@ -44,7 +43,7 @@ def spec(text: str) -> str | dict[str, Any]:
 
 def print_plan(plan: Plan) -> None:
     """The resolved config, then what stands in the way of running it."""
-    typer.echo(to_yaml(plan.config), nl=False)
+    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
     images = "until a stop rule says so" if plan.evaluations is None else f"{plan.evaluations:,}"
     print_victim(plan.classifier, f"images to be scored: {images}")
 
@@ -56,27 +55,27 @@ def print_victim(victim: Inspection, work: str, ready: bool = True) -> None:
     """
     shape = "unknown" if victim.input_shape is None else " x ".join(map(str, victim.input_shape))
     classes = "unknown" if victim.n_classes is None else f"{victim.n_classes:,}"
-    typer.echo(f"# victim: {victim.name}, input {shape}, classes {classes}")
-    typer.echo(f"# {work}")
+    answer(f"# victim: {victim.name}, input {shape}, classes {classes}")
+    answer(f"# {work}")
     if not victim.ready:
-        typer.echo(f"# not ready: {victim.missing}")
+        answer(f"# not ready: {victim.missing}")
     elif ready:
-        typer.echo("# ready to run")
+        answer("# ready to run")
 
 
 def print_training_plan(plan: TrainPlan) -> None:
     """The resolved config, then what is not here yet."""
-    typer.echo(to_yaml(plan.config), nl=False)
+    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
     for missing in plan.missing:
-        typer.echo(f"# not ready: {missing}")
+        answer(f"# not ready: {missing}")
     if not plan.missing:
-        typer.echo("# ready to train")
+        answer("# ready to train")
 
 
 def print_result(result: Result, gallery: Gallery) -> None:
     """What a campaign came to, and where to look at it."""
     s = result.summary
-    typer.echo(
+    answer(
         f"{s['cells_won']} of {s['cells']} classes won, median confidence"
         f" {percent(s['confidence']['median'])}, best {percent(s['confidence']['max'])}"
     )
@@ -84,14 +83,14 @@ def print_result(result: Result, gallery: Gallery) -> None:
         f"{round(share * s['cells'])} at {t}" for t, share in s["share_at"].items() if share
     )
     if shares:
-        typer.echo(f"classes by confidence: {shares}")
-    typer.echo(
+        answer(f"classes by confidence: {shares}")
+    answer(
         f"{s['evaluations']:,} images in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
-    typer.echo(f"look at {gallery.page}")
+    answer(f"look at {gallery.page}")
     if gallery.contact_sheet is not None:
-        typer.echo(f"        {gallery.contact_sheet}")
+        answer(f"        {gallery.contact_sheet}")
 
 
 def print_status(found: Mapping[str, Any]) -> None:
@@ -103,41 +102,45 @@ def print_status(found: Mapping[str, Any]) -> None:
             shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
         if key == "seed":
             shown = str(value)
-        typer.echo(f"{key.replace('_', ' '):<16} {bare(shown)}")
+        answer(f"{key.replace('_', ' '):<16} {bare(shown)}")
     if found["status"] == "interrupted":
-        typer.echo(f"go on with: evofool resume {found['path']}")
+        answer(f"go on with: evofool resume {found['path']}")
 
 
 def print_check(check: Check) -> None:
     """``ok``, ``FAILED`` or ``-``, and what was found."""
     mark = {True: "ok", False: "FAILED", None: "-"}[check.ok]
-    typer.echo(f"{mark:<7} {check.name}: {bare(check.detail)}")
+    answer(f"{mark:<7} {check.name}: {bare(check.detail)}")
 
 
 def print_readings(readings: Sequence[Reading]) -> None:
     """Each picture with its claim, what the victim says of that now, and its top classes."""
     for reading in readings:
-        typer.echo(str(reading.path))
+        answer(str(reading.path))
         claim = reading.claim
         if claim is not None:
-            typer.echo(
+            answer(
                 f"  claims  {claim['confidence']:.6f}  {bare(claim['label'][:300])}"
                 f" (class {claim['class_index']}, {bare(str(claim.get('classifier'))[:300])})"
             )
             if reading.sidecar:
-                typer.echo("          (so says the provenance.json beside it)")
+                answer("          (so says the provenance.json beside it)")
             said = [
                 f"{name} {bare(str(claim[key])[:64])}"
                 for key, name in (("run_id", "run"), ("seed", "seed"), ("generation", "generation"))
                 if key in claim
             ]
             if said:
-                typer.echo(f"  from    {', '.join(said)}")
-            if reading.now is not None:
-                other = "" if reading.same_victim else "  (another classifier than it was made for)"
-                typer.echo(f"  now     {reading.now:.6f}{other}")
+                answer(f"  from    {', '.join(said)}")
+            other = "" if reading.same_victim else "  (another classifier than it was made for)"
+            if reading.now is None:
+                answer(f"  now     -         no class of this classifier has that name{other}")
+            else:
+                moved = reading.class_index != claim["class_index"]
+                where = f"  (its class {reading.class_index})" if moved else ""
+                answer(f"  now     {reading.now:.6f}{where}{other}")
         for index, label, confidence in reading.top:
-            typer.echo(f"  {confidence:.6f}  {bare(label)} (class {index})")
+            answer(f"  {confidence:.6f}  {bare(label)} (class {index})")
 
 
 def _aside(text: str) -> str:
@@ -147,36 +150,36 @@ def _aside(text: str) -> str:
 def print_bench(report: Report) -> None:
     """Rates, efficiency and the cost of a paper-size campaign."""
     machine = report.machine
-    typer.echo(f"{machine['processor']}, {machine['usable_cores']} usable cores")
+    answer(f"{machine['processor']}, {machine['usable_cores']} usable cores")
     if machine["device"] != "cpu":
-        typer.echo(machine["device"])
+        answer(str(machine["device"]))
     for drawn in report.rendering:
         size = f"{drawn.side}x{drawn.side}x{drawn.channels}"
-        typer.echo(
+        answer(
             f"rendering {size:<12} {drawn.genomes_per_second:>10,.0f} genomes/s a thread"
             f" ({drawn.renderer}, {drawn.device})"
         )
     for row in report.scoring:
-        typer.echo(
+        answer(
             f"scoring   {row.classifier:<28} {row.engine:<12} {row.device:<7} batch {row.batch:<4}"
             f" {row.images_per_second:>9,.0f} images/s{_aside(row.way)}"
         )
     for run in report.campaign:
         low, high = run.spread
-        typer.echo(
+        answer(
             f"campaign  {run.classifier}, {run.engine}, batch {run.batch} (suggested), drawn by"
             f" {run.renderer}, on {run.device}"
         )
-        typer.echo(
+        answer(
             f"          {run.images_per_second:,.0f} images/s; bare scoring"
             f" {run.scoring_per_second:,.0f}/s"
         )
-        typer.echo(
+        answer(
             f"          efficiency {run.efficiency:.3f} ({low:.3f} to {high:.3f},"
             f" {run.alternations} alternations), ceiling without overlap {run.ceiling:.3f}"
         )
-        typer.echo(f"          slowest generation {run.slowest:.2f} of the median")
-        typer.echo(
+        answer(f"          slowest generation {run.slowest:.2f} of the median")
+        answer(
             f"          a campaign of the published size ({run.paper_images:,} images) would take"
             f" {run.paper_hours:,.1f} h"
         )

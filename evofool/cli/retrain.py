@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from evofool.text import bare
+from evofool.cli.terminal import answer
+from evofool.text import bare, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.retrain_setup import RetrainPlan
@@ -18,15 +17,15 @@ def print_plan(plan: RetrainPlan) -> None:
     from evofool.cli.report import print_victim
     from evofool.config import to_yaml
 
-    typer.echo(to_yaml(plan.config), nl=False)
+    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
     for missing in plan.missing:
-        typer.echo(f"# not ready: {bare(missing)}")
+        answer(f"# not ready: {bare(missing)}")
     work = (
         f"nets to be retrained: {plan.trainings}; runs of evolution: {plan.evolutions}, of"
         f" {plan.evolved:,} images in all"
     )
     if plan.classifier is None:
-        typer.echo(f"# {work}")
+        answer(f"# {work}")
     else:
         print_victim(plan.classifier, work, ready=not plan.missing)
 
@@ -41,18 +40,17 @@ def print_result(result: Result) -> None:
         row = [str(net["round"]), bare(net["trained_on"])]
         row += [_share(net[name]) for name in ("clean_error", "recall_old", "ascent")]
         row += [
-            f"{e['median_confidence']:.4f} ({e['low']:.4f}-{e['high']:.4f}), "
-            + _share(e["recall_last"])
+            f"{estimate(e['median_confidence'], e['low'], e['high'])}, " + _share(e["recall_last"])
             for e in net["evolution"]
         ]
         rows.append(row)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    typer.echo(f"{bare(found['base']['name'])}, {len(found['seeds'])} seeds: medians over them")
+    answer(f"{bare(found['base']['name'])}, {len(found['seeds'])} seeds: medians over them")
     for row in rows:
         line = "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
-    typer.echo(f"look at {result.path / 'report' / 'index.html'}")
-    typer.echo(f"        {result.path / 'retrain.csv'}")
+        answer(line.rstrip())
+    answer(f"look at {result.path / 'report' / 'index.html'}")
+    answer(f"        {result.path / 'retrain.csv'}")
 
 
 def _share(value: dict[str, Any] | None) -> str:

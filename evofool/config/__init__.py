@@ -8,7 +8,14 @@ encoding refuses) is reported at its line: ``raise loaded.error_at("encoding.pre
 from __future__ import annotations
 
 from evofool.config.attack import AttackCampaign, AttackEntry, ImagesConfig, load_attacks
-from evofool.config.classes import cells, chosen_classes, class_index, find_class
+from evofool.config.classes import (
+    cells,
+    chosen_classes,
+    class_index,
+    find_class,
+    named_classes,
+    typed_classes,
+)
 from evofool.config.document import Document, Place, load_value, load_yaml
 from evofool.config.loading import (
     Loaded,
@@ -18,6 +25,7 @@ from evofool.config.loading import (
     load_campaign,
     load_model,
     moved_classifier,
+    moved_encoding,
     shipped,
     shipped_folder,
     to_yaml,
@@ -65,7 +73,10 @@ __all__ = [
     "load_value",
     "load_yaml",
     "moved_classifier",
+    "moved_encoding",
+    "named_classes",
     "shipped",
     "shipped_folder",
     "to_yaml",
+    "typed_classes",
 ]

@@ -58,8 +58,9 @@ class ImagesConfig(Model):
         classes: of the data set: only images of these (default ``all``).
         count: images of noise (default 20).
         labels: ``victim``: its own answer to the clean picture (the default where nothing else is
-            known); of a folder also a CSV file with the columns ``file`` and ``label`` (an index
-            or a name), or a pattern of file names such as ``imagenet_*_{class}``.
+            known); of a data set also ``index`` (class k of it is class k of the victim, whatever
+            their names); of a folder also a CSV file with the columns ``file`` and ``label`` (an
+            index or a name), or a pattern of file names such as ``imagenet_*_{class}``.
         limit: most images; None is all.
         offset: images left out first.
     """
@@ -85,8 +86,12 @@ class ImagesConfig(Model):
         for key, source in (("split", "dataset"), ("classes", "dataset"), ("count", "noise")):
             if getattr(self, key) is not None and given != [source]:
                 raise ValueError(f"{key} belongs to {source}, not to {given[0]}; remove it")
-        if self.labels not in (None, "victim") and self.folder is None:
-            raise ValueError(f"labels of a {given[0]} can only be `victim` (its own answers)")
+        words = ("victim", "index") if self.dataset is not None else ("victim",)
+        if self.folder is None and self.labels not in (None, *words):
+            raise ValueError(
+                f"labels of a {given[0]} can only be `victim` (its own answers)"
+                + (" or `index` (class k of it is the victim's class k)" * (len(words) - 1))
+            )
         return self
 
     @property
@@ -174,7 +179,8 @@ def load_attacks(
     loaded = load_model(source, AttackCampaign, overrides)
     images = loaded.config.images
     document = with_seed(loaded.document, seed)
-    is_file = images.labels not in (None, "victim") and not images.has_pattern
+    written = images.labels not in (None, "victim") and not images.has_pattern
+    is_file = written and images.folder is not None
     document = absolute(document, check_files, [("images", "labels", lambda *_: is_file)])
     if images.folder is not None:
         where: KeyPath = ("images", "folder")

@@ -8,6 +8,7 @@ document, a bounded size and depth. Scalars follow the YAML 1.2 core schema: ``1
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,13 +18,17 @@ from typing import Any, TypeAlias
 import yaml
 
 from evofool.errors import ConfigError
+from evofool.files import PathError, absolute_path, read_file, reason
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_VALUES = 65_536
+"""Keys and values of one config: enough for the labels of ImageNet-21k, and read in seconds."""
 MAX_INT_BITS = 1024
 
+_TOO_LARGE = "is larger than 1 MiB, which no config is"
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLS = {word: word[0] in "tT" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -77,8 +82,15 @@ class Document:
         return ConfigError(f"{self.locate(key)}: {message}")
 
     def resolve(self, key: str | KeyPath, path: str) -> Path:
-        """`path`, written at `key`, as an absolute path."""
-        return (self.place(key).folder / Path(path).expanduser()).resolve()
+        """`path`, written at `key`, as an absolute path.
+
+        Raises:
+            ConfigError: it can be no path: no such user, a NUL, a name that is too long...
+        """
+        try:
+            return absolute_path(path, self.place(key).folder).resolve()
+        except (PathError, OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise self.error(key, f"cannot be a path ({reason(error)})") from error
 
     def replaced(self, key: KeyPath, value: Any, place: Place) -> Document:
         """A copy with `value` at `key`, whose ancestors exist: mappings, or lists where a part of
@@ -124,12 +136,11 @@ def load_yaml(source: Path | str, name: str | None = None) -> Document:
             not a mapping, a duplicate key, an anchor, an alias or a tag.
     """
     if isinstance(source, Path):
-        name, folder = name or str(source), source.resolve().parent
+        name = name or str(source)
         text = _read(source, name)
+        folder = source.resolve().parent
     else:
         name, folder, text = name or "<text>", Path.cwd(), source
-        if len(text) > MAX_BYTES:
-            raise ConfigError(f"{name}: is larger than 1 MiB, which no config is")
     value, lines = _Reader(text, name).read()
     places = {path: Place(f"{name}:{line}", folder) for path, line in lines.items()}
     if not isinstance(value, dict):
@@ -198,17 +209,15 @@ def describe_type(value: object) -> str:
 
 def _read(path: Path, name: str) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # never more: it may be a device
+        data = read_file(path, MAX_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"{name}: no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{name}: is a folder, not a config file") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{name}: cannot be read ({reason})") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{name}: is larger than 1 MiB, which no config is")
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ConfigError(f"{name}: {_TOO_LARGE}") from None
+        raise ConfigError(f"{name}: cannot be read ({reason(error)})") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -226,20 +235,34 @@ class _Reader:
         self._name = name
         self._numbered = numbered
         self._lines: dict[KeyPath, int] = {}
+        if len(text) > MAX_BYTES:
+            raise ConfigError(f"{name}: {_TOO_LARGE}")
 
     def read(self) -> tuple[Any, dict[KeyPath, int]]:
         value: Any = None
         documents = 0
-        events: Iterator[yaml.Event] = yaml.parse(self._text, Loader=yaml.SafeLoader)
+        events = self._events()
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise self._error(event, (), "a second document; a config is one")
+            elif isinstance(event, yaml.NodeEvent):
+                self._lines[()] = _line(event)
+                value = self._node(event, events, ())
+        return value, self._lines
+
+    def _events(self) -> Iterator[yaml.Event]:
+        """What PyYAML makes of the text, up to `MAX_VALUES`; all that it raises ends here."""
+        values = 0
         try:
-            for event in events:
-                if isinstance(event, yaml.DocumentStartEvent):
-                    documents += 1
-                    if documents > 1:
-                        raise self._error(event, (), "a second document; a config is one")
-                elif isinstance(event, yaml.NodeEvent):
-                    self._lines[()] = _line(event)
-                    value = self._node(event, events, ())
+            for event in yaml.parse(self._text, Loader=yaml.SafeLoader):
+                values += isinstance(event, yaml.NodeEvent)
+                if values > MAX_VALUES:
+                    break
+                yield event
+            else:
+                return
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
@@ -252,7 +275,12 @@ class _Reader:
             raise ConfigError(
                 f"{self._at(line)}: holds the character U+{code:04X}, which YAML does not allow"
             ) from None
-        return value, self._lines
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            # such as the escape \UFFFFFFFF, or a version of ten thousand digits
+            raise ConfigError(f"{self._name}: is not valid YAML ({reason(error)})") from None
+        raise self._error(
+            event, (), f"holds more than {MAX_VALUES:,} keys and values, which no config does"
+        )
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath) -> Any:
         if len(path) > MAX_DEPTH:
@@ -292,11 +320,7 @@ class _Reader:
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
-            key = self._node(event, events, path)
-            if not isinstance(key, str):
-                raise self._error(
-                    event, path, f"a key must be a name, not {describe_type(key)}; quote it"
-                )
+            key = self._key(event, events, path)
             inner = (*path, key)
             if key in values:
                 first = f" (first on line {self._lines[inner]})" if self._numbered else ""
@@ -304,6 +328,17 @@ class _Reader:
             self._lines[inner] = _line(event)
             values[key] = self._node(next(events), events, inner)
         return values
+
+    def _key(self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath) -> str:
+        if isinstance(event, yaml.CollectionStartEvent):  # not read: it may go on for ever deeper
+            kind = "a list" if isinstance(event, yaml.SequenceStartEvent) else "a mapping"
+            raise self._error(event, path, f"a key must be a name, not {kind}; quote it")
+        key = self._node(event, events, path)
+        if not isinstance(key, str):
+            raise self._error(
+                event, path, f"a key must be a name, not {describe_type(key)}; quote it"
+            )
+        return key
 
     def _at(self, line: int) -> str:
         return f"{self._name}:{line}" if self._numbered else self._name

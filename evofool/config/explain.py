@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +11,10 @@ from pydantic_core import ErrorDetails
 
 from evofool.config.document import Document, KeyPath, describe_type
 from evofool.errors import ConfigError
+from evofool.text import suggested, suggestion
 
+_DEEPEST = 3
+"""Parts of a key above its last one, at most."""
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 
@@ -34,12 +36,26 @@ _BOUNDS = {
     "less_than": ("lt", "below"),
 }
 
-_COMMANDS = {"retrain": "defend"}
+OWN_KEYS: Mapping[str, frozenset[str]] = {
+    "evolve": frozenset(("encoding", "stop")),
+    "attack": frozenset(("attacks", "only_correct", "targets", "chunk")),
+    "train": frozenset(("architecture", "dataset", "epochs", "optimiser", "adversary")),
+    "defend": frozenset(("defense", "sources", "threats", "pictures")),
+    "retrain": frozenset(("rounds", "trained_on", "ascent", "others")),
+    "costs": frozenset(("nets", "seeds", "rubbish")),
+}
+"""Keys that only configs of one kind have: by them a config without ``kind`` is recognised."""
+_COMMANDS = {"retrain": "defend", "costs": "defend"}
 """Commands of kinds that have none of their own name."""
 
 
 def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> ConfigError:
     """The one error to show of all that pydantic found; the others are counted."""
+    own = model.model_fields.get("kind")
+    looks = looks_like(document.data)
+    if own is not None and "kind" not in document.data and looks not in (None, own.default):
+        key = next(key for key in document.data if key in OWN_KEYS[str(looks)])
+        return document.error(key, _wrong_kind(str(looks), str(own.default)))
     details = error.errors()
     # A misspelt key makes two errors, "missing" and "unknown": only the second says what to mend.
     first = min(details, key=_rank)
@@ -55,6 +71,19 @@ def _rank(detail: ErrorDetails) -> int:
     if detail["loc"] == ("kind",):  # another command's config: the rest follows from that
         return 0
     return 1 if detail["type"] == "extra_forbidden" else 2
+
+
+def looks_like(data: Mapping[str, Any]) -> str | None:
+    """The kind of config that `data` is by its keys, None where they do not say."""
+    found = [kind for kind, keys in OWN_KEYS.items() if not keys.isdisjoint(data)]
+    return found[0] if len(found) == 1 else None
+
+
+def _wrong_kind(kind: str, wanted: str) -> str:
+    command, mine = _COMMANDS.get(kind, kind), _COMMANDS.get(wanted, wanted)
+    if command == mine:
+        return f"this is a config of kind {kind}, not {wanted}; say so with `kind: {kind}`"
+    return f"this is a config for `evofool {command}`, not for `evofool {mine}`"
 
 
 def written_path(detail: ErrorDetails, data: object) -> KeyPath:
@@ -77,12 +106,6 @@ def _has(data: Any, part: str | int) -> bool:
     if isinstance(part, int):
         return isinstance(data, list | tuple) and part < len(data)
     return isinstance(data, Mapping) and part in data
-
-
-def near(word: str, choices: Iterable[str]) -> str:
-    """`` (did you mean 'children'?)``, or nothing."""
-    found = difflib.get_close_matches(word, list(choices), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
@@ -123,6 +146,8 @@ def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
         return f"must have {wanted} items, not {context['actual_length']}"
     if kind in ("string_too_short", "string_pattern_mismatch"):
         return f"is not a usable text: {_shown(value)} ({detail['msg'].lower()})"
+    if kind == "string_unicode":
+        return f"holds half of a surrogate pair, which is no character: {_shown(value)}"
     wanted = _WANTED.get(kind.split("_")[0])
     if kind.startswith("model") and any("name" in m.model_fields for m in models_at(model, path)):
         wanted = "a name or a mapping"  # the shorthand
@@ -146,11 +171,12 @@ def _choice(
     expected = str(context.get("expected") or context.get("expected_tags"))
     words = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
     given = tag or (value if isinstance(value, str) else "")
+    if path == ("kind",) and given in OWN_KEYS:
+        return _wrong_kind(given, words[0])
     if path == ("kind",) and given:
-        command = _COMMANDS.get(given, given)
-        return f"this is a config for `evofool {command}`, not for `evofool {words[0]}`"
+        return f"must be {words[0]}, not {given}{suggestion(given, OWN_KEYS)}"
     allowed = words[0] if len(words) == 1 else "one of " + ", ".join(words)
-    return f"must be {allowed}, not {given or _shown(value)}{near(given, words)}"
+    return f"must be {allowed}, not {given or _shown(value)}{suggestion(given, words)}"
 
 
 def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
@@ -163,7 +189,42 @@ def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
         tag = _tags(chosen[0])[0]
         return f"belongs to {' and '.join(owners)}, not to {tag}; remove it"
     fields = sorted({name for m in mine for name in m.model_fields})
-    return f"unknown key{near(key, fields) or '; known here: ' + ', '.join(fields)}"
+    elsewhere = None if key in fields else key_called(model, key, near=False)
+    if elsewhere is not None:
+        return f"unknown key; did you mean {elsewhere!r}?"
+    mend = suggestion(key, fields)
+    if not mend and (elsewhere := key_called(model, key)) is not None:
+        mend = f"; did you mean {elsewhere!r}?"
+    return f"unknown key{mend or '; known here: ' + ', '.join(fields)}"
+
+
+def key_called(model: type[BaseModel], name: str, *, near: bool = True) -> str | None:
+    """The key of a config whose last part is `name`, such as ``stop.generations``.
+
+    Args:
+        model: of the config.
+        name: the last part.
+        near: whether a key that is only spelt like it will do.
+    """
+    keys: dict[str, str] = {}
+    for key in _keys(model, ()):  # those nearest to the top first
+        keys.setdefault(key[-1].casefold(), ".".join(key))
+    wanted = name.casefold()
+    if wanted in keys:
+        return keys[wanted]
+    found = suggested(wanted, keys) if near else None
+    return None if found is None else keys[found]
+
+
+def _keys(model: type[BaseModel], above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Every key path of a config, those nearest to the top first; items of lists are left out."""
+    found: dict[tuple[str, ...], None] = {}
+    for name, field in model.model_fields.items():
+        found[*above, name] = None
+        if len(above) < _DEEPEST and get_origin(field.annotation) is not tuple:
+            for inner in _models_in(field.annotation):
+                found |= dict.fromkeys(_keys(inner, (*above, name)))
+    return sorted(found, key=len)
 
 
 def _tags(model: type[BaseModel]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -21,9 +21,11 @@ from evofool.config.document import (
     plain_document,
     scalar,
 )
-from evofool.config.explain import explain, models_at
+from evofool.config.explain import explain, looks_like, models_at
 from evofool.config.models import Campaign
 from evofool.errors import ConfigError
+from evofool.files import PathError, expanded, is_file, read_file, reason, short
+from evofool.text import suggested
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -100,21 +102,30 @@ def load_model(
     elif isinstance(source, Mapping):
         document = plain_document(source, "config")
     else:
-        path = find(source)
+        kind = model.model_fields.get("kind")
+        path = find(source, None if kind is None else (str(kind.default),))
         document = load_yaml(path, _display(path))
     for override in overrides:
         document = _override(document, override, model)
     return Loaded(validate(document, model), document)
 
 
-def kind_of(source: Path | str) -> str:
-    """What a config file or a shipped config says that it is; ``evolve`` if it says nothing.
+def kind_of(source: Path | str, kinds: Collection[str] | None = None) -> str:
+    """What a config file or a shipped config says that it is, or else what its keys say.
+
+    Args:
+        source: the file or the name.
+        kinds: those that will do, as in `find`.
 
     Raises:
         ConfigError: no such config, or no YAML mapping.
     """
-    path = find(source)
-    return str(load_yaml(path, _display(path)).data.get("kind", "evolve"))
+    path = find(source, kinds)
+    return _kind(load_yaml(path, _display(path)).data)
+
+
+def _kind(data: Mapping[str, Any]) -> str:
+    return str(data.get("kind") or looks_like(data) or "evolve")
 
 
 def to_yaml(campaign: BaseModel) -> str:
@@ -130,31 +141,36 @@ def to_yaml(campaign: BaseModel) -> str:
     )
 
 
-def find(source: Path | str) -> Path:
+def find(source: Path | str, kinds: Collection[str] | None = None) -> Path:
     """The file of a config: a path that exists, or the name of a shipped one.
+
+    Args:
+        source: the path or the name.
+        kinds: of the shipped ones that an error lists; None for all.
 
     Raises:
         ConfigError: neither; the message lists what is near and what is shipped.
     """
-    path = Path(source).expanduser()
     try:
+        path = expanded(source)
         if path.is_dir():
             raise ConfigError(f"{source}: is a folder, not a config file")
         if path.exists():
             return path
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason})") from None
-    names = {config.name: config.path for config in shipped()}
+    except (OSError, PathError) as error:
+        raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
+    there = shipped()
+    names = {config.name: config.path for config in there}
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
     wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
     if wanted in names:
         return names[wanted]
     beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(str(path), beside, n=2)
-    close += [n for n in difflib.get_close_matches(wanted, names, n=2) if n not in close]
+    fitting = [config.name for config in there if kinds is None or config.kind in kinds]
+    near = dict.fromkeys((suggested(str(path), beside), suggested(wanted, fitting)))
+    close = [name for name in near if name is not None]
     mend = f"did you mean {' or '.join(close)}? " if close else ""
-    raise ConfigError(f"{source}: no such config; {mend}Shipped: {', '.join(names) or 'none'}")
+    raise ConfigError(f"{source}: no such config; {mend}Shipped: {', '.join(fitting) or 'none'}")
 
 
 def shipped() -> list[Shipped]:
@@ -163,8 +179,8 @@ def shipped() -> list[Shipped]:
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-        kind = str(load_yaml(path).data.get("kind", "evolve"))
+        first = read_file(path).decode().split("\n", 1)[0]
+        kind = _kind(load_yaml(path).data)
         found.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return found
 
@@ -189,6 +205,8 @@ def _display(path: Path) -> str:
 def moved_classifier(path: str, config: Path) -> str:
     """The override that points a `config` at a victim's file, or its weights, that has moved.
 
+    A path without the function, ``file.py``, keeps the one that is written.
+
     Raises:
         ConfigError: `config` cannot be read.
     """
@@ -196,9 +214,34 @@ def moved_classifier(path: str, config: Path) -> str:
     # weights that are named by themselves, with a card beside them, are the victim's name
     apart = isinstance(written, Mapping) and written.get("weights") is not None
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
-    key = "classifier.weights" if weights else "classifier.name"
-    quoted = path.replace("'", "''")
-    return f"{key}='{quoted}'"
+    if weights:
+        return f"classifier.weights={_quoted(path)}"
+    return f"classifier.name={_quoted(_with_attribute(path, written))}"
+
+
+def moved_encoding(path: str, config: Path) -> str:
+    """The override that points a `config` at an encoding's file that has moved.
+
+    A path without the class, ``file.py``, keeps the one that is written.
+
+    Raises:
+        ConfigError: `config` cannot be read.
+    """
+    written = load_yaml(config).data.get("encoding")
+    return f"encoding.name={_quoted(_with_attribute(path, written))}"
+
+
+def _with_attribute(path: str, written: Any) -> str:
+    """`path` with the function or class that a section names, if it is a bare Python file."""
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if path.endswith(".py") and isinstance(name, str) and ".py:" in name:
+        return f"{path}:{name.rpartition(':')[2]}"
+    return path
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def with_seed(document: Document, seed: int | None) -> Document:
@@ -309,8 +352,9 @@ def _absolute_key(
         return document
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
-    if check and not path.is_file():
-        raise document.error(where, f"no such file: {path}")
+    if check and not is_file(path):
+        what = "no regular file" if os.path.lexists(path) else "no such file"
+        raise document.error(where, f"{what}: {short(path)}")
     return document.replaced(where, f"{path}{colon}{function}", place)
 
 
@@ -322,7 +366,7 @@ def _weights_file(value: str, folder: Path) -> bool:
     """A file, and not the member of a weights enum such as ``DEFAULT``."""
     if value.lower().endswith(WEIGHT_SUFFIXES) or "/" in value or "\\" in value:
         return True
-    return (folder / value).is_file()
+    return is_file(folder / value)
 
 
 class _Dumper(yaml.SafeDumper):

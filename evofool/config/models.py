@@ -211,7 +211,8 @@ class MapElitesConfig(_Evolution):
     """Every class at once: one champion a class, every child against every champion.
 
     Attributes:
-        classes: ``"all"``, or indices, labels and inclusive ranges such as ``"151-285"``.
+        classes: ``"all"``, or indices, labels, inclusive ranges such as ``"151-285"`` and patterns
+            such as ``"*shark*"``.
     """
 
     algorithm: Literal["map_elites"] = "map_elites"

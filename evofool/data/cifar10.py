@@ -9,6 +9,7 @@ import numpy as np
 from evofool.data.base import Dataset, Split
 from evofool.data.sheet import check_pair, read_labels, read_sheet
 from evofool.errors import DataError
+from evofool.files import is_file, is_folder
 
 LABELS = (
     "airplane",
@@ -41,8 +42,8 @@ def missing(root: Path, split: Split | None = None) -> str:
     folder = _sheets(root)
     absent = []
     for key in ("train", "test") if split is None else (split,):
-        absent += [name for name in _SHEETS[key] if not (folder / name).is_file()]
-        if not any((folder / name).is_file() for name in _JSON[key]):
+        absent += [name for name in _SHEETS[key] if not is_file(folder / name)]
+        if not any(is_file(folder / name) for name in _JSON[key]):
             absent.append(_JSON[key][0])
     if not absent:
         return ""
@@ -61,12 +62,12 @@ def load(split: Split, root: Path) -> Dataset:
     """
     folder = _sheets(root)
     pickled = _pickled(root)
-    if pickled is not None and not (folder / _SHEETS[split][0]).is_file():
+    if pickled is not None and not is_file(folder / _SHEETS[split][0]):
         return _load_pickled(split, pickled)
     if absent := missing(root, split):
         raise DataError(absent)
     images = np.concatenate([read_sheet(folder / name) for name in _SHEETS[split]])
-    source = next(folder / name for name in _JSON[split] if (folder / name).is_file())
+    source = next(folder / name for name in _JSON[split] if is_file(folder / name))
     labels = read_labels(source)
     check_pair(images, labels, len(LABELS), folder / _SHEETS[split][0], source)
     return Dataset("cifar10", split, images, labels, LABELS)
@@ -76,14 +77,14 @@ def _sheets(root: Path) -> Path:
     """The data folder's own folder for it, or `root` where that holds the sheets itself."""
     folder = root / _FOLDER
     names = [name for split in _SHEETS.values() for name in split]
-    inside = not folder.is_dir() and any((root / name).is_file() for name in names)
+    inside = not is_folder(folder) and any(is_file(root / name) for name in names)
     return root if inside else folder
 
 
 def _pickled(root: Path) -> Path | None:
     """The folder that torchvision's loader takes as its root."""
     for folder in (root, root / _FOLDER):
-        if (folder / _TORCHVISION).is_dir():
+        if is_folder(folder / _TORCHVISION):
             return folder
     return None
 

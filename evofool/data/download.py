@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evofool.errors import DataError
+from evofool.files import reason
 
 
 def _mnist(root: str) -> None:
@@ -53,9 +54,8 @@ def fetch(name: str, root: Path, missing: str) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         FETCHERS[name](str(root))
-    except (OSError, RuntimeError) as error:  # URLError is an OSError, a wrong MD5 a RuntimeError
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # of the network, of archives, of torchvision: they share no base
         raise DataError(
-            f"data set {name}: could not be downloaded into {root} ({reason}). Without a network,"
-            f" fetch it elsewhere and copy it. {missing}"
+            f"data set {name}: could not be downloaded into {root} ({reason(error)})."
+            f" Without a network, fetch it elsewhere and copy it. {missing}"
         ) from error

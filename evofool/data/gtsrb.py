@@ -7,6 +7,7 @@ so what is held out for validation is whole tracks.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from evofool.data.base import Dataset, Split
 from evofool.data.sheet import check_pair, checked, read_sheet
 from evofool.errors import DataError, ImageError
+from evofool.files import is_file, is_folder, read_file, reason
 from evofool.images import UInt8Images, picture_to_array, read_picture
 
 SIDE = 32
@@ -26,6 +28,7 @@ _TORCHVISION = Path("gtsrb")
 _TRAINING = _TORCHVISION / "GTSRB" / "Training"
 _TEST = _TORCHVISION / "GTSRB" / "Final_Test" / "Images"
 _TRUTH = _TORCHVISION / "GT-final_test.csv"
+_MAX_CSV = 1 << 26
 _HELD_OUT = 5
 """Every fifth track of a class is validation; a class has seven at least."""
 
@@ -49,7 +52,7 @@ def missing(root: Path, split: Split | None = None) -> str:
         name
         for part in parts
         for name in (f"{part}.png", f"{part}.csv")
-        if not (folder / name).is_file()
+        if not is_file(folder / name)
     ]
     return (
         f"data set gtsrb: not found: put {', '.join(absent)} into {root / _FOLDER}, or"
@@ -95,7 +98,7 @@ def _part(split: Split) -> str:
 
 def _sheets(root: Path) -> Path:
     folder = root / _FOLDER
-    inside = not folder.is_dir() and any((root / f"{part}.csv").is_file() for part in _PARTS)
+    inside = not is_folder(folder) and any(is_file(root / f"{part}.csv") for part in _PARTS)
     return root if inside else folder
 
 
@@ -103,13 +106,13 @@ _PARTS = ("train", "test")
 
 
 def _has_sheets(folder: Path, part: str) -> bool:
-    return all((folder / f"{part}.{suffix}").is_file() for suffix in ("png", "csv"))
+    return all(is_file(folder / f"{part}.{suffix}") for suffix in ("png", "csv"))
 
 
 def _has_pictures(root: Path, part: str) -> bool:
     if part == "train":
-        return (root / _TRAINING).is_dir()
-    return (root / _TEST).is_dir() and (root / _TRUTH).is_file()
+        return is_folder(root / _TRAINING)
+    return is_folder(root / _TEST) and is_file(root / _TRUTH)
 
 
 def _from_sheet(folder: Path, part: str) -> _Part:
@@ -154,18 +157,18 @@ def _picture(path: Path) -> UInt8Images:
 
 def _rows(path: Path, delimiter: str, columns: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
-            for row in reader:
-                cells = tuple(row.get(column) for column in columns)
-                if any(cell is None for cell in cells):
-                    raise DataError(
-                        f"{path}:{reader.line_num}: truncated, or without the columns"
-                        f" {', '.join(columns)}; get it again"
-                    )
-                yield tuple(str(cell) for cell in cells)
+        text = io.StringIO(read_file(path, _MAX_CSV).decode(), newline="")
+        reader = csv.DictReader(text, delimiter=delimiter, skipinitialspace=True)
+        for row in reader:
+            cells = tuple(row.get(column) for column in columns)
+            if any(cell is None for cell in cells):
+                raise DataError(
+                    f"{path}:{reader.line_num}: truncated, or without the columns"
+                    f" {', '.join(columns)}; get it again"
+                )
+            yield tuple(str(cell) for cell in cells)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from error
 
 
 def _labels(texts: list[str], path: Path) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import zlib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.errors import DataError
+from evofool.files import open_file, reason
 
 _MAX_BYTES = 1 << 30
 _UBYTE = 0x08
@@ -27,10 +29,10 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         DataError: missing, no gzip, another magic number, absurd sizes, too short or too long.
     """
     try:
-        with gzip.open(path, "rb") as file:
+        with open_file(path) as packed, gzip.GzipFile(fileobj=packed) as file:
             header = file.read(4 + 4 * dimensions)
             shape = _shape(header, dimensions, path)
-            wanted = int(np.prod(shape, dtype=np.int64))
+            wanted = math.prod(shape)
             if wanted > _MAX_BYTES:
                 raise DataError(f"{path}: declares {wanted} bytes, more than {_MAX_BYTES}")
             content = file.read(wanted)
@@ -38,7 +40,9 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: truncated or not a gzip file ({error}); get it again") from error
+        raise DataError(
+            f"{path}: truncated or not a gzip file ({reason(error)}); get it again"
+        ) from error
     if len(content) != wanted:
         raise DataError(
             f"{path}: truncated, holds {len(content)} of the {wanted} bytes it declares;"
@@ -56,12 +60,12 @@ def check_md5(path: Path, md5: str) -> None:
         DataError: missing, or another file than the published one.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             found = hashlib.file_digest(
                 file, lambda: hashlib.md5(usedforsecurity=False)
             ).hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from error
     if found != md5:
         raise DataError(
             f"{path}: is not the published file (MD5 {found}, not {md5}): truncated, or of"

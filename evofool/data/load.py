@@ -14,6 +14,8 @@ from evofool.data.download import fetch
 from evofool.data.mnist import IDX_SETS, describe_missing, load_idx_set, missing_files
 from evofool.data.sample import load_sample
 from evofool.errors import DataError
+from evofool.files import PathError, expanded, reason
+from evofool.text import suggestion
 
 ENVIRONMENT = "EVOFOOL_DATA"
 
@@ -23,6 +25,11 @@ class _Entry:
     splits: tuple[Split, ...]
     load: Callable[[Split, Path], Dataset]
     missing: Callable[[Path], str]
+    ships: bool = False
+
+    def root(self, folder: Path | None) -> Path:
+        """Where it is looked for; what ships needs no data folder."""
+        return Path(__file__).parent if self.ships else data_folder(folder)
 
 
 def _idx_missing(name: str, root: Path) -> str:
@@ -41,7 +48,7 @@ _ENTRIES: dict[str, _Entry] = {
     },
     "cifar10": _Entry(("train", "test"), cifar10.load, cifar10.missing),
     "gtsrb": _Entry(("train", "validation", "test"), gtsrb.load, gtsrb.missing),
-    "mnist-sample": _Entry(("test",), lambda _split, _root: load_sample(), lambda _root: ""),
+    "mnist-sample": _Entry(("test",), lambda _split, _root: load_sample(), lambda _root: "", True),
 }
 
 
@@ -51,11 +58,22 @@ def names() -> tuple[str, ...]:
 
 
 def data_folder(folder: Path | None = None) -> Path:
-    """`folder` if given, else ``$EVOFOOL_DATA``, else ``~/.cache/evofool``."""
-    if folder is not None:
-        return folder
+    """`folder` if given, else ``$EVOFOOL_DATA``, else ``~/.cache/evofool``.
+
+    Raises:
+        DataError: it can be no folder: no such user, no home, a NUL, a name that is too long...
+    """
     variable = os.environ.get(ENVIRONMENT)
-    return Path(variable) if variable else Path.home() / ".cache" / "evofool"
+    try:
+        if folder is not None:
+            expanded(folder)  # as it is written, so that messages show it so
+            return folder
+        return expanded(variable or "~/.cache/evofool")
+    except PathError as error:
+        raise DataError(
+            f"the data folder cannot be used ({reason(error)});"
+            f" name another with --data DIR or ${ENVIRONMENT}"
+        ) from error
 
 
 def load_dataset(name: str, split: str = "test", folder: Path | None = None) -> Dataset:
@@ -72,8 +90,9 @@ def load_dataset(name: str, split: str = "test", folder: Path | None = None) -> 
     entry = _entry(name)
     for known in entry.splits:
         if split == known:
-            return entry.load(known, data_folder(folder))
-    raise DataError(f"data set {name}: no split {split!r}; known: {', '.join(entry.splits)}")
+            return entry.load(known, entry.root(folder))
+    mend = suggestion(split, entry.splits) or f"; known: {', '.join(entry.splits)}"
+    raise DataError(f"data set {name}: no split {split!r}{mend}")
 
 
 def inspect_dataset(name: str, folder: Path | None = None) -> DatasetInfo:
@@ -83,7 +102,10 @@ def inspect_dataset(name: str, folder: Path | None = None) -> DatasetInfo:
         DataError: an unknown name.
     """
     entry = _entry(name)
-    root = data_folder(folder)
+    try:
+        root = entry.root(folder)
+    except DataError as error:
+        return DatasetInfo(name, entry.splits, False, folder or Path(), str(error))
     missing = entry.missing(root)
     return DatasetInfo(name, entry.splits, not missing, root, missing)
 
@@ -95,7 +117,7 @@ def download_dataset(name: str, folder: Path | None = None) -> None:
         DataError: an unknown name, or it could not be fetched; the message says what to do.
     """
     entry = _entry(name)
-    root = data_folder(folder)
+    root = entry.root(folder)
     missing = entry.missing(root)
     if missing:
         fetch(name, root, missing)
@@ -103,5 +125,6 @@ def download_dataset(name: str, folder: Path | None = None) -> None:
 
 def _entry(name: str) -> _Entry:
     if name not in _ENTRIES:
-        raise DataError(f"data set {name}: unknown; known: {', '.join(names())}")
+        mend = suggestion(name, names()) or f"; known: {', '.join(names())}"
+        raise DataError(f"data set {name}: unknown{mend}")
     return _ENTRIES[name]

@@ -12,6 +12,7 @@ import numpy as np
 from evofool.data.base import Dataset, Split
 from evofool.data.idx import check_md5, read_idx
 from evofool.errors import DataError
+from evofool.files import is_file, is_folder
 
 _FILES: Mapping[Split, tuple[str, str]] = MappingProxyType(
     {
@@ -81,9 +82,9 @@ def set_folder(name: str, root: Path) -> Path:
     folder = root / entry.folder
     files = [file for split in _FILES.values() for file in split]
     others = [root / entry.torchvision, root] if entry.torchvision else [root]
-    if not folder.is_dir():
+    if not is_folder(folder):
         for other in others:
-            if any((other / file).is_file() for file in files):
+            if any(is_file(other / file) for file in files):
                 return other
     return folder
 
@@ -92,7 +93,7 @@ def missing_files(name: str, root: Path, split: Split | None = None) -> list[str
     """Names of the files that are not in the data folder `root` (of one split, or of both)."""
     folder = set_folder(name, root)
     wanted = [file for key, files in _FILES.items() if split in (None, key) for file in files]
-    return [file for file in wanted if not (folder / file).is_file()]
+    return [file for file in wanted if not is_file(folder / file)]
 
 
 def load_idx_set(name: str, split: Split, root: Path) -> Dataset:

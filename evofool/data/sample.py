@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from evofool.data.base import Dataset
-from evofool.errors import DataError
+from evofool.errors import DataError, ImageError
+from evofool.files import read_file
 from evofool.images import decode_png
 
 _FOLDER = Path(__file__).parent / "samples"
 _SIDE = 28
+_MAX_BYTES = 1 << 24
 
 
 def load_sample() -> Dataset:
@@ -22,11 +24,11 @@ def load_sample() -> Dataset:
         DataError: the installation is damaged.
     """
     try:
-        sheet = decode_png((_FOLDER / "mnist-sample.png").read_bytes())
-        content = json.loads((_FOLDER / "mnist-sample.json").read_text(encoding="utf-8"))
+        sheet = decode_png(read_file(_FOLDER / "mnist-sample.png", _MAX_BYTES))
+        content = json.loads(read_file(_FOLDER / "mnist-sample.json", _MAX_BYTES))
         labels = np.asarray(content["labels"], dtype=np.int64)
         names = tuple(content["label_names"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ImageError) as error:
         raise DataError(f"data set mnist-sample: damaged installation ({error})") from error
     columns = sheet.shape[2] // _SIDE
     tiles = sheet.reshape(1, -1, _SIDE, columns, _SIDE).transpose(1, 3, 0, 2, 4)

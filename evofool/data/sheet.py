@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.errors import DataError, ImageError
+from evofool.files import read_file, reason
 from evofool.images import UInt8Images, decode_png
 
 _MAX_JSON = 1 << 24
+_MAX_SHEET = 1 << 29
+"""Most bytes of a sheet; those of CIFAR-10 have 30 MB."""
 
 
 def read_sheet(path: Path, side: int = 32) -> UInt8Images:
@@ -21,9 +24,9 @@ def read_sheet(path: Path, side: int = 32) -> UInt8Images:
         DataError: missing, truncated, no PNG, grey, or rows of another length.
     """
     try:
-        sheet = decode_png(path.read_bytes())
+        sheet = decode_png(read_file(path, _MAX_SHEET))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from error
     except ImageError as error:
         raise DataError(f"{path}: truncated or damaged ({error}); get it again") from error
     channels, count, width = sheet.shape
@@ -42,10 +45,9 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         DataError: missing, truncated, or not a list of whole numbers.
     """
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_MAX_JSON))
+        content = json.loads(read_file(path, _MAX_JSON))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: truncated or no JSON ({error}); get it again") from error
     if not isinstance(content, list) or not all(type(label) is int for label in content):

@@ -13,6 +13,7 @@ from evofool.classifiers import Classifier
 from evofool.classifiers.build import check_shape
 from evofool.classifiers.files import sha256_file
 from evofool.errors import ClassifierError, UsageError
+from evofool.files import is_file, read_file
 from evofool.images import Shape
 
 if TYPE_CHECKING:
@@ -53,17 +54,16 @@ def read_card(path: Path) -> Card:
         UsageError: no weights, no card, or a damaged one.
     """
     where = f"denoiser {path}"
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"{where}: no such file")
     beside = path.with_suffix(".json")
-    if not beside.is_file():
+    if not is_file(beside):
         raise UsageError(
             f"{where}: has no card {beside.name} beside it, which a run of evofool defend writes"
             " with the weights; copy both"
         )
     try:
-        with beside.open("rb") as file:
-            content = json.loads(file.read(_MAX_BYTES))
+        content = json.loads(read_file(beside, _MAX_BYTES))
         if content["kind"] != KIND or content["schema"] != SCHEMA:
             raise ValueError(f"kind {content['kind']!r:.40}, schema {content['schema']!r:.40}")
         card = Card(

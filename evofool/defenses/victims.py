@@ -18,10 +18,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, field_validator
 
 from evofool.classifiers import Classifier, load_classifier
+from evofool.classifiers.files import sha256_file
 from evofool.classifiers.load import Source, inspect_classifier
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config import ClassifierConfig, Model, load_model
 from evofool.errors import ClassifierError, UsageError
+from evofool.files import is_file
 
 REJECTED = "rejected"
 """Label of the class that stands for no answer."""
@@ -230,14 +232,13 @@ def _path(spec: ClassifierSpec, base: Path) -> Path:
 def _load(spec: ClassifierSpec, base: Path) -> Classifier:
     path = _path(spec, base)
     victim = load_victim(path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    title = victim.headline
+    title, sha256 = victim.headline, sha256_file(path)
     return dataclasses.replace(victim, name=spec.name, title=title, source=(path, sha256))
 
 
 def _inspect(spec: ClassifierSpec, base: Path) -> Inspection:
     path = _path(spec, base)
-    if not path.is_file():
+    if not is_file(path):
         return Inspection(spec.name, None, None, False, f"{path}: no such file")
     config = load_model(path, VictimConfig).config
     found = inspect_classifier(_spec(config), base=path.parent)
@@ -246,7 +247,7 @@ def _inspect(spec: ClassifierSpec, base: Path) -> Inspection:
         n += 1
     if isinstance(config.defense, DenoiserConfig):
         weights = _beside(config.defense.weights, path.parent)
-        if not weights.is_file():
+        if not is_file(weights):
             missing = f"{weights}: no such file"
             found = dataclasses.replace(found, ready=False, missing=missing)
     return dataclasses.replace(found, name=spec.name, n_classes=n)

@@ -23,12 +23,17 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from evofool.errors import EncodingError
+from evofool.files import PathError, expanded, read_file, reason, short
 from evofool.images import Shape, Size, UInt8Images
+from evofool.text import suggestion
 
 if TYPE_CHECKING:
     import torch
 
 G = TypeVar("G")
+
+_MAX_SOURCE = 1 << 24
+"""Most bytes of an encoding's file."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "encodings").is_dir():
@@ -158,9 +163,14 @@ def find(name: str) -> EncodingSource:
     for point in entry_points(group="evofool.encodings"):
         if point.name == name:
             return EncodingSource(point.load())
-    raise EncodingError(
-        f"unknown encoding {name!r}; there are {', '.join(names())}, or path.py:Class"
-    )
+    mend = suggestion(name, names()) or f"; there are {', '.join(names())}, or path.py:Class"
+    raise EncodingError(f"unknown encoding {name!r}{mend}")
+
+
+def file_is_missing(name: str) -> bool:
+    """Whether `name` is that of an encoding in a file, ``path/to/file.py:Class``, and there is no
+    such file."""
+    return ".py:" in name and not Path(name.rpartition(":")[0]).expanduser().is_file()
 
 
 def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> Encoding[Any]:
@@ -177,22 +187,35 @@ def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> E
         where = ".".join(str(part) for part in first["loc"])
         message = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            message = f"encoding {name} has no such option"
+            message = f"encoding {name} has no such option{_near(source, shape, where)}"
         raise EncodingError(message, option=where or None) from error
     except (TypeError, ValueError) as error:
         named = str(error).split(" ", 1)[0].rstrip(":")
         option = named if named in (options or {}) else None
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown and unknown[1] in (options or {}):  # a plain class, without a model of options
+            message = f"encoding {name} has no such option{_near(source, shape, unknown[1])}"
+            raise EncodingError(message, option=unknown[1]) from error
         raise EncodingError(f"{name}: {error}", option=option) from error
     return encoding
 
 
+def _near(source: EncodingSource, shape: Shape, option: str) -> str:
+    """What was meant by an option that the encoding does not have, as far as it says."""
+    try:
+        known = tuple(source.factory(shape).options)
+    except Exception:  # a user's own may want arguments or fail in any way: then no suggestion
+        return ""
+    return suggestion(option, known) or f"; its options: {', '.join(known) or 'none'}"
+
+
 def _from_file(name: str) -> EncodingSource:
     file, _, attribute = name.rpartition(":")
-    path = Path(file).expanduser().resolve()
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EncodingError(f"{file}: cannot be read ({error.strerror})") from error
+        path = expanded(file).resolve()
+        data = read_file(path, _MAX_SOURCE)
+    except (OSError, PathError) as error:
+        raise EncodingError(f"{short(file)}: cannot be read ({reason(error)})") from error
     digest = hashlib.sha256(data).hexdigest()
     spec = importlib.util.spec_from_file_location(f"_evofool_encoding_{digest[:16]}", path)
     if spec is None or spec.loader is None:

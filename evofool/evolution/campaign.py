@@ -22,9 +22,11 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
 from evofool.evolution.restoring import (
     check_device,
+    check_limits,
     check_means,
     check_sources,
     load_run,
+    record_changes,
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
@@ -39,7 +41,7 @@ from evofool.store import (
     RunFolder,
     WinRow,
 )
-from evofool.store.manifest import repointed
+from evofool.store.fixed import warn_unchecked
 
 COMMIT_SHARE = 0.05
 """Largest share of the time that transactions may take: after a costly one the next waits longer.
@@ -80,6 +82,7 @@ def evolve(
     command: str | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    pictures_when_stopped: bool = False,
 ) -> Result:
     """Run a campaign into a new run folder.
 
@@ -92,6 +95,7 @@ def evolve(
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends as interrupted,
             everything up to the last generation saved.
+        pictures_when_stopped: make the pictures then and return, instead of raising `Interrupted`.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -107,13 +111,14 @@ def evolve(
     with parts.scorer:
         manifest = make_manifest(parts, command)
         with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
-            return _Loop(parts, run, progress, stop).run()
+            return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
 
 def resume(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -123,21 +128,25 @@ def resume(
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
+        encoding: where the encoding is now, if its file has moved; it must hold the same.
         overrides: of ``stop``, ``scoring.workers`` and ``scoring.budget`` only: what changes no
             individual.
         progress: as in `evolve`.
         should_stop: as in `evolve`.
 
     Raises:
-        FolderError: no run folder, or another victim than it was made with, or what drew its
-            pictures is not here.
+        FolderError: no run folder, its config was edited, another victim or encoding than it was
+            made with, or what drew its pictures is not here.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
-        ConfigError: an override that would change the result.
+        ConfigError, UsageError: an override that would change the result, or end the run before
+            what is done.
     """
     stop = should_stop or (lambda: False)
     with RunFolder.open(Path(path), writable=True) as run:
-        loaded = load_run(run, classifier, overrides)
+        loaded = load_run(run, classifier, overrides, encoding=encoding)
+        warn_unchecked(run)
+        check_limits(run, loaded)
         check_device(run, loaded)
         parts = make_parts(loaded, stop, run.manifest)
         with parts.scorer:
@@ -145,9 +154,7 @@ def resume(
             check_means(run, parts)
             loop = _Loop(parts, run, progress, stop)
             loop.restore()
-            if classifier is not None or overrides:
-                run.write_config(to_yaml(parts.config))
-                run.write_manifest(repointed(run.manifest, parts.classifier))
+            record_changes(run, loaded, parts)
             return loop.run()
 
 
@@ -158,8 +165,10 @@ class _Loop:
         run: RunFolder,
         progress: OnProgress | None,
         should_stop: Callable[[], bool],
+        pictures_when_stopped: bool = False,
     ) -> None:
         self.parts = parts
+        self._pictures_when_stopped = pictures_when_stopped
         self.run_folder = run
         self._progress = progress
         self._should_stop = should_stop
@@ -231,6 +240,8 @@ class _Loop:
         except (Interrupted, ScoringError) as error:
             self._save()
             if isinstance(error, Interrupted):
+                if self._pictures_when_stopped and self._sound:
+                    return self._finish("interrupted", None)
                 self._say_interrupted()
             raise type(error)(f"{error}; {self._way_on()}") from error
         return self._finish("finished", reason)

@@ -65,10 +65,10 @@ class CmaEs:
         self._toolbox.register("evaluate", self._evaluate)
         self._toolbox.register("map", toolbox.map)
         first = next(sample(toolbox, seed, 1))
-        genes = len(encoding.to_vector(first.genome))
-        if genes > MAX_GENES:
+        self._genes = len(encoding.to_vector(first.genome))
+        if self._genes > MAX_GENES:
             raise UsageError(
-                f"evolution.algorithm: cma_es on {genes} genes is out of reach (at most"
+                f"evolution.algorithm: cma_es on {self._genes} genes is out of reach (at most"
                 f" {MAX_GENES}); set encoding.resolution, or use another algorithm"
             )
 
@@ -90,7 +90,10 @@ class CmaEs:
 
     def restore(self, state: dict[str, bytes]) -> None:
         arrays = unpack(state, "cma_es", ARRAYS)
-        strategy = self._make(arrays["centroid"])
+        centroid = arrays["centroid"]
+        if centroid.shape != (self._genes,):  # before a matrix of its size is made
+            raise StoreError("the stored state of cma_es is damaged (centroid)")
+        strategy = self._make(np.zeros(self._genes))
         for name, array in arrays.items():
             sound = array.dtype.kind in "fiu" and array.shape == np.shape(getattr(strategy, name))
             if not (sound and np.isfinite(array).all()):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from evofool.store import GenerationRow, RunFolder
+from evofool.text import csv_bytes
 
 COUNTED = ("generation", "evaluations", "forward_images", "seconds")
 
@@ -22,11 +21,8 @@ def write_curve(run: RunFolder) -> Path:
     """
     rows = run.generations()
     names = list(dict.fromkeys(name for row in rows for name in row.stats))
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow((*COUNTED, *names))
-    writer.writerows([*_counts(row), *(row.stats.get(name, "") for name in names)] for row in rows)
-    return run.write_file("curve.csv", table.getvalue().encode())
+    lines = ([*_counts(row), *(row.stats.get(name, "") for name in names)] for row in rows)
+    return run.write_file("curve.csv", csv_bytes((*COUNTED, *names), lines))
 
 
 def _counts(row: GenerationRow) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,8 @@ class MuPlusLambda:
         try:
             for id, fitness in zip(order["ids"].tolist(), order["fitness"].tolist(), strict=True):
                 individual = Individual(members[IndividualId(*id)], IndividualId(*id))
+                if math.isnan(fitness):  # which compares with nothing
+                    raise ValueError(f"the fitness of {individual.id} is no number")
                 individual.fitness.values = (fitness,)
                 population.append(individual)
         except (KeyError, TypeError, ValueError) as error:

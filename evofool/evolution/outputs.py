@@ -21,6 +21,7 @@ from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.individual import Individual
+from evofool.files import read_file
 from evofool.images import (
     PROVENANCE,
     SIDECAR,
@@ -31,6 +32,7 @@ from evofool.images import (
     to_hwc,
 )
 from evofool.store import RunFolder
+from evofool.text import csv_bytes
 
 Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
 """The pixels that are scored, N x C x H x W."""
@@ -166,9 +168,7 @@ def write_pictures(
         StoreError: the folder cannot be written, or a picture does not read back as scored.
     """
     digest = ArchiveDigest(encoding)
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table: list[tuple[object, ...]] = []
     claims: dict[str, dict[str, Any]] = {}
 
     def write(elite: Elite) -> tuple[object, ...]:
@@ -187,8 +187,8 @@ def write_pictures(
             rows = pool.map(write, part)  # pictures are compressed while the digest is taken
             for elite in part:
                 digest.add(elite)
-            writer.writerows(rows)
-    run.write_file("elites.csv", table.getvalue().encode())
+            table.extend(rows)
+    run.write_file("elites.csv", csv_bytes(COLUMNS, table))
     run.write_json(f"images/{SIDECAR}", dict(sorted(claims.items())))
     return digest.hexdigest()
 
@@ -252,7 +252,7 @@ def read_table(run: RunFolder) -> dict[int, dict[str, Any]]:
     path = run.path / "elites.csv"
     found: dict[int, dict[str, Any]] = {}
     try:
-        reader = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
+        reader = csv.DictReader(io.StringIO(read_file(path).decode(), newline=""))
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         for row in reader:
@@ -285,13 +285,14 @@ def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
         holder, row = archive.holders[k], table[int(archive.cells[k])]
         assert holder is not None
         same = (row["generation"], row["confidence"]) == (holder.id.generation, confidence[k])
-        if not same or _sha256(run, int(archive.cells[k])) != row["sha256"]:
+        if not same or saved_sha256(run, int(archive.cells[k])) != row["sha256"]:
             return False
     return True
 
 
-def _sha256(run: RunFolder, class_index: int) -> str | None:
+def saved_sha256(run: RunFolder, class_index: int) -> str | None:
+    """Of the saved picture of a class, None without one."""
     try:
-        return hashlib.sha256((run.path / png_name(class_index)).read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(run.path / png_name(class_index))).hexdigest()
     except OSError:
         return None

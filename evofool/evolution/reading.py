@@ -13,6 +13,7 @@ import numpy as np
 
 from evofool.classifiers import Classifier, load_classifier, prepare
 from evofool.classifiers.bundled import BUNDLED
+from evofool.config import find_class
 from evofool.errors import StoreError, UsageError
 from evofool.images import PROVENANCE, SIDECAR, read_picture, read_text
 from evofool.scoring import Scorer
@@ -27,7 +28,10 @@ class Reading:
         path: the file.
         top: (class index, label, confidence), the surest first.
         claim: what its provenance says, None without any.
-        now: today's confidence for the claimed class, None without a claim.
+        now: today's confidence for the claimed class, None without a claim, or if the victim has
+            no such class. Of another victim than the claim is about, the class is the one of the
+            same name, whatever its index.
+        class_index: of that class, None where `now` is None.
         same_victim: whether the claim is about a classifier of the same digest.
         sidecar: whether the claim stood in the ``provenance.json`` beside the picture, whose own
             text is gone.
@@ -39,6 +43,7 @@ class Reading:
     now: float | None
     same_victim: bool
     sidecar: bool = False
+    class_index: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -49,6 +54,7 @@ class Reading:
             ],
             "claim": self.claim,
             "now": self.now,
+            "now_class_index": self.class_index,
             "same_victim": self.same_victim,
             "sidecar": self.sidecar,
         }
@@ -82,20 +88,34 @@ def read(
     readings = []
     for path, row, (claim, sidecar) in zip(paths, confidence, claims, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
-        now = None
-        if claim is not None and claim["class_index"] < len(row):
-            now = float(row[claim["class_index"]])
+        same = claim is not None and victim.is_known_as(str(claim.get("classifier_digest")))
+        asked = None if claim is None else _asked(claim, victim, same)
         readings.append(
             Reading(
                 path,
                 tuple((int(c), victim.labels[c], float(row[c])) for c in order),
                 claim,
-                now,
-                claim is not None and victim.is_known_as(str(claim.get("classifier_digest"))),
+                None if asked is None else float(row[asked]),
+                same,
                 sidecar,
+                asked,
             )
         )
     return readings
+
+
+def _asked(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | None:
+    """The class of `victim` that a claim is about."""
+    index, label = int(claim["class_index"]), str(claim["label"])
+    if index < victim.n_classes and (same or victim.labels[index] == label):
+        return index
+    names = [label, *(name.strip() for name in label.split(","))]
+    for name in names:  # "tench, Tinca tinca" is "tench" elsewhere
+        try:
+            return find_class(name, victim.labels)
+        except LookupError:
+            continue
+    return None
 
 
 def _claimed(claims: Sequence[dict[str, Any] | None]) -> str:

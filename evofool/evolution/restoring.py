@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evofool.config import Campaign, Loaded, cells, load_campaign, moved_classifier
+from evofool.config import (
+    Campaign,
+    Loaded,
+    cells,
+    load_campaign,
+    moved_classifier,
+    moved_encoding,
+    to_yaml,
+)
 from evofool.encodings import Encoding, EncodingSource
 from evofool.errors import ConfigError, FolderError, StoreError, UsageError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.drawing import breeder_of, breeding_on, drawing_again, is_here, recorded_in
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Render
-from evofool.evolution.setup import Parts, make_encoding
+from evofool.evolution.setup import CHANGEABLE, Parts, make_encoding
 from evofool.images import UInt8Images
-from evofool.store import GenerationRow, IndividualId, RunFolder
-from evofool.store.manifest import check_classifier
+from evofool.store import Check, GenerationRow, IndividualId, RunFolder
+from evofool.store.code import check_code, code_of
+from evofool.store.fixed import check_config, check_labels_file, config_check
+from evofool.store.history import with_changes
+from evofool.store.manifest import check_classifier, repointed
+from evofool.store.runfolder import CONFIG
 
 
 def load_run(
@@ -26,26 +38,127 @@ def load_run(
     classifier: str | None = None,
     overrides: Sequence[str] = (),
     check_files: bool = True,
+    *,
+    encoding: str | None = None,
+    uses: Collection[str] = ("classifier", "encoding"),
 ) -> Loaded[Campaign]:
-    """The config of a run folder, with what may still be changed changed."""
+    """The config of a run folder, with what may still be changed changed.
+
+    Nothing that it names has been run when this returns, and what may be run is what it was.
+
+    Args:
+        run: the folder.
+        classifier: where the victim is now, if its file has moved.
+        overrides: of `CHANGEABLE` keys.
+        check_files: whether files that the config names must exist.
+        encoding: where the encoding's file is now, if it has moved.
+        uses: sections of the config whose code the caller is about to run.
+
+    Raises:
+        ConfigError: ``config.yaml`` is damaged, or names a file that is missing.
+        FolderError: it was edited, or code that it names is not what the run was made with.
+    """
     check_kind(run)
-    for override in overrides:
-        key = override.partition("=")[0].strip()
-        if not (key.startswith("stop.") or key in ("scoring.workers", "scoring.budget")):
-            raise UsageError(
-                f"override {override}: only stop.*, scoring.workers and scoring.budget can change"
-                " on resume;"
-                " anything else would make another run"
-            )
+    CHANGEABLE.check_overrides(overrides)
+    path = run.path / CONFIG
+    moved = []
+    if classifier is not None:
+        moved.append(moved_classifier(classifier, path))
+    if encoding is not None:
+        moved.append(moved_encoding(encoding, path))
     try:
-        changes = [*overrides]
-        if classifier is not None:
-            changes.append(moved_classifier(classifier, run.path / "config.yaml"))
-        return load_campaign(run.path / "config.yaml", changes, check_files=check_files)
+        loaded = load_campaign(path, [*overrides, *moved], check_files=check_files)
     except ConfigError as error:
-        if classifier is None and "classifier" in str(error) and "no such file" in str(error):
-            raise ConfigError(f"{error}; say where it is now by --classifier") from error
-        raise
+        raise _with_option(error, classifier, encoding) from error
+    check_config(run, loaded.config, CHANGEABLE)
+    keys = [override.partition("=")[0] for override in moved]
+    check_code(run, loaded.config, moved=keys, sections=uses)
+    return loaded
+
+
+def _with_option(error: ConfigError, classifier: str | None, encoding: str | None) -> ConfigError:
+    """`error`, with the option that mends it if a file is missing."""
+    message = str(error)
+    if "no such file" in message:
+        for section, given in (("classifier", classifier), ("encoding", encoding)):
+            if given is None and f": {section}" in message:
+                return ConfigError(f"{message}; say where it is now by --{section}")
+    return error
+
+
+def check_limits(run: RunFolder, loaded: Loaded[Campaign]) -> None:
+    """Refuse limits that would have ended the run before what is done already.
+
+    Raises:
+        UsageError: there is one; the message names the key, its value and what is done.
+    """
+    config, rows = loaded.config, run.generations()
+    if not rows:
+        return
+    stop, children, done = config.stop, config.evolution.children, rows[-1]
+    stagnant = 0
+    for row in rows[:-1]:  # each was followed by another
+        stagnant = 0 if row.stats.get("improved") else stagnant + 1
+        lowest = row.stats.get("min")
+        after = row.evaluations + children
+        reached = {
+            "stop.generations": (stop.generations, row.generation + 1, done.generation),
+            "stop.evaluations": (stop.evaluations, after, done.evaluations),
+            "scoring.budget": (config.scoring.budget, after, done.evaluations),
+        }
+        for key, (limit, next_one, now) in reached.items():
+            if limit is not None and next_one > limit:
+                raise _exceeded(run, key, limit, f"{now} are done")
+        if stop.seconds is not None and row.seconds >= stop.seconds:
+            raise _exceeded(run, "stop.seconds", stop.seconds, f"{done.seconds:.0f} are over")
+        if (
+            stop.confidence is not None
+            and isinstance(lowest, int | float)
+            and lowest >= stop.confidence
+        ):
+            reason = f"every cell had it after generation {row.generation}, {done.generation}"
+            raise _exceeded(run, "stop.confidence", stop.confidence, f"{reason} are done")
+        if stop.stagnation is not None and stagnant >= stop.stagnation:
+            reason = f"it stagnated so long at generation {row.generation}, {done.generation}"
+            raise _exceeded(run, "stop.stagnation", stop.stagnation, f"{reason} are done")
+
+
+def _exceeded(run: RunFolder, key: str, limit: float, done: str) -> UsageError:
+    return UsageError(
+        f"{run.path}: {key}: {limit:g} is less than what is done already ({done}); nothing was"
+        " changed: give a larger one, or begin a new run"
+    )
+
+
+def record_changes(run: RunFolder, loaded: Loaded[Campaign], parts: Parts) -> None:
+    """Write down what a resume has changed, if anything: in ``config.yaml`` and the manifest."""
+    before = load_campaign(run.path / CONFIG, check_files=False).config
+    manifest = with_changes(run, before, loaded.config, CHANGEABLE)
+    if manifest is None:
+        return
+    manifest = repointed(manifest, parts.classifier)
+    source = parts.encoding_source
+    if source.path is not None:
+        name = loaded.config.encoding.name
+        manifest["encoding"] = {**manifest["encoding"], "name": name, "path": str(source.path)}
+    if "code" in manifest:
+        manifest["code"] = {**manifest["code"], **code_of(loaded.config)}
+    run.write_manifest(manifest)  # first: what happened is never missing from it
+    # as it was loaded: with options that are younger than the run it would be another config
+    run.write_config(to_yaml(loaded.config))
+
+
+def check_of_config(
+    run: RunFolder, classifier: str | None = None, encoding: str | None = None
+) -> Check:
+    """``evofool verify`` of the config, and of the code it names; the arguments as for `load_run`.
+
+    Raises:
+        ConfigError: ``config.yaml`` is no config any more.
+    """
+    return config_check(
+        run, lambda: load_run(run, classifier, encoding=encoding, check_files=False)
+    )
 
 
 def check_kind(run: RunFolder) -> None:
@@ -58,6 +171,7 @@ def check_kind(run: RunFolder) -> None:
 def check_sources(run: RunFolder, parts: Parts) -> None:
     """Refuse to go on with another victim or encoding than the run was made with."""
     check_classifier(run.path, run.manifest, parts.classifier)
+    check_labels_file(run, parts.config.classifier.labels, parts.classifier)
     check_encoding(run, parts.encoding_source)
 
 
@@ -91,7 +205,8 @@ def check_encoding(run: RunFolder, source: EncodingSource) -> None:
     sha256 = run.manifest["encoding"].get("sha256")
     if sha256 is not None and source.sha256 != sha256:
         raise FolderError(
-            f"{run.path}: its encoding {run.manifest['encoding'].get('path')} has changed since"
+            f"{run.path}: its encoding {run.manifest['encoding'].get('path')} has changed since;"
+            " give the file as it was by --encoding"
         )
 
 
@@ -112,14 +227,18 @@ class Shelf:
     redrawn: str = ""
 
 
-def open_shelf(run: RunFolder) -> Shelf:
+def open_shelf(run: RunFolder, encoding_file: str | None = None) -> Shelf:
     """The elites as they are stored now, of a run that has ended or not.
 
+    Args:
+        run: the folder.
+        encoding_file: where the encoding's file is now, if it has moved.
+
     Raises:
-        StoreError: the run folder is damaged.
+        StoreError: the run folder is damaged, its config edited, or the encoding's file another.
         ConfigError: its encoding cannot be had.
     """
-    loaded = load_run(run, check_files=False)
+    loaded = load_run(run, check_files=False, encoding=encoding_file, uses=("encoding",))
     victim = run.manifest["classifier"]
     channels, height, width = victim["input_shape"]
     labels = tuple(victim["labels"])

@@ -26,8 +26,22 @@ from evofool.evolution.evaluation import Evaluator
 from evofool.evolution.guarded import guarded
 from evofool.images import Shape
 from evofool.scoring import Scorer
-from evofool.scoring.setup import inspect_victim, make_scorer, make_victim
+from evofool.scoring.setup import (
+    inspect_victim,
+    inspection_of,
+    make_scorer,
+    make_victim,
+    only_loading_tells,
+)
+from evofool.store.code import code_of
+from evofool.store.fixed import Changeable, fixed_part
 from evofool.store.manifest import new_manifest
+
+CHANGEABLE = Changeable(
+    ("stop", "scoring.workers", "scoring.budget"),
+    ("classifier.name", "classifier.weights", "encoding.name"),
+)
+"""What of a campaign may be another on resume: nothing that an individual depends on."""
 
 
 @dataclass
@@ -49,6 +63,8 @@ class Parts:
 class Plan:
     """What a dry run finds out, without any weights unless classes are named by their labels.
 
+    A victim that is a user's own code is loaded, since nothing else tells what it is.
+
     Attributes:
         config: checked and resolved as far as it can be.
         classifier: the victim, and what is missing to run it.
@@ -68,6 +84,11 @@ def plan(loaded: Loaded[Campaign]) -> Plan:
     """
     config = loaded.config
     victim = inspect_victim(loaded)
+    if only_loading_tells(victim):
+        parts = make_parts(loaded, lambda: False)
+        with parts.scorer:
+            known = inspection_of(parts.classifier)
+            return Plan(parts.config, known, planned_evaluations(parts.config))
     shape = victim.input_shape
     if shape is not None:
         encoding, _ = make_encoding(loaded, shape)
@@ -175,6 +196,8 @@ def make_manifest(parts: Parts, command: str | None) -> dict[str, Any]:
         "encoding": encoding,
         "renderer": parts.drawing.name,
         "breeder": breeder_of(parts.encoding),
+        "config": fixed_part(parts.config, CHANGEABLE),
+        "code": code_of(parts.config),
     }
 
 

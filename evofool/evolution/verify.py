@@ -23,8 +23,9 @@ from evofool.evolution.outputs import (
     png_name,
     read_table,
 )
-from evofool.evolution.restoring import check_sources, load_run, restore
+from evofool.evolution.restoring import check_of_config, check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
+from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
 from evofool.store import Check, RunFolder
 
@@ -34,7 +35,9 @@ REPLAYED = 5
 """Elites whose whole ancestry is bred again."""
 
 
-def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a run folder, each check as soon as it is done.
 
     Database and genomes; the pictures against ``elites.csv`` and against their genomes rendered
@@ -44,6 +47,7 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
     Args:
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
+        encoding: where the encoding is now, if its file has moved.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -52,7 +56,11 @@ def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check
     with RunFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
-        parts = make_parts(_here(load_run(run, classifier)), lambda: False, run.manifest)
+        yield (config := check_of_config(run, classifier, encoding))
+        if config.ok is False:  # what it names is not run, and nothing else is what it says
+            return
+        loaded = load_run(run, classifier, encoding=encoding)
+        parts = make_parts(_here(loaded), lambda: False, run.manifest)
         with parts.scorer:
             check_sources(run, parts)
             parts.scorer.budget = None  # what is looked at again is no query of the campaign
@@ -166,7 +174,7 @@ def _stored_pictures(run: RunFolder, parts: Parts) -> Render:
     }
 
     def picture(name: str) -> UInt8Images:
-        pixels = decode_png((run.path / name).read_bytes())
+        pixels = decode_png(read_file(run.path / name))
         if pixels.shape != parts.classifier.input_shape:
             raise ImageError(f"{name}: has the shape {pixels.shape}")
         return pixels
@@ -184,7 +192,7 @@ def _shown(
         wrong.append(f"class {elite.class_index} is not in elites.csv")
         return None
     try:
-        data = (run.path / name).read_bytes()
+        data = read_file(run.path / name)
         pixels = decode_png(data)
     except (OSError, EvofoolError) as error:
         wrong.append(f"{name}: {error}")

@@ -145,14 +145,14 @@ def bench(
     if workers is None:
         cores = usable_cores()
         workers = min(cores, WORKERS_ON_A_GPU) if accelerated(here) else cores
+    victims = [_victim(name) for name in classifiers]  # before minutes are spent on rendering
     rendering, scoring, campaigns = [], [], []
     suggested: dict[str, int] = {}
     for side, channels in ((28, 1), (224, 3)):
         say(f"rendering at {side}")
         rate, renderer = rendering_rate((channels, side, side), seconds, here)
         rendering.append(Rendering(side, channels, rate, renderer, here))
-    for name in classifiers:
-        victim = load_classifier(name)
+    for name, victim in zip(classifiers, victims, strict=True):
         rows = []
         for engine in ("torch", "onnxruntime"):
             say(f"scoring {name} with {engine}")
@@ -172,6 +172,18 @@ def bench(
         "versions": versions(),
     }
     return Report(machine, rendering, scoring, suggested, campaigns)
+
+
+def _victim(name: str) -> Classifier:
+    """A victim that a campaign can be measured with.
+
+    Raises:
+        UsageError: it cannot be had, or gives nothing that evolution could climb.
+    """
+    victim = load_classifier(name)
+    if victim.output == "label":
+        raise UsageError(f"bench: {name} gives labels only; evolution needs confidences to climb")
+    return victim
 
 
 def rendering_rate(

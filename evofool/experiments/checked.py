@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
-from evofool.config import ClassifierConfig, Loaded, find_class
+from evofool.classifiers.labels import numbered_labels
+from evofool.classifiers.matching import match_classes
+from evofool.config import ClassifierConfig, Loaded
 from evofool.config.document import KeyPath
 from evofool.data import Dataset, load_dataset
 from evofool.errors import ClassifierError, DataError
+from evofool.scoring.setup import inspection_of, only_loading_tells
 
 
-def inspected(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Inspection:
-    """What is known of the net that a config names, without loading it.
+def inspected(
+    loaded: Loaded[Any],
+    where: KeyPath,
+    config: ClassifierConfig,
+    check: Callable[[Loaded[Any], KeyPath, Classifier], None] = lambda *_: None,
+) -> Inspection:
+    """What is known of the net that a config names; a user's own is loaded, all others are not.
+
+    Args:
+        loaded: the config.
+        where: the key that names the net.
+        config: of the net.
+        check: refuses a net that is loaded and does not fit.
 
     Raises:
         ConfigError: at `where`.
     """
     try:
-        return inspect_classifier(config.model_dump(exclude_none=True))
+        found = inspect_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:
         raise loaded.error_at(where, str(error)) from error
+    if not only_loading_tells(found):
+        return found
+    net = loaded_net(loaded, where, config)
+    check(loaded, where, net)
+    return inspection_of(net)
 
 
 def loaded_net(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) -> Classifier:
@@ -109,14 +129,18 @@ def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[
     Raises:
         ConfigError: it has other classes.
     """
-    if data.label_names == base.labels:
-        return data.labels
     try:
-        own = [find_class(name, base.labels) for name in data.label_names]
+        own, note = match_classes(data.label_names, base.labels)
     except LookupError as error:
         raise loaded.error_at(
             "data.dataset", f"{data.name} has other classes than {base.name} ({error})"
         ) from error
+    if note and base.labels != numbered_labels(base.n_classes):
+        raise loaded.error_at(
+            "data.dataset",
+            f"{data.name} and {base.name} name their classes differently ({note}); give the net"
+            " the names of the data set by its `labels` if that is right",
+        )
     return np.array(own, np.int64)[data.labels]
 
 

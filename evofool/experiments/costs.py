@@ -29,6 +29,7 @@ from evofool.errors import (
     ScoringError,
     UsageError,
 )
+from evofool.experiments.begun import CHANGEABLE, begun_with, check_begun
 from evofool.experiments.costs_config import CostNet, CostsConfig, load_costs
 from evofool.experiments.costs_outputs import (
     CLEAN,
@@ -52,6 +53,7 @@ from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
 from evofool.store import CostsFolder, Result, ThreatRow
 from evofool.store.defend_schema import RIGHT, WRONG
+from evofool.store.fixed import refuse_encoding, warn_unchecked
 from evofool.store.manifest import new_manifest
 from evofool.training import Diverged, train
 
@@ -121,6 +123,7 @@ def compare_costs(
     _check_encodings(loaded)
     test_set = load_test_set(loaded)
     manifest = new_manifest("costs", None, loaded.config.seed, command)
+    manifest |= begun_with(loaded.config)
     with CostsFolder.create(Path(out), manifest, to_yaml(loaded.config)) as run:
         return _Loop(loaded, run, test_set, progress, should_stop).run()
 
@@ -129,6 +132,7 @@ def resume_costs(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -143,14 +147,12 @@ def resume_costs(
     """
     if classifier is not None:
         raise UsageError("--classifier: a comparison of costs trains its own nets")
-    for override in overrides:
-        if override.partition("=")[0].strip() != "scoring.workers":
-            raise UsageError(
-                f"override {override}: only scoring.workers can change on resume; anything else"
-                " would make another run"
-            )
+    refuse_encoding(encoding)
+    CHANGEABLE.check_overrides(overrides)
     with CostsFolder.open(Path(path), writable=True) as run:
         loaded = load_costs_run(run, overrides)
+        check_begun(run, loaded.config)
+        warn_unchecked(run)
         return _Loop(loaded, run, load_test_set(loaded), progress, should_stop).run()
 
 

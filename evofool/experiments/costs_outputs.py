@@ -15,8 +15,9 @@ from evofool.errors import FolderError
 from evofool.evolution.outputs import png_name, read_table
 from evofool.experiments.costs_config import CostsConfig
 from evofool.experiments.curves import Curve, read_curve
-from evofool.experiments.defend_outputs import csv_bytes, curve_json
+from evofool.experiments.defend_outputs import curve_json
 from evofool.store import CostsFolder, RunFolder, ThreatRow
+from evofool.text import csv_bytes
 
 CLEAN, FLOATS, PICTURES = "no attack", "noise N(0, I)", "noise N(0, I) as pictures"
 FGSM_ROW = "FGSM"

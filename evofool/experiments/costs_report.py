@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from evofool.experiments.costs_outputs import (
     net_name,
 )
 from evofool.experiments.curves import Curve
-from evofool.experiments.defend_plots import DARK, LIGHT, curves_plot
+from evofool.experiments.defend_plots import curves_plot
 from evofool.experiments.pages import PAGE, environment, policy, style
+from evofool.files import read_file
+from evofool.plotting import DARK, LIGHT
 from evofool.store import CostsFolder
+from evofool.text import probability
 
 TITLES: Mapping[str, str] = {
     "cross-entropy": "Softmax, cross entropy",
@@ -81,7 +84,7 @@ def write_report(
         for encoding in config.evolution.encodings:
             own = [c for c in champions if (c.net, c.encoding) == (name, encoding)]
             for champion in own:
-                run.write_file(_picture(champion), champion.picture.read_bytes(), durable=False)
+                run.write_file(_picture(champion), read_file(champion.picture), durable=False)
             rows.append({"loss": net.loss, "encoding": encoding, "champions": own})
     text = page(run.manifest, found, rows, labels)
     return run.write_file(PAGE, text.encode())
@@ -135,11 +138,13 @@ def page(
 def answers(found: Mapping[str, Any]) -> list[str]:
     """One sentence a measure: from which loss to which it reaches, and how far seeds differ."""
     nets = found["nets"]
-    columns = [(question, [net["measures"][key] for net in nets], "rate", "{:.1%}")
+    columns: list[tuple[str, list[Any], str, Callable[[float], str]]]
+    columns = [(question, [net["measures"][key] for net in nets], "rate", "{:.1%}".format)
                for key, question in QUESTIONS.items()]  # fmt: skip
     for k, evolved in enumerate(nets[0]["evolution"]):
         name = f"Evolution, {evolved['encoding']}: median confidence"
-        columns.append((name, [net["evolution"][k] for net in nets], "median_confidence", "{:.4f}"))
+        cells = [net["evolution"][k] for net in nets]
+        columns.append((name, cells, "median_confidence", probability))
     said = []
     for question, cells, key, form in columns:
         values = [cell[key] for cell in cells]
@@ -147,9 +152,9 @@ def answers(found: Mapping[str, Any]) -> list[str]:
         least, most = (TITLES[nets[i]["loss"]] for i in (low, high))
         spread = max(cell["most"] - cell["least"] for cell in cells)
         said.append(
-            f"{question}: from {form.format(values[low])} ({least}) to"
-            f" {form.format(values[high])} ({most}); seeds of one loss differ by up to"
-            f" {form.format(spread)}."
+            f"{question}: from {form(values[low])} ({least}) to"
+            f" {form(values[high])} ({most}); seeds of one loss differ by up to"
+            f" {form(spread)}."
         )
     return said
 

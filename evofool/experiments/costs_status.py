@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.errors import UsageError
+from evofool.experiments.begun import begun_check
 from evofool.experiments.costs import load_costs_run, load_net, load_test_set
 from evofool.experiments.costs_outputs import (
     COLUMNS,
@@ -16,10 +17,12 @@ from evofool.experiments.costs_outputs import (
     summary,
     table_lines,
 )
-from evofool.experiments.defend_outputs import csv_bytes
+from evofool.files import is_file, read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, CostsFolder, head_of
 from evofool.store.defend_schema import RIGHT
+from evofool.store.fixed import refuse_encoding
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -43,7 +46,9 @@ def status(path: Path | str) -> dict[str, Any]:
         }
 
 
-def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify_costs(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a comparison, each check as soon as it is done.
 
     The database; the clean row of every net, whose weights are held to their card, by answering
@@ -52,6 +57,7 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
     Args:
         path: the run folder.
         classifier: not for this kind of run.
+        encoding: not for this kind of run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -59,9 +65,13 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
     """
     if classifier is not None:
         raise UsageError("--classifier: a comparison of costs trains its own nets")
+    refuse_encoding(encoding)
     with CostsFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield (begun := begun_check(run, lambda: load_costs_run(run)))
+        if begun.ok is False:
+            return
         loaded = load_costs_run(run)
         config = loaded.config
         test_set = load_test_set(loaded)
@@ -81,7 +91,7 @@ def verify_costs(path: Path | str, *, classifier: str | None = None) -> Iterator
         found = summary(run, config, read_curves(run, config), read_champions(run, config))
         wanted = csv_bytes(COLUMNS, table_lines(found))
         table = run.path / "costs.csv"
-        same = table.is_file() and table.read_bytes() == wanted
+        same = is_file(table) and read_file(table) == wanted
         yield Check(
             "costs.csv", same, "holds the stored rows" if same else "differs or is missing"
         )  # fmt: skip

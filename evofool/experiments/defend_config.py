@@ -15,6 +15,7 @@ from evofool.config.loading import absolute_classifier, validate, with_seed
 from evofool.config.models import Count, Positive, listed
 from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig
 from evofool.errors import ConfigError
+from evofool.files import is_file
 from evofool.training.config import Radius
 
 FALSE_ALARMS = 0.05
@@ -346,14 +347,14 @@ def _trained(document: Document, defense: DefenseChoice, check: bool) -> Documen
     if defense.weights is not None:
         where: KeyPath = ("defense", "weights")
         path = document.resolve(where, defense.weights)
-        if check and not path.is_file():
+        if check and not is_file(path):
             raise document.error(where, f"no such file: {path}")
     else:
         assert isinstance(defense, TrainedDefense)
         assert defense.train is not None
         where = ("defense", "train")
         path = document.resolve(where, defense.train)
-        if not path.is_file():
+        if not is_file(path):
             if check:
                 try:
                     find(defense.train)

@@ -5,8 +5,6 @@ All of it is derived: it can be made again from ``run.sqlite`` and the runs belo
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from evofool.experiments.curves import Curve
 from evofool.experiments.defend_config import DefendConfig
 from evofool.experiments.masking import Verdict, judge
 from evofool.store import DefendFolder, DiagnosticRow, ThreatRow
+from evofool.text import csv_bytes
 
 NETS = ("undefended", "defended")
 COLUMNS = (
@@ -142,12 +141,3 @@ def curve_json(curve: Curve) -> dict[str, Any]:
         "low": float(low[-1]),
         "high": float(high[-1]),
     }
-
-
-def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """A table as CSV."""
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([list(row) for row in rows])
-    return table.getvalue().encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.experiments.curves import Curve
+from evofool.plotting import (
+    dress,
+    evaluations_axis,
+    inside,
+    legend_beside,
+    new_figure,
+    odds_axis,
+    to_png,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-LIGHT: Mapping[str, str] = {
-    "paper": "#faf9f6", "ink": "#1d1b18", "soft": "#635e56", "line": "#e2ded6",
-    "undefended": "#97403f", "defended": "#2f6690",
-}  # fmt: skip
-DARK: Mapping[str, str] = {
-    "paper": "#141315", "ink": "#f1eee9", "soft": "#aaa49b", "line": "#322f33",
-    "undefended": "#e3ab62", "defended": "#7fb4dd",
-}  # fmt: skip
-MOST_LOSS = 10.0
-"""Loss that has the last colour: that of a confidence of 5e-5."""
+MOST_NINES = 12
+"""Decimal digits to either end of the colours of a loss surface."""
 _DASHES: Mapping[str, Any] = {"undefended": (0, (5, 2)), "defended": "-"}
 
 
@@ -42,28 +41,29 @@ def curves_plot(
     """
     dashes = _DASHES if dashes is None else dashes
     names = list(dict.fromkeys(curve.encoding for curve in curves))
-    figure = new_figure((5.2 * len(names), 3.5), colours)
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    figure = new_figure((5.2 * len(names) + 1, 3.7), colours)
+    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    drawn = [(curve, *curve.interval()) for curve in curves]
     for axes, name in zip(panels, names, strict=True):
-        for curve in curves:
+        for curve, low, high in drawn:
             if curve.encoding != name:
                 continue
-            low, high = curve.interval()
             colour = colours[curve.net]
-            axes.fill_between(curve.evaluations, low, high, color=colour, alpha=0.25, linewidth=0)
+            axes.fill_between(
+                curve.evaluations, inside(low), inside(high), color=colour, alpha=0.2, linewidth=0
+            )  # fmt: skip
             axes.plot(
-                curve.evaluations, curve.median, color=colour, linewidth=2,
+                curve.evaluations, inside(curve.median), color=colour, linewidth=2,
                 linestyle=dashes[curve.net], label=curve.net,
             )  # fmt: skip
         dress(axes, colours, name)
-        axes.set_ylim(0, 1)
-        axes.set_xscale("log")  # what is won in the first hundred images is won for good
+        evaluations_axis(axes, colours, log=True)  # the first hundred images win the most
         axes.set_xlim(int(curves[0].evaluations[0]), int(curves[0].evaluations[-1]))
         axes.grid(axis="y", color=colours["line"], linewidth=0.8)
-        axes.set_xlabel("evaluations", color=colours["soft"], fontsize=9)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ends = [value for curve, low, high in drawn for value in (low, curve.median, high)]
+    odds_axis(panels[0], ends, colours)
     panels[0].set_ylabel("median confidence", color=colours["soft"], fontsize=9)
-    panels[-1].legend(frameon=False, fontsize=9, labelcolor=colours["ink"], loc="lower right")
+    legend_beside(panels[-1], colours)
     return to_png(figure, colours)
 
 
@@ -82,22 +82,31 @@ def filters_plot(filters: Mapping[str, NDArray[np.float32]], colours: Mapping[st
 def surfaces_plot(
     surfaces: Mapping[str, Sequence[NDArray[np.float64]]], eps: float, colours: Mapping[str, str]
 ) -> bytes:
-    """Loss surfaces, a row a net, a column an image, one scale for all; the line is p = .5."""
+    """Loss surfaces, a row a net, a column an image, one scale for all; the line is p = .5.
+
+    Colours go by the log-odds of the true class: blue where it is the likelier one, red where it
+    is not, pale at p = .5. Losses run over ten orders of magnitude, and by the loss itself
+    everything that the net gets right has one colour.
+    """
+    from matplotlib.colors import Normalize
+
     columns = max(len(found) for found in surfaces.values())
-    figure = new_figure((3.3 * columns + 1, 2.9 * len(surfaces) + 0.4), colours)
+    figure = new_figure((3.3 * columns + 1.2, 2.9 * len(surfaces) + 0.4), colours)
     grid = figure.subplots(len(surfaces), columns, squeeze=False)
-    largest = max(float(one.max()) for found in surfaces.values() for one in found)
-    highest = min(largest, MOST_LOSS)
+    shown = {name: [log_odds(one) for one in found] for name, found in surfaces.items()}
+    largest = max(float(np.abs(one).max()) for found in shown.values() for one in found)
+    edge = MOST_NINES * np.log(10)
+    most = max(min(largest, edge), np.log(10))
     extent = (-eps, eps, -eps, eps)
-    for axes_row, (name, found) in zip(grid, surfaces.items(), strict=True):
+    for axes_row, (name, found) in zip(grid, shown.items(), strict=True):
         for k, (axes, one) in enumerate(zip(axes_row, found, strict=True)):
             drawn = axes.imshow(
-                one, origin="lower", extent=extent, cmap="magma", vmin=0, vmax=highest,
+                one, origin="lower", extent=extent, cmap="RdBu", norm=Normalize(-most, most),
                 interpolation="nearest",
             )  # fmt: skip
-            if one.min() < np.log(2) < one.max():
+            if one.min() < 0 < one.max():
                 steps = np.linspace(-eps, eps, len(one))
-                axes.contour(steps, steps, one, levels=[np.log(2)], colors="white", linewidths=1.4)
+                axes.contour(steps, steps, one, levels=[0.0], colors="black", linewidths=1.4)
             dress(axes, colours, f"{name} net" if k == 0 else "")
             axes.set_xticks([-eps, 0, eps], [f"-{eps:.3g}", "0", f"{eps:.3g}"])
             axes.set_yticks([-eps, 0, eps], [f"-{eps:.3g}", "0", f"{eps:.3g}"])
@@ -105,12 +114,32 @@ def surfaces_plot(
             if k == 0:
                 axes.set_ylabel("orthogonal signs", color=colours["soft"], fontsize=8)
     bar = figure.colorbar(
-        drawn, ax=grid, shrink=0.8, pad=0.02, extend="max" if largest > highest else "neither"
+        drawn, ax=grid, shrink=0.8, pad=0.02, extend="both" if largest > edge else "neither"
     )
-    bar.set_label("loss", color=colours["soft"], fontsize=8.5)
+    ticks = _losses(most)
+    bar.set_ticks([float(log_odds(np.array(loss))) for loss in ticks], labels=[
+        "log 2 (p = .5)" if loss == np.log(2) else f"{loss:.2g}" for loss in ticks
+    ])  # fmt: skip
+    bar.set_label("loss, -log p", color=colours["soft"], fontsize=8.5)
     bar.ax.tick_params(colors=colours["soft"], labelsize=8, length=0)
     bar.outline.set_visible(False)
     return to_png(figure, colours)
+
+
+def log_odds(loss: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the true class, log p - log(1 - p), from its loss -log p; finite for any loss."""
+    small = np.finfo(np.float64).tiny
+    odds: NDArray[np.float64] = -loss - np.log(np.maximum(-np.expm1(-loss), small))
+    return odds
+
+
+def _losses(most: float) -> list[float]:
+    """Ticks for losses whose log-odds lie within `most` of 0: p = .5, and some either way."""
+    apart = max(1, round(most / np.log(10) / 4))
+    digits = range(apart, int(most / np.log(10) + 0.01) + 1, apart)
+    right = [float(-np.log1p(-(10.0**-k))) for k in digits]
+    wrong = [float(k * np.log(10)) for k in digits]
+    return [*right, float(np.log(2)), *wrong]
 
 
 def _sheet(weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -127,37 +156,7 @@ def _sheet(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return sheet if channels == 3 else sheet[..., 0]
 
 
-def new_figure(size: tuple[float, float], colours: Mapping[str, str]) -> Figure:
-    """An empty figure; `size` in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, dpi=130, facecolor=colours["paper"], layout="constrained")
-
-
-def dress(axes: Axes, colours: Mapping[str, str], title: str) -> None:
-    """Quiet axes with a title."""
-    axes.set_facecolor(colours["paper"])
-    axes.set_title(title, loc="left", fontsize=11, color=colours["ink"])
-    axes.set_axisbelow(True)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color(colours["line"])
-    axes.tick_params(colors=colours["soft"], labelsize=8.5, length=0)
-
-
 def _bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines["bottom"].set_visible(False)
-
-
-def to_png(figure: Figure, colours: Mapping[str, str]) -> bytes:
-    """The figure as PNG bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(
-        buffer, format="png", facecolor=colours["paper"], metadata={"Software": "evofool"}
-    )
-    return buffer.getvalue()

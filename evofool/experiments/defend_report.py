@@ -17,11 +17,12 @@ from evofool.experiments.defend_pictures import (
     first_filters,
     loss_surface,
 )
-from evofool.experiments.defend_plots import DARK, LIGHT, curves_plot, filters_plot, surfaces_plot
+from evofool.experiments.defend_plots import curves_plot, filters_plot, surfaces_plot
 from evofool.experiments.defend_setup import strength
 from evofool.experiments.pages import PAGE, environment, policy, style
 from evofool.experiments.threats import Ground
 from evofool.images import encode_png
+from evofool.plotting import DARK, LIGHT
 from evofool.store import DefendFolder
 
 EXAMPLES, SURFACES = 8, 3

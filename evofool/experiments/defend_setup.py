@@ -76,7 +76,7 @@ def plan(loaded: Config) -> DefendPlan:
         ConfigError: whatever can be known to be wrong without weights and data.
     """
     config = loaded.config
-    base = inspected(loaded, ("base",), config.base)
+    base = inspected(loaded, ("base",), config.base, check_white)
     missing = []
     for index, source in enumerate(config.sources or ()):
         found = inspected(loaded, ("sources", index), source)

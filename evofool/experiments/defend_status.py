@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from evofool.defenses.victims import load_victim
 from evofool.errors import UsageError
+from evofool.experiments.begun import begun_check
 from evofool.experiments.defend_outputs import COLUMNS, read_rows, read_verdict, threat_json
 from evofool.experiments.defend_setup import make_base, make_ground
 from evofool.experiments.defending import VICTIM, load_defense_run
+from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, DefendFolder, head_of
 from evofool.store.defend_schema import RIGHT
+from evofool.store.fixed import refuse_encoding
 from evofool.store.manifest import check_classifier
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -40,7 +42,9 @@ def status(path: Path | str) -> dict[str, Any]:
         }
 
 
-def verify_defense(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify_defense(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check an evaluation, each check as soon as it is done.
 
     The database; both nets against what the run was made with; the clean row by answering the
@@ -49,6 +53,7 @@ def verify_defense(path: Path | str, *, classifier: str | None = None) -> Iterat
     Args:
         path: the run folder.
         classifier: not for this kind of run.
+        encoding: not for this kind of run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -58,9 +63,13 @@ def verify_defense(path: Path | str, *, classifier: str | None = None) -> Iterat
         raise UsageError(
             "--classifier: an evaluation names several nets; put the file where config.yaml says"
         )
+    refuse_encoding(encoding)
     with DefendFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield (begun := begun_check(run, lambda: load_defense_run(run)))
+        if begun.ok is False:
+            return
         loaded = load_defense_run(run)
         base = make_base(loaded)
         check_classifier(run.path, run.manifest, base)
@@ -84,14 +93,11 @@ def verify_defense(path: Path | str, *, classifier: str | None = None) -> Iterat
 def _table(run: DefendFolder) -> Check:
     if run.meta().get("status") != "finished":
         return Check("threats.csv", None, "not made yet: the run has not ended (evofool resume)")
-    wanted = [
-        {key: str(value) for key, value in threat_json(row).items()} for row in read_rows(run)
-    ]
+    wanted = csv_bytes(COLUMNS, (threat_json(row).values() for row in read_rows(run)))
+    table = run.path / "threats.csv"
     try:
-        text = (run.path / "threats.csv").read_bytes().decode()
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        same = list(reader) == wanted and tuple(reader.fieldnames or ()) == COLUMNS
-    except (OSError, ValueError, csv.Error):
+        same = read_file(table) == wanted
+    except OSError:
         same = False
     return Check(
         "threats.csv", same, "holds the stored rows" if same else "differs or is missing"

@@ -16,6 +16,7 @@ from evofool.classifiers import Classifier
 from evofool.config import Loaded, to_yaml
 from evofool.defenses.victims import load_victim
 from evofool.errors import ConfigError, FolderError, Interrupted, ScoringError, UsageError
+from evofool.experiments.begun import CHANGEABLE, begun_with, check_begun
 from evofool.experiments.curves import Curve, read_curve
 from evofool.experiments.defend_config import DefendConfig, load_defense
 from evofool.experiments.defend_outputs import (
@@ -40,6 +41,7 @@ from evofool.experiments.evolving import campaign, carry_out, evaluations_of
 from evofool.experiments.threats import Ground, Threat, threats
 from evofool.scoring import Scorer
 from evofool.store import DefendFolder, DiagnosticRow, Result
+from evofool.store.fixed import refuse_encoding, warn_unchecked
 from evofool.store.manifest import check_classifier, new_manifest
 
 VICTIM = "victim.yaml"
@@ -81,6 +83,7 @@ def defend(
     early_check(loaded, base)
     ground = make_ground(loaded, base)
     manifest = new_manifest("defend", base, loaded.config.seed, command)
+    manifest |= begun_with(loaded.config)
     manifest["defense"] = loaded.config.defense.model_dump(mode="json", exclude_none=True)
     with DefendFolder.create(Path(out), manifest, to_yaml(loaded.config)) as run:
         return _Loop(loaded, run, base, ground, progress, should_stop).run()
@@ -90,6 +93,7 @@ def resume_defense(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -99,6 +103,7 @@ def resume_defense(
     Args:
         path: the run folder.
         classifier: not for this kind of run.
+        encoding: not for this kind of run.
         overrides: of ``scoring.workers`` only.
         progress: as in `defend`.
         should_stop: as in `defend`.
@@ -113,14 +118,12 @@ def resume_defense(
         raise UsageError(
             "--classifier: an evaluation names several nets; put the file where config.yaml says"
         )
-    for override in overrides:
-        if override.partition("=")[0].strip() != "scoring.workers":
-            raise UsageError(
-                f"override {override}: only scoring.workers can change on resume; anything else"
-                " would make another run"
-            )
+    refuse_encoding(encoding)
+    CHANGEABLE.check_overrides(overrides)
     with DefendFolder.open(Path(path), writable=True) as run:
         loaded = load_defense_run(run, overrides)
+        check_begun(run, loaded.config)
+        warn_unchecked(run)
         base = make_base(loaded)
         check_classifier(run.path, run.manifest, base)
         ground = make_ground(loaded, base)

@@ -9,6 +9,7 @@ from evofool.evolution.campaign import evolve
 from evofool.evolution.campaign import resume as resume_evolution
 from evofool.experiments.defend_config import DefendScoring, EvolutionBudget
 from evofool.experiments.defend_progress import Meter
+from evofool.files import is_file
 from evofool.store import RunFolder, state_of
 
 
@@ -75,7 +76,7 @@ def carry_out(
     def report(progress: Any) -> None:
         meter.reached(progress.evaluations)
 
-    if not (path / "manifest.json").is_file():
+    if not is_file(path / "manifest.json"):
         evolve(config, path, command=command, progress=report, should_stop=meter.should_stop)
     elif not finished(path):
         resume_evolution(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jinja2
 
-from evofool.text import bare, printable
+from evofool.text import bare, printable, probability
 
 _TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "report/index.html"
@@ -49,7 +49,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(printable=printable, bare=bare, rate=_rate)
+    found.filters.update(printable=printable, bare=bare, rate=_rate, probability=probability)
     return found
 
 

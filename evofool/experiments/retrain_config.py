@@ -14,6 +14,7 @@ from evofool.config.loading import absolute_classifier, validate, with_seed
 from evofool.config.models import Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.defend_config import DefendScoring, EvolutionThreat
+from evofool.files import is_file
 from evofool.training.config import OptimiserConfig
 
 ALL = "all"
@@ -188,7 +189,7 @@ def _training(document: Document, name: str, check: bool) -> Document:
     if not isinstance(document.data["base"], dict):
         where = ("base",)
     path = document.resolve(where, name)
-    if path.is_file():
+    if is_file(path):
         return document.replaced(where, str(path), document.place(where))
     if check:
         try:

@@ -9,11 +9,12 @@ import numpy as np
 
 from evofool.classifiers import Classifier
 from evofool.experiments.curves import Curve, read_curve
-from evofool.experiments.defend_outputs import CURVE, csv_bytes, curve_lines
+from evofool.experiments.defend_outputs import CURVE, curve_lines
 from evofool.experiments.retrain_chain import BASE, NetKey, RunKey, net_keys
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OTHERS
 from evofool.store import MeasureRow, RetrainFolder
+from evofool.text import csv_bytes
 
 Curves: TypeAlias = Mapping[tuple[int, str, str], Curve]
 """By round, chain and encoding."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evofool.experiments.defend_plots import DARK, LIGHT
 from evofool.experiments.pages import PAGE, environment, policy, style
 from evofool.experiments.retrain_chain import BASE, NetKey, RunKey
 from evofool.experiments.retrain_config import RetrainConfig
@@ -14,6 +13,7 @@ from evofool.experiments.retrain_measures import champions
 from evofool.experiments.retrain_outputs import Curves, chains
 from evofool.experiments.retrain_plots import rounds_plot, strip
 from evofool.images import encode_png
+from evofool.plotting import DARK, LIGHT
 from evofool.store import RetrainFolder
 
 

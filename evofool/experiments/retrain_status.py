@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,16 @@ from typing import Any
 from evofool.classifiers import load_classifier
 from evofool.errors import ClassifierError, UsageError
 from evofool.evolution.verify import verify as verify_evolution
+from evofool.experiments.begun import begun_check
 from evofool.experiments.retrain_chain import NetKey, RunKey, net_keys
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OWN
 from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retrain_setup import base_of, load_retrain_run
+from evofool.files import read_file
 from evofool.store import Check, RetrainFolder, head_of
+from evofool.store.fixed import refuse_encoding
+from evofool.text import csv_bytes
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -40,7 +42,9 @@ def status(path: Path | str) -> dict[str, Any]:
         }
 
 
-def verify_retraining(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify_retraining(
+    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+) -> Iterator[Check]:
     """Check a retraining loop, each check as soon as it is done.
 
     The database; whether every net and measure is there; every net by its digest; the runs of the
@@ -50,6 +54,7 @@ def verify_retraining(path: Path | str, *, classifier: str | None = None) -> Ite
     Args:
         path: the run folder.
         classifier: not for this kind of run.
+        encoding: not for this kind of run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -60,9 +65,13 @@ def verify_retraining(path: Path | str, *, classifier: str | None = None) -> Ite
             "--classifier: a retraining loop names several nets; put the file where config.yaml"
             " says"
         )
+    refuse_encoding(encoding)
     with RetrainFolder.open(Path(path)) as run:
         faults = run.check()
         yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield (begun := begun_check(run, lambda: load_retrain_run(run)))
+        if begun.ok is False:
+            return
         loaded = load_retrain_run(run)
         config = loaded.config
         finished = run.meta().get("status") == "finished"
@@ -113,14 +122,11 @@ def _champions(run: RetrainFolder, key: NetKey, encoding: str) -> Check:
 
 def _table(run: RetrainFolder, config: RetrainConfig) -> Check:
     names = columns(config)
+    rows = table(run, config, read_curves(run, config))
+    wanted = csv_bytes(names, ([row[name] for name in names] for row in rows))
+    path = run.path / "retrain.csv"
     try:
-        text = (run.path / "retrain.csv").read_bytes().decode()
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        wanted = [
-            {name: "" if row[name] is None else str(row[name]) for name in names}
-            for row in table(run, config, read_curves(run, config))
-        ]
-        same = list(reader) == wanted and tuple(reader.fieldnames or ()) == names
-    except (OSError, ValueError, csv.Error):
+        same = read_file(path) == wanted
+    except OSError:
         same = False
     return Check("retrain.csv", same, "holds what is stored" if same else "differs or is missing")

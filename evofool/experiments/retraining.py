@@ -24,6 +24,7 @@ from evofool.errors import (
     ScoringError,
     UsageError,
 )
+from evofool.experiments.begun import CHANGEABLE, begun_with, check_begun
 from evofool.experiments.defend_progress import Meter, OnProgress
 from evofool.experiments.evolving import carry_out, evaluations_of, finished
 from evofool.experiments.retrain_chain import (
@@ -59,6 +60,7 @@ from evofool.experiments.retrain_setup import (
 )
 from evofool.scoring import Scorer
 from evofool.store import NetRow, Result, RetrainFolder
+from evofool.store.fixed import refuse_encoding, warn_unchecked
 from evofool.store.manifest import new_manifest
 from evofool.training import Diverged, train
 
@@ -105,6 +107,7 @@ def run_retraining(
         make_examples(loaded, known)
         make_others(loaded, known)
     manifest = new_manifest("retrain", known, loaded.config.seed, command)
+    manifest |= begun_with(loaded.config)
     with RetrainFolder.create(Path(out), manifest, to_yaml(loaded.config)) as run:
         return _Loop(loaded, run, progress, should_stop).run()
 
@@ -113,6 +116,7 @@ def resume_retraining(
     path: Path | str,
     *,
     classifier: str | None = None,
+    encoding: str | None = None,
     overrides: Sequence[str] = (),
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -122,6 +126,7 @@ def resume_retraining(
     Args:
         path: the run folder.
         classifier: not for this kind of run.
+        encoding: not for this kind of run.
         overrides: of ``scoring.workers`` only.
         progress: as in `run_retraining`.
         should_stop: as in `run_retraining`.
@@ -137,14 +142,12 @@ def resume_retraining(
             "--classifier: a retraining loop names several nets; put the file where config.yaml"
             " says"
         )
-    for override in overrides:
-        if override.partition("=")[0].strip() != "scoring.workers":
-            raise UsageError(
-                f"override {override}: only scoring.workers can change on resume; anything else"
-                " would make another run"
-            )
+    refuse_encoding(encoding)
+    CHANGEABLE.check_overrides(overrides)
     with RetrainFolder.open(Path(path), writable=True) as run:
         loaded = load_retrain_run(run, overrides)
+        check_begun(run, loaded.config)
+        warn_unchecked(run)
         return _Loop(loaded, run, progress, should_stop).run()
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evofool.classifiers import Classifier
+from evofool.classifiers.live import handed_over
 from evofool.store import Check, Result, RunFolder
 
 
@@ -84,19 +87,44 @@ def status(path: Path | str) -> dict[str, Any]:
     return _of(path).status(path)
 
 
-def resume(path: Path | str, **arguments: Any) -> Result:
-    """Go on with a run of any kind; see `evofool.evolution.campaign.resume`."""
-    return _of(path).resume(path, **arguments)
+def resume(
+    path: Path | str, *, classifier: str | Classifier | None = None, **arguments: Any
+) -> Result:
+    """Go on with a run of any kind; see `evofool.evolution.campaign.resume`.
+
+    `classifier` may also be the victim itself, where the run was begun with a Python object.
+    """
+    with _named(path, classifier) as name:
+        return _of(path).resume(path, classifier=name, **arguments)
 
 
-def verify(path: Path | str, *, classifier: str | None = None) -> Iterator[Check]:
+def verify(
+    path: Path | str,
+    *,
+    classifier: str | Classifier | None = None,
+    encoding: str | None = None,
+) -> Iterator[Check]:
     """Whether a run folder is whole and its pictures do what it claims, check by check.
+
+    `classifier` as in `resume`.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had.
     """
-    return _of(path).verify(path, classifier=classifier)
+    with _named(path, classifier) as name:
+        yield from _of(path).verify(path, classifier=name, encoding=encoding)
+
+
+@contextmanager
+def _named(path: Path | str, classifier: str | Classifier | None) -> Iterator[str | None]:
+    """The name by which runs load a victim that is an object; None where the config has it."""
+    if classifier is None or isinstance(classifier, str):
+        yield classifier
+        return
+    with handed_over(classifier) as name:
+        # an evaluation takes no other net than its config's
+        yield None if kind_of(path) in ("defend", "retrain", "costs") else name
 
 
 def _of(path: Path | str) -> _Kind:

@@ -7,11 +7,13 @@ return text and pixels.
 from __future__ import annotations
 
 from evofool.gallery.build import Gallery, Options, build
+from evofool.gallery.exhibits import Moved
 from evofool.gallery.page import page
 from evofool.gallery.sheet import Tile, contact_sheet, contact_sheet_png
 
 __all__ = [
     "Gallery",
+    "Moved",
     "Options",
     "Tile",
     "build",

@@ -8,14 +8,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evofool.attacks.campaign import load_attack_run
 from evofool.attacks.outputs import line_of, picture_of, stem
 from evofool.attacks.pictures import amplified
 from evofool.attacks.planning import Planned, check_rows, items_of, planned_attacks
+from evofool.attacks.restoring import load_attack_run
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
-from evofool.gallery.exhibits import Attacks, Clean, Collection, Exhibit, Step, Way
+from evofool.files import read_file
+from evofool.gallery.exhibits import IN_PLACE, Attacks, Clean, Collection, Exhibit, Moved, Step, Way
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
 from evofool.scoring.setup import make_victim
 from evofool.store import (
@@ -27,6 +28,8 @@ from evofool.store import (
     state_of,
 )
 from evofool.store.attack_schema import NONE
+from evofool.store.fixed import refuse_encoding
+from evofool.store.history import commands_of
 from evofool.store.manifest import headline
 from evofool.store.runfolder import CONFIG
 
@@ -34,20 +37,22 @@ HEADER = ("attack", "images", "fooled", "95 %", "as floats", "L2", "L∞", "forw
 """Of `Way.line`; norms and passes are means of an image."""
 
 
-def attacked(run: RunFolder, key: str, *, write: bool) -> Collection:
+def attacked(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
     """The images of a run of attacks as they are stored now, finished or not.
 
     Args:
         run: an `AttackFolder`, open for as long as the collection is used.
         key: of the collection.
         write: is not used: pictures that the run folder lacks are taken from its database.
+        moved: where the victim's file is now.
 
     Raises:
         StoreError: the run folder is damaged.
         ConfigError: one of its attacks is not to be had here.
     """
     assert isinstance(run, AttackFolder)
-    loaded = load_attack_run(run)
+    refuse_encoding(moved.encoding)
+    loaded = load_attack_run(run, runs_code=False)
     manifest = run.manifest
     labels = tuple(manifest["classifier"]["labels"])
     planned = planned_attacks(loaded, labels)
@@ -68,7 +73,7 @@ def attacked(run: RunFolder, key: str, *, write: bool) -> Collection:
         seed=int(manifest["seed"]),
         run_id=str(manifest["run_id"]),
         status=status,
-        command=manifest.get("command") or f"evofool attack {shlex.quote(str(run.path / CONFIG))}",
+        command=commands_of(manifest) or f"evofool attack {shlex.quote(str(run.path / CONFIG))}",
         config=run.config_text,
         shape=(channels, height, width),
         labels=labels,
@@ -77,7 +82,7 @@ def attacked(run: RunFolder, key: str, *, write: bool) -> Collection:
         source=source,
         facts=_facts(run, status, images),
         no_ancestry="What is attacked has no ancestors.",
-        load_victim=lambda: make_victim(load_attack_run(run)),
+        load_victim=lambda: make_victim(load_attack_run(run, moved.classifier)),
         shipped_victim=loaded.config.classifier.name in BUNDLED,
         attacks=Attacks(
             _ways(run, loaded.config, planned, rows, images),
@@ -125,7 +130,7 @@ class Results:
         """Whether the files of the run folder are what its database holds."""
         for exhibit in self._exhibits:
             try:
-                saved = (self._run.path / "images" / f"{exhibit.stem}.png").read_bytes()
+                saved = read_file(self._run.path / "images" / f"{exhibit.stem}.png")
                 change = self._run.path / "perturbations" / f"{exhibit.stem}.png"
                 if saved != self.png(exhibit) or not change.is_file():
                     return False

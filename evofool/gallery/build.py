@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evofool.config import typed_classes
 from evofool.errors import StoreError, UsageError
 from evofool.evolution.reading import claim_in
 from evofool.gallery import ancestry, films, plots
 from evofool.gallery.collect import collect
 from evofool.gallery.document import Room, table
-from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.graph import graph_svg
 from evofool.gallery.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page import page
@@ -27,6 +26,7 @@ from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
 from evofool.store import RunFolder
 from evofool.store.files import json_bytes, read_json
+from evofool.text import csv_bytes
 
 THUMB = 176
 """Side of a thumbnail; small pictures are their own."""
@@ -53,12 +53,18 @@ class Options:
             as are quick (`evofool.gallery.ancestry`).
         scores: whether the victim is asked for the top classes of each picture.
         single_file: one page with everything inside.
+        moved: where files of the run are now.
+        classes: only pictures of these: indices, labels, ranges and patterns; empty: of all.
+        title: of the page; None: one that names the victim.
     """
 
     top: int | None = None
     ancestry: int | None = None
     scores: Ask = "auto"
     single_file: bool = False
+    moved: Moved = IN_PLACE
+    classes: tuple[str, ...] = ()
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,11 @@ def build(
             opened.append(stack.enter_context(run))
 
         inside = out is None
-        collections = collect(runs, keep, write=inside)
+        collections = collect(runs, keep, write=inside, moved=options.moved)
         if options.single_file:
             path = _single_path(runs, out)
             html = inlined(
-                lambda outlet: _hang(collections, opened, outlet, options, say), options.top
+                lambda outlet: _hang(collections, opened, outlet, options, say), options.title
             )
             written = (
                 RunOutlet(opened[0]).write(path.name, html.page)
@@ -125,7 +131,9 @@ def build(
         rows = table(rooms)
         if rows:
             outlet.write("elites.csv", _csv(rows))
-        index = outlet.write("index.html", page(rooms).encode("utf-8", "replace"))
+        index = outlet.write(
+            "index.html", page(rooms, heading=options.title).encode("utf-8", "replace")
+        )
         count = sum(len(room.shown) for room in rooms)
         return Gallery(index, outlet.path("contact-sheet.png") if count else None, count)
 
@@ -181,8 +189,10 @@ class _Hanging:
         self._folder = f"{collection.key}/" if several else ""
         self._claims: dict[str, Any] = {}
         self._clean: set[int] = set()
-        ranked = sorted(collection.exhibits, key=lambda e: e.rank)
-        self._room = Room(collection, ranked[: options.top], side=FRAME)
+        ranked = sorted(_of_classes(collection, options.classes), key=lambda e: e.rank)
+        self._room = Room(
+            collection, ranked[: options.top], side=FRAME, chosen=bool(options.classes)
+        )
         inside = isinstance(outlet, RunOutlet) and collection.status != "running"
         self._points_inside = inside and collection.saved
 
@@ -336,15 +346,23 @@ class _Hanging:
         room.files["config"] = name
 
 
+def _of_classes(collection: Collection, classes: Sequence[str]) -> Sequence[Exhibit]:
+    if not classes:
+        return collection.exhibits
+    chosen: set[int] = set()
+    for text in classes:
+        try:
+            chosen.update(typed_classes(text, collection.labels))
+        except LookupError as error:
+            raise UsageError(f"--classes {text}: {collection.name}: {error}") from None
+    return [exhibit for exhibit in collection.exhibits if exhibit.class_index in chosen]
+
+
 def _chunks(items: Sequence[Exhibit], size: int) -> Iterator[tuple[int, Sequence[Exhibit]]]:
     for start in range(0, len(items), size):
         yield start, items[start : start + size]
 
 
 def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
-    text = io.StringIO(newline="")
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_bytes(columns, ([row.get(name, "") for name in columns] for row in rows))

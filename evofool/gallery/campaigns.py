@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from evofool.classifiers.bundled import BUNDLED
+from evofool.config import cells
+from evofool.encodings import file_is_missing
 from evofool.errors import EncodingError, StoreError
 from evofool.evolution.individual import Individual
 from evofool.evolution.lineage import Lineage
@@ -21,11 +24,14 @@ from evofool.evolution.outputs import (
     write_pictures,
 )
 from evofool.evolution.restoring import Shelf, load_run, open_shelf
-from evofool.gallery.exhibits import Collection, Exhibit, Point, Step
+from evofool.files import read_file, reason
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved, Point, Step
+from evofool.gallery.saved import NO_ENCODING, SavedElites
 from evofool.images import Size, UInt8Images
 from evofool.scoring.scorer import usable_cores
 from evofool.scoring.setup import make_victim
 from evofool.store import IndividualId, IndividualRow, RunFolder, WinRow, state_of
+from evofool.store.history import commands_of
 from evofool.store.manifest import headline
 from evofool.store.runfolder import CONFIG
 
@@ -34,7 +40,7 @@ MAX_POINTS = 400
 """Of the plot of a run's course."""
 
 
-def campaign(run: RunFolder, key: str, *, write: bool) -> Collection:
+def campaign(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
     """The elites of a campaign as they are stored now.
 
     Args:
@@ -42,25 +48,28 @@ def campaign(run: RunFolder, key: str, *, write: bool) -> Collection:
         key: of the collection.
         write: bring the run folder's ``images/`` up to date if they are not. Never while another
             process is at the run: its last pictures are newer than what is read here.
+        moved: where its files are now. Where the encoding's is nowhere, the pictures that the run
+            left are shown.
 
     Raises:
-        StoreError: the run folder is damaged.
+        StoreError: the run folder is damaged, its config edited, or code that it names another.
         ConfigError: its encoding cannot be had.
     """
-    loaded = load_run(run, check_files=False)
-    shelf = open_shelf(run)
-    archive, manifest = shelf.archive, run.manifest
-    current = bool(archive.filled.any()) and pictures_are_current(run, archive)
-    if write and not run.busy and archive.filled.any() and not current:
-        write_pictures(
-            run, archive, shelf.render, shelf.encoding, shelf.labels, usable_cores(), shelf.redrawn
-        )
-        current = True
-    wins = run.wins()
-    source = Elites(run, shelf, wins, saved=current, seed=loaded.config.seed)
+    loaded = load_run(run, check_files=False, encoding=moved.encoding, uses=("encoding",))
+    manifest, wins = run.manifest, run.wins()
+    labels = tuple(manifest["classifier"]["labels"])
     algorithm = loaded.config.evolution.algorithm
+    no_ancestry = "Points of CMA-ES have no parents." if algorithm == "cma_es" else ""
+    source: SavedElites | Elites
+    if file_is_missing(loaded.config.encoding.name):
+        source = SavedElites(run)
+        no_ancestry = no_ancestry or NO_ENCODING
+        logging.getLogger("evofool").warning("%s: %s", run.path, NO_ENCODING)
+    else:
+        source = _drawn(run, open_shelf(run, moved.encoding), loaded.config.seed, write)
     colour = str(getattr(loaded.config.encoding, "options", {}).get("colour", "rgb"))
     channels, height, width = manifest["classifier"]["input_shape"]
+    classes = len(cells(loaded, labels))
     name = run.path.resolve().name
     return Collection(
         key=key,
@@ -73,20 +82,34 @@ def campaign(run: RunFolder, key: str, *, write: bool) -> Collection:
         seed=int(manifest["seed"]),
         run_id=str(manifest["run_id"]),
         status=state_of(run)[0],
-        command=manifest.get("command") or f"evofool evolve {shlex.quote(str(run.path / CONFIG))}",
+        command=commands_of(manifest) or f"evofool evolve {shlex.quote(str(run.path / CONFIG))}",
         config=run.config_text,
         shape=(channels, height, width),
-        labels=shelf.labels,
-        classes=len(archive),
+        labels=labels,
+        classes=classes,
         exhibits=source.exhibits(),
         source=source,
         facts=_facts(run),
-        no_ancestry="Points of CMA-ES have no parents." if algorithm == "cma_es" else "",
-        course=_course(run, len(archive), wins),
+        no_ancestry=no_ancestry,
+        course=_course(run, classes, wins),
         channels=GREY if channels == 1 else tuple(colour.upper()),
-        load_victim=lambda: make_victim(load_run(run)),
+        load_victim=lambda: make_victim(
+            load_run(run, moved.classifier, uses=("classifier",), check_files=False)
+        ),
         shipped_victim=loaded.config.classifier.name in BUNDLED,
     )
+
+
+def _drawn(run: RunFolder, shelf: Shelf, seed: int, write: bool) -> Elites:
+    """The elites, drawn where ``images/`` does not hold their pictures."""
+    archive = shelf.archive
+    current = bool(archive.filled.any()) and pictures_are_current(run, archive)
+    if write and not run.busy and archive.filled.any() and not current:
+        write_pictures(
+            run, archive, shelf.render, shelf.encoding, shelf.labels, usable_cores(), shelf.redrawn
+        )
+        current = True
+    return Elites(run, shelf, run.wins(), saved=current, seed=seed)
 
 
 class Elites:
@@ -128,11 +151,11 @@ class Elites:
     def png(self, exhibit: Exhibit) -> bytes:
         if self._saved:
             try:
-                return (self._run.path / png_name(exhibit.class_index)).read_bytes()
+                return read_file(self._run.path / png_name(exhibit.class_index))
             except OSError as error:
                 raise StoreError(
                     f"{self._run.path / png_name(exhibit.class_index)}: cannot be read"
-                    f" ({error.strerror})"
+                    f" ({reason(error)})"
                 ) from error
         holder = self._of(exhibit)
         pixels = self._shelf.render([holder])[0]

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from evofool.errors import FolderError
+from evofool.errors import FolderError, UsageError
 from evofool.gallery.attacked import attacked
 from evofool.gallery.campaigns import campaign
-from evofool.gallery.exhibits import Collection
+from evofool.gallery.exhibits import IN_PLACE, Collection, Moved
 from evofool.store import AttackFolder, RunFolder
 
 
 class Reader(Protocol):
     """What reads one kind of run folder."""
 
-    def __call__(self, run: RunFolder, key: str, *, write: bool) -> Collection:
+    def __call__(self, run: RunFolder, key: str, *, write: bool, moved: Moved = ...) -> Collection:
         """The collection of an open run; `write` allows to bring its derived files up to date."""
         ...
 
@@ -33,7 +33,11 @@ _PAGES: Mapping[object, str] = {
 
 
 def collect(
-    paths: Sequence[Path | str], keep: Callable[[RunFolder], object], *, write: bool
+    paths: Sequence[Path | str],
+    keep: Callable[[RunFolder], object],
+    *,
+    write: bool,
+    moved: Moved = IN_PLACE,
 ) -> list[Collection]:
     """The collections of run folders, in order.
 
@@ -41,11 +45,17 @@ def collect(
         paths: of the run folders.
         keep: given each folder that was opened, to close it once the collections are done with.
         write: as in `Reader`.
+        moved: where files of a single run are now.
 
     Raises:
+        UsageError: files of several runs are said to have moved.
         FolderError: one is no run folder, or of a kind that has no pictures to show.
         StoreError: one is damaged.
     """
+    if len(paths) > 1 and moved != IN_PLACE:
+        raise UsageError(
+            "--classifier and --encoding say where the files of one run are: give one run folder"
+        )
     found = []
     taken: set[str] = set()
     for path in paths:
@@ -65,7 +75,7 @@ def collect(
             )
         key = _free(slug(run.path.resolve().name), taken)
         taken.add(key)
-        found.append(reader(run, key, write=write))
+        found.append(reader(run, key, write=write, moved=moved))
     return found
 
 

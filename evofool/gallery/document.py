@@ -52,6 +52,8 @@ class Room:
     files: dict[str, str] = field(default_factory=dict)
     side: int = 96
     ancestry_note: str = ""
+    chosen: bool = False
+    """Whether only some classes were asked for, by name."""
 
 
 def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
@@ -179,8 +181,11 @@ def headline(room: Room) -> str:
     won = sum(exhibit.won for exhibit in room.shown)
     cells = f"{c.classes:,} class{'es' if c.classes != 1 else ''}"
     if len(confidences) < c.classes:
+        which = (
+            f"{len(confidences):,} chosen" if room.chosen else f"The {len(confidences):,} surest"
+        )
         return (
-            f"The {len(confidences):,} surest of {cells}; best {percent(max(confidences))}, least"
+            f"{which} of {cells}; best {percent(max(confidences))}, least"
             f" {percent(min(confidences))}."
         )
     return (
@@ -210,16 +215,8 @@ def printable_line(line: str) -> str:
     return " " * (len(line) - len(body)) + printable(body)
 
 
-def csv_cell(value: object) -> object:
-    """A text that a spreadsheet would take for a formula, with an apostrophe before it."""
-    if isinstance(value, str):
-        text = printable(value)
-        return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-    return value
-
-
 def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
-    """The rows of the gallery's ``elites.csv``; made for spreadsheets, so cells are inert.
+    """The rows of the gallery's ``elites.csv``.
 
     Those of campaigns and of attacks have columns of their own.
     """
@@ -251,5 +248,5 @@ def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
                 "seed": c.seed,
                 "picture": room.paths.get("picture", "").format(exhibit.stem),
             }
-            rows.append({name: csv_cell(value) for name, value in row.items()})
+            rows.append(row)
     return rows

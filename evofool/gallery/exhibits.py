@@ -167,6 +167,22 @@ class Attacks:
     own_labels: bool
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Where files are now that a run folder names elsewhere; None where it names.
+
+    Attributes:
+        classifier: of the victim.
+        encoding: of the encoding.
+    """
+
+    classifier: str | None = None
+    encoding: str | None = None
+
+
+IN_PLACE = Moved()
+
+
 @dataclass
 class Collection:
     """The exhibits of one run and what is known of the run.

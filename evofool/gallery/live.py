@@ -28,12 +28,14 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Elite, picture
 from evofool.evolution.restoring import check_encoding, check_kind, load_run
 from evofool.evolution.setup import make_encoding
+from evofool.files import is_file
 from evofool.gallery.collect import slug
 from evofool.gallery.document import Room, document
 from evofool.gallery.exhibits import Collection, Exhibit, Step
 from evofool.gallery.page import page, policy
 from evofool.images import Size, UInt8Images
 from evofool.store import EliteRow, IndividualId, RunFolder, state_of
+from evofool.store.history import commands_of
 from evofool.store.manifest import headline
 from evofool.store.runfolder import MANIFEST
 
@@ -49,14 +51,18 @@ class LiveRun:
 
     It may not have begun: until there is a manifest the gallery is empty.
 
+    Args:
+        path: the run folder.
+        encoding: where the encoding's file is now, if it has moved.
+
     Raises:
         FolderError: the folder holds a run of another kind.
         StoreError: it is damaged.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
-        if (self._path / MANIFEST).is_file():
+    def __init__(self, path: Path | str, encoding: str | None = None) -> None:
+        self._path, self._moved = Path(path), encoding
+        if is_file(self._path / MANIFEST):
             with RunFolder.open(self._path) as run:
                 check_kind(run)
         self._lock = threading.Lock()
@@ -129,7 +135,7 @@ class LiveRun:
             return
         self._looked = now
         if self._run is None:
-            if not (self._path / MANIFEST).is_file():
+            if not is_file(self._path / MANIFEST):
                 return
             self._open()
         run = self._run
@@ -147,7 +153,7 @@ class LiveRun:
     def _open(self) -> None:
         run = RunFolder.open(self._path)
         try:
-            loaded = load_run(run, check_files=False)
+            loaded = load_run(run, check_files=False, encoding=self._moved, uses=("encoding",))
             channels, height, width = run.manifest["classifier"]["input_shape"]
             self._encoding, source = make_encoding(loaded, (channels, height, width))
             check_encoding(run, source)
@@ -180,7 +186,7 @@ class LiveRun:
             digest=str(manifest["classifier"]["digest"]),
             encoding=str(manifest["encoding"]["name"]), algorithm=self._algorithm,
             seed=int(manifest["seed"]), run_id=str(manifest["run_id"]), status=status,
-            command=manifest.get("command") or "", config=run.config_text,
+            command=commands_of(manifest) or "", config=run.config_text,
             shape=(channels, height, width), labels=labels, classes=self._classes,
             exhibits=exhibits, source=_Nothing(), facts=facts,
             no_ancestry="Ancestors are drawn by evofool gallery once the run has ended.",
@@ -225,13 +231,16 @@ class LiveServer:
         path: the run folder, which may not be there yet.
         host: where to listen: loopback, unless somebody asks for more.
         port: 0 takes any that is free.
+        encoding: as in `LiveRun`.
 
     Raises:
         UsageError: the port cannot be had.
     """
 
-    def __init__(self, path: Path | str, host: str = LOOPBACK, port: int = 0) -> None:
-        self._live = LiveRun(path)
+    def __init__(
+        self, path: Path | str, host: str = LOOPBACK, port: int = 0, encoding: str | None = None
+    ) -> None:
+        self._live = LiveRun(path, encoding)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         class Server(ThreadingHTTPServer):

@@ -24,7 +24,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(
-    rooms: Sequence[Room], *, served: bool = False, assets: Mapping[str, str] | None = None
+    rooms: Sequence[Room],
+    *,
+    served: bool = False,
+    assets: Mapping[str, str] | None = None,
+    heading: str | None = None,
 ) -> str:
     """The page as HTML text.
 
@@ -32,13 +36,14 @@ def page(
         rooms: what is shown, one a run.
         served: made for a server that tells news (`evofool.gallery.live`).
         assets: data URIs by path, for a page that carries its pictures inside itself.
+        heading: what stands above everything, instead of `title`.
     """
     script, style = _text("gallery.js"), _text("gallery.css")
     return (
         _environment()
         .get_template("gallery.html")
         .render(
-            title=title(rooms),
+            title=title(rooms) if heading is None else cut(heading),
             lede=[(room.collection, headline(room)) for room in rooms],
             rooms=rooms,
             count=sum(len(room.shown) for room in rooms),

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from evofool.config import typed_classes
 from evofool.errors import ImageError, UsageError
 from evofool.gallery import ancestry, films
 from evofool.gallery.collect import collect
-from evofool.gallery.exhibits import Collection, Exhibit
+from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.outlets import FolderOutlet, RunOutlet
 from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
 from evofool.store import RunFolder
@@ -29,11 +30,12 @@ class Printed:
 
 def enlarge(
     path: Path | str,
-    class_index: int,
+    wanted: int | str,
     size: int,
     out: Path | str | None = None,
     *,
     repeat: bool = False,
+    moved: Moved = IN_PLACE,
 ) -> Printed:
     """Draw the elite of a class anew, its longer side `size` pixels.
 
@@ -41,10 +43,11 @@ def enlarge(
 
     Args:
         path: a run folder.
-        class_index: of the elite.
+        wanted: the class of the elite: its index, its label, or a pattern that fits one class.
         size: of the longer side.
         out: the file; by default in the run folder's ``gallery/``.
         repeat: for a picture made of pixels: repeat each of them, instead of refusing.
+        moved: where files of the run are now.
 
     Raises:
         UsageError: no elite of that class, a picture that has no more than its pixels (without
@@ -52,7 +55,7 @@ def enlarge(
         StoreError: no run folder, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, class_index, stack)
+        run, collection, exhibit = _find(path, wanted, stack, moved)
         height, width = collection.size
         longest = max(height, width)
         shape = (max(1, round(height * size / longest)), max(1, round(width * size / longest)))
@@ -79,10 +82,11 @@ def enlarge(
 
 def animate(
     path: Path | str,
-    class_index: int,
+    wanted: int | str,
     form: films.FilmFormat,
     out: Path | str | None = None,
     side: int = 448,
+    moved: Moved = IN_PLACE,
 ) -> Printed:
     """A film of an elite's ancestry, from a random individual on.
 
@@ -91,7 +95,7 @@ def animate(
         StoreError: no run folder, a damaged one, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, class_index, stack)
+        run, collection, exhibit = _find(path, wanted, stack, moved)
         if collection.no_ancestry:
             raise UsageError(f"{run.path}: there is no ancestry to show: {collection.no_ancestry}")
         (strip,) = ancestry.strips(collection, [exhibit])
@@ -100,21 +104,28 @@ def animate(
 
 
 def _find(
-    path: Path | str, class_index: int, stack: ExitStack
+    path: Path | str, wanted: int | str, stack: ExitStack, moved: Moved
 ) -> tuple[RunFolder, Collection, Exhibit]:
     opened: list[RunFolder] = []
     (collection,) = collect(
-        [path], lambda run: opened.append(stack.enter_context(run)), write=False
+        [path], lambda run: opened.append(stack.enter_context(run)), write=False, moved=moved
     )
     if collection.attacks is not None:
         raise UsageError(
             f"{path}: attacked images have no genome to draw anew and no ancestors; their pixels"
             " are in its images/"
         )
-    for exhibit in collection.exhibits:
-        if exhibit.class_index == class_index:
-            return opened[0], collection, exhibit
-    raise UsageError(f"--class {class_index}: {path} has no picture of that class")
+    try:
+        classes = typed_classes(str(wanted), collection.labels)
+    except LookupError as error:
+        raise UsageError(f"--class {wanted}: {error}") from None
+    found = [exhibit for exhibit in collection.exhibits if exhibit.class_index in classes]
+    if len(found) == 1:
+        return opened[0], collection, found[0]
+    if not found:
+        raise UsageError(f"--class {wanted}: {path} has no picture of that class")
+    some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in found[:5])
+    raise UsageError(f"--class {wanted}: fits {len(found)} classes ({some}...); name one")
 
 
 def _write(run: RunFolder, out: Path | str | None, name: str, data: bytes) -> Path:

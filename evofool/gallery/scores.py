@@ -63,7 +63,7 @@ class Known:
             for name, p in value["ancestors"].items():
                 known.then[str(name)] = _share(p)
             known.forward_images = max(0, int(value["forward_images"]))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return cls(collection.digest)
         return known
 

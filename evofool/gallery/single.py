@@ -24,8 +24,8 @@ class Single:
     pictures: int
 
 
-def inlined(hang: Callable[[Outlet], Sequence[Room]], top: int | None) -> Single:
-    """The page of what `hang` writes, with the files inside.
+def inlined(hang: Callable[[Outlet], Sequence[Room]], heading: str | None = None) -> Single:
+    """The page of what `hang` writes, with the files inside; `heading` as in `page`.
 
     Raises:
         UsageError: it would be larger than `MAX_BYTES`; the message says how many pictures fit.
@@ -37,7 +37,7 @@ def inlined(hang: Callable[[Outlet], Sequence[Room]], top: int | None) -> Single
     if inside > MAX_BYTES:
         _refuse(inside, count, len(rooms))
     assets = {name: _uri(name, data) for name, data in outlet.files.items()}
-    html = page(rooms, assets=assets).encode("utf-8", "replace")
+    html = page(rooms, assets=assets, heading=heading).encode("utf-8", "replace")
     if len(html) > MAX_BYTES:
         _refuse(len(html), count, len(rooms))
     return Single(html, count)

@@ -20,6 +20,7 @@ from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Link
 from evofool.classifiers.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
+from evofool.files import is_file
 from evofool.images import FloatImages, Shape, UInt8Images, to_float
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
@@ -198,7 +199,7 @@ def _exported(classifier: Classifier) -> Any:
     path = graph_path(classifier, shape)
     probe = to_float(probe_pictures(shape))
     expected = TorchEngine(classifier, "cpu").forward(probe).astype(np.float64)
-    if path is not None and path.is_file():
+    if path is not None and is_file(path):
         try:
             session = _session(path)
             if _agrees(session, probe, expected, classifier.link):

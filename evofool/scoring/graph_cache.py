@@ -6,11 +6,19 @@ import os
 from pathlib import Path
 
 from evofool.classifiers.base import Classifier
+from evofool.files import PathError, expanded
 
 
 def cache_folder() -> Path:
-    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool."""
-    return Path(os.environ.get("EVOFOOL_CACHE") or Path.home() / ".cache" / "evofool")
+    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool.
+
+    Who has no home gets a folder that nobody can make, so that nothing is kept.
+    """
+    own = os.environ.get("EVOFOOL_CACHE")
+    try:
+        return Path(own) if own else expanded("~/.cache/evofool")
+    except PathError:
+        return Path(os.devnull) / "evofool"
 
 
 def graph_path(classifier: Classifier, shape: tuple[int, ...]) -> Path | None:

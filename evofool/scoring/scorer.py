@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_BATCH = 65536
+"""As in configs."""
+
 
 class Scorer:
     """Scores images by a victim, in micro-batches, counting every image.
@@ -78,6 +81,8 @@ class Scorer:
     ) -> None:
         if batch < 1 or (workers is not None and workers < 1):
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
+        if batch > MAX_BATCH:  # a last batch is filled up to it: memory without end
+            raise UsageError(f"scoring.batch must be at most {MAX_BATCH}, not {batch}")
         if budget is not None and budget < 0:
             raise UsageError("scoring.budget must not be negative")
         self.classifier = classifier

@@ -24,6 +24,19 @@ def inspect_victim(loaded: Loaded[Any]) -> Inspection:
         raise _at_classifier(loaded, error) from error
 
 
+def only_loading_tells(found: Inspection) -> bool:
+    """Whether a victim is here, and what it is can only be known by running its code: a user's.
+
+    A dry run does so: it is asked what the run would do.
+    """
+    return found.ready and None in (found.input_shape, found.n_classes)
+
+
+def inspection_of(victim: Classifier) -> Inspection:
+    """What is known of a victim that is loaded."""
+    return Inspection(victim.name, victim.input_shape, victim.n_classes, ready=True)
+
+
 def make_victim(loaded: Loaded[Any]) -> Classifier:
     """The victim of a config, probed.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from evofool.errors import StoreError
+from evofool.files import is_file, reason
 from evofool.store.attack_schema import ATTACK_TABLES
 from evofool.store.defend_schema import DEFEND_TABLES
 from evofool.store.retrain_schema import RETRAIN_TABLES
@@ -48,10 +50,12 @@ def connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connect
     """A connection, with a write-ahead log if `writable` and for queries only if not.
 
     Raises:
-        StoreError: the file is missing (and not `new`), or is no database.
+        StoreError: the file is missing (and not `new`), or is no database; it is a link and
+            `writable`; or what SQLite would open beside it is no regular file.
     """
-    if not new and not path.is_file():
+    if not new and not is_file(path):
         raise StoreError(f"{path}: is missing")
+    _check_files(path, writable=writable)
     db = None
     try:
         db = sqlite3.connect(
@@ -68,6 +72,22 @@ def connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connect
             db.close()
         raise StoreError(f"{path}: {error}") from error
     return db
+
+
+def _check_files(path: Path, *, writable: bool) -> None:
+    """SQLite waits for a pipe, and writes through a link into whatever file that leads to."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        file = Path(f"{path}{suffix}")
+        try:
+            mode = file.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{file}: cannot be read ({reason(error)})") from error
+        if stat.S_ISLNK(mode) and (writable or suffix):
+            raise StoreError(f"{file}: is a link, and a run is written into its own folder only")
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise StoreError(f"{file}: is no regular file")
 
 
 def _uri(path: Path, *, writable: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.errors import StoreError
+from evofool.files import read_file, reason
 
 MAX_TEXT = 16 * 1024 * 1024
 """Largest manifest, config or summary that is read."""
@@ -70,16 +72,12 @@ def read_text(path: Path) -> str:
     Raises:
         StoreError: it is missing, no plain file, too large, or not UTF-8.
     """
-    if not path.is_file():  # a pipe would be waited for
-        raise StoreError(f"{path}: is missing")
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TEXT + 1)
-        if len(data) > MAX_TEXT:
-            raise StoreError(f"{path}: is larger than {MAX_TEXT} bytes")
-        return data.decode()
+        return read_file(path, MAX_TEXT).decode()
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: is missing") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
+        raise StoreError(f"{path}: cannot be read ({reason(error)})") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -90,11 +88,18 @@ def read_json(path: Path) -> dict[str, Any]:
 def json_object(text: str, path: Path) -> dict[str, Any]:
     """`text`, found in `path`, as a JSON object; raises ``StoreError`` for anything else."""
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: damaged JSON ({error})") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path}: damaged JSON (not an object)")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large for a number")
     return value
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 import sys
 import time
 from pathlib import Path
 
 from evofool.errors import RunBusyError, StoreError
+from evofool.files import reason
 
 ATTEMPTS = 5
 """A process that only asks (`is_held`) holds a lock for an instant: try again before giving up."""
@@ -20,12 +23,14 @@ def acquire(path: Path) -> int:
 
     Raises:
         RunBusyError: another process holds it.
-        StoreError: the file cannot be written or locked.
+        StoreError: the file cannot be written or locked, or is a link or no regular file.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StoreError(f"{path.parent}: cannot be written ({error.strerror})") from error
+        handle = _open(path, os.O_RDWR | os.O_CREAT)
+    except _NoLockFileError as error:
+        raise StoreError(f"{path}: {error}; remove it") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path.parent}: cannot be written ({reason(error)})") from error
     for attempt in range(ATTEMPTS):
         try:
             _lock(handle, shared=False)
@@ -43,8 +48,8 @@ def acquire(path: Path) -> int:
 def is_held(path: Path) -> bool:
     """Whether some process has locked `path`; makes no file, and askers do not see each other."""
     try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:  # never locked, or not ours to ask
+        handle = _open(path, os.O_RDONLY)
+    except (OSError, ValueError):  # never locked, or not ours to ask
         return False
     try:
         _lock(handle, shared=True)
@@ -53,6 +58,31 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+class _NoLockFileError(OSError):
+    """What is there can be no lock: a folder from outside may hold a link, a pipe, a device."""
+
+
+def _open(path: Path, flags: int) -> int:
+    """A regular file and never a link: a lock is no way to make or change a file elsewhere."""
+    with contextlib.suppress(FileNotFoundError):
+        _check(path.lstat().st_mode)  # before it is opened: opening a device may do something
+    guard = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(path, flags | guard, 0o644)
+    try:
+        _check(os.fstat(handle).st_mode)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _check(mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise _NoLockFileError("is a link, and a lock must be a file of its own")
+    if not stat.S_ISREG(mode):
+        raise _NoLockFileError("is no regular file")
 
 
 def _lock(handle: int, *, shared: bool) -> None:

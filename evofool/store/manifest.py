@@ -43,9 +43,22 @@ class _Classifier(_Part):
     reject: Annotated[int, Field(ge=0)] | None = None
 
 
-class _Run(BaseModel):
+class _Change(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
+    command: str
+    set: dict[str, list[Any]]
+
+
+class _Any(BaseModel):
+    """What every kind of run says."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    changes: list[_Change] = []
+
+
+class _Run(_Any):
     kind: _Text
     run_id: _Text
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -74,9 +87,8 @@ def check_manifest(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         StoreError: a part is missing or of the wrong type; the message names it.
     """
-    model = _MODELS.get(str(manifest.get("kind")))
-    if model is None:
-        return manifest  # other kinds say other things; `kind` is looked at by whoever opens one
+    # other kinds say other things; `kind` is looked at by whoever opens one
+    model = _MODELS.get(str(manifest.get("kind")), _Any)
     try:
         model.model_validate(manifest)
     except ValidationError as error:

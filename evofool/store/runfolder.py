@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeAlias
 
 from evofool.errors import FolderError, StoreError
+from evofool.files import PathError, expanded, is_file, reason, short
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
 from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
@@ -119,7 +120,13 @@ class RunFolder:
         Raises:
             FolderError: the folder holds a run or other files already, or is none.
         """
-        if path.exists():
+        try:
+            expanded(path)
+        except PathError as error:
+            raise FolderError(
+                f"{short(path)}: cannot be used as a run folder ({reason(error)})"
+            ) from error
+        if os.path.lexists(path):
             _leftovers(path)
 
     @property
@@ -135,7 +142,9 @@ class RunFolder:
             StoreError: no run is there, or it is damaged or of another version.
             RunBusyError: `writable`, and another process holds it.
         """
-        if not (path / MANIFEST).is_file():
+        if not path.exists():
+            raise FolderError(f"{path}: there is no such folder")
+        if not is_file(path / MANIFEST):
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
         manifest = read_json(path / MANIFEST)
         version = manifest.get("schema_version")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from evofool.store.runfolder import RunFolder
@@ -22,11 +23,12 @@ def head_of(run: RunFolder) -> dict[str, Any]:
     """What ``evofool status`` says of every kind of run first, as JSON values."""
     state, reason = state_of(run)
     manifest = run.manifest
+    victim = manifest.get("classifier")
     return {
         "path": str(run.path),
         "status": state,
         "stop_reason": reason,
         **{key: manifest.get(key) for key in ("kind", "run_id", "created", "seed")},
         # none where a run trains its nets first
-        "classifier": manifest.get("classifier", {}).get("name"),
+        "classifier": victim.get("name") if isinstance(victim, Mapping) else None,
     }

@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from evofool.classifiers.stored_tensors import kind_of, type_name
 from evofool.errors import EvofoolError
+from evofool.files import reason
 from evofool.images import FloatImages, UInt8Images
 from evofool.training import keys
 from evofool.training.adversary import Adversary, Source
@@ -143,13 +145,34 @@ class Fitting:
             else:
                 index, _, entry = rest.partition(".")
                 memory.setdefault(int(index), {})[entry] = value
+        if not 0 <= done <= self.steps:
+            raise ValueError(f"{done} steps of {self.steps}")
+        self._check_memory(memory)
+        own = self.module.state_dict()
+        for name in net.keys() & own.keys():
+            if kind_of(net[name].dtype) != kind_of(own[name].dtype):
+                raise ValueError(f"{name} is {type_name(net[name].dtype)}")
         try:
             self.module.load_state_dict(net)
+            self.check_weights()
             groups = self._optimiser.state_dict()["param_groups"]
             self._optimiser.load_state_dict({"state": memory, "param_groups": groups})
-        except (RuntimeError, KeyError) as error:
-            raise ValueError(str(error).splitlines()[0]) from error
+        except (RuntimeError, KeyError, TypeError, Diverged) as error:
+            raise ValueError(reason(error)) from error
         self.done = done
+
+    def _check_memory(self, memory: dict[int, dict[str, torch.Tensor]]) -> None:
+        """Holds what the optimiser remembers against the weights: it does not do so itself."""
+        weights = [w for group in self._optimiser.param_groups for w in group["params"]]
+        for index, entries in memory.items():
+            if not 0 <= index < len(weights):
+                raise ValueError(f"the optimiser remembers {len(weights)} weights, not {index}")
+            for name, value in entries.items():
+                shape = weights[index].shape
+                if value.shape not in (shape, torch.Size(())) or not value.is_floating_point():
+                    raise ValueError(f"{name} of weight {index} is of another kind or shape")
+                if not bool(value.isfinite().all()):
+                    raise ValueError(f"{name} of weight {index} is not finite")
 
     def check_weights(self) -> None:
         """Looks at every weight.

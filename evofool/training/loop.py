@@ -27,7 +27,7 @@ from evofool.training.fitting import Diverged, FitStep, Fitting, initial
 from evofool.training.losses import loss_of
 from evofool.training.measure import measure_accuracy, measure_adversarial
 from evofool.training.penalties import Penalty
-from evofool.training.sources import load_sources, make_adversary, step_size, to_device
+from evofool.training.sources import load_sources, make_adversary, source_code, step_size, to_device
 from evofool.training.state import Checkpoints, State
 from evofool.training.teaching import Lesson, learnt, soft_labels
 from evofool.training.weights import Written, write_weights
@@ -162,6 +162,10 @@ class _Run:
         self.config = loaded.config if isinstance(loaded, Loaded) else loaded
         self.device = choose_device(self.config.device, self.config.gpus)
         self.train_set, self.test_set = _load(self.config, data)
+        self.code = source_code(loaded, out)
+        if not fresh:  # before a source is run that is not the one of the checkpoint
+            told = {"config": _dumped(self.config), "code": self.code}
+            Checkpoints(out, self.config.name, told).check()
         self.static = load_sources(loaded, out, self.train_set)
         to_device(self.static, self.device)
         self.lesson = lesson
@@ -236,6 +240,8 @@ class _Run:
         if state is not None:
             try:
                 self.fitting.restore(state.step, state.tensors)
+                if state.step == self.fitting.steps and "test_accuracy" not in state.measured:
+                    raise ValueError("what was measured at its end is missing")
             except ValueError as error:
                 raise UsageError(
                     f"{self.checkpoints.path}: damaged checkpoint ({error});"
@@ -342,6 +348,8 @@ class _Run:
             "device": self.device.type,
             "torch": torch.__version__,
         }
+        if self.code:
+            identity["code"] = self.code
         if self.lesson is not None:
             identity["teacher"] = self.lesson.sha256
         return identity

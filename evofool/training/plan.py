@@ -11,6 +11,7 @@ from evofool.classifiers.bundled import BUNDLED
 from evofool.config import Loaded
 from evofool.data import inspect_dataset
 from evofool.errors import ClassifierError
+from evofool.files import is_file
 from evofool.training.config import EnsembleAdversaryConfig, TrainConfig
 
 _BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -78,7 +79,7 @@ def source_spec(
 
 def absent_source(spec: ClassifierSpec, written: str, out: Path) -> str:
     """What to do about a source that was to lie in `out` and does not; else empty."""
-    if spec.name == written or Path(spec.name).is_file():
+    if spec.name == written or is_file(Path(spec.name)):
         return ""
     return (
         f"{spec.name} is not there; train it into the same folder first (evofool train"

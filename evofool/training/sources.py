@@ -9,6 +9,7 @@ import torch
 
 from evofool.classifiers import load_classifier
 from evofool.classifiers.base import Classifier
+from evofool.classifiers.code import code_in
 from evofool.classifiers.labels import numbered_labels
 from evofool.config import Loaded
 from evofool.data import Dataset
@@ -68,6 +69,24 @@ def load_sources(
         _check(victim, data, where)
         found.append(Static(written.name, victim.digest, static_source(victim)))
     return tuple(found)
+
+
+def source_code(loaded: TrainConfig | Loaded[TrainConfig], out: Path) -> dict[str, dict[str, str]]:
+    """The code that sources are made by: by number of the source, sha256 by name of the file.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    config = loaded.config if isinstance(loaded, Loaded) else loaded
+    if not isinstance(config.adversary, EnsembleAdversaryConfig):
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for index in range(len(config.adversary.sources)):
+        spec, base = source_spec(loaded, index, out)
+        for file in code_in({"name": spec.name}, base).get("name", ()):
+            own = {Path(file["path"]).name: file["sha256"], **file.get("beside", {})}
+            found.setdefault(str(index), {}).update(own)
+    return found
 
 
 def make_adversary(config: AdversaryConfig, static: tuple[Static, ...] = ()) -> Adversary:

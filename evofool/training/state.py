@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
+from evofool.classifiers.stored_tensors import TensorsError, read_safetensors
 from evofool.errors import UsageError
+from evofool.files import read_file, reason, short
 from evofool.training.weights import version, write_atomically
 
 _KIND = "evofool training checkpoint"
 _SCHEMA = 1
 _MAX_BYTES = 1 << 24
+_MAX_TENSORS = 1 << 36
+_MEND = "give --fresh to start over, or another --out or name"
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,10 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._tensors(state.step), content)
             write_atomically(self.path, text.encode())
-        except OSError as error:
-            raise UsageError(f"{self.folder}: cannot be written ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{short(self.folder)}: cannot be written ({reason(error)})"
+            ) from error
         self._remove(keep=self._tensors(state.step))
 
     def read(self) -> State | None:
@@ -94,30 +100,60 @@ class Checkpoints:
         Raises:
             UsageError: it is damaged, or of another training.
         """
-        if not self.path.exists():
+        record = self._record()
+        if record is None:
             return None
-        mend = "give --fresh to start over, or another --out or name"
         try:
-            with self.path.open("rb") as file:
-                record = json.loads(file.read(_MAX_BYTES))
-            if record["kind"] != _KIND or record["schema"] != _SCHEMA:
-                raise ValueError("of another kind")
-            step, epoch = int(record["step"]), int(record["epoch"])
-            seconds = float(record["seconds"])
-            measured = {str(key): float(value) for key, value in record["measured"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UsageError(f"{self.path}: damaged checkpoint ({error!r}); {mend}") from error
-        if different := _first_difference(self.identity, record):
-            raise UsageError(f"{self.path} is of another training: {different}; {mend}")
+            step, epoch = _whole(record["step"]), _whole(record["epoch"])
+            seconds = _finite(record["seconds"])
+            if seconds < 0:
+                raise ValueError(f"{seconds} seconds")
+            measured = {str(key): _finite(value) for key, value in record["measured"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise UsageError(
+                f"{self.path}: damaged checkpoint ({error!r:.200}); {_MEND}"
+            ) from error
+        self._compare(record)
         tensors = self._tensors(step)
         try:
-            content = tensors.read_bytes()
+            content = read_file(tensors, _MAX_TENSORS)
             if hashlib.sha256(content).hexdigest() != record.get("sha256"):
-                raise ValueError("its sha256 is not the one in the JSON")
-            loaded = load(content)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise UsageError(f"{tensors}: damaged checkpoint ({error}); {mend}") from error
+                raise TensorsError("its sha256 is not the one in the JSON")
+            loaded = read_safetensors(content)
+        except (OSError, TensorsError) as error:
+            raise UsageError(f"{tensors}: damaged checkpoint ({reason(error)}); {_MEND}") from error
         return State(step, epoch, seconds, measured, loaded)
+
+    def check(self) -> None:
+        """Refuse what `read` would refuse for its identity; no tensors are read.
+
+        Raises:
+            UsageError: as `read`.
+        """
+        record = self._record()
+        if record is not None:
+            self._compare(record)
+
+    def _record(self) -> dict[str, Any] | None:
+        """The JSON, or None if there is none."""
+        try:
+            record = json.loads(read_file(self.path, _MAX_BYTES))
+            if record["kind"] != _KIND or record["schema"] != _SCHEMA:
+                raise ValueError("of another kind")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UsageError(
+                f"{self.path}: damaged checkpoint ({error!r:.200}); {_MEND}"
+            ) from error
+        found: dict[str, Any] = record
+        return found
+
+    def _compare(self, record: Mapping[str, Any]) -> None:
+        # older checkpoints do not say what code there was
+        identity = {k: v for k, v in self.identity.items() if k != "code" or k in record}
+        if different := _first_difference(identity, {key: record.get(key) for key in identity}):
+            raise UsageError(f"{self.path} is of another training: {different}; {_MEND}")
 
     def discard(self) -> None:
         """Removes the checkpoint."""
@@ -136,15 +172,28 @@ class Checkpoints:
 
 
 def _first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> str:
-    for key, value in wanted.items():
+    """The first key, of either, at which two mappings differ."""
+    for key in (*wanted, *(key for key in found if key not in wanted)):
         where = f"{at}{key}"
-        other = found.get(key)
+        value, other = wanted.get(key), found.get(key)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             if inner := _first_difference(value, other, f"{where}."):
                 return inner
         elif value != other:
             return f"{where} is {_short(other)} there and {_short(value)} here"
     return ""
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise ValueError(f"{value!r:.40} is no number of steps")
+    return value
+
+
+def _finite(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.40} is no finite number")
+    return float(value)
 
 
 def _short(value: object) -> str:

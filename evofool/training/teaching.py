@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from evofool.classifiers import load_classifier
+from evofool.classifiers.files import sha256_file
 from evofool.data import Dataset
 from evofool.errors import ClassifierError, UsageError
 from evofool.images import to_float
@@ -35,7 +35,7 @@ class Lesson:
     @cached_property
     def sha256(self) -> str:
         """Of the weights."""
-        return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        return sha256_file(self.weights)
 
 
 def learnt(config: TrainConfig, out: Path) -> Lesson | None:

@@ -21,6 +21,7 @@ from torch import nn
 
 from evofool.data import Dataset
 from evofool.errors import UsageError
+from evofool.files import reason, short
 from evofool.training.config import TrainConfig
 from evofool.training.losses import COSTS
 
@@ -86,8 +87,8 @@ def write_weights(
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(weights_path, content)
         write_atomically(card_path, text.encode())
-    except OSError as error:
-        raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UsageError(f"{short(out)}: cannot be written ({reason(error)})") from error
     return Written(weights_path, card_path, sha256)
 
 

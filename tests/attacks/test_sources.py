@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evofool.attacks.sources import Sample, open_source
+from evofool.attacks.campaign import attack, resume_attacks
+from evofool.attacks.picture_labels import by_file
+from evofool.attacks.planning import plan
+from evofool.attacks.sources import Sample, Source, open_source, read_samples
 from evofool.classifiers import Classifier, load_classifier
 from evofool.config import load_attacks
-from evofool.errors import ConfigError, ImageError
+from evofool.errors import ConfigError, FolderError, ImageError, Interrupted
 from evofool.images import encode_png
 
 TOY = Path(__file__).parents[1] / "toys" / "linear.py"
@@ -35,11 +39,16 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def config(**images: Any) -> dict[str, Any]:
+    return {"classifier": f"{TOY}:named", "images": images, "attacks": ["fgsm"], "seed": 5}
+
+
+def opened(victim: Classifier, **images: Any) -> Source:
+    return open_source(load_attacks(config(**images)), victim)
+
+
 def samples(victim: Classifier, **images: Any) -> list[Sample]:
-    loaded = load_attacks(
-        {"classifier": f"{TOY}:victim", "images": images, "attacks": ["fgsm"], "seed": 5}
-    )
-    source = open_source(loaded, victim)
+    source = opened(victim, **images)
     return [source.sample(i) for i in range(len(source))]
 
 
@@ -115,10 +124,139 @@ def test_bad_folders(victim: Classifier, folder: Path, tmp_path: Path) -> None:
     assert "before offset 9" in fails(victim, folder=folder, offset=9)
 
 
-def test_a_damaged_picture_is_named(victim: Classifier, folder: Path) -> None:
-    (folder / "a_0.png").write_text("no picture")
-    with pytest.raises(ImageError, match=r"a_0\.png"):
-        samples(victim, folder=folder)
+def spoil(folder: Path) -> None:
+    """What lies in people's folders: macOS's ``._`` files, empty, truncated and other files."""
+    whole = (folder / "a_0.png").read_bytes()
+    (folder / "._a_0.png").write_bytes(b"\0\5\x16\7Mac OS X")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "half.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "page.jpg").write_text("<!doctype html>")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+
+
+def test_what_cannot_be_read_is_left_out_and_told(victim: Classifier, folder: Path) -> None:
+    spoil(folder)
+    source = opened(victim, folder=folder)
+    assert source.notes == (
+        "1 of macOS's ._ files, which hold no picture, left out",
+        "1 name (gone.png) of what is not a regular file left out",
+    )
+    found, notes = read_samples(source, range(len(source)))
+    assert [s.source for s in found] == ["a_0.png", "b_1.png", "c_uno.PNG"]
+    (note,) = notes
+    assert note.startswith("3 pictures are left out: empty.png: ")
+    for words in ("the file is empty", "half.png: ", "page.jpg: ", "no picture of a kind"):
+        assert words in note
+    with pytest.raises(ImageError, match=r"^empty\.png: "):
+        source.sample(3)
+
+
+def test_a_run_over_a_folder_with_faults_ends_and_tells_them(
+    victim: Classifier, folder: Path, tmp_path: Path
+) -> None:
+    spoil(folder)
+    result = attack(config(folder=str(folder)), tmp_path / "run")
+    assert result.summary["images"] == 3
+    assert [note.split(" left out")[0] for note in result.summary["notes"]] == [
+        "1 of macOS's ._ files, which hold no picture,",
+        "1 name (gone.png) of what is not a regular file",
+        "3 pictures are",
+    ]
+    planned = plan(load_attacks(config(folder=str(folder))))
+    assert planned.notes == tuple(result.summary["notes"])
+
+
+def test_a_run_goes_on_after_pictures_that_were_left_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted after the chunks of one picture each that hold a good one, a bad one."""
+    monkeypatch.setattr("evofool.attacks.campaign.CLEAN_CHUNK", 1)
+    (folder / "a_1.png").write_bytes(b"")
+    whole = attack(config(folder=str(folder)), tmp_path / "whole")
+    for stop in range(1, 5):
+        run = tmp_path / f"run{stop}"
+        asked = iter(range(100))
+        with pytest.raises(Interrupted):
+            attack(config(folder=str(folder)), run, should_stop=lambda: next(asked) >= stop)  # noqa: B023
+        result = resume_attacks(run)
+        assert result.summary["notes"] == whole.summary["notes"]
+        assert result.summary["images"] == 3
+        assert result.summary["attacks"][0]["norms"] == whole.summary["attacks"][0]["norms"]
+
+
+def test_a_run_does_not_go_on_with_other_pictures(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evofool.attacks.campaign.CLEAN_CHUNK", 2)
+    asked = iter(range(100))
+    with pytest.raises(Interrupted):
+        attack(config(folder=str(folder)), tmp_path / "run", should_stop=lambda: next(asked) >= 1)
+    (folder / "b_1.png").write_bytes(b"")
+    with pytest.raises(FolderError, match="its images have changed"):
+        resume_attacks(tmp_path / "run")
+
+
+def test_a_folder_without_any_picture_that_can_be_used(folder: Path, tmp_path: Path) -> None:
+    for name in ("a_0.png", "b_1.png", "c_uno.PNG"):
+        (folder / name).write_bytes(b"")
+    for run in (lambda: attack(config(folder=str(folder)), tmp_path / "run"),
+                lambda: resume_attacks(tmp_path / "run"),
+                lambda: plan(load_attacks(config(folder=str(folder))))):  # fmt: skip
+        with pytest.raises(ConfigError, match=r"images.*no picture can be used: .*a_0\.png"):
+            run()
+
+
+def test_slivers_are_left_out(victim: Classifier, folder: Path) -> None:
+    (folder / "sliver.png").write_bytes(encode_png(np.zeros((1, 3_000_000, 1), np.uint8)))
+    found, notes = read_samples(opened(victim, folder=folder), range(4))
+    assert len(found) == 3
+    assert "sliver.png: a picture of 1 x 3000000 is too narrow" in notes[0]
+
+
+def test_names_with_accents_are_the_same_however_they_are_composed(
+    victim: Classifier, folder: Path, tmp_path: Path
+) -> None:
+    forms = ["jalape\u00f1o.png", "jalapen\u0303o.png"]
+    for name, other in (forms, forms[::-1]):
+        (folder / name).write_bytes(encode_png(np.zeros((1, 6, 6), np.uint8)))
+        file = tmp_path / "labels.csv"
+        file.write_text(f"file,label\n{other},2\n", encoding="utf-8")
+        (found,) = samples(victim, folder=folder, labels=str(file))
+        assert (found.source, found.label) == ("jalape\u00f1o.png", 2)
+        (folder / name).unlink()
+
+
+def test_two_pictures_whose_names_look_alike_keep_their_own_labels(
+    victim: Classifier, folder: Path, tmp_path: Path
+) -> None:
+    names = ["\u00e9.png", "e\u0301.png"]
+    for level, name in enumerate(names):
+        (folder / name).write_bytes(encode_png(np.full((1, 6, 6), level, np.uint8)))
+    file = tmp_path / "labels.csv"
+    file.write_text(f"file,label\n{names[0]},4\n{names[1]},5\n", encoding="utf-8")
+    found = samples(victim, folder=folder, labels=str(file))
+    assert sorted((int(s.pixels[0, 0, 0]), s.label) for s in found) == [(0, 4), (1, 5)]
+
+
+def test_rows_and_pictures_without_each_other_are_told(
+    victim: Classifier, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("file,label\na_0.png,0\none\\d.png,1\nx.png,1\ny.png,2\n")
+    source = opened(victim, folder=folder, labels=str(file))
+    assert [source.sample(i).source for i in range(len(source))] == ["a_0.png", "one/d.png"]
+    assert source.notes == (
+        "2 pictures (b_1.png, c_uno.PNG) without a label left out",
+        "2 rows (x.png, y.png) of labels.csv without a picture in the folder",
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_label_file_that_is_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path, what in ((tmp_path / "pipe.csv", "named pipe"), (Path("/dev/zero"), "device")):
+        with pytest.raises(ConfigError, match=what):
+            by_file(path, ("a", "b"), ConfigError("here: "))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
@@ -143,6 +281,18 @@ def test_noise_depends_on_the_index_alone(victim: Classifier) -> None:
         (later,) = samples(victim, noise=kind, count=9, offset=4, limit=1)
         assert (later.pixels == many[4].pixels).all()
     assert (samples(victim, noise="grey", count=1)[0].pixels == 127).all()
+
+
+def test_classes_of_a_data_set_go_by_index_where_that_is_asked_for(victim: Classifier) -> None:
+    names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    lenet = replace(load_classifier("mnist-lenet"), labels=names)
+    assert "`labels: index` to take class k" in fails(lenet, dataset="mnist-sample")
+    source = opened(lenet, dataset="mnist-sample", labels="index")
+    assert [source.sample(i).label for i in (0, 10, 99)] == [0, 1, 9]
+    assert source.notes[0].startswith(
+        "classes go by their index where names differ: 0 is 'zero' for '0', 1 is 'one' for '1'"
+    )
+    assert "where there are 7" in fails(victim, dataset="mnist-sample", labels="index")
 
 
 def test_a_data_set(victim: Classifier) -> None:

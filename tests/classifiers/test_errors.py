@@ -113,15 +113,6 @@ def test_label_file_of_other_bytes(tmp_path: Path) -> None:
         load_classifier({"name": "mnist-lenet", "labels": "l.txt"}, base=tmp_path)
 
 
-@pytest.mark.parametrize("text", ['["zero", "one"]', '{"0": "zero", "1": "one"}', "zero\r\none\n"])
-def test_label_files_that_are_right(text: str, tmp_path: Path) -> None:
-    from evofool.classifiers.labels import read_labels
-
-    path = tmp_path / ("l.txt" if text.startswith("z") else "l.json")
-    path.write_text(text, encoding="utf-8")
-    assert read_labels(path) == ("zero", "one")
-
-
 def test_architecture_too_small() -> None:
     with pytest.raises(ClassifierError, match="cannot take"):
         build_architecture("lenet", (1, 28, 12), 10)

@@ -56,6 +56,41 @@ def test_inputs_that_are_not_square_are_covered(shape: tuple[int, int, int]) -> 
         assert found.min(axis=(0, 1)).any()  # no black border came in
 
 
+@pytest.mark.parametrize(
+    ("size", "shape", "seen"),
+    [
+        ((64, 200), (32, 100), (64, 200)),  # width, height; the whole picture where shapes agree
+        ((200, 64), (100, 32), (200, 64)),
+        ((64, 200), (100, 32), (64, 20)),
+        ((300, 100), (32, 64), (50, 100)),
+        ((10, 10), (30, 20), (10, 7)),  # enlarged
+        ((80, 60), (40, 40), (60, 60)),
+    ],
+)
+def test_a_picture_is_scaled_until_it_just_covers_the_input(
+    size: tuple[int, int], shape: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    """What of the picture is seen is read off a ramp of levels along each side."""
+    width, height = size
+    for axis in (0, 1):
+        ramp = np.linspace(0, 255, size[axis])
+        rows = np.broadcast_to(ramp if axis == 0 else ramp[:, None], (height, width))
+        image = PIL.Image.fromarray(np.ascontiguousarray(np.rint(rows)).astype(np.uint8))
+        found = prepare(image, victim((1, shape[1], shape[0])))[0].astype(float)
+        across = found.mean(axis=axis)
+        step = (across[-1] - across[0]) / (shape[axis] - 1)  # of levels, a pixel of the input
+        share = step * shape[axis] / 255
+        assert share == pytest.approx(seen[axis] / size[axis], abs=0.06)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (201, 333), (7, 5), (64, 65), (32, 500)])
+def test_square_inputs_get_the_shorter_side_by_default(size: tuple[int, int]) -> None:
+    """As torchvision resizes: figures that were measured with square victims hold."""
+    image = picture(*size)
+    by_default = prepare(image, victim((3, 32, 32)))
+    assert np.array_equal(by_default, prepare(image, victim((3, 32, 32), Resize(32))))
+
+
 @pytest.mark.parametrize(("side", "whole"), [(224, 256), (28, 32), (227, 259), (32, 37)])
 def test_ten_crops_grow_the_image(side: int, whole: int) -> None:
     assert cropped_side(side) == whole

@@ -81,6 +81,7 @@ def test_it_ends_with_a_table_and_where_to_look(finished: Path) -> None:
     assert lines[1].split()[:2] == ["attack", "parameters"]
     assert [line.split()[0] for line in lines[2:5]] == ["fgsm", "fgsm", "pgd"]
     assert "targets=all" in text
+    assert "step_size=0.003922" in text  # as the config sets it
     assert "results.csv" in text
     progress = (finished.parents[1] / "stderr").read_text()
     assert "pgd (3/3)  144/144 images" in progress

@@ -28,7 +28,7 @@ def test_pixels_keep_their_place(tiny: Path) -> None:
 
 def test_where_data_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EVOFOOL_DATA", raising=False)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert data_folder() == tmp_path / ".cache" / "evofool"
     monkeypatch.setenv("EVOFOOL_DATA", str(tmp_path / "shelf"))
     assert data_folder() == tmp_path / "shelf"

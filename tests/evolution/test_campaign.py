@@ -139,6 +139,7 @@ def test_a_finished_run_verifies(toy_campaign: Make, tmp_path: Path, algorithm: 
     checks = {check.name: check for check in verify(tmp_path / "run")}
     wanted = {
         "database",
+        "config",
         "genomes",
         "ancestry",
         "archive digest",

@@ -23,12 +23,14 @@ from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.drawing import Drawing, drawing_again, drawing_on
 from evofool.evolution.guarded import guarded
 from evofool.evolution.outputs import PROVENANCE
+from evofool.evolution.setup import CHANGEABLE
 from evofool.evolution.verify import verify
 from evofool.gallery import build
 from evofool.gallery.build import Options
 from evofool.images import decode_png, read_text
 from evofool.render import tensors, torch_backend
 from evofool.scoring import OutOfMemory, Scorer
+from evofool.store.fixed import fixed_part
 
 Make = Callable[..., dict[str, Any]]
 VICTIM = """
@@ -163,6 +165,10 @@ def test_a_resume_without_the_device_is_refused(sections: dict[str, Any], tmp_pa
     _interrupt(sections, tmp_path / "cut")
     config = tmp_path / "cut" / "config.yaml"
     config.write_text(config.read_text().replace("device: cpu", "device: cuda:977"))
+    manifest = _manifest(tmp_path / "cut")  # as if it had been begun there
+    manifest["config"] = fixed_part(load_campaign(config).config, CHANGEABLE)
+    manifest.pop("content_sha256", None)
+    (tmp_path / "cut" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(FolderError, match=r"was begun on cuda:977, which is not on this machine"):
         resume(tmp_path / "cut")
     resumed = [check for check in verify(tmp_path / "cut") if check.ok is False]

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from evofool.classifiers import load_classifier
 from evofool.errors import Interrupted
 from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.verify import verify
 from evofool.scoring import Scorer
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 INTERPRETED = """
 import json
@@ -63,7 +60,7 @@ def test_a_campaign_in_tritons_interpreter(tmp_path: Path) -> None:
     assert all(here.values()), here
 
 
-@needs_cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
 @pytest.mark.parametrize("encoding", ["cppn", "direct"])
 def test_a_campaign_on_cuda(tmp_path: Path, encoding: str, precision: str) -> None:
@@ -89,7 +86,7 @@ def test_a_campaign_on_cuda(tmp_path: Path, encoding: str, precision: str) -> No
     assert all(check.ok for check in checks.values()), checks
 
 
-@needs_cuda
+@pytest.mark.gpu
 def test_what_is_in_use_on_cuda() -> None:
     victim = load_classifier("imagenet-efficientnet-lite0")
     with Scorer(victim, device="cuda", batch=20, pad=True) as scorer:

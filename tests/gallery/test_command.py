@@ -35,7 +35,7 @@ def test_pages_prints_and_films(toy_run: Path, tmp_path: Path) -> None:
         (["--class", "3"], "either --size or --film"),
         (["--size", "64"], "--class"),
         (["--class", "3", "--size", "64", "--film", "gif"], "either"),
-        (["--class", "999", "--film", "gif"], "no picture of that class"),
+        (["--class", "999", "--film", "gif"], "no class 999"),
         (["--ancestry", "many"], "neither a number"),
         (["--watch", "--host", "nowhere.invalid"], "cannot be had"),
     ],

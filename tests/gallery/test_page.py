@@ -16,10 +16,10 @@ import pytest
 
 from evofool.errors import FolderError, StoreError, UsageError
 from evofool.gallery import Options, build
-from evofool.gallery.document import csv_cell, short
+from evofool.gallery.document import short
 from evofool.gallery.families import NAMES, families
 from evofool.gallery.page import policy
-from evofool.text import bare, percent, printable
+from evofool.text import bare, estimate, percent, printable, probability
 
 from .conftest import HOSTILE  # type: ignore[import-not-found]  # tests are no package
 
@@ -192,10 +192,9 @@ def test_cells_of_the_table_are_no_formulas(folder: Any) -> None:
         "'+x",
         "'-x",
         "'@x",
-        "x",
+        "\\tx",
         "plain, with comma",
     ]
-    assert csv_cell(-1) == -1
     assert float(rows[0]["confidence"]) == pytest.approx(0.999)
 
 
@@ -222,16 +221,47 @@ def test_families_are_for_imagenet_only() -> None:
     assert families([*labels[:-1], "other"]) is None
 
 
-def test_percent_never_rounds_up() -> None:
-    assert [percent(c) for c in (0.0, 0.123, 0.9899, 0.99, 0.99985, 0.9999999, 1.0)] == [
-        "0.0 %",
-        "12.3 %",
-        "98.9 %",
-        "99.00 %",
-        "99.98 %",
-        "99.9999 %",
-        "100 %",
-    ]
+@pytest.mark.parametrize(
+    ("confidence", "read"),
+    [
+        (0.0, "0.0 %"),
+        (0.123, "12.3 %"),
+        (0.9899, "98.9 %"),
+        (0.99, "99.00 %"),
+        (0.9901, "99.01 %"),
+        (0.9999999, "99.999990 %"),
+        (0.99985, "99.98 %"),
+        (0.99995, "99.9950 %"),
+        (0.9999961677735687, "99.9996 %"),
+        (0.99999975, "99.99997 %"),
+        (0.9999999986553108, "99.9999998 %"),
+        (1 - 1e-13, "99.99999999 %"),
+        (1 - 2**-53, "99.99999999 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_percent_never_rounds_up_and_tells_how_near_to_1(confidence: float, read: str) -> None:
+    assert percent(confidence) == read
+
+
+@pytest.mark.parametrize(
+    ("confidence", "read"),
+    [
+        (0.0, "0.0000"),
+        (0.28571, "0.2857"),
+        (0.99996, "0.99996"),
+        (0.9999961677735687, "0.999996"),
+        (0.9999999986553108, "0.999999998"),
+        (1 - 2**-53, "0.9999999999"),
+        (1.0, "1"),
+    ],
+)
+def test_a_number_below_1_never_reads_1(confidence: float, read: str) -> None:
+    assert probability(confidence) == read
+    assert estimate(confidence, 0.5, confidence) == f"{read} (0.5000-{read})"
+
+
+def test_confidences_of_the_page_are_not_rounded_up() -> None:
     assert short(0.98999999) == 0.98999999
 
 

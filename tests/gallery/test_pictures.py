@@ -142,6 +142,18 @@ def test_plots_are_pictures_or_nothing() -> None:
     assert decode_png(dark)[:, 0, 0].max() < 40
 
 
+def test_the_course_of_a_saturated_run_is_no_line_along_the_top() -> None:
+    """Medians from two to nine nines: on a linear axis they are within one row of pixels."""
+    nines = np.linspace(2, 9, 20)
+    points = [Point(k * 100, 1 - 10**-n, None, {"0.5": 1.0}) for k, n in enumerate(nines.tolist())]
+    data = plots.convergence(points)
+    assert data
+    left = decode_png(data)[:, :, :780].astype(int)
+    line = np.array([int(plots.LIGHT["main"][k : k + 2], 16) for k in (1, 3, 5)]).reshape(3, 1, 1)
+    rows = np.flatnonzero((np.abs(left - line) <= 2).all(axis=0).any(axis=1))
+    assert np.ptp(rows) > left.shape[1] / 2
+
+
 def test_the_course_ends_where_the_archive_stands(toy_run: Path) -> None:
     (collection,) = collect([toy_run], lambda _: None, write=False)
     confidences = [exhibit.confidence for exhibit in collection.exhibits]

@@ -172,6 +172,8 @@ def elsewhere(backend: str, device: str, cases: dict[str, Case], file: Path) -> 
     environment = {**os.environ, "TRITON_INTERPRET": "1" if device == "cpu" else "0"}
     command = [sys.executable, "-c", DRAW, backend, str(file), device]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    if "only 0-dimensional arrays can be converted" in done.stderr:
+        pytest.skip("this Triton's interpreter does not work with this numpy")
     assert done.returncode == 0, done.stderr
     drawn: Pictures = pickle.loads(file.read_bytes())
     return drawn
@@ -349,7 +351,7 @@ def test_graphs_differ_little_between_back_ends(drawn: Pictures, numbas: Picture
         assert share < 0.01, f"{share:.2%} of levels differ from numba's"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.gpu
 def test_a_gpu_draws_what_the_interpreter_draws(cases: dict[str, Case], tmp_path: Path) -> None:
     pytest.importorskip("triton")
     if not rounds_once("triton"):

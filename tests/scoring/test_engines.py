@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -50,6 +51,9 @@ def test_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("EVOFOOL_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "evofool"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no home at all
+    with pytest.raises(OSError, match="Not a directory"):
+        cache_folder().mkdir(parents=True, exist_ok=True)
 
 
 def test_an_export_is_kept(
@@ -236,7 +240,7 @@ def test_an_onnx_file_scores_and_has_no_gradients(
             Scorer(from_file, engine=engine, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_scorers_on_two_devices_share_a_victim(
     victim: Classifier, make_scorer: MakeScorer, images: Images
 ) -> None:

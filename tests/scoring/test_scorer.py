@@ -519,3 +519,8 @@ def test_counts_are_readable_after_the_end(victim: Classifier, images: Images) -
     assert (scorer.queries, scorer.forward_images) == (11, 11)
     assert scorer.engine in ("torch", "onnxruntime")
     assert scorer.device == "cpu" or scorer.device.startswith("cuda")
+
+
+def test_a_batch_that_no_memory_holds(make_scorer: MakeScorer, toy_victim: Classifier) -> None:
+    with pytest.raises(UsageError, match="at most 65536, not 1000000000"):
+        make_scorer(toy_victim, batch=10**9, pad=True)

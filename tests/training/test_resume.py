@@ -159,6 +159,24 @@ def test_a_checkpoint_of_another_training(
     assert seen[0].step == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"penalty": {"kind": "smoothing", "weight": 0.1}}, "penalty"),
+        ({"loss": "sigmoid"}, "loss"),
+        ({"temperature": 2}, "temperature"),
+        ({"adversary": HARD}, "adversary"),
+        ({"shift": 2}, "shift"),
+    ],
+)
+def test_a_key_that_is_taken_out_of_a_config_is_an_edit(
+    halves: str, tmp_path: Path, changes: dict[str, object], key: str
+) -> None:
+    interrupted(tmp_path, **changes)
+    with pytest.raises(UsageError, match=rf"config\.{key} is .* there and .* here; give --fresh"):
+        train(config(), None, tmp_path)
+
+
 def test_other_data_under_the_same_name(
     halves: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

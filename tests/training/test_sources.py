@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from evofool.classifiers.lenet import LeNet
 from evofool.config import load_model
-from evofool.errors import UsageError
-from evofool.training import TrainConfig, train
+from evofool.errors import Interrupted, UsageError
+from evofool.training import TrainConfig, TrainProgress, train
 from evofool.training.plan import plan
 
 MODULE = """
@@ -169,3 +169,17 @@ def test_crafting_leaves_the_sources_alone(halves: str, tmp_path: Path) -> None:
     before = first.weights.read_bytes()
     train(config(["first"]), None, tmp_path)
     assert first.weights.read_bytes() == before
+
+
+def test_a_source_that_has_changed_is_not_run(halves: str, tmp_path: Path, module: Path) -> None:
+    settings = config([f"{module}:fine"], epochs=3)
+    seen: list[TrainProgress] = []
+    with pytest.raises(Interrupted):
+        train(settings, None, tmp_path, seen.append, should_stop=lambda: seen[-1].step >= 2)
+    spoor = tmp_path / "spoor"
+    module.write_text(f"{MODULE}\nopen({str(spoor)!r}, 'w').close()\n")
+    with pytest.raises(UsageError, match=r"of another training: code\.0\.own\.py is .* --fresh"):
+        train(settings, None, tmp_path)
+    assert not spoor.exists()
+    module.write_text(MODULE)
+    train(settings, None, tmp_path)

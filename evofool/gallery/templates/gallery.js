@@ -25,7 +25,8 @@
   function percent(p) { // rounded down, as in evofool.text: only 1 itself reads 100 %
     if (p === null) return "–";
     if (p >= 1) return "100 %";
-    const digits = p >= 0.9999 ? 4 : p >= 0.99 ? 2 : 1;
+    const nines = Math.floor(-Math.log10(1 - p) + 1e-9);
+    const digits = nines < 2 ? 1 : nines < 4 ? 2 : Math.min(8, Math.max(4, nines - 1));
     const scale = 10 ** digits;
     return (Math.floor(p * 100 * scale + 1e-9) / scale).toFixed(digits) + " %";
   }

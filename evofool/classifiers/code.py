@@ -1,0 +1,120 @@
+"""Files from outside that are run for a config, found and hashed without running any of them.
+
+These are the Python files that it names (``file.py:function``, wherever that stands), the modules
+beside them that they import, and YAML files, which may name Python files in turn.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evofool.classifiers.files import sha256_file
+from evofool.config import load_yaml
+from evofool.errors import ClassifierError, ConfigError
+
+_YAML = (".yaml", ".yml")
+_MODULES = (".py", ".so", ".pyd")
+_MAX_DEPTH = 4
+"""YAML files that name each other."""
+
+
+def code_in(values: Mapping[str, Any], folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """By dotted key of plain `values`, the files that are run for the text there.
+
+    Each has its ``path`` and ``sha256``, and a Python file also ``beside``: the sha256 of what it
+    imports from its own folder, by the name in there (what is imported by a name that is made up
+    at run time is not seen). Files that are not there are left out.
+
+    Args:
+        values: of a config.
+        folder: that relative paths start from.
+
+    Raises:
+        ClassifierError: a file cannot be read.
+    """
+    return {key: files for key, value in _texts(values) if (files := list(_files(value, folder)))}
+
+
+def _texts(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in plain values, with its dotted key."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{at}.{key}" if at else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{at}.{index}")
+
+
+def _files(text: str, folder: Path, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """What is run for a value of a config that was written in `folder`."""
+    named = text.rpartition(":")[0] if ".py:" in text else text
+    is_yaml = named.endswith(_YAML)
+    if not (is_yaml or ".py:" in text) or len(named) > 4096 or "\n" in named:
+        return
+    try:
+        path = (folder / Path(named).expanduser()).resolve()
+        if not path.is_file():
+            return
+        file: dict[str, Any] = {"path": str(path), "sha256": sha256_file(path)}
+        if not is_yaml:
+            file["beside"] = _beside(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ClassifierError(f"{named}: cannot be read ({reason})") from error
+    yield file
+    if is_yaml and depth < _MAX_DEPTH:
+        try:
+            data = load_yaml(path).data
+        except ConfigError:
+            return  # whoever loads it says what is wrong
+        for _, inner in _texts(data):
+            yield from _files(inner, path.parent, depth + 1)
+
+
+def _beside(path: Path) -> dict[str, str]:
+    """sha256 of the modules in the folder of a Python file that it imports, by relative name."""
+    folder = path.parent
+    found: dict[Path, str] = {}
+    waiting, seen = [path], {path}
+    while waiting:
+        for name in _imported(waiting.pop()):
+            for module in _modules(folder, name):
+                if module not in seen:
+                    seen.add(module)
+                    waiting.append(module)
+                    found[module] = sha256_file(module)
+    return {module.relative_to(folder).as_posix(): found[module] for module in sorted(found)}
+
+
+def _imported(path: Path) -> set[str]:
+    """First parts of what a file imports, anywhere in it; nothing if it is not Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names - sys.stdlib_module_names
+
+
+def _modules(folder: Path, name: str) -> Iterator[Path]:
+    """The files of a module or package `name` in a folder."""
+    for suffix in _MODULES:
+        yield from sorted(each for each in folder.glob(f"{name}*{suffix}")
+                          if each.name.partition(".")[0] == name and each.is_file())  # fmt: skip
+    if (folder / name).is_dir():
+        yield from sorted(
+            each
+            for each in (folder / name).rglob("*")
+            if each.suffix in _MODULES and each.is_file()
+        )

@@ -1,0 +1,72 @@
+"""Errors of the command line itself: an unknown command or option, an argument too many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand
+
+from evofool.cli import terminal
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
+"""``ClickException``: newer versions of typer carry a click of their own."""
+EXIT_CODE = 2
+
+
+class Command(TyperCommand):
+    """A command of evofool: while it runs, stdout is for its answers alone."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with terminal.answering():
+            return super().invoke(ctx)
+
+
+def explained(error: Any) -> list[str]:
+    """What is wrong, then how the command is used."""
+    message = str(error.format_message())
+    if not message:  # no arguments at all: the help has been shown
+        return []
+    context = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", None)
+    if context is not None and isinstance(option, str):
+        message += _meant(context, option)
+    lines = [f"evofool: {line}" for line in message.splitlines()]
+    return lines if context is None else [*lines, *context.get_usage().splitlines()]
+
+
+def _meant(context: Any, option: str) -> str:
+    """``; did you mean stop.generations=...?`` for a key of a config, written as an option."""
+    from evofool.config.explain import key_called
+
+    if not any(parameter.name == "overrides" for parameter in context.command.params):
+        return ""
+    for model in _models(str(context.info_name)):
+        key = key_called(model, option.lstrip("-").replace("-", "_"))
+        if key is not None:
+            return f"; did you mean {key}=...? Keys of a config are written without dashes"
+    return ""
+
+
+def _models(command: str) -> list[type[BaseModel]]:
+    """Those of the configs that a command takes."""
+    if command == "attack":
+        from evofool.config import AttackCampaign
+
+        return [AttackCampaign]
+    if command == "train":
+        from evofool.training import TrainConfig
+
+        return [TrainConfig]
+    if command == "defend":
+        from evofool.experiments.costs_config import CostsConfig
+        from evofool.experiments.defend_config import DefendConfig
+        from evofool.experiments.retrain_config import RetrainConfig
+
+        return [DefendConfig, RetrainConfig, CostsConfig]
+    from evofool.config import Campaign
+
+    return [Campaign]

@@ -1,0 +1,140 @@
+"""Files and paths that come from outside: what is opened is a regular file, and is read in bounds.
+
+Whatever is wrong is an `OSError` (or, of a path as text, a `PathError`) whose reason people
+understand, so that a caller's own error has only to name the place. A pipe is never waited for, a
+device never read, and nothing is read without end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+MAX_BYTES = 1 << 30
+"""Most bytes of a file, where nothing smaller is said."""
+MAX_PATH = 200
+"""Most characters of a path in a message."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder", errno.EISDIR),
+    (stat.S_ISFIFO, "a named pipe", errno.EINVAL),
+    (stat.S_ISSOCK, "a socket", errno.EINVAL),
+    (stat.S_ISCHR, "a device", errno.EINVAL),
+    (stat.S_ISBLK, "a device", errno.EINVAL),
+)
+
+
+class PathError(ValueError):
+    """A text that cannot be the path of anything."""
+
+
+def open_file(path: Path) -> BufferedReader:
+    """A regular file, or a link to one, opened for reading bytes.
+
+    Raises:
+        OSError: missing, not readable, no regular file, or no path at all.
+    """
+    try:
+        _check_kind(path.stat(), path)  # before it is opened: opening a device may do something
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        handle = os.open(path, flags)  # does not wait, should it have become a pipe meanwhile
+    except ValueError as error:
+        raise OSError(errno.EINVAL, _unusable(str(path)), short(path)) from error
+    try:
+        _check_kind(os.fstat(handle), path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """All of a regular file of at most `limit` bytes.
+
+    Raises:
+        OSError: as `open_file`, or it is larger.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, limit) + 1)
+        if size < len(data) <= limit:  # it has grown, or does not tell its size
+            data += file.read(limit + 1 - len(data))
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", short(path))
+    return data
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file can be found at `path`; unlike `Path.is_file`, it never raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be found at `path`; unlike `Path.is_dir`, it never raises."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def expanded(text: str | Path) -> Path:
+    """`text` as a path, with ``~`` and ``~user`` expanded.
+
+    Raises:
+        PathError: no such user, or no file system could hold such a name.
+    """
+    written = str(text)
+    if problem := _unusable(written):
+        raise PathError(problem)
+    try:
+        path = Path(written).expanduser()
+    except RuntimeError as error:
+        raise PathError(f"{short(Path(written).parts[0])}: there is no such home folder") from error
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+            raise PathError(reason(error)) from error
+    return path
+
+
+def absolute_path(text: str | Path, folder: Path) -> Path:
+    """`text`, written in `folder`, as an absolute path; links and ``..`` stay as they are.
+
+    Raises:
+        PathError: as `expanded`.
+    """
+    return expanded(folder / expanded(text)).absolute()
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong, without a path; never empty."""
+    text = getattr(error, "strerror", None) or str(error)
+    return next((line for line in str(text).splitlines() if line.strip()), type(error).__name__)
+
+
+def short(path: str | Path) -> str:
+    """A path for a message, cut where it is longer than any reader's patience."""
+    text = str(path)
+    return text if len(text) <= MAX_PATH else f"{text[: MAX_PATH - 1]}…"
+
+
+def _check_kind(found: os.stat_result, path: Path) -> None:
+    if stat.S_ISREG(found.st_mode):
+        return
+    what, number = next(
+        ((what, number) for test, what, number in _KINDS if test(found.st_mode)),
+        ("something else", errno.EINVAL),
+    )
+    raise OSError(number, f"it is {what}, not a regular file", short(path))
+
+
+def _unusable(text: str) -> str:
+    """Why `text` can be no path on any file system, or ""."""
+    if "\0" in text:
+        return "holds a NUL character, which no path can"
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return "holds a character that no path can (half of a surrogate pair)"
+    return ""

@@ -1,0 +1,186 @@
+"""What all plots share: colours, quiet axes, the log-odds axis of confidences, PNG bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LIGHT: Mapping[str, str] = {
+    "paper": "#faf9f6", "ink": "#1d1b18", "soft": "#635e56", "line": "#e2ded6",
+    "main": "#97403f", "band": "#d9a25f",
+    "undefended": "#97403f", "defended": "#2f6690",
+}  # fmt: skip
+DARK: Mapping[str, str] = {
+    "paper": "#141315", "ink": "#f1eee9", "soft": "#aaa49b", "line": "#322f33",
+    "main": "#e3ab62", "band": "#8a5a48",
+    "undefended": "#e3ab62", "defended": "#7fb4dd",
+}  # fmt: skip
+
+LOWEST, MOST_NINES = 1e-5, 10
+"""Ends of the log-odds axis: 10 nines, as `evofool.text.percent` shows, and five digits below. What
+lies beyond is drawn there, and the tick says so."""
+_ROOM = 0.45
+"""Between the last tick and the edge, in log-odds, so that a line along it can be seen."""
+_MOST_TICKS = 10
+
+_STEPS = (
+    *(10.0**-k for k in range(5, 0, -1)), 0.5, *(1 - 10.0**-k for k in range(1, MOST_NINES + 1))
+)  # fmt: skip
+_HIGHEST = _STEPS[-1]
+_HUES_LIGHT = ("#0072b2", "#d55e00", "#00846a", "#c05f9a", "#6b5510")
+_HUES_DARK = ("#56b4e9", "#f28e5c", "#4cc9a0", "#e08fc0", "#e3c562")
+
+
+def tones(count: int, colours: Mapping[str, str]) -> list[str]:
+    """`count` colours that can be told apart on the paper of `colours`, also by the colour-blind.
+
+    Up to five are of different hues (after Okabe and Ito); more follow each other on a scale that
+    runs through hues and lightness.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex, to_rgb
+
+    dark = sum(to_rgb(colours["paper"])) < 1.5
+    hues = _HUES_DARK if dark else _HUES_LIGHT
+    if count <= len(hues):
+        return list(hues[:count])
+    places = np.linspace(0.2, 1.0, count) if dark else np.linspace(0.0, 0.8, count)
+    return [to_hex(colormaps["viridis"](place)) for place in places]
+
+
+def odds_axis(
+    axes: Axes, values: Sequence[NDArray[np.float64]], colours: Mapping[str, str]
+) -> None:
+    """Stretch the y axis of confidences as log-odds, with ticks at .9, .99, .999 and so on.
+
+    On a linear axis everything above .99 is one line along the top, and everything below .01 one
+    along the bottom. Draw what `inside` gives: the axis has no ends.
+
+    Args:
+        axes: to be stretched.
+        values: all that is drawn on it: its range goes from tick to tick around them.
+        colours: of the grid.
+    """
+    found = np.concatenate([np.ravel(np.asarray(one, np.float64)) for one in values])
+    found = found[np.isfinite(found)]
+    low, high = _reach(inside(found))
+    ticks = _ticks(low, high)
+    names = [_name(tick) for tick in ticks]
+    if found.size and found.min() < LOWEST:
+        names[0] = f"≤ {names[0]}"
+    if found.size and found.max() > _HIGHEST:
+        names[-1] = f"≥ {names[-1]}"
+    axes.set_yscale("logit")
+    axes.set_ylim(_confidence(_odds(low) - _ROOM), _confidence(_odds(high) + _ROOM))
+    axes.set_yticks(ticks, names)
+    axes.minorticks_off()
+    axes.grid(axis="y", color=colours["line"], linewidth=0.8)
+
+
+def inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Confidences no nearer to 0 and 1 than the log-odds axis reaches."""
+    return np.clip(values, LOWEST, _HIGHEST)
+
+
+def legend_beside(axes: Axes, colours: Mapping[str, str], title: str | None = None) -> None:
+    """A legend to the right of `axes`, where it covers no curve."""
+    handles, names = axes.get_legend_handles_labels()
+    legend = axes.legend(
+        handles, names, title=title, frameon=False, fontsize=8.5, labelcolor=colours["ink"],
+        loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0,
+    )  # fmt: skip
+    legend.get_title().set(color=colours["soft"], fontsize=8.5)
+
+
+def evaluations_axis(axes: Axes, colours: Mapping[str, str], *, log: bool = False) -> None:
+    """An x axis of numbers of images scored; with `log` stretched, ticks at 1, 2, 5, 10, ..."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(LogLocator(subs=()))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_xlabel("evaluations", color=colours["soft"], fontsize=9)
+
+
+def new_figure(size: tuple[float, float], colours: Mapping[str, str], dpi: int = 130) -> Figure:
+    """An empty figure; `size` in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=dpi, facecolor=colours["paper"])
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
+    return figure
+
+
+def dress(axes: Axes, colours: Mapping[str, str], title: str, about: str = "") -> None:
+    """Quiet axes with a title, and below it what is to be seen."""
+    axes.set_facecolor(colours["paper"])
+    axes.set_title(title, loc="left", fontsize=11, color=colours["ink"], pad=20 if about else 6)
+    if about:
+        axes.text(0, 1.03, about, transform=axes.transAxes, fontsize=8.5, color=colours["soft"])
+    axes.set_axisbelow(True)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(colours["line"])
+    axes.tick_params(colors=colours["soft"], labelsize=8.5, length=0)
+
+
+def to_png(figure: Figure, colours: Mapping[str, str]) -> bytes:
+    """The figure as PNG bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(
+        buffer, format="png", facecolor=colours["paper"], metadata={"Software": "evofool"}
+    )
+    return buffer.getvalue()
+
+
+def _reach(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The steps just below and just above all values; from .5 to .9 at least."""
+    if not values.size:
+        return 0.1, 0.9
+    low = max(tick for tick in _STEPS if tick <= values.min() * (1 + 1e-9))
+    high = min(tick for tick in _STEPS if 1 - tick <= (1 - values.max()) * (1 + 1e-4))
+    return min(low, 0.5), max(high, 0.9)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """All steps from `low` to `high`; where these are many, of the far ones every second."""
+    inner = [tick for tick in _STEPS if low <= tick <= high]
+    if len(inner) <= _MOST_TICKS:
+        return inner
+    near = (0.1, 0.5, 0.9)
+    return [tick for tick in inner if tick in (*near, low, high) or (
+        _decade(tick) % 2 == 0 and _decade(high) - _decade(tick) != 1)]  # fmt: skip
+
+
+def _decade(tick: float) -> int:
+    return round(-math.log10(min(tick, 1 - tick)))
+
+
+def _name(tick: float) -> str:
+    if tick == 0.5:
+        return "0.5"
+    return f"{tick:.{_decade(tick)}f}"
+
+
+def _odds(p: float) -> float:
+    return float(np.log(p) - np.log1p(-p))
+
+
+def _confidence(odds: float) -> float:
+    return float(1 / (1 + np.exp(-odds)))

@@ -1,0 +1,262 @@
+"""The command line as people type it: typos, names for classes, what a dry run tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from evofool.cli import usage
+from evofool.cli.app import app
+from evofool.config import AttackCampaign, Campaign, find, shipped
+from evofool.config.explain import OWN_KEYS
+from evofool.errors import EvofoolError
+from evofool.evolution.campaign import evolve
+from evofool.evolution.reading import read
+from evofool.experiments.costs_config import CostsConfig
+from evofool.experiments.defend_config import DefendConfig
+from evofool.experiments.retrain_config import RetrainConfig
+from evofool.images import encode_png
+from evofool.training import TrainConfig
+
+TOYS = Path(__file__).parents[1] / "toys"
+MODELS = (Campaign, AttackCampaign, TrainConfig, DefendConfig, RetrainConfig, CostsConfig)
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def answered(capsys: pytest.CaptureFixture[str]) -> Say:
+    """What a command answers, in this process."""
+
+    def run(*arguments: str | Path) -> str:
+        app([str(argument) for argument in arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+def refused(*arguments: str | Path) -> str:
+    """The message of a command that is refused."""
+    try:
+        app([str(argument) for argument in arguments], standalone_mode=False)
+    except EvofoolError as error:
+        return str(error)
+    except usage.CommandLineError as error:
+        return "\n".join(usage.explained(error))
+    raise AssertionError(f"{arguments} was not refused")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("evolve", "quickstart", "generations=5"), "'stop.generations'"),
+        (("evolve", "quickstart", "workers=1"), "'scoring.workers'"),
+        (("evolve", "quickstart", "stop.generation=5"), "'generations'"),
+        (("evolve", "quickstart", "stop.children=5"), "'evolution.children'"),
+        (("evolve", "quickstart", "classifier=mnist-lenett"), "'mnist-lenet'"),
+        (("evolve", "quickstart", "encoding.color=hls"), "'colour'"),
+        (("evolve", "quickstart", "encoding.name=cpnn"), "'cppn'"),
+        (("evolve", "quickstart", "evolution.classes=[zebraa]"), "'zebra'"),
+        (("evolve", "quickstart", "--generations", "5"), "stop.generations=...?"),
+        (("evolve", "quickstart", "--batch=5"), "scoring.batch=...?"),
+        (("attack", "attack-mnist", "--budget", "5"), "scoring.budget=...?"),
+        (("defend", "defend/mnist-jpeg", "--eps", "0.1"), "threats.eps=...?"),
+        (("evolve", "quickstrt"), "quickstart"),
+        (("evolve", "quickstart", "--sede", "5"), "--seed"),
+        (("attack", "attack-mnist", "images.dataset=mnistt"), "'mnist'"),
+        (("defend", "defend/mnist-jpeg", "defense.name=jpg"), "'jpeg'"),
+        (("train", "train/mnist-lenet", "dataset=minst"), "'mnist'"),
+        (("evolv", "quickstart"), "evolve"),
+    ],
+)
+def test_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
+    message = refused(*arguments, *(() if arguments[0] == "evolv" else ("--dry-run",)))
+    assert meant in message.split("Usage:")[0]
+
+
+def test_every_key_that_tells_a_kind_belongs_to_it_alone() -> None:
+    kinds = {get_args(m.model_fields["kind"].annotation)[0]: set(m.model_fields) for m in MODELS}
+    assert kinds.keys() == OWN_KEYS.keys()
+    for kind, keys in OWN_KEYS.items():
+        assert keys <= kinds[kind]
+        for other, fields in kinds.items():
+            assert other == kind or not keys & fields
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_config_of_another_kind_says_so(tmp_path: Path, written: bool) -> None:
+    commands = {"costs": "defend", "retrain": "defend"}
+    kinds = {config.kind: config.path for config in shipped()}
+    assert kinds.keys() == OWN_KEYS.keys()
+    for kind, path in kinds.items():
+        lines = [li for li in path.read_text().splitlines() if not li.startswith("kind:")]
+        config = tmp_path / f"{kind}.yaml"
+        config.write_text("\n".join([*lines, f"kind: {kind}"] if written else lines))
+        mine = commands.get(kind, kind)
+        for command in {"evolve", "attack", "train", "defend"} - {mine}:
+            message = refused(command, config, "--dry-run")
+            assert f"this is a config for `evofool {mine}`, not for `evofool {command}`" in message
+
+
+def test_a_defense_of_another_kind_is_recognised_by_its_keys(answered: Say, tmp_path: Path) -> None:
+    for name, work in (("mnist-costs", "nets to be trained"), ("mnist-retrain", "retrained")):
+        text = find(f"defend/{name}").read_text().replace("kind:", "#")
+        (tmp_path / "x.yaml").write_text(text)
+        assert work in answered("defend", tmp_path / "x.yaml", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("command", "kinds"),
+    [
+        ("evolve", {"evolve"}),
+        ("attack", {"attack"}),
+        ("train", {"train"}),
+        ("defend", {"defend", "retrain", "costs"}),
+    ],
+)
+def test_an_unknown_config_lists_those_of_its_command(command: str, kinds: set[str]) -> None:
+    listed = refused(command, "nothing-like-it").split("Shipped: ")[1].split(", ")
+    assert listed == [config.name for config in shipped() if config.kind in kinds]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    for command in ("status", "resume", "verify", "gallery"):
+        assert refused(command, tmp_path / "absent").endswith("absent: there is no such folder")
+        assert "is not a run folder" in refused(command, tmp_path)
+    message = refused("attack", "attack-mnist", f"images={{folder: {tmp_path}/absent}}")
+    assert "no such folder" in message
+
+
+def test_the_classes_of_a_victim(answered: Say) -> None:
+    victim = f"{TOYS / 'linear.py'}:named"
+    rows = json.loads(answered("list", "classes", victim, "--json"))
+    assert [row["class_index"] for row in rows] == list(range(len(rows)))
+    labels = [row["label"] for row in rows]
+    chosen = json.loads(answered("list", "classes", victim, "0-1", "*f*", "--json"))
+    assert [row["class_index"] for row in chosen] == sorted(
+        {0, 1} | {k for k, label in enumerate(labels) if "f" in label.casefold()}
+    )
+    assert "no class is called like" in refused("list", "classes", victim, "nothing*")
+    assert "of which victim" in refused("list", "classes")
+    assert "'x' is too much" in refused("list", "configs", "x")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, toy_campaign: Any) -> Path:
+    folder = tmp_path_factory.mktemp("usage") / "run"
+    evolve(toy_campaign(stop={"generations": 1}), folder)
+    return folder
+
+
+def test_a_gallery_of_some_classes_under_a_title(answered: Say, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    answered(
+        "gallery", run, "--classes", "1-2", "--classes", "[45]", "--title", "Some <b>",
+        "--out", out,
+    )  # fmt: skip
+    page = (out / "index.html").read_text()
+    assert "<title>Some &lt;b&gt;</title>" in page
+    assert "4 chosen of 7 classes" in page
+    assert sorted(p.stem for p in (out / "pictures").glob("*.png")) == [
+        "0001", "0002", "0004", "0005",
+    ]  # fmt: skip
+    one = tmp_path / "one.html"
+    answered("gallery", run, "--classes", "3", "--title", "Alone", "--single-file", "--out", one)
+    assert "<title>Alone</title>" in one.read_text()
+    assert "--classes 9: run: no class 9" in refused("gallery", run, "--classes", "9")
+
+
+def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None:
+    film = tmp_path / "a.webp"
+    assert str(film) in answered("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)
+    assert film.is_file()
+    message = refused("gallery", run, "--class", "*", "--film", "webp")
+    assert "fits 7 classes (0 0, 1 1" in message
+    assert "no class is called 'zebra'" in refused(
+        "gallery", run, "--class", "zebra", "--size", "9"
+    )
+
+
+def test_a_dry_run_loads_a_users_victim(answered: Say, tmp_path: Path) -> None:
+    (tmp_path / "v.py").write_text(
+        "import numpy as np\nimport evofool\n"
+        "def make(output, **more):\n"
+        "    return evofool.from_predict(lambda x: np.zeros(len(x), int) if output == 'label' else"
+        " np.full((len(x), 3), 1 / 3), input_shape=(1, 6, 6), output=output, labels=list('abc'))\n"
+        "def probs(): return make('probs')\n"
+        "def label(): return make('label')\n"
+        "def fails(): raise RuntimeError('the service is down')\n"
+    )
+    victim = tmp_path / "v.py"
+    text = answered("evolve", "quickstart", f"classifier={victim}:probs", "--dry-run")
+    assert "input 1 x 6 x 6, classes 3" in text
+    assert "# ready to run" in text
+    for command, config, key in (
+        ("evolve", "quickstart", "classifier"),
+        ("attack", "attack-mnist", "classifier"),
+        ("defend", "defend/mnist-jpeg", "base"),
+    ):
+        message = refused(command, config, f"{key}={victim}:fails", "--dry-run")
+        assert "the service is down" in message
+    message = refused("evolve", "quickstart", f"classifier={victim}:label", "--dry-run")
+    assert "gives labels only" in message
+    message = refused("defend", "defend/mnist-jpeg", f"base={victim}:probs", "--dry-run")
+    assert "is a black box" in message
+
+
+def test_another_victim_is_asked_by_name(tmp_path: Path) -> None:
+    import numpy as np
+
+    from evofool.classifiers import from_predict
+
+    def victim(labels: list[str]) -> Any:
+        fixed = np.linspace(0.1, 0.4, len(labels))
+        return from_predict(
+            lambda x: np.tile(fixed / fixed.sum(), (len(x), 1)),
+            input_shape=(1, 6, 6),
+            labels=labels,
+        )
+
+    claim = {
+        "class_index": 0, "label": "tench, Tinca tinca", "confidence": 0.9,
+        "classifier_digest": "0" * 64,
+    }  # fmt: skip
+    path = tmp_path / "x.png"
+    path.write_bytes(encode_png(np.zeros((1, 6, 6), np.uint8), {"evofool": json.dumps(claim)}))
+    (reading,) = read([path], victim(["cat", "dog", "Tench"]))
+    assert (reading.class_index, reading.same_victim) == (2, False)
+    assert reading.now == pytest.approx(0.4 / 0.75)
+    (reading,) = read([path], victim(["cat", "dog"]))
+    assert (reading.class_index, reading.now) == (None, None)
+
+
+def test_bench_complains_before_it_renders(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evofool.experiments import bench
+
+    monkeypatch.setattr(bench, "rendering_rate", lambda *_: pytest.fail("it rendered"))
+    assert "did you mean 'mnist-lenet'" in refused("bench", "--classifier", "mnist-lenett")
+
+
+def test_doctor_says_what_it_looks_at(capsys: pytest.CaptureFixture[str]) -> None:
+    from evofool.cli import checkup
+
+    looked: list[str] = []
+    findings = checkup.examine(lambda what, _: looked.append(what))
+    victims = [finding for finding in findings if finding.name.startswith("victim ")]
+    assert len(looked) == len(findings) - len(victims)  # python is known; victims are one
+
+
+def test_the_table_of_attacks_shows_what_was_set() -> None:
+    from evofool.cli.attack import _line
+
+    line = {
+        "index": 0, "attack": "square", "parameters": {"eps": 0.1, "p_init": 0.3, "queries": 9},
+        "targets": "none", "success_png": {"rate": 1.0, "low": 0.5, "high": 1.0}, "n": 1,
+        "success_float": {"rate": 1.0}, "norms": None, "planned": 1, "seconds": 0.0,
+        "forward_images_per_image": 1.0, "backward_images_per_image": 0.0,
+    }  # fmt: skip
+    assert _line(line, [line], {"p_init"})[1] == "eps=0.1 p_init=0.3"
