@@ -58,6 +58,14 @@ class ScoringError(EvofoolError):
 class BudgetError(ScoringError):
     """The query budget is spent; nothing of the refused request was scored."""
 
+    @classmethod
+    def of(cls, budget: int, spent: int, wanted: int) -> BudgetError:
+        """`wanted` pictures that `budget` does not cover any more, since `spent` are gone."""
+        return cls(
+            f"the query budget of {budget} images has {max(0, budget - spent)} left, {wanted} were"
+            " asked for"
+        )
+
 
 class StoreError(EvofoolError):
     """A run folder cannot be read or written, or does not hold what it should."""

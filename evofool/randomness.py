@@ -6,14 +6,17 @@ and any ancestor can be made again from its parents alone.
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from types import FunctionType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 class Stream(IntEnum):
@@ -52,19 +55,52 @@ def generator(seed: int, stream: Stream, outer: int, inner: int) -> np.random.Ge
     return np.random.Generator(bits)
 
 
-@contextlib.contextmanager
-def seeded_globals(rng: np.random.Generator) -> Iterator[None]:
-    """Python's and NumPy's global generators seeded from `rng`, and restored afterwards.
+@dataclass(frozen=True)
+class Draws:
+    """What code of others draws from in place of Python's and NumPy's global generators.
 
-    For code of others that draws from these two and offers no other way.
+    Attributes:
+        python: for the names of the module ``random``.
+        numpy: for the names of ``numpy.random``.
     """
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002
+
+    python: random.Random
+    numpy: np.random.RandomState
+
+
+def private_draws(rng: np.random.Generator) -> Draws:
+    """The two streams that the global generators would give if they were seeded from `rng`.
+
+    The global generators are neither read nor written, so whatever other threads do with them
+    meanwhile neither shows in these streams nor is disturbed.
+    """
     words = rng.integers(0, 2**32, 8, dtype=np.uint32)
-    random.seed(int.from_bytes(words.tobytes(), "little"))
-    np.random.seed(words)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+    python = random.Random(int.from_bytes(words.tobytes(), "little"))
+    return Draws(python, np.random.RandomState(words))
+
+
+class PrivateNumPy:
+    """Stands for the module ``numpy`` in code of others: all of it, with `draws` as ``random``."""
+
+    def __init__(self, draws: np.random.RandomState) -> None:
+        self.random = draws
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def rebound(function: Callable[..., T], **names: object) -> Callable[..., T]:
+    """A copy of a Python function of others in which global `names` mean something else.
+
+    The function itself, its module and everybody else who calls it are left alone.
+    """
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy

@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     return " ".join(kept.split())
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """``1 picture``, ``1,000 pictures``; `many` is the plural where an s does not make it."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
+
+
 def bare(text: str) -> str:
     """`text` without any invisible character, for places where marks cannot be isolated."""
     visible = "".join(" " if unicodedata.category(c) in _INVISIBLE else c for c in text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ TOYS = Path(__file__).parent / "toys" / "exact.py"
 
 
 MakeScorer: TypeAlias = Callable[..., Scorer]
+Until: TypeAlias = "Callable[[subprocess.Popen[Any], Callable[[], bool]], None]"
+PATIENCE = 600.0
+"""Seconds until a test gives up on something that does happen when all is well."""
 
 
 @pytest.fixture(autouse=True)
@@ -107,11 +111,29 @@ def eventually() -> Callable[[Page, str], None]:
     our pages forbids.
     """
 
-    def wait(page: Page, expression: str, seconds: float = 30) -> None:
+    def wait(page: Page, expression: str, seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
         while not page.evaluate(expression):
             assert time.monotonic() < end, f"never true: {expression}"
             page.wait_for_timeout(50)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def until() -> Until:
+    """``until(process, holds)``: waits for what a process brings about.
+
+    Its end before that is a failure, and so is ten minutes without it: nothing is expected to
+    happen within a time, since a machine may be as busy as it likes.
+    """
+
+    def wait(process: subprocess.Popen[Any], holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert process.poll() is None, "the process ended first"
+            assert time.monotonic() < end, "it never happened"
+            time.sleep(0.02)
 
     return wait
 

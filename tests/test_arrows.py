@@ -193,7 +193,7 @@ def test_the_standard_encodings_win(path: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     standard, ours = map(Path, done.stdout.splitlines())
     assert standard.resolve().is_relative_to(Path(sysconfig.get_paths()["stdlib"]).resolve())

@@ -18,12 +18,13 @@ def progress(job: Job, rows: Rows, scores: Scores) -> NDArray[np.float64]:
     over logits that is the difference of the logits, whatever has saturated). Targeted: the
     log-odds of the target, which order as its confidence and its cross-entropy do. Where the
     victim may reject, that class is none to be led to: it counts only once the label is left, as
-    in `Goal.climb`.
+    in `Goal.climb`. A picture without scores is as far away as can be.
     """
     sought = job.goal.sought[rows]
     at = np.arange(len(rows)), np.maximum(sought, 0)
     odds = scores.log_odds
-    logs = -np.logaddexp(0.0, -odds)
+    with np.errstate(invalid="ignore"):  # NaN where there are no scores
+        logs = -np.logaddexp(0.0, -odds)
     own = logs[at].copy()
     logs[at] = -np.inf
     reject = job.scorer.classifier.reject
@@ -38,7 +39,8 @@ def progress(job: Job, rows: Rows, scores: Scores) -> NDArray[np.float64]:
             # up to 0, then towards an answer up to 1, then the lead again
             gap = others - declined
             lead = np.where(lead > 0, np.where(gap > 0, 1 + lead, np.exp(gap)), lead)
-    return np.where(job.targets[rows] == NONE, lead, odds[at])
+    near = np.where(job.targets[rows] == NONE, lead, odds[at])
+    return np.where(scores.scored, near, -np.inf)
 
 
 def part(scores: Scores, index: NDArray[np.bool_] | NDArray[np.int64]) -> Scores:

@@ -26,7 +26,7 @@ from evofool.attacks.restoring import (
     read_attack_config,
     record_changes,
 )
-from evofool.attacks.result import AttackResult
+from evofool.attacks.result import AttackResult, name_of
 from evofool.attacks.sources import Sample, Source, read_samples
 from evofool.attacks.ssim import ssim
 from evofool.config import AttackCampaign, Loaded, load_attacks, to_yaml
@@ -124,6 +124,8 @@ def attack(
             "code": code_of(parts.config),
         }
         with AttackFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
+            run.bookings.remember_probe(parts.classifier.probed)
+            parts.scorer.ledger.attach(run.bookings)
             return _Loop(parts, run, progress, hook, images, pictures_when_stopped).run()
 
 
@@ -161,8 +163,10 @@ def resume_attacks(
         loaded = load_attack_run(run, classifier, overrides)
         warn_unchecked(run)
         check_budget(run, loaded.config.scoring.budget if overrides else None)
+        charged = run.bookings.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(loaded, hook)
         with parts.scorer:
+            parts.scorer.ledger.attach(run.bookings, charged)
             check_classifier(run.path, run.manifest, parts.classifier)
             check_labels_file(run, loaded.config.classifier.labels, parts.classifier)
             images = None if run.meta().get("images") == "complete" else open_images(
@@ -215,7 +219,7 @@ class _Loop:
     def restore(self, budget: int | None) -> None:
         """Take up what is stored; `budget` is the one it ran under before."""
         counts, scorer = self.folder.counts(), self.parts.scorer
-        scorer.queries = counts.queries
+        scorer.again_from(counts.queries)
         scorer.forward_images = counts.forward_images
         scorer.backward_images = counts.backward_images
         self._earlier = counts.seconds
@@ -239,6 +243,7 @@ class _Loop:
         except BudgetError:
             reason = "budget"
         except (Interrupted, ScoringError) as error:
+            self._settle()
             if isinstance(error, Interrupted):
                 folder.set_meta({"status": "interrupted"})
                 if self._pictures_when_stopped:
@@ -246,7 +251,11 @@ class _Loop:
             raise type(error)(
                 f"{error}; what is done is saved; go on with: evofool resume {folder.path}"
             ) from error
-        summary = write_outputs(folder, self.parts.attacks, self._todo(), reason, self._counts())
+        self._settle()
+        sent = self.parts.scorer.ledger.shown()
+        summary = write_outputs(
+            folder, self.parts.attacks, self._todo(), reason, self._counts(), sent
+        )
         folder.set_meta({"status": "finished", "stop_reason": reason or ""})
         return Result(folder.path, summary)
 
@@ -255,9 +264,19 @@ class _Loop:
         items = self.parts.items(self._images)
         counts = self._counts()
         content = write_outputs(
-            self.folder, self.parts.attacks, items, None, counts, status="interrupted"
+            self.folder,
+            self.parts.attacks,
+            items,
+            None,
+            counts,
+            self.folder.sent(),
+            status="interrupted",
         )
         return Result(self.folder.path, content)
+
+    def _settle(self) -> None:
+        """Book what was sent for results that are not stored under the retries."""
+        self.parts.scorer.ledger.settle(self.folder.counts().queries)
 
     # the clean images
 
@@ -273,6 +292,12 @@ class _Loop:
             samples, faults = read_samples(self._source, parts[number])
             images = self._judged(len(self._images), samples) if samples else []
             notes = (*self._source.notes, *faults) if number == 0 else faults
+            if unscored := sum(image.predicted == NONE for image in images):
+                notes = (
+                    *notes,
+                    f"the victim gave non-finite scores for {unscored} of the clean images from"
+                    f" {len(self._images)} on; they are left out",
+                )
             pngs = [encode_png(sample.pixels) for sample in samples]
             self.folder.commit_images(
                 ChunkRow(CLEAN, number, notes=notes), self._counts(), zip(images, pngs, strict=True)
@@ -305,17 +330,21 @@ class _Loop:
         if victim.output == "label":
             predicted = scorer.labels(pixels).tolist()
         else:
-            scores = scorer.score(pixels)
+            scores = scorer.score(pixels, keep_unscored=True)
             predicted = scores.labels.tolist()
-            confidence = [float(scores.confidence[i, c]) for i, c in enumerate(predicted)]
+            confidence = [
+                None if c == NONE else float(scores.confidence[i, c])
+                for i, c in enumerate(predicted)
+            ]
             odds = scores.log_odds.copy()
             if victim.reject is not None:
                 odds[:, victim.reject] = np.inf  # no answer is no class to aim at
-            least = odds.argmin(axis=1).tolist()
+            least = np.where(scores.scored, odds.argmin(axis=1), NONE).tolist()
         rows = []
         for i, sample in enumerate(samples):
             label = predicted[i] if sample.label == NONE else sample.label
             used = label == predicted[i] or not self.parts.config.only_correct
+            used = used and predicted[i] != NONE  # there is no answer to lead away from
             rows.append(
                 ImageRow(
                     start + i, sample.source, label, predicted[i], confidence[i], least[i], used
@@ -409,7 +438,7 @@ class _Loop:
         claim = {
             "kind": "attack",
             "class_index": row.predicted,
-            "label": self.parts.classifier.labels[row.predicted],
+            "label": name_of(self.parts.classifier.labels, row.predicted),
             "confidence": row.confidence,
             "attack": planned.name,
             "parameters": planned.parameters,

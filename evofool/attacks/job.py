@@ -110,15 +110,17 @@ class Job:
         self.open = np.ones(n, np.bool_)
         self.notes: list[str] = []
         self.verify_forward = np.zeros(n, np.int64)
+        self.unscored: set[int] = set()
+        """Rows of which some picture got no finite scores or gradient: it counts as no success."""
         self.threshold = 0.0
         """Confidence (in its target, or in any class where there is no goal) that a picture must
         reach as well to count as a success; of targeted attacks and those without a goal."""
         self._judged: dict[int, Verdict] = {}
         self._began = time.perf_counter()
-        if scorer.budget is not None and scorer.budget - scorer.queries < n:
+        left = scorer.left
+        if left is not None and left < n:
             raise BudgetError(
-                f"the query budget has {scorer.budget - scorer.queries} images left, judging"
-                f" {n} results alone takes {n}"
+                f"the query budget has {left} images left, judging {n} results alone takes {n}"
             )
 
     def __len__(self) -> int:
@@ -174,7 +176,8 @@ class Job:
             return wanted(outputs, at) if wanted else ~self.goal.fooled(outputs, at, lead)
 
         chosen = rule if unless_fooled or wanted else None
-        found = self.scorer.gradients(images, own, wanted=chosen)
+        found = self.scorer.gradients(images, own, wanted=chosen, keep_unscored=True)
+        self.unscored |= set(rows[found.lost].tolist())
         crops = self.scorer.classifier.crops
         each = found.loss.shape[1] if found.loss.ndim == 2 else 1
         np.add.at(self.forward, rows, crops)
@@ -186,7 +189,7 @@ class Job:
 
         Its passes are booked evenly on the rows, since nobody says which image is whose.
         """
-        outputs_of = self.scorer.differentiable()
+        outputs_of = self.scorer.differentiable(keep_unscored=True)
         crops = self.scorer.classifier.crops
 
         def booked(x: torch.Tensor) -> torch.Tensor:
@@ -207,7 +210,7 @@ class Job:
     def scores(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
         """`Scorer.score` of `images`, which stand for `rows`; raises as `gradients`."""
         self._reserve(len(rows))
-        found = self.scorer.score(images)
+        found = self._score(rows, images)
         np.add.at(self.forward, rows, self.scorer.classifier.crops)
         return found
 
@@ -276,7 +279,8 @@ class Job:
         predicted_float, success_float = predicted.copy(), success.copy()
         if self.scorer.classifier.predict is None and differ.any():
             try:
-                floats = self.scorer.score(self.x[differ])  # white boxes all give scores
+                # white boxes all give scores
+                floats = self._score(rows[differ], self.x[differ])
                 self._count_verifying(rows[differ])
                 predicted_float[differ] = floats.labels
                 success_float[differ] = self.hits(rows[differ], floats)
@@ -285,6 +289,11 @@ class Job:
                 self.notes.append("no budget was left to score the float images too")
         elif differ.any():
             self.x = to_float(pixels)  # a black box sees pictures only
+        if self.unscored:
+            self.notes.append(
+                "the victim gave non-finite scores or gradients for pictures of"
+                f" {len(self.unscored)} of {len(self)} images; none of these counts as a success"
+            )
         if self.open.any():
             self.notes.append(
                 f"the query budget ended with {int(self.open.sum())} of {len(self)} images"
@@ -331,7 +340,13 @@ class Job:
                     rows.tolist(), self.scorer.labels(pixels).tolist(), strict=True
                 )
             }
-        return self._read(rows, self.scorer.score(pixels))
+        return self._read(rows, self._score(rows, pixels))
+
+    def _score(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
+        """`Scorer.score`; rows without scores are noted, and no success."""
+        found = self.scorer.score(images, keep_unscored=True)
+        self.unscored |= set(rows[~found.scored].tolist())
+        return found
 
     def _read(self, rows: Rows, scores: Scores) -> dict[int, Verdict]:
         columns = (column.tolist() for column in self._columns(rows, scores))
@@ -352,10 +367,11 @@ class Job:
 
     def _reserve(self, n: int) -> None:
         """Keep one query for each result that is not judged yet."""
-        if self.scorer.budget is None:
+        left = self.scorer.left
+        if left is None:
             return
         needed = len(self) - len(self._judged)
-        if self.scorer.queries + n + needed > self.scorer.budget:
+        if n + needed > left:
             raise BudgetSpent("the query budget is spent")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evofool.attacks.job import Job, Rows
 from evofool.images import FloatImages, to_float
 from evofool.scoring import Loss
+from evofool.text import counted
 
 Step: TypeAlias = Callable[[Rows, FloatImages, FloatImages, int], FloatImages]
 """(rows, their x, gradients, step from 0) to their next x."""
@@ -46,7 +47,8 @@ def note_vanishing(job: Job, gradients: FloatImages) -> None:
     dead = int((~gradients.any(axis=tuple(range(1, gradients.ndim)))).sum())
     if dead:
         job.notes.append(
-            f"{dead} of {len(gradients)} images have a gradient of exactly zero: the victim's"
+            f"{dead} of {counted(len(gradients), 'image')} {'has' if dead == 1 else 'have'} a"
+            " gradient of exactly zero: the victim's"
             " confidence is saturated or its gradients are masked; try loss=margin (on the"
             " logits), or a black-box attack"
         )

@@ -37,6 +37,7 @@ class Goal:
         """Whether answers to pictures of `rows` are what was wanted (without goal, any is)."""
         same = predicted == self.sought[rows]
         hit: NDArray[np.bool_] = np.where(self.targets[rows] == NONE, ~same, same)
+        hit &= predicted != NONE  # the victim gave no usable scores
         if self._classifier.reject is not None:  # no answer fools nobody
             hit &= predicted != self._classifier.reject
         return hit

@@ -116,6 +116,8 @@ class NES(Attack):
         hit = job.hits(rows, part(scores, best))
         stand(job, rows[hit], pictures[best[hit]], part(scores, best[hit]))
         change = _difference(near[:, :, 0], near[:, :, 1])
+        # a pair of which one picture has no scores says nothing of the slope
+        change[~scores.scored.reshape(len(rows), pairs, 2).all(axis=2)] = 0
         gradient = np.einsum("np,npchw->nchw", change, both[:, :, 0] - both[:, :, 1])
         gradient /= np.maximum(np.abs(gradient).max(axis=(1, 2, 3), keepdims=True), 1e-20)
         state.gradient[rows] *= np.float32(self.momentum)

@@ -14,13 +14,14 @@ import numpy as np
 
 from evofool.attacks.pictures import Side, amplified, equation
 from evofool.attacks.planning import Planned
+from evofool.attacks.result import name_of
 from evofool.attacks.statistics import share
 from evofool.errors import ImageError, StoreError
 from evofool.images import PROVENANCE, SIDECAR, UInt8Images, decode_png, encode_png, read_text
 from evofool.store import CLEAN, AttackFolder, Counts, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.files import json_object
-from evofool.text import csv_bytes
+from evofool.text import counted, csv_bytes
 
 COLUMNS = (
     "attack_index", "attack", "parameters", "image", "picture", "source", "source_label",
@@ -38,6 +39,7 @@ def write_outputs(
     items: Mapping[int, Sequence[tuple[int, int]]],
     reason: str | None,
     counts: Counts,
+    sent: Mapping[str, int],
     status: str = "finished",
 ) -> dict[str, Any]:
     """Write all derived files; returns the content of ``summary.json``.
@@ -48,6 +50,7 @@ def write_outputs(
         items: what each attack was to do.
         reason: why it ended before it was through, if it did.
         counts: what it has used.
+        sent: pictures sent to the victim, by heading.
         status: ``finished`` or ``interrupted``.
 
     Raises:
@@ -67,7 +70,7 @@ def write_outputs(
         groups.append(line_of(run, planned, rows, items.get(planned.index, ()), images))
     run.write_json(f"images/{SIDECAR}", claims)
     run.write_file("results.csv", csv_bytes(COLUMNS, table))
-    content = _summary(run, groups, images, reason, counts, status)
+    content = _summary(run, groups, images, reason, counts, sent, status)
     run.write_json("summary.json", content)
     return content
 
@@ -121,8 +124,9 @@ def _cells(
         planned.index, planned.name, json.dumps(planned.parameters), row.image,
         image.source, image.label, label(image.label),
         "" if row.target == NONE else row.target, label(row.target),
-        row.predicted, label(row.predicted), number(row.confidence), int(row.success_float),
-        int(row.success), int(row.complete), number(row.eps), number(row.effective_eps), row.l0,
+        "" if row.predicted == NONE else row.predicted, label(row.predicted),
+        number(row.confidence), int(row.success_float), int(row.success), int(row.complete),
+        number(row.eps), number(row.effective_eps), row.l0,
         repr(row.l2), repr(row.linf), repr(row.ssim), row.forward_images, row.backward_images,
         row.verify_forward_images, f"{row.seconds:.6f}", f"images/{stem(planned, row)}.png",
     )  # fmt: skip
@@ -140,7 +144,7 @@ def _write_equation(
         return
     image = images[best.image]
     before = Side(labels[image.predicted], image.confidence)
-    after = Side(labels[best.predicted], best.confidence)
+    after = Side(name_of(labels, best.predicted), best.confidence)
     adversarial = picture_of(run, run.result_png(best.attack, best.item))
     eps = planned.attack.norm_of == "linf" and best.effective_eps
     picture = equation(
@@ -183,10 +187,13 @@ def line_of(
     notes = {note: None for chunk in chunks for note in chunk.notes}
     shared = sum(chunk.forward_shared for chunk in chunks)
     if n < len(items):
-        notes[f"{len(items) - n} of {len(items)} images were not reached"] = None
+        verb = "was" if len(items) - n == 1 else "were"
+        notes[f"{len(items) - n} of {counted(len(items), 'image')} {verb} not reached"] = None
     reached = {image for image, _ in items}
     if planned.targets != "all" and len(reached) < used:
-        notes[f"{used - len(reached)} images are of their target's class and left out"] = None
+        left = used - len(reached)
+        theirs = "is of its" if left == 1 else "are of their"
+        notes[f"{counted(left, 'image')} {theirs} target's class and left out"] = None
     forward = shared + sum(row.forward_images for row in rows)
     backward = sum(row.backward_images for row in rows)
     return {
@@ -231,6 +238,7 @@ def _summary(
     images: Sequence[ImageRow],
     reason: str | None,
     counts: Counts,
+    sent: Mapping[str, int],
     status: str,
 ) -> dict[str, Any]:
     manifest = run.manifest
@@ -248,13 +256,14 @@ def _summary(
             "digest": manifest["classifier"]["digest"],
         },
         "images": len(images),
-        "correct": sum(image.label == image.predicted for image in images),
+        "correct": sum(image.label == image.predicted != NONE for image in images),
         "attacked": sum(image.used for image in images),
         "left_out": sum(not image.used for image in images),
         "labels": run.meta().get("labels", "given"),
         "queries": counts.queries,
         "forward_images": counts.forward_images,
         "backward_images": counts.backward_images,
+        "sent": dict(sent),
         "seconds": counts.seconds,
         "attacks": list(groups),
         "notes": notes,

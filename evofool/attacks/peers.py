@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -20,10 +22,11 @@ import numpy as np
 from evofool.attacks.base import Aim, Attack, Needs, Parameter
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice import Norm
+from evofool.attacks.result import NONE
 from evofool.errors import AttackError
 from evofool.images import FloatImages, to_float, to_uint8
-from evofool.randomness import Stream, generator, seeded_globals
-from evofool.text import suggestion
+from evofool.randomness import Stream, generator, private_draws
+from evofool.text import counted, suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +58,8 @@ class FoolboxAttack(Attack):
     """An attack of foolbox. `peer` gives a class for each.
 
     A batch runs together and passes are booked evenly on its images, as foolbox keeps an image that
-    is done in the batch. foolbox draws from the global generators, which are seeded from (seed,
-    first image of the batch) and restored: results repeat, but depend on the batch.
+    is done in the batch. What foolbox draws from the global generators comes from generators keyed
+    by (seed, first image of the batch) instead: results repeat, but depend on the batch.
 
     Attributes:
         eps: of an attack with a fixed radius.
@@ -135,7 +138,9 @@ class FoolboxAttack(Attack):
                     )
                     found = clipped.raw
         except (ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
-            job.notes.append(f"foolbox gave {len(rows)} images up: {error or type(error).__name__}")
+            job.notes.append(
+                f"foolbox gave {counted(len(rows), 'image')} up: {error or type(error).__name__}"
+            )
             return
         moved: FloatImages = np.clip(found.detach().cpu().numpy(), 0, 1).astype(np.float32)
         job.x[rows] = np.where(np.isfinite(moved), moved, job.start[rows])
@@ -179,6 +184,7 @@ def _kinds() -> dict[str, type[FoolboxAttack]]:
         fixed = issubclass(kind, fixed_kind)
         if not (fixed or issubclass(kind, least_kind)):
             continue
+        _bind(kind.__module__)
         needs: Needs = "gradients"
         if any(part in kind.__name__ for part in _LABELS):
             needs = "labels"
@@ -250,7 +256,14 @@ def _outputs(job: Job, rows: Rows, needs: Needs) -> Callable[[torch.Tensor], tor
         if victim.output == "label":
             labels = torch.from_numpy(job.labels_of(own, images))
             return torch.nn.functional.one_hot(labels, victim.n_classes).float()
-        return torch.from_numpy(job.scores(own, images).log_odds).float()
+        scores = job.scores(own, images)
+        odds = scores.log_odds
+        if not scores.scored.all():  # to foolbox such a picture is still what it was
+            odds = odds.copy()
+            odds[~scores.scored] = 0.0
+            labelled = ~scores.scored & (job.labels[own] != NONE)
+            odds[labelled, job.labels[own][labelled]] = 1.0
+        return torch.from_numpy(odds).float()
 
     return ask
 
@@ -274,23 +287,45 @@ def _model(outputs: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     return Victim()
 
 
+class _NumPy(ModuleType):
+    """What the name ``np`` means in modules of foolbox: numpy, and inside `_alone` in the same
+    thread a generator of its own as ``np.random``."""
+
+    def __getattr__(self, name: str) -> Any:
+        draws = _DRAWS.get() if name == "random" else None
+        return getattr(np, name) if draws is None else draws
+
+
+_NUMPY = _NumPy("numpy")
+_DRAWS: ContextVar[np.random.RandomState | None] = ContextVar("draws", default=None)
+
+
+def _bind(module: str) -> None:
+    """Let a module of foolbox draw from what `_alone` says; all else of it stays as it is."""
+    names = vars(import_module(module))
+    names.update({name: _NUMPY for name, value in names.items() if value is np})
+
+
 @contextlib.contextmanager
 def _alone(seed: int, image: int) -> Iterator[None]:
-    """All global generators seeded inside and as they were afterwards; one thread for torch.
+    """foolbox draws from generators of its own in this thread; one thread for torch.
 
-    As in a Scorer's workers: what threads within an operator win, they lose again on shared cores.
+    The global generators of Python, NumPy and torch are neither read nor written, so other threads
+    may use them meanwhile. One thread for torch as in a Scorer's workers: what threads within an
+    operator win, they lose again on shared cores.
     """
     import torch
 
+    from evofool.attacks.torch_draws import TorchDraws
+
     rng = generator(seed, Stream.ATTACK, image, 0)
+    draws = private_draws(rng)
     threads = torch.get_num_threads()
+    token = _DRAWS.set(draws.numpy)
     try:
-        with (
-            seeded_globals(rng),
-            torch.random.fork_rng(devices=range(torch.cuda.device_count())),
-        ):
-            torch.manual_seed(int(rng.integers(2**63)))
-            torch.set_num_threads(1)
+        torch.set_num_threads(1)
+        with TorchDraws(int(rng.integers(2**63))):
             yield
     finally:
         torch.set_num_threads(threads)
+        _DRAWS.reset(token)

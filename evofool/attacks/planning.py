@@ -158,10 +158,11 @@ def open_images(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     """
     source = open_source(loaded, victim)
     budget = loaded.config.scoring.budget
-    if budget is not None and budget <= len(source):
+    if budget is not None and budget - victim.probed <= len(source):
+        probe = f" and the {victim.probed} of the probe" if victim.probed else ""
         raise loaded.error_at(
             "scoring.budget",
-            f"{budget} queries are spent on the {len(source)} clean images alone;"
+            f"{budget} queries are spent on the {len(source)} clean images{probe} alone;"
             " raise it, or set images.limit",
         )
     return source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +14,12 @@ from evofool.images import FloatImages, UInt8Images, to_float
 
 Labels = NDArray[np.int64]
 NONE = -1
-"""Stands in label arrays where there is no label."""
+"""Stands in label arrays where there is no label, or the victim gave no finite scores."""
+
+
+def name_of(labels: Sequence[str], index: int) -> str:
+    """The label of a class, or what stands for it where the victim gave no finite scores."""
+    return "no finite scores" if index == NONE else labels[index]
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,10 @@ class AttackResult:
         images_float: what the textbook attack gives before rounding, float32 on [0, 1].
         labels: the classes the images had, or `NONE`.
         targets: the classes aimed at, or `NONE` for an untargeted attack.
-        predicted: the victim's first answer to `pixels`.
+        predicted: the victim's first answer to `pixels` (`NONE`: its scores are not finite).
         predicted_float: its first answer to `images_float`.
-        confidence: the victim's confidence in `predicted` (NaN: it gives labels alone).
+        confidence: the victim's confidence in `predicted` (NaN: it gives labels alone, or no finite
+            scores).
         sought_confidence: its confidence in the target, or (untargeted) in the label.
         success: whether the saved picture fools: is called its target, or (untargeted) anything
             but its label.

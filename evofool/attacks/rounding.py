@@ -26,6 +26,8 @@ MOST_LEVELS = 2**22
 """Levels after which a ladder ends, whatever gain was asked for."""
 REACH = 6.0
 """Ladders go on to this many times the gain that the linear model asks for."""
+FURTHEST = 1e6
+"""Stands for an infinite lead, with which no slope could be computed."""
 GROUP = 64
 """Images whose ladders are held at once."""
 
@@ -285,5 +287,7 @@ def margins_of(job: Job, rows: Rows, scores: Scores) -> Floats:
         declined = others[:, reject].copy()
         own = np.where(sign < 0, np.maximum(own, declined), own)
         others[sign < 0, reject] = -np.inf
-    leads: Floats = sign * (own - others.max(axis=1))
-    return leads
+    with np.errstate(invalid="ignore"):  # -inf where a class is masked, NaN without scores
+        leads = sign * (own - others.max(axis=1))
+    found: Floats = np.nan_to_num(leads, nan=-FURTHEST, posinf=FURTHEST, neginf=-FURTHEST)
+    return found

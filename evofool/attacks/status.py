@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from evofool.scoring import settled
 from evofool.store import AttackFolder, head_of
 
 
@@ -16,9 +17,9 @@ def status(path: Path | str) -> dict[str, Any]:
     """
     with AttackFolder.open(Path(path)) as run:
         results, counts = run.results(), run.counts()
-        images = run.images()
+        images, head = run.images(), head_of(run)
         return {
-            **head_of(run),
+            **head,
             "images": len(images),
             "attacked": sum(image.used for image in images),
             "results": len(results),
@@ -27,5 +28,6 @@ def status(path: Path | str) -> dict[str, Any]:
             "queries": counts.queries,
             "forward_images": counts.forward_images,
             "backward_images": counts.backward_images,
+            "sent": settled(run.sent(), counts.queries, going=head["status"] == "running"),
             "seconds": counts.seconds,
         }

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from evofool.attacks.lattice import FUZZ, on_lattice
 from evofool.attacks.losses import log_probabilities
-from evofool.attacks.result import Labels
+from evofool.attacks.result import NONE, Labels
 from evofool.classifiers import Classifier, from_module
-from evofool.errors import BudgetError, ImageError, UsageError
+from evofool.errors import BudgetError, ImageError, ScoringError, UsageError
 from evofool.images import UInt8Images
 from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
@@ -128,7 +128,7 @@ class Substitute:
     Attributes:
         classifier: the net, a white box.
         rounds: what each round reached.
-        points: all images that were labelled, uint8.
+        points: all images that were labelled, uint8 (none that got no finite scores).
         labels: what the victim said.
         queries: how many that took.
         evaluation_queries: queries for the labels of the evaluation images, counted apart.
@@ -180,21 +180,30 @@ def train_substitute(
     seen = {point.tobytes() for point in fresh}
     points, labels = fresh[:0], np.zeros(0, np.int64)
     rounds: list[Round] = []
+    asked = 0
     complete = False
     classifier: Classifier | None = None
     for number in range(settings.rounds):
         answers = _ask(scorer, fresh, reserve)
+        asked += len(answers)
         cut = len(answers) < len(fresh)
+        told = answers != NONE
+        fresh, answers = fresh[: len(answers)][told], answers[told]
         if classifier is not None and len(answers):
-            ahead = _agreement(classifier, fresh[: len(answers)], answers)
+            ahead = _agreement(classifier, fresh, answers)
             rounds[-1] = replace(rounds[-1], agreement_ahead=ahead)
+        elif classifier is None and not len(answers) and told.size:
+            raise ScoringError(
+                f"{victim.name} gave no finite scores for any of {told.size} points, so there is"
+                " nothing to teach a substitute by"
+            )
         elif classifier is None and not len(answers):
             raise BudgetError(
                 f"the query budget of {scorer.budget} leaves none to label points for a substitute"
             )
         if not len(answers) and cut:
             break
-        points = np.concatenate([points, fresh[: len(answers)]])
+        points = np.concatenate([points, fresh])
         labels = np.concatenate([labels, answers])
         loss = _train(net, settings, number, points, labels)
         classifier = from_module(
@@ -204,7 +213,7 @@ def train_substitute(
             labels=victim.labels,
         )
         agreement = _agreement(classifier, exam, truth)
-        rounds.append(Round(number, len(points), len(points), loss, agreement, float("nan")))
+        rounds.append(Round(number, len(points), asked, loss, agreement, float("nan")))
         if cut:
             break
         complete = number + 1 == settings.rounds
@@ -213,7 +222,7 @@ def train_substitute(
             fresh = _distinct(fresh, seen)
             seen.update(point.tobytes() for point in fresh)
     assert classifier is not None
-    return Substitute(classifier, tuple(rounds), points, labels, len(points), len(truth), complete)
+    return Substitute(classifier, tuple(rounds), points, labels, asked, len(truth), complete)
 
 
 def augmented(
@@ -255,11 +264,13 @@ def _agreement(substitute: Classifier, images: UInt8Images, labels: Labels) -> f
 
 
 def _ask(scorer: Scorer, images: UInt8Images, reserve: int) -> Labels:
-    """The victim's labels of as many of `images` as the budget leaves."""
+    """The victim's labels of as many of `images` as the budget leaves, `NONE` without scores."""
     n = len(images)
-    if scorer.budget is not None:
-        n = max(0, min(n, scorer.budget - scorer.queries - reserve))
-    return scorer.labels(images[:n]) if n else np.zeros(0, np.int64)
+    if scorer.left is not None:
+        n = max(0, min(n, scorer.left - reserve))
+    if not n:
+        return np.zeros(0, np.int64)
+    return scorer.labels(images[:n], keep_unscored=True)
 
 
 def _labelled_exam(scorer: Scorer, evaluation: object, reserve: int) -> tuple[UInt8Images, Labels]:
@@ -267,7 +278,7 @@ def _labelled_exam(scorer: Scorer, evaluation: object, reserve: int) -> tuple[UI
     if evaluation is None:
         return np.zeros((0, *victim.input_shape), np.uint8), np.zeros(0, np.int64)
     exam = _of_shape(evaluation, victim)
-    if scorer.budget is not None and len(exam) + reserve >= scorer.budget - scorer.queries:
+    if scorer.left is not None and len(exam) + reserve >= scorer.left:
         raise BudgetError(
             f"the query budget of {scorer.budget} does not reach for {len(exam)} evaluation images"
             " and a point to learn from"

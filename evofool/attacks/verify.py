@@ -19,6 +19,7 @@ from evofool.attacks.restoring import load_attack_run
 from evofool.attacks.rubbish import Rubbish
 from evofool.files import read_file
 from evofool.scoring import Scorer
+from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
 from evofool.store.fixed import config_check, refuse_encoding
@@ -53,13 +54,17 @@ def verify_attacks(
         yield (config := config_check(run, lambda: load_attack_run(run, classifier)))
         if config.ok is False:
             return
-        parts = make_parts(load_attack_run(run, classifier))
+        loaded = load_attack_run(run, classifier)
+        store = run.bookings if run.can_book else None
+        charged = 0 if store is None else store.charge_probe(loaded.config.scoring.budget)
+        parts = make_parts(loaded)
         with parts.scorer:
+            book_verifying(parts.scorer, store, run.sent(), charged)
             check_classifier(run.path, run.manifest, parts.classifier)
-            parts.scorer.budget = None  # what is looked at again is no query of the run
             images, rows = run.images(), run.results()
             check_rows(run.path, parts.items(images), rows)
             yield Check("results", True, f"{len(rows)} pictures load")
+            yield Check("ledger", *ledger_verdict(run.sent(), run.counts().queries))
             yield _files(run, parts.attacks, rows)
             yield from _claims(run, parts, images, rows)
 
@@ -86,6 +91,9 @@ def _claims(
     run: AttackFolder, parts: Parts, images: list[ImageRow], rows: list[ResultRow]
 ) -> Iterator[Check]:
     scorer = parts.scorer
+    if (missing := beyond_budget(scorer, len(rows))) is not None:
+        yield Check("confidences", None, missing)
+        return
     mistaken = sizes = 0
     furthest = 0.0
     for start in range(0, len(rows), CHUNK):
@@ -96,7 +104,7 @@ def _claims(
         if scorer.classifier.output == "label":
             labels, confidence = scorer.labels(pixels), None
         else:
-            scores = scorer.score(pixels)
+            scores = scorer.score(pixels, keep_unscored=True)
             labels, confidence = scores.labels, scores.confidence
         for k, row in enumerate(part):
             label = int(labels[k])
@@ -105,7 +113,8 @@ def _claims(
             answers = _possible(parts.attacks[row.attack].attack, scorer, source, row, label, own)
             mistaken += label != row.predicted or row.success not in answers
             if confidence is not None and row.confidence is not None:
-                furthest = max(furthest, abs(float(confidence[k, row.predicted]) - row.confidence))
+                gap = abs(float(confidence[k, row.predicted]) - row.confidence)
+                furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
             same = (row.l0, row.l2, row.linf) == (found.l0[k], found.l2[k], found.linf[k])
             sizes += not same
     yield Check("successes", not mistaken, f"{mistaken} of {len(rows)} claims are wrong"

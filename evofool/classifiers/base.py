@@ -68,6 +68,8 @@ class Classifier:
         old_digest: by rule 1, for runs that were made under it; None where it is the same.
         title: what pages call the victim; by default its name without folders.
         opaque: parts of it that the digest cannot cover, each with its type, for people.
+        probed: pictures that a predict function has been sent by the probe; 0 for a net on this
+            machine, which nobody pays by the picture.
         lock: held during calls of a victim that one thread at a time may call.
     """
 
@@ -90,6 +92,8 @@ class Classifier:
     title: str = ""
     opaque: tuple[str, ...] = ()
     feed: OnnxFeed = field(default_factory=OnnxFeed)
+    probed: int = 0
+    lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
 
     @property
     def headline(self) -> str:
@@ -108,7 +112,10 @@ class Classifier:
             return digest in (self.digest, old)
         return digest == (old if version < DIGEST_VERSION else self.digest)
 
-    lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
+    @property
+    def metered(self) -> bool:
+        """Whether its pictures leave this program one by one, and may be paid for: a service."""
+        return self.predict is not None
 
     @property
     def n_classes(self) -> int:

@@ -194,6 +194,7 @@ def from_predict(
         preprocessing=preprocessing,
         source=source,
         old_digest=None if old_digest == digest else old_digest,
+        probed=probed.pictures,
     )
 
 

@@ -140,8 +140,12 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
     classifier = dataclasses.replace(made, name=spec.name, title=title, source=source)
     if classifier.module is not None:
         freeze(classifier.module)
-    probe(classifier, spec.probe)
-    return classifier
+    if classifier.predict is not None and made.probed and spec.probe is None:
+        return classifier  # by `from_predict`; a service may be paid by the picture
+    probed = probe(classifier, spec.probe)
+    if classifier.predict is None:
+        return classifier
+    return dataclasses.replace(classifier, probed=made.probed + probed.pictures)
 
 
 def _with_files(victim: Classifier, code: UserCode) -> Classifier:

@@ -14,7 +14,7 @@ import typer
 
 from evofool.cli import attack, defend, signals, terminal, usage
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
-from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown
+from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown, stay
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
@@ -101,6 +101,8 @@ def evolve(
                 loaded, folder, command=command, progress=progress, should_stop=stop
             )
         print_result(result, shown(result.path))
+        if watch:
+            stay()
 
 
 app.command(cls=Command)(attack.attack)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from evofool.cli import signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.gallery import shown
+from evofool.cli.sent import sent_line
 from evofool.cli.terminal import answer
-from evofool.text import bare
+from evofool.text import bare, counted
 
 if TYPE_CHECKING:
     from evofool.attacks.planning import AttackPlan
@@ -93,7 +94,7 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
     """A line an attack, what it took in all, and where to look."""
     s = result.summary
     answer(
-        f"{s['classifier']['name']}: {s['attacked']} of {s['images']} images attacked"
+        f"{s['classifier']['name']}: {s['attacked']} of {counted(s['images'], 'image')} attacked"
         + (f", {s['left_out']} left out (wrong before any attack)" if s["left_out"] else "")
         + ("; labels are the victim's own answers" if s["labels"] == "victim" else "")
     )
@@ -118,9 +119,11 @@ def print_attacks(result: Result, gallery: Gallery) -> None:
         answer(f"note: {bare(note)}")
     if s["stop_reason"] == "budget":
         answer(
-            f"the query budget ended it: {s['queries']:,} queries; go on with"
+            f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; go on with"
             f" evofool resume {result.path} scoring.budget=N"
         )
+    if s["sent"]["total"] != s["queries"]:
+        answer(f"pictures sent to the victim: {sent_line(s['sent'])}")
     answer(f"look at {gallery.page}")
     answer(f"        {result.path / 'results.csv'}")
     answer(f"        {result.path / 'equations'}")

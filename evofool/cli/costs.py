@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evofool.cli.terminal import answer
-from evofool.text import bare, estimate
+from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.costs import CostsPlan
@@ -38,12 +38,12 @@ def print_costs(result: Result) -> None:
     for net in s["nets"]:
         for e in net["evolution"]:
             shares = ", ".join(
-                f"{counted['rate']:.0%} of cells >= {bar}" for bar, counted in e["share_at"].items()
+                f"{share['rate']:.0%} of cells >= {bar}" for bar, share in e["share_at"].items()
             )
             answer(
                 f"evolution, {e['encoding']:<15} {net['loss']:<14} median"
                 f" {estimate(e['median_confidence'], e['low'], e['high'])}, {shares}, after"
-                f" {e['evaluations']:,} images, {len(e['seeds'])} seeds"
+                f" {counted(e['evaluations'], 'image')}, {counted(len(e['seeds']), 'seed')}"
             )
     answer(f"look at {result.path / 'report' / 'index.html'}")
     answer(f"        {result.path / 'costs.csv'}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.cli import costs, signals
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
 from evofool.cli.terminal import answer
-from evofool.text import bare, estimate
+from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.config import Loaded
@@ -171,7 +171,7 @@ def print_defense(result: Result) -> None:
         answer(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
             f" {estimate(curve['median_confidence'], curve['low'], curve['high'])} after"
-            f" {curve['evaluations']:,} images, {len(curve['seeds'])} seeds"
+            f" {counted(curve['evaluations'], 'image')}, {counted(len(curve['seeds']), 'seed')}"
         )
     verdict = s["verdict"]
     answer(f"gradient masking: {verdict['colour'].upper()}: {bare(verdict['reason'])}")

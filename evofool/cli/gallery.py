@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from enum import StrEnum
@@ -146,6 +147,19 @@ def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iter
             remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
         remark(f"watch it at {server.url}")
         yield
+
+
+def stay() -> None:
+    """After a watched run: its gallery is served until Ctrl-C, where somebody sits who can type it.
+
+    Without a terminal the command ends with the run, once open pages have their last pictures.
+    """
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    remark("the page now leads to the finished gallery; Ctrl-C ends it")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(0.5)
 
 
 def _one(

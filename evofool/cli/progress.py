@@ -12,7 +12,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from evofool.cli.terminal import remark
-from evofool.text import inert, percent
+from evofool.text import counted, inert, percent
 
 if TYPE_CHECKING:
     from evofool.attacks.campaign import AttackProgress
@@ -110,7 +110,10 @@ def _shown(first: str) -> Iterator[Show]:
 
 
 def _campaign_line(p: Progress) -> str:
-    parts = [f"generation {p.generation}", f"{p.evaluations:,} images {p.images_per_second:.0f}/s"]
+    parts = [
+        f"generation {p.generation}",
+        f"{counted(p.evaluations, 'image')} {p.images_per_second:.0f}/s",
+    ]
     if p.seconds_left is not None:  # early: a narrow terminal cuts the end
         parts.append(f"{duration(p.seconds_left)} left")
     parts.append(f"won {p.cells_won}/{p.cells}")
@@ -120,16 +123,16 @@ def _campaign_line(p: Progress) -> str:
 
 def _attack_line(p: AttackProgress) -> str:
     if p.attack is None:
-        return f"{p.done} clean images  {p.queries:,} queries"
+        return f"{counted(p.done, 'clean image')}  {counted(p.queries, 'query', 'queries')}"
     parts = [
         f"{p.attack.name} ({p.attack.index + 1}/{p.attacks})",
-        f"{p.done}/{p.images} images",
+        f"{p.done}/{counted(p.images, 'image')}",
     ]
     if p.seconds_left is not None:
         parts.append(f"{duration(p.seconds_left)} left")
     if p.done:
         parts.append(f"fooled {p.fooled}")
-    return "  ".join([*parts, f"{p.queries:,} queries"])
+    return "  ".join([*parts, counted(p.queries, "query", "queries")])
 
 
 def _defense_line(p: DefendProgress) -> str:

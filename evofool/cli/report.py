@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.cli.progress import duration
+from evofool.cli.sent import sent_line
 from evofool.cli.terminal import answer
 from evofool.config import load_value, to_yaml
 from evofool.errors import UsageError
-from evofool.text import bare, percent
+from evofool.text import bare, counted, percent
 
 if TYPE_CHECKING:
     from evofool.classifiers import Inspection
@@ -76,7 +77,7 @@ def print_result(result: Result, gallery: Gallery) -> None:
     """What a campaign came to, and where to look at it."""
     s = result.summary
     answer(
-        f"{s['cells_won']} of {s['cells']} classes won, median confidence"
+        f"{s['cells_won']} of {counted(s['cells'], 'class', 'classes')} won, median confidence"
         f" {percent(s['confidence']['median'])}, best {percent(s['confidence']['max'])}"
     )
     shares = ", ".join(
@@ -85,9 +86,13 @@ def print_result(result: Result, gallery: Gallery) -> None:
     if shares:
         answer(f"classes by confidence: {shares}")
     answer(
-        f"{s['evaluations']:,} images in {duration(s['seconds'])}"
+        f"{counted(s['evaluations'], 'image')} in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
     )
+    if s["unscored"]:
+        answer(f"{counted(s['unscored'], 'picture')} got no usable scores and won nothing")
+    if s["sent"]["total"] != s["evaluations"]:
+        answer(f"pictures sent to the victim: {sent_line(s['sent'])}")
     answer(f"look at {gallery.page}")
     if gallery.contact_sheet is not None:
         answer(f"        {gallery.contact_sheet}")
@@ -96,7 +101,9 @@ def print_result(result: Result, gallery: Gallery) -> None:
 def print_status(found: Mapping[str, Any]) -> None:
     """One fact a line."""
     for key, value in found.items():
-        if isinstance(value, dict):
+        if key == "sent":
+            shown = sent_line(value)
+        elif isinstance(value, dict):
             shown = ", ".join(f"{k} {percent(v)}" for k, v in value.items())
         else:
             shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evofool.cli.terminal import answer
-from evofool.text import bare, estimate
+from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.retrain_setup import RetrainPlan
@@ -22,7 +22,7 @@ def print_plan(plan: RetrainPlan) -> None:
         answer(f"# not ready: {bare(missing)}")
     work = (
         f"nets to be retrained: {plan.trainings}; runs of evolution: {plan.evolutions}, of"
-        f" {plan.evolved:,} images in all"
+        f" {counted(plan.evolved, 'image')} in all"
     )
     if plan.classifier is None:
         answer(f"# {work}")

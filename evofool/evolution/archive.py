@@ -90,19 +90,26 @@ class ChampionArchive:
         return len(self.cells)
 
     def contenders(self, scores: Scores) -> list[int]:
-        """Rows of the children that would win a cell, if `scores` were to be trusted; ascending."""
+        """Rows of the children that would win a cell, if `scores` were to be trusted; ascending.
+
+        Children without scores are among them: a lower precision may lack what float32 has.
+        """
         _, fitness = self._ranked(scores)
-        if not len(fitness):
-            return []
-        best, _, changed = self._contest(fitness)
-        return sorted(set(best[changed].tolist()))
+        unscored = np.flatnonzero(~scores.scored).tolist()
+        if len(unscored) == len(fitness):
+            return unscored
+        best, _, changed = self._contest(fitness, scores.scored)
+        return sorted({*best[changed].tolist(), *unscored})
 
     def add(self, children: Sequence[Individual], scores: Scores) -> tuple[list[Win], Matrix]:
-        """Offer `children` to every cell; what changed, and their N x K fitness."""
+        """Offer `children` to every cell; what changed, and their N x K fitness.
+
+        A child without scores wins nothing, not even an empty cell, and its fitness is -inf.
+        """
         odds, fitness = self._ranked(scores)
-        if not children:
+        if not scores.scored.any():
             return [], fitness
-        best, value, changed = self._contest(fitness)
+        best, value, changed = self._contest(fitness, scores.scored)
         with np.errstate(invalid="ignore"):  # -inf over an empty cell
             gain = np.where(self.filled, value - self.fitness, np.inf)
         top = scores.labels
@@ -132,13 +139,19 @@ class ChampionArchive:
         odds = scores.log_odds
         if len(self.cells) != odds.shape[1]:
             odds = odds[:, self.cells]
-        return odds, fitness_of(odds, self.kind)
+        fitness = fitness_of(odds, self.kind)
+        # a NaN compares greater than anything, in argmax and in DEAP
+        return odds, np.where(scores.scored[:, None], fitness, -np.inf)
 
     def _contest(
-        self, fitness: Matrix
+        self, fitness: Matrix, scored: NDArray[np.bool_]
     ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
-        """Of each cell the best row and its fitness; and the cells that it would take."""
-        best = np.argmax(fitness, axis=0)
+        """Of each cell the best scored row and its fitness; and the cells that it would take."""
+        if scored.all():
+            best = np.argmax(fitness, axis=0)
+        else:  # an empty cell takes a scored child whose fitness is -inf too
+            rows = np.flatnonzero(scored)
+            best = rows[np.argmax(fitness[rows], axis=0)]
         value = fitness[best, np.arange(len(self.cells))]
         return best, value, np.flatnonzero((value > self.fitness) | ~self.filled)
 

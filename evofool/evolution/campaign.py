@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from deap import tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
 from evofool.encodings import Encoding
-from evofool.errors import Interrupted, ScoringError, UsageError
+from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, UsageError
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
 from evofool.evolution.individual import Individual
@@ -30,6 +31,7 @@ from evofool.evolution.restoring import (
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
+from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
     Delta,
@@ -111,6 +113,8 @@ def evolve(
     with parts.scorer:
         manifest = make_manifest(parts, command)
         with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
+            run.bookings.remember_probe(parts.classifier.probed)
+            parts.scorer.ledger.attach(run.bookings)
             return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
 
@@ -148,8 +152,10 @@ def resume(
         warn_unchecked(run)
         check_limits(run, loaded)
         check_device(run, loaded)
+        charged = run.bookings.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(loaded, stop, run.manifest)
         with parts.scorer:
+            parts.scorer.ledger.attach(run.bookings, charged)
             check_sources(run, parts)
             check_means(run, parts)
             loop = _Loop(parts, run, progress, stop)
@@ -188,6 +194,7 @@ class _Loop:
         self._earlier = 0.0
         self._committed = self._summarised = self._commit_cost = 0.0
         self._stagnant = 0
+        self._unscored = Unscored(parts.classifier.name)
         self._batch = parts.scorer.batch
         self._sound = True
         """Whether what is booked fits the archive; else nothing more may be stored."""
@@ -200,6 +207,7 @@ class _Loop:
         """Take up the last stored generation."""
         rows = restore(self.run_folder, self.parts.archive, self.parts.encoding)
         if not rows:
+            self.parts.scorer.again_from(0)
             return
         parts, last = self.parts, rows[-1]
         parts.algorithm.restore(self.run_folder.state())
@@ -207,8 +215,9 @@ class _Loop:
         self._earlier = last.seconds
         parts.evaluator.evaluations = last.evaluations
         parts.evaluator.forward_images = parts.scorer.forward_images = last.forward_images
-        parts.scorer.queries = last.evaluations
+        parts.scorer.again_from(last.evaluations)
         parts.scorer.batch = self._batch = last.batch
+        parts.evaluator.unscored = self._unscored.restore(rows)
         for row in rows:
             stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
             self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
@@ -221,6 +230,8 @@ class _Loop:
         finally:
             self.parts.evaluator.close()
             self._writer.shutdown(wait=True)
+            with contextlib.suppress(StoreError):  # then too much is booked, never too little
+                self._settle()
 
     def _run(self) -> Result:
         """Generations until a stop rule says so, then the pictures."""
@@ -228,6 +239,7 @@ class _Loop:
         self.run_folder.commit(Delta(meta={"status": "running", "stop_reason": ""}))
         try:
             if self.generation < 0:
+                self._check_initial()
                 self.parts.algorithm.start()
                 self._record([])
             while (reason := self._stop_reason()) is None:
@@ -239,6 +251,8 @@ class _Loop:
                 self._record(following)
         except (Interrupted, ScoringError) as error:
             self._save()
+            self.parts.evaluator.close()
+            self._settle()
             if isinstance(error, Interrupted):
                 if self._pictures_when_stopped and self._sound:
                     return self._finish("interrupted", None)
@@ -272,9 +286,21 @@ class _Loop:
             return "generations"
         if stop.evaluations is not None and after > stop.evaluations:
             return "evaluations"
-        if self.parts.scorer.budget is not None and after > self.parts.scorer.budget:
+        scorer = self.parts.scorer
+        if scorer.budget is not None and after + scorer.ledger.beside > scorer.budget:
             return "budget"
         return None
+
+    def _check_initial(self) -> None:
+        """Refuse to send a part of the initial population that the budget does not cover whole."""
+        scorer, initial = self.parts.scorer, self.parts.config.evolution.initial
+        if scorer.budget is not None and scorer.left is not None and scorer.left < initial:
+            raise BudgetError.of(scorer.budget, scorer.budget - scorer.left, initial)
+
+    def _settle(self) -> None:
+        """Book what was sent for generations that are not stored under the retries."""
+        last = self.run_folder.last_generation()
+        self.parts.scorer.ledger.settle(0 if last is None else last.evaluations)
 
     def _say_interrupted(self) -> None:
         """No pictures: somebody waits for the prompt, and they can be made at any time."""
@@ -314,6 +340,7 @@ class _Loop:
         stats["cells_won"] = int(parts.archive.won.sum())
         stats["improved"] = len(wins)
         stats["switched"] = sum(win.switched for win in wins)
+        stats.update(self._unscored.since(parts.evaluator.unscored, self.generation))
         evaluations = parts.evaluator.evaluations
         self.logbook.record(generation=self.generation, evaluations=evaluations, **stats)
         self._stagnant = 0 if wins else self._stagnant + 1
@@ -404,6 +431,8 @@ class _Loop:
         parts, run = self.parts, self.run_folder
         seconds = self.seconds
         self._commit(wait=True)
+        self.parts.evaluator.close()  # a lagging algorithm may have begun what is not wanted now
+        self._settle()
         digest = None
         if self.generation >= 0:
             digest = write_pictures(
@@ -433,6 +462,8 @@ class _Loop:
             generations=max(0, self.generation),
             seconds=self.seconds,
             forward_images=parts.evaluator.forward_images,
+            sent=parts.scorer.ledger.shown(),
+            unscored=parts.evaluator.unscored,
             digest=digest,
         )
 

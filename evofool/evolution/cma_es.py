@@ -14,7 +14,8 @@ from evofool.errors import StoreError, UsageError
 from evofool.evolution.arrays import pack, unpack
 from evofool.evolution.individual import ConfidenceFitness, Individual
 from evofool.evolution.map_elites import sample
-from evofool.evolution.randomness import seeded_globals
+from evofool.evolution.randomness import draws_for_deap
+from evofool.randomness import PrivateNumPy, rebound
 from evofool.store import IndividualId
 
 MAX_GENES = 4096
@@ -80,8 +81,7 @@ class CmaEs:
 
     def step(self, generation: int, last: bool) -> list[Individual]:
         self._generation = generation
-        with seeded_globals(self._seed, generation):
-            algorithms.eaGenerateUpdate(self._toolbox, ngen=1, verbose=False)
+        algorithms.eaGenerateUpdate(self._toolbox, ngen=1, verbose=False)
         return []
 
     def state(self) -> dict[str, bytes]:
@@ -103,7 +103,9 @@ class CmaEs:
         self._strategy = strategy
 
     def _generate(self) -> list[Point]:
-        points: list[Point] = self._strategy.generate(_point)
+        numpy = PrivateNumPy(draws_for_deap(self._seed, self._generation).numpy)
+        generate = rebound(cma.Strategy.generate, numpy=numpy)
+        points: list[Point] = generate(self._strategy, _point)
         return points
 
     def _update(self, points: list[Point]) -> None:

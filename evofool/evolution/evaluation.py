@@ -18,6 +18,10 @@ from evofool.evolution.individual import Individual
 from evofool.images import Size, UInt8Images
 from evofool.scoring import Batch, OutOfMemory, Producer, Scorer, Scores, ScoreStream
 
+HOPELESS = 10
+"""A population of at least so many pictures none of which has scores ends a campaign, since the
+victim does not work. Of fewer it may be chance, and then a resume would meet it for ever."""
+
 
 class Population:
     """Individuals on their way through an `Evaluator`."""
@@ -46,6 +50,7 @@ class Evaluator:
         evaluations: individuals of finished populations.
         forward_images: images that went forward through the net for these, retries and
             confirmations included.
+        unscored: individuals of finished populations that the victim gave no usable scores for.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Evaluator:
         self._size: Size = scorer.classifier.input_shape[1:]
         self.evaluations = 0
         self.forward_images = 0
+        self.unscored = 0
         self._wins: list[Win] = []
         self._begun: list[Population] = []
 
@@ -105,14 +111,26 @@ class Evaluator:
                 self._scorer.halve()
                 for begun in self._begun:
                     begun.restart()
-                self._scorer.queries = self.evaluations  # an image that is tried again is one query
+                self._scorer.again_from(self.evaluations)
                 self.forward_images = self._scorer.forward_images
         self._begun.remove(population)
+        self._check_scored(scores)
         wins, fitness = self._archive.add(children, scores)
         self._wins += wins
         self.evaluations += len(bred)
         self.forward_images += scores.forward_images
         return [(float(value),) for value in fitness.max(axis=1)]
+
+    def _check_scored(self, scores: Scores) -> None:
+        """Count who has no scores; refuse a population in which nobody has."""
+        missing = int((~scores.scored).sum())
+        nothing_yet = not self._archive.filled.any()
+        if missing and missing == len(scores) and (missing >= HOPELESS or nothing_yet):
+            raise ScoringError(
+                f"{self._scorer.classifier.name} gave non-finite scores for all {missing} pictures"
+                " of a population; nothing of it was kept"
+            )
+        self.unscored += missing
 
     def close(self) -> None:
         """Drop the populations that were begun and never finished."""

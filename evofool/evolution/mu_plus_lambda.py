@@ -14,7 +14,8 @@ from evofool.errors import StoreError
 from evofool.evolution.arrays import pack, pack_genomes, unpack, unpack_genomes
 from evofool.evolution.individual import Individual
 from evofool.evolution.map_elites import cross, mutate, sample
-from evofool.evolution.randomness import seeded_globals
+from evofool.evolution.randomness import draws_for_deap
+from evofool.randomness import rebound
 from evofool.store import IndividualId
 
 
@@ -55,17 +56,18 @@ class MuPlusLambda:
     def step(self, generation: int, last: bool) -> list[Individual]:
         self._generation, self._operation = generation, 0
         before = {individual.id for individual in self._population}
-        with seeded_globals(self._seed, generation):
-            algorithms.eaMuPlusLambda(
-                self._population,
-                self._toolbox,
-                mu=self._config.mu,
-                lambda_=self._config.children,
-                cxpb=self._config.cxpb,
-                mutpb=self._config.mutpb,
-                ngen=1,
-                verbose=False,
-            )
+        draws = draws_for_deap(self._seed, generation)
+        vary = rebound(algorithms.varOr, random=draws.python)
+        rebound(algorithms.eaMuPlusLambda, varOr=vary)(
+            self._population,
+            self._toolbox,
+            mu=self._config.mu,
+            lambda_=self._config.children,
+            cxpb=self._config.cxpb,
+            mutpb=self._config.mutpb,
+            ngen=1,
+            verbose=False,
+        )
         return [each for each in self._population if each.id not in before]
 
     def state(self) -> dict[str, bytes]:

@@ -219,6 +219,8 @@ def summary(
     generations: int,
     seconds: float,
     forward_images: int,
+    sent: Mapping[str, int],
+    unscored: int,
     digest: str | None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``, every word as the design defines it."""
@@ -238,6 +240,8 @@ def summary(
         "seconds": round(seconds, 3),
         "images_per_second": round(evaluations / seconds, 3) if seconds > 0 else 0.0,
         "forward_images": forward_images,
+        "sent": dict(sent),
+        "unscored": unscored,
         **confidence_summary(archive),
         "archive_digest": digest,
     }

@@ -1,18 +1,16 @@
-"""DEAP's randomness: the global generators, seeded for one generation and restored."""
+"""DEAP's randomness: generators of its own for each generation, in place of the global ones."""
 
 from __future__ import annotations
 
-import contextlib
+from evofool.randomness import Draws, Stream, generator, private_draws
 
-from evofool import randomness
-from evofool.randomness import Stream, generator
-
-__all__ = ["Stream", "generator", "seeded_globals"]
+__all__ = ["Draws", "Stream", "draws_for_deap", "generator"]
 
 
-def seeded_globals(seed: int, generation: int) -> contextlib.AbstractContextManager[None]:
-    """Seed Python's and NumPy's global generators for one generation of DEAP, then restore them.
+def draws_for_deap(seed: int, generation: int) -> Draws:
+    """What DEAP draws from in one generation.
 
-    DEAP's algorithms and its CMA-ES draw from these two and offer no other way.
+    DEAP's algorithms and its CMA-ES name ``random`` and ``numpy.random`` and take no generator, so
+    they are called with these names bound to what is given here (`evofool.randomness.rebound`).
     """
-    return randomness.seeded_globals(generator(seed, Stream.DEAP, generation, 0))
+    return private_draws(generator(seed, Stream.DEAP, generation, 0))

@@ -132,6 +132,17 @@ def check_stop(loaded: Loaded[Campaign]) -> None:
             )
 
 
+def _check_budget(loaded: Loaded[Campaign], classifier: Classifier) -> None:
+    """The budget of a service covers the pictures of its probe as well."""
+    budget, initial = loaded.config.scoring.budget, loaded.config.evolution.initial
+    if budget is not None and classifier.probed and budget < initial + classifier.probed:
+        raise loaded.error_at(
+            "scoring.budget",
+            f"{budget} images do not cover the {initial} initial individuals (evolution.initial)"
+            f" and the {classifier.probed} pictures of the probe",
+        )
+
+
 def make_encoding(loaded: Loaded[Campaign], shape: Shape) -> tuple[Encoding[Any], EncodingSource]:
     """The encoding of a config for images of `shape`."""
     source = _find_encoding(loaded)
@@ -160,6 +171,7 @@ def make_parts(
     """
     check_stop(loaded)
     classifier = make_victim(loaded)
+    _check_budget(loaded, classifier)
     encoding, source = make_encoding(loaded, classifier.input_shape)
     chosen = cells(loaded, classifier.labels)
     config = _resolved_encoding(loaded.config, encoding)

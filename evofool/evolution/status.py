@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.evolution.restoring import check_kind
+from evofool.scoring import settled
 from evofool.store import RunFolder, head_of
 
 
@@ -29,6 +30,11 @@ def status(path: Path | str) -> dict[str, Any]:
             "generations": last.generation if last else 0,
             "evaluations": last.evaluations if last else 0,
             "forward_images": last.forward_images if last else 0,
+            "sent": settled(
+                run.sent(),
+                0 if last is None else last.evaluations,
+                going=head["status"] == "running",
+            ),
             "seconds": round(last.seconds, 3) if last else 0.0,
             "archive_digest": summary.get("archive_digest") if finished else None,
         }

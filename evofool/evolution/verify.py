@@ -27,6 +27,7 @@ from evofool.evolution.restoring import check_of_config, check_sources, load_run
 from evofool.evolution.setup import Parts, make_parts
 from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
+from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import Check, RunFolder
 
 TOLERANCE = 1e-4
@@ -60,13 +61,16 @@ def verify(
         if config.ok is False:  # what it names is not run, and nothing else is what it says
             return
         loaded = load_run(run, classifier, encoding=encoding)
+        store = run.bookings if run.can_book else None
+        charged = 0 if store is None else store.charge_probe(loaded.config.scoring.budget)
         parts = make_parts(_here(loaded), lambda: False, run.manifest)
         with parts.scorer:
+            book_verifying(parts.scorer, store, run.sent(), charged)
             check_sources(run, parts)
-            parts.scorer.budget = None  # what is looked at again is no query of the campaign
             rows = restore(run, parts.archive, parts.encoding)
             held = int(parts.archive.filled.sum())
             yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
+            yield Check("ledger", *ledger_verdict(run.sent(), rows[-1].evaluations if rows else 0))
             if held == 0:
                 return
             yield _ancestry(run, parts)
@@ -134,13 +138,14 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
     furthest, count = 0.0, 0
     stored = {row.class_index: row for row in run.archive().elites}
     mistaken = 0
+    unscored = beyond_budget(parts.scorer, int(parts.archive.filled.sum()))
     for part in elites(parts.archive, render, parts.classifier.labels):
         shown = [_shown(run, elite, table, wrong) for elite in part]
         readable = [
             (elite, pixels) for elite, pixels in zip(part, shown, strict=True) if pixels is not None
         ]
         count += len(readable)
-        if not readable:
+        if not readable or unscored:
             continue
         scores = parts.scorer.score(np.stack([pixels for _, pixels in readable]))
         for row, (elite, _) in enumerate(readable):
@@ -157,7 +162,10 @@ def _pictures(run: RunFolder, parts: Parts) -> Iterator[Check]:
         wrong.append(f"elites.csv has classes that hold no elite: {extra[:5]}")
     detail = "; ".join(wrong[:3]) if wrong else f"{count} PNGs {held}"
     yield Check("pictures", not wrong, detail)
-    yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
+    if unscored:
+        yield Check("confidences", None, unscored)
+    else:
+        yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
     found = confidence_summary(parts.archive)
     other = [key for key, value in found.items() if summary.get(key) != value]
     if mistaken:

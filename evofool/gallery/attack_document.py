@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.gallery.attacked import HEADER, target_of
 from evofool.gallery.exhibits import Attacks, Collection, Exhibit
 from evofool.store.attack_schema import NONE
-from evofool.text import printable
+from evofool.text import counted, printable
 
 if TYPE_CHECKING:
     from evofool.gallery.document import Room
@@ -74,11 +74,14 @@ def headline(room: Room) -> str:
     every, shown = room.collection.exhibits, room.shown
     fooled = sum(exhibit.won for exhibit in every)
     used = len({exhibit.result.attack for exhibit in every if exhibit.result is not None})
+    verb = "fools" if fooled == 1 else "fool"
     sentence = (
-        f"{fooled:,} of {len(every):,} pictures fool; {_count(used, 'attack')} on"
-        f" {_count(len(attacks.images), 'image')}."
+        f"{fooled:,} of {counted(len(every), 'picture')} {verb}; {counted(used, 'attack')} on"
+        f" {counted(len(attacks.images), 'image')}."
     )
-    return sentence if len(shown) == len(every) else f"{sentence} {len(shown):,} are shown."
+    if len(shown) == len(every):
+        return sentence
+    return f"{sentence} {len(shown):,} {'is' if len(shown) == 1 else 'are'} shown."
 
 
 def table(attacks: Attacks) -> tuple[Sequence[str], list[list[str]], list[str]]:
@@ -121,10 +124,6 @@ def cut(text: str, most: int) -> str:
     """`text` on one line, of at most `most` characters."""
     line = printable(text[: 4 * most])
     return line if len(line) <= most else line[: most - 1] + "…"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _short(value: float | None) -> float | None:

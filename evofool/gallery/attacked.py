@@ -12,6 +12,7 @@ from evofool.attacks.outputs import line_of, picture_of, stem
 from evofool.attacks.pictures import amplified
 from evofool.attacks.planning import Planned, check_rows, items_of, planned_attacks
 from evofool.attacks.restoring import load_attack_run
+from evofool.attacks.result import name_of
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
@@ -187,7 +188,7 @@ def _exhibits(
                 Exhibit(
                     key,
                     row.predicted,
-                    labels[row.predicted],
+                    name_of(labels, row.predicted),
                     row.confidence,
                     row.success,
                     # with its passes: an image that a budget cut short may be attacked anew

@@ -30,8 +30,8 @@ from evofool.text import csv_bytes
 
 THUMB = 176
 """Side of a thumbnail; small pictures are their own."""
-FRAME = 112
-"""Side of a frame in an ancestry strip."""
+FRAME, LARGE_FRAME = 112, 224
+"""Side of a frame in an ancestry strip: of small pictures and inside a page, and of others."""
 FILM = 224
 MAX_GRAPHS = 2000
 """Elites of a run, the surest first, whose graph is drawn."""
@@ -141,8 +141,7 @@ def build(
 def _single_path(runs: Sequence[Path | str], out: Path | str | None) -> Path:
     if out is None:
         return Path(runs[0]) / "gallery" / "gallery.html"
-    path = Path(out)
-    return path / "gallery.html" if path.is_dir() else path
+    return FolderOutlet.named(Path(out), "gallery.html", (".html", ".htm"))
 
 
 def _hang(
@@ -190,9 +189,7 @@ class _Hanging:
         self._claims: dict[str, Any] = {}
         self._clean: set[int] = set()
         ranked = sorted(_of_classes(collection, options.classes), key=lambda e: e.rank)
-        self._room = Room(
-            collection, ranked[: options.top], side=FRAME, chosen=bool(options.classes)
-        )
+        self._room = Room(collection, ranked[: options.top], chosen=bool(options.classes))
         inside = isinstance(outlet, RunOutlet) and collection.status != "running"
         self._points_inside = inside and collection.saved
 
@@ -243,7 +240,8 @@ class _Hanging:
                 asking.pictures(part, pixels)
                 for exhibit, image in zip(part, pixels, strict=True):
                     if len(tiles) < MAX_TILES:
-                        tiles.append(Tile(image, collection.caption(exhibit), exhibit.confidence))
+                        caption = collection.caption(exhibit)
+                        tiles.append(Tile(image, caption, exhibit.confidence, exhibit.won))
                     self._before(exhibit)
         if own and not self._outlet.inline and self._claims:
             self._outlet.write(claims, json_bytes(dict(sorted(self._claims.items()))))
@@ -298,17 +296,19 @@ class _Hanging:
             if exhibit.key in shown
         ]
         if len(chosen) < len(room.shown):
+            surest = "picture" if len(chosen) == 1 else f"{len(chosen):,} pictures"
             room.ancestry_note = (
-                f"Ancestors are drawn for the {len(chosen)} surest pictures; --ancestry all draws"
-                " those of every one."
+                f"Ancestors are drawn for the surest {surest}; --ancestry all draws those of every"
+                " one."
             )
         room.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
         if not self._outlet.inline:
             room.paths["film"] = f"{self._folder}ancestry/{{}}-film.webp"
+        side = FRAME if collection.small or self._outlet.inline else LARGE_FRAME
         for at, strip in enumerate(ancestry.strips(collection, chosen)):
             self._say(f"{collection.name}: ancestors", at / len(chosen))
             stem = strip.exhibit.stem
-            row = ancestry.side_by_side(strip.frames, FRAME)
+            row = ancestry.side_by_side(strip.frames, side)
             self._outlet.write(room.paths["strip"].format(stem), films.webp(row, 80))
             if "film" in room.paths:
                 self._outlet.write(

@@ -15,8 +15,9 @@ from evofool.gallery import attack_document, families
 from evofool.gallery.attack_document import cut as shortened
 from evofool.gallery.exhibits import Collection, Exhibit, Step
 from evofool.gallery.graph import summary
+from evofool.gallery.naming import display_name
 from evofool.gallery.scores import Known
-from evofool.text import percent, printable
+from evofool.text import counted, percent, printable
 
 MAX_LABEL, MAX_TEXT, MAX_CONFIG = 300, 4000, 20_000
 """Longest label, command and config that a page shows, in characters."""
@@ -39,7 +40,6 @@ class Room:
         graphs: keys of exhibits whose graph is drawn.
         plots: name to (light, dark) file.
         files: name to file, for people who want to take something along.
-        side: of a frame in a strip.
     """
 
     collection: Collection
@@ -50,13 +50,25 @@ class Room:
     graphs: set[str] = field(default_factory=set)
     plots: dict[str, tuple[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    side: int = 96
     ancestry_note: str = ""
     chosen: bool = False
     """Whether only some classes were asked for, by name."""
 
 
-def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Live:
+    """What a page needs to know of the server that tells it news.
+
+    Attributes:
+        finished: address of the finished gallery, relative to the page; empty where there is none.
+        place: file of the gallery on this machine; empty where others may look on.
+    """
+
+    finished: str = ""
+    place: str = ""
+
+
+def document(rooms: Sequence[Room], *, live: Live | None = None) -> dict[str, Any]:
     """All that the page's script needs, as JSON values."""
     names: list[str] = []
     rows: list[list[Any]] = []
@@ -65,7 +77,7 @@ def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
         of_class = families.families(room.collection.labels)
         for exhibit in room.shown:
             family = -1
-            if of_class is not None and exhibit.class_index < len(of_class):
+            if of_class is not None and 0 <= exhibit.class_index < len(of_class):
                 name = of_class[exhibit.class_index]
                 if name not in names:
                     names.append(name)
@@ -77,7 +89,7 @@ def document(rooms: Sequence[Room], *, served: bool = False) -> dict[str, Any]:
     for row in rows:
         row[6] = place.get(row[6], -1)
     return {
-        "served": served,
+        "live": None if live is None else {"finished": live.finished, "place": cut(live.place)},
         "runs": runs,
         "families": [names[k] for k in ranked],
         "rows": rows,
@@ -93,7 +105,7 @@ def _run(room: Room) -> dict[str, Any]:
         "key": c.key,
         "name": cut(c.name),
         "kind": c.kind,
-        "victim": cut(c.victim),
+        "victim": cut(display_name(c.victim)),
         "encoding": cut(c.encoding),
         "algorithm": c.algorithm,
         "status": c.status,
@@ -104,7 +116,6 @@ def _run(room: Room) -> dict[str, Any]:
         "classes": c.classes,
         "labels": {str(k): cut(c.labels[k]) for k in sorted(_mentioned(room))},
         "paths": room.paths,
-        "side": room.side,
         "note": room.known.note,
         "ancestry": c.no_ancestry or room.ancestry_note,
         "facts": [[printable(k), cut(v)] for k, v in c.facts],
@@ -179,13 +190,12 @@ def headline(room: Room) -> str:
     if not confidences:
         return "No picture yet."
     won = sum(exhibit.won for exhibit in room.shown)
-    cells = f"{c.classes:,} class{'es' if c.classes != 1 else ''}"
+    cells = counted(c.classes, "class", "classes")
     if len(confidences) < c.classes:
-        which = (
-            f"{len(confidences):,} chosen" if room.chosen else f"The {len(confidences):,} surest"
-        )
+        surest = "surest" if len(confidences) == 1 else f"{len(confidences):,} surest"
+        which = f"{len(confidences):,} chosen" if room.chosen else f"The {surest}"
         return (
-            f"{which} of {cells}; best {percent(max(confidences))}, least"
+            f"{which} of {cells}, {won:,} fooled; best {percent(max(confidences))}, least"
             f" {percent(min(confidences))}."
         )
     return (

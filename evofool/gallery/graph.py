@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from evofool.text import bare
+from evofool.text import bare, counted
 
 MAX_NODES, MAX_EDGES = 400, 2000
 """A larger graph is a tangle: it is not drawn."""
@@ -78,7 +78,7 @@ def summary(described: Mapping[str, Any]) -> str:
     """A genome in a few words, such as ``12 hidden nodes, 40 connections: 6 sine, 3 linear``."""
     hidden, connections = described.get("hidden"), described.get("connections")
     if isinstance(hidden, int) and isinstance(connections, int):
-        text = f"{hidden:,} hidden nodes, {connections:,} connections"
+        text = f"{counted(hidden, 'hidden node')}, {counted(connections, 'connection')}"
         counts = described.get("activations")
         if isinstance(counts, Mapping):
             text += ": " + ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -6,6 +6,7 @@ older ones. Only names that this module made itself are answered, so no path lea
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 import json
@@ -19,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import unquote
 
 from evofool.config import cells
 from evofool.encodings import Encoding
@@ -30,8 +32,9 @@ from evofool.evolution.restoring import check_encoding, check_kind, load_run
 from evofool.evolution.setup import make_encoding
 from evofool.files import is_file
 from evofool.gallery.collect import slug
-from evofool.gallery.document import Room, document
+from evofool.gallery.document import Live, Room, document
 from evofool.gallery.exhibits import Collection, Exhibit, Step
+from evofool.gallery.handover import PAGE, PREFIX, FinishedGallery, OpenPages
 from evofool.gallery.page import page, policy
 from evofool.images import Size, UInt8Images
 from evofool.store import EliteRow, IndividualId, RunFolder, state_of
@@ -44,6 +47,8 @@ REFRESH_SECONDS = 1.5
 """Least time between two looks into the database."""
 MAX_CACHED = 256 * 1024 * 1024
 _PICTURE = re.compile(r"/pictures/([0-9]{4,12})\.png")
+_NEWS = re.compile(r"page=([a-z0-9]{1,16})&kept=([^&]{0,200})")
+"""How a page asks for the version, and of which one it has loaded every picture."""
 
 
 class LiveRun:
@@ -52,16 +57,22 @@ class LiveRun:
     It may not have begun: until there is a manifest the gallery is empty.
 
     Args:
-        path: the run folder.
+        path: of the run folder.
         encoding: where the encoding's file is now, if it has moved.
+        tell_place: whether pages may say where the folder lies.
 
     Raises:
         FolderError: the folder holds a run of another kind.
         StoreError: it is damaged.
     """
 
-    def __init__(self, path: Path | str, encoding: str | None = None) -> None:
+    def __init__(
+        self, path: Path | str, encoding: str | None = None, *, tell_place: bool = True
+    ) -> None:
         self._path, self._moved = Path(path), encoding
+        self._place = str(self._path / PAGE) if tell_place else ""
+        self.gallery = FinishedGallery(self._path)
+        self._finished = ""
         if is_file(self._path / MANIFEST):
             with RunFolder.open(self._path) as run:
                 check_kind(run)
@@ -78,13 +89,13 @@ class LiveRun:
         """The page as HTML text."""
         with self._lock:
             self._look()
-            return page([self._room] if self._room else [], served=True)
+            return page([self._room] if self._room else [], live=self._live())
 
     def data(self) -> bytes:
         """What the page asks for when the version is another."""
         with self._lock:
             self._look()
-            value = document([self._room] if self._room else [], served=True)
+            value = document([self._room] if self._room else [], live=self._live())
             return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
     def look(self) -> str:
@@ -93,8 +104,14 @@ class LiveRun:
             self._look()
             return self.version
 
-    def png(self, class_index: int) -> bytes | None:
-        """The picture of a class, None where there is none."""
+    def has_ended(self) -> bool:
+        """Whether there is a run that nothing is at work on any more."""
+        with self._lock:
+            self._look()
+            return self._room is not None and self._room.collection.status != "running"
+
+    def png(self, class_index: int) -> tuple[bytes, str] | None:
+        """The picture of a class and the individual that it shows; None where there is none."""
         with self._lock:
             row = self._elites.get(class_index)
             run, encoding = self._run, self._encoding
@@ -120,7 +137,7 @@ class LiveRun:
                 self._cache[key] = picture(run, elite, redrawn)
                 while sum(map(len, self._cache.values())) > MAX_CACHED:
                     self._cache.popitem(last=False)
-            return self._cache[key]
+            return self._cache[key], str(row.id)
 
     def close(self) -> None:
         """Let go of the run folder."""
@@ -143,12 +160,17 @@ class LiveRun:
         labels = run.manifest["classifier"]["labels"]
         elites = tuple(row for row in run.elites() if 0 <= row.class_index < len(labels))
         status, last = state_of(run)[0], run.last_generation()
-        version = f"{status} {last.evaluations if last else 0} {hash(elites)}"
+        ended = status == "finished" and self.gallery.is_there()
+        self._finished = f"{PREFIX[1:]}{PAGE}" if ended else ""
+        version = f"{status} {last.evaluations if last else 0} {hash(elites)} {int(ended)}"
         if version == self.version and self._room is not None:
             return
         self.version = version
         self._elites = {row.class_index: row for row in elites}
         self._room = self._hang(run, elites, status)
+
+    def _live(self) -> Live:
+        return Live(self._finished, self._place)
 
     def _open(self) -> None:
         run = RunFolder.open(self._path)
@@ -179,6 +201,8 @@ class LiveRun:
             ("status", status),
             ("generations", f"{last.generation if last else 0:,}"),
             ("evaluations", f"{last.evaluations if last else 0:,}"),
+            ("images through the net", f"{last.forward_images if last else 0:,}"),
+            ("seconds", f"{last.seconds if last else 0:,.0f}"),
         ]
         collection = Collection(
             key=slug(run.path.resolve().name), name=run.path.resolve().name, kind="evolve",
@@ -240,18 +264,30 @@ class LiveServer:
     def __init__(
         self, path: Path | str, host: str = LOOPBACK, port: int = 0, encoding: str | None = None
     ) -> None:
-        self._live = LiveRun(path, encoding)
+        self._live = LiveRun(path, encoding, tell_place=host in (LOOPBACK, "::1", "localhost"))
+        self._pages = OpenPages()
+        self._connections = connections = set[socket.socket]()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             address_family = family
 
+            def process_request(self, request: Any, client_address: Any) -> None:
+                connections.add(request)
+                super().process_request(request, client_address)
+
+            def shutdown_request(self, request: Any) -> None:
+                connections.discard(request)
+                super().shutdown_request(request)
+
             def handle_error(self, request: object, client_address: object) -> None:
                 """Nothing: browsers hang up as they like."""
 
         try:
-            self._server = Server((host, port), _handler(self._live, lambda: self.hosts))
+            self._server = Server(
+                (host, port), _handler(self._live, self._pages, lambda: self.hosts)
+            )
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"--port {port} on {host} cannot be had ({error}); give another"
@@ -290,11 +326,20 @@ class LiveServer:
 
         return ours
 
+    def hand_over(self) -> None:
+        """Wait until the pages that are open have all pictures of a run that has ended."""
+        with contextlib.suppress(EvofoolError):  # whoever made the run says what is wrong with it
+            if self._live.has_ended():
+                self._pages.wait(self._live.look())
+
     def close(self) -> None:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)
+        for connection in list(self._connections):  # browsers keep them open, and would be answered
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._live.close()
 
     def __enter__(self) -> LiveServer:
@@ -306,11 +351,15 @@ class LiveServer:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if error is None:
+                self.hand_over()
+        finally:
+            self.close()
 
 
 def _handler(
-    live: LiveRun, hosts: Callable[[], Callable[[str], bool]]
+    live: LiveRun, pages: OpenPages, hosts: Callable[[], Callable[[str], bool]]
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version, sys_version = "evofool", ""
@@ -322,7 +371,8 @@ def _handler(
                 self._answer(403, b"this is not the host you are looking for\n", "text/plain")
                 return
             try:
-                found = self._find(self.path.partition("?")[0])
+                path, _, query = self.path.partition("?")
+                found = self._find(path, query)
             except (EvofoolError, ValueError) as error:
                 self._answer(500, f"{error}\n".encode("utf-8", "replace"), "text/plain")
                 return
@@ -334,30 +384,40 @@ def _handler(
         def do_HEAD(self) -> None:
             self.do_GET()
 
-        def _find(self, path: str) -> tuple[bytes, str] | None:
+        def _find(self, path: str, query: str) -> tuple[bytes, str, bool] | None:
+            """Content, type, and whether the address names the same for ever."""
             if path in ("/", "/index.html"):
-                return live.page().encode("utf-8", "replace"), "text/html"
+                return live.page().encode("utf-8", "replace"), "text/html", False
+            if path == "/favicon.ico":  # browsers ask for it, and complain where there is none
+                return b"", "image/x-icon", True
             if path == "/data.json":
-                return live.data(), "application/json"
+                return live.data(), "application/json", False
             if path == "/version":
-                return live.look().encode(), "text/plain"
+                asked = _NEWS.fullmatch(query)
+                if asked:
+                    pages.asked(asked[1], unquote(asked[2]))
+                return live.look().encode(), "text/plain", False
+            if path.startswith(PREFIX):
+                file = live.gallery.file(path)
+                return None if file is None else (*file, False)
             match = _PICTURE.fullmatch(path)
-            data = live.png(int(match[1])) if match else None
-            return None if data is None else (data, "image/png")
+            found = live.png(int(match[1])) if match else None
+            # a page names the individual too: what it has loaded it need not ask for again, not
+            # while the campaign wants the processor, nor when the server has gone
+            return None if found is None else (found[0], "image/png", unquote(query) == found[1])
 
-        def _answer(self, status: int, body: bytes, kind: str) -> None:
+        def _answer(self, status: int, body: bytes, kind: str, lasting: bool = False) -> None:
             self.send_response(status)
-            self.send_header(
-                "Content-Type", kind if kind == "image/png" else f"{kind}; charset=utf-8"
-            )
+            text = kind.startswith("text/") or kind == "application/json"
+            self.send_header("Content-Type", f"{kind}; charset=utf-8" if text else kind)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
+            lasts = "private, max-age=86400, immutable" if lasting else "no-store"
+            self.send_header("Cache-Control", lasts)
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Referrer-Policy", "no-referrer")
             self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-            self.send_header(
-                "Content-Security-Policy", policy(served=True) + "; frame-ancestors 'none'"
-            )
+            rules = policy(served=not self.path.startswith(PREFIX))
+            self.send_header("Content-Security-Policy", f"{rules}; frame-ancestors 'none'")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)

@@ -78,6 +78,23 @@ class FolderOutlet:
         return outlet
 
     @staticmethod
+    def named(out: Path, default: str, suffixes: tuple[str, ...] = ()) -> Path:
+        """The file that `out` means: a folder gets the `default` name; a name without the suffix
+        of its content gets that, since nothing else opens it as what it is.
+
+        Args:
+            out: as it was asked for.
+            default: the name in a folder; its suffix is what is added.
+            suffixes: that are as good as that of `default`.
+        """
+        if out.is_dir():
+            return out / default
+        suffix = Path(default).suffix
+        if out.suffix.lower() in (suffix, *suffixes):
+            return out
+        return out.with_name(f"{out.name}{suffix}")
+
+    @staticmethod
     def file(path: Path, data: bytes) -> Path:
         """Write a single file.
 

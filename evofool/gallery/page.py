@@ -17,16 +17,19 @@ from typing import Any
 import jinja2
 
 from evofool.gallery.attack_document import table as attack_table
-from evofool.gallery.document import Room, cut, document, headline
-from evofool.text import bare, percent, printable
+from evofool.gallery.document import Live, Room, cut, document, headline
+from evofool.gallery.naming import display_names
+from evofool.text import bare, counted, percent, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ("base", "tiles", "grid", "detail", "live", "start")
+"""Parts of the page's one script, in order; they share a scope."""
 
 
 def page(
     rooms: Sequence[Room],
     *,
-    served: bool = False,
+    live: Live | None = None,
     assets: Mapping[str, str] | None = None,
     heading: str | None = None,
 ) -> str:
@@ -34,11 +37,12 @@ def page(
 
     Args:
         rooms: what is shown, one a run.
-        served: made for a server that tells news (`evofool.gallery.live`).
+        live: of a page for a server that tells news (`evofool.gallery.live`).
         assets: data URIs by path, for a page that carries its pictures inside itself.
         heading: what stands above everything, instead of `title`.
     """
-    script, style = _text("gallery.js"), _text("gallery.css")
+    served = live is not None
+    script, style = _script(), _style()
     return (
         _environment()
         .get_template("gallery.html")
@@ -49,7 +53,7 @@ def page(
             count=sum(len(room.shown) for room in rooms),
             evolved=not rooms or any(room.collection.attacks is None for room in rooms),
             attacked=any(room.collection.attacks is not None for room in rooms),
-            data=document(rooms, served=served),
+            data=document(rooms, live=live),
             assets=dict(assets or {}),
             script=script,
             style=style,
@@ -63,8 +67,8 @@ def policy(*, served: bool = False) -> str:
     """The Content-Security-Policy of a page."""
     parts = [
         "default-src 'none'",
-        f"script-src 'sha256-{_hash('gallery.js')}'",
-        f"style-src 'sha256-{_hash('gallery.css')}'",
+        f"script-src 'sha256-{_hash(_script())}'",
+        f"style-src 'sha256-{_hash(_style())}'",
         "img-src 'self' data:" + ("" if served else " file:"),
         "base-uri 'none'",
         "form-action 'none'",
@@ -74,9 +78,15 @@ def policy(*, served: bool = False) -> str:
     return "; ".join(parts)
 
 
+def is_of_this_version(html: str) -> bool:
+    """Whether a page has the style and script of this version, all that our policy allows."""
+    return _hash(_script()) in html and _hash(_style()) in html
+
+
 def title(rooms: Sequence[Room]) -> str:
     """What stands above everything."""
-    victims = list(dict.fromkeys(cut(room.collection.victim, 80) for room in rooms))
+    names = display_names([room.collection.victim for room in rooms])
+    victims = [cut(name, 80) for name in names.values()]
     if not victims:
         return "An empty gallery"
     if len(victims) == 1:
@@ -87,13 +97,23 @@ def title(rooms: Sequence[Room]) -> str:
 
 
 @cache
-def _text(name: str) -> str:
+def _script() -> str:
+    parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+
+
+@cache
+def _style() -> str:
+    return _read("gallery.css")
+
+
+def _read(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
-def _hash(name: str) -> str:
-    return base64.b64encode(hashlib.sha256(_text(name).encode()).digest()).decode()
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _environment() -> jinja2.Environment:
@@ -107,6 +127,6 @@ def _environment() -> jinja2.Environment:
     kwargs: dict[str, Any] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
     environment.policies["json.dumps_kwargs"] = kwargs
     environment.filters.update(
-        percent=percent, printable=printable, bare=bare, attack_table=attack_table
+        percent=percent, printable=printable, bare=bare, counted=counted, attack_table=attack_table
     )
     return environment

@@ -129,7 +129,9 @@ def _find(
 
 
 def _write(run: RunFolder, out: Path | str | None, name: str, data: bytes) -> Path:
-    return RunOutlet(run).write(name, data) if out is None else FolderOutlet.file(Path(out), data)
+    if out is None:
+        return RunOutlet(run).write(name, data)
+    return FolderOutlet.file(FolderOutlet.named(Path(out), name), data)
 
 
 def _repeated(image: UInt8Images, shape: tuple[int, int]) -> UInt8Images:

@@ -29,12 +29,13 @@ _BAR = 3
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet: C x H x W uint8 (1 or 3 channels), its label and confidence
-    (None: not known)."""
+    """One picture of a sheet: C x H x W uint8 (1 or 3 channels), its label, confidence (None: not
+    known), and whether it fools (None: not told)."""
 
     image: UInt8Images
     label: str
     confidence: float | None
+    fools: bool | None = None
 
 
 def contact_sheet(
@@ -69,7 +70,8 @@ def contact_sheet(
         left = _GAP + position % columns * step_x
         top = _GAP + position // columns * step_y
         x, y = left + (box - picture.width) // 2, top + (box - picture.height) // 2
-        draw.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=_TRACK)
+        edge = _INK if tile.fools else _TRACK
+        draw.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=edge)
         sheet.paste(picture, (x, y))
         top += box + 4
         filled = round(box * min(max(tile.confidence or 0.0, 0.0), 1.0))
@@ -78,8 +80,11 @@ def contact_sheet(
             draw.rectangle((left, top, left + filled - 1, top + _BAR - 1), fill=_INK)
         top += _BAR + 2
         draw.text((left, top), shortened(tile.label, box, font.getlength), fill=_INK, font=font)
-        sure = "" if tile.confidence is None else percent(tile.confidence)
-        draw.text((left, top + line), sure, fill=_MUTED, font=font)
+        said = ["" if tile.confidence is None else percent(tile.confidence)]
+        if tile.fools is not None:
+            said.append("fooled" if tile.fools else "not fooled")
+        text = shortened(" · ".join(filter(None, said)), box, font.getlength)
+        draw.text((left, top + line), text, fill=_INK if tile.fools else _MUTED, font=font)
     return np.ascontiguousarray(np.moveaxis(np.asarray(sheet, dtype=np.uint8), -1, 0))
 
 

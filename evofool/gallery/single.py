@@ -10,6 +10,7 @@ from evofool.errors import UsageError
 from evofool.gallery.document import Room
 from evofool.gallery.outlets import MemoryOutlet, Outlet
 from evofool.gallery.page import page
+from evofool.text import counted
 
 MAX_BYTES = 25_000_000
 """Largest page: what most mail servers still carry."""
@@ -46,8 +47,8 @@ def inlined(hang: Callable[[Outlet], Sequence[Room]], heading: str | None = None
 def _refuse(size: int, count: int, runs: int) -> None:
     fits = max(1, int(0.9 * count * MAX_BYTES / size / runs))
     raise UsageError(
-        f"one file with all {count:,} pictures would have {size / 1e6:.0f} MB, more than the"
-        f" {MAX_BYTES / 1e6:.0f} MB that can be mailed; show the surest: --top {fits}"
+        f"one file with all {counted(count, 'picture')} would have {size / 1e6:.0f} MB, more than"
+        f" the {MAX_BYTES / 1e6:.0f} MB that can be mailed; show the surest: --top {fits}"
     )
 
 

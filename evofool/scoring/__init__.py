@@ -7,6 +7,7 @@ from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import Batch
 from evofool.scoring.engines import EngineUnavailable, OutOfMemory, cache_folder, pick_device
 from evofool.scoring.gradients import Gradients, Loss, Wanted
+from evofool.scoring.ledger import Heading, settled
 from evofool.scoring.ranking import Fitness, Matrix, Scores, fitness_of, sigmoid
 from evofool.scoring.scorer import Scorer
 from evofool.scoring.stream import Producer, ScoreStream
@@ -16,6 +17,7 @@ __all__ = [
     "EngineUnavailable",
     "Fitness",
     "Gradients",
+    "Heading",
     "Loss",
     "Matrix",
     "OutOfMemory",
@@ -28,5 +30,6 @@ __all__ = [
     "cache_folder",
     "fitness_of",
     "pick_device",
+    "settled",
     "sigmoid",
 ]

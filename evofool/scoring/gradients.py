@@ -35,12 +35,14 @@ class Gradients:
         loss: N, or N x K.
         outputs: N x classes, what the loss was computed from.
         wanted: N, bool: whose gradient was taken.
+        lost: N, bool: whose outputs or gradient were not finite; their values and losses are 0.
     """
 
     values: FloatImages
     loss: NDArray[np.float32]
     outputs: NDArray[np.float32]
     wanted: NDArray[np.bool_]
+    lost: NDArray[np.bool_]
 
 
 def gradient_batch(
@@ -102,14 +104,18 @@ def _gradient_batch(
             for j in range(k):
                 (one,) = torch.autograd.grad(columns[mask, j].sum(), x, retain_graph=j + 1 < k)
                 values[:, j] = one
-    if not bool(torch.isfinite(values).all()):
-        raise ScoringError(f"{name}: the gradient of the loss is not finite")
+    losses = losses.detach()
+    lost = (outputs.isnan() | outputs.isposinf()).any(1) | ~values.isfinite().flatten(1).all(1)
+    if bool(lost.any()):
+        values[lost] = 0.0
+        losses = losses.clone()
+        losses[lost] = 0.0
     if losses.ndim == 1:
         values = values[:, 0]
     gradient, loss_values, output_values = (
         t.detach().float().cpu().numpy() for t in (values, losses, outputs)
     )
-    found = Gradients(gradient, loss_values, output_values, mask.cpu().numpy())
+    found = Gradients(gradient, loss_values, output_values, mask.cpu().numpy(), lost.cpu().numpy())
     return found, taken * k
 
 
@@ -117,8 +123,9 @@ def joined(parts: list[Gradients], shape: tuple[int, ...], n_classes: int) -> Gr
     """The micro-batches of one call as one."""
     if not parts:
         none = np.zeros((0, n_classes), np.float32)
-        return Gradients(np.zeros(shape, np.float32), none[:, 0], none, np.zeros(0, np.bool_))
-    columns = ("values", "loss", "outputs", "wanted")
+        no = np.zeros(0, np.bool_)
+        return Gradients(np.zeros(shape, np.float32), none[:, 0], none, no, no)
+    columns = ("values", "loss", "outputs", "wanted", "lost")
     return Gradients(*(np.concatenate([getattr(part, c) for part in parts]) for c in columns))
 
 

@@ -19,6 +19,9 @@ from evofool.errors import ScoringError
 Matrix: TypeAlias = NDArray[np.float64]
 Fitness: TypeAlias = Literal["log_odds", "probability", "log_probability"]
 
+NO_CLASS = -1
+"""The label of an image that the victim gave no usable scores for."""
+
 PROBABILITY_TOLERANCE = 1e-4
 """How far outside [0, 1] a reported probability may lie before it is refused."""
 
@@ -28,7 +31,8 @@ class Scores:
     """What a victim says of N images.
 
     Attributes:
-        log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1.
+        log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1;
+            a row of NaN for an image that the victim gave no usable scores for.
         outputs: what the net gave for them, N x classes (for ten crops: None).
         top: N, the class of the largest output, where log-odds alone could round a lead away.
         forward_images: images that went through the net for this, crops and padding included;
@@ -42,16 +46,23 @@ class Scores:
 
     @property
     def confidence(self) -> Matrix:
-        """N x classes, on [0, 1]."""
+        """N x classes, on [0, 1] (NaN where there are no scores)."""
         return sigmoid(self.log_odds)
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The top-1 class of each image, the lowest index where several tie."""
+        """The top-1 class of each image, the lowest index where several tie; `NO_CLASS` where there
+        are no scores."""
         if self.top is not None:
             return self.top
-        labels: NDArray[np.int64] = np.argmax(self.log_odds, axis=1).astype(np.int64)
-        return labels
+        labels = np.argmax(self.log_odds, axis=1).astype(np.int64)
+        return np.where(self.scored, labels, NO_CLASS)
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """N, whether the victim gave usable scores for the image."""
+        scored: NDArray[np.bool_] = ~np.isnan(self.log_odds[:, 0])
+        return scored
 
     def __len__(self) -> int:
         return len(self.log_odds)
@@ -98,7 +109,8 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
     Raises:
         ScoringError: a value outside [0, 1].
     """
-    p = np.nan_to_num(np.asarray(probabilities, dtype=np.float64), nan=0.0)
+    p = np.asarray(probabilities, dtype=np.float64)
+    p = np.where(np.isnan(p), 0.0, p)
     if p.size and (p.min() < -PROBABILITY_TOLERANCE or p.max() > 1 + PROBABILITY_TOLERANCE):
         raise ScoringError(
             f"the victim's probabilities reach from {p.min():g} to {p.max():g}; if these are"
@@ -135,10 +147,29 @@ def average_log_odds(log_odds: Matrix) -> Matrix:
 
     log mean p - log mean (1 - p), each by logsumexp, so that no tail is lost.
     """
-    yes = np.logaddexp.reduce(-np.logaddexp(0.0, -log_odds), axis=1)
-    no = np.logaddexp.reduce(-np.logaddexp(0.0, log_odds), axis=1)
-    odds: Matrix = yes - no
+    with np.errstate(invalid="ignore"):  # NaN of a crop without scores
+        yes = np.logaddexp.reduce(-np.logaddexp(0.0, -log_odds), axis=1)
+        no = np.logaddexp.reduce(-np.logaddexp(0.0, log_odds), axis=1)
+        odds: Matrix = yes - no
     return odds
+
+
+def unusable(outputs: NDArray[np.generic], output: Output, link: Link) -> NDArray[np.bool_] | None:
+    """Rows of outputs that say nothing of their image, or None where all say something.
+
+    NaN (of ``topk``, which leaves classes out, a whole row of it) and +inf say nothing. -inf is a
+    probability of 0, as masked classes and the logarithm of 0 are, unless it is all of a softmax.
+    """
+    if output == "label" or np.isfinite(outputs).all():
+        return None
+    values = np.asarray(outputs, dtype=np.float64)
+    nan = np.isnan(values)
+    rows: NDArray[np.bool_] = np.asarray(nan.all(-1) if output == "topk" else nan.any(-1))
+    if output in ("logits", "log_probs"):
+        rows |= np.isposinf(values).any(axis=-1)
+    if link == "softmax" and output != "probs":
+        rows |= np.isneginf(values).all(axis=-1)
+    return rows if rows.any() else None
 
 
 def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: int) -> Scores:
@@ -153,6 +184,10 @@ def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: i
             " label-only black-box attacks can use it"
         )
     values = np.asarray(outputs)
+    missing = unusable(values, output, link)
+    whole = values
+    if missing is not None:
+        values = np.where(missing[:, None], 0.0, values)  # in place of scores, until it is scored
     if output == "log_probs" and link == "identity":
         odds = log_probability_log_odds(values)
     elif output in ("probs", "topk") or link == "identity":
@@ -161,10 +196,14 @@ def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: i
         odds = values.astype(np.float64)
     else:
         odds = softmax_log_odds(values)
+    if missing is not None:
+        odds[missing] = np.nan
     if crops > 1:
         return Scores(average_log_odds(odds.reshape(-1, crops, odds.shape[-1])))
-    top = np.argmax(np.nan_to_num(values, nan=-np.inf), axis=-1).astype(np.int64)
-    return Scores(odds, values, top)
+    top = np.argmax(np.where(np.isnan(values), -np.inf, values), axis=-1).astype(np.int64)
+    if missing is not None:
+        top[missing] = NO_CLASS
+    return Scores(odds, whole, top)
 
 
 def fitness_of(log_odds: Matrix, fitness: Fitness) -> Matrix:
@@ -177,4 +216,6 @@ def fitness_of(log_odds: Matrix, fitness: Fitness) -> Matrix:
         return log_odds
     if fitness == "probability":
         return sigmoid(log_odds).astype(np.float32).astype(np.float64)
-    return (-np.logaddexp(0.0, -log_odds)).astype(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN of an image without scores
+        logs = -np.logaddexp(0.0, -log_odds)
+    return logs.astype(np.float32).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evofool.classifiers.base import Classifier
-from evofool.errors import BudgetError, ScoringError, UsageError
+from evofool.errors import ScoringError, UsageError
 from evofool.images import check_images, to_float
 from evofool.scoring.batches import check_tensor, cropped, filled, is_tensor
+from evofool.scoring.counting import Counting
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import Batch
 from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
@@ -30,6 +32,7 @@ from evofool.scoring.gradients import (
     joined,
 )
 from evofool.scoring.graph_cache import unseen
+from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.stream import Producer, ScoreStream, settle
 
@@ -42,7 +45,7 @@ MAX_BATCH = 65536
 """As in configs."""
 
 
-class Scorer:
+class Scorer(Counting):
     """Scores images by a victim, in micro-batches, counting every image.
 
     Args:
@@ -51,16 +54,14 @@ class Scorer:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         batch: most images in one call of the net (ten crops of an image count as ten).
         workers: threads that work on micro-batches; None is one for each usable CPU core.
-        budget: most queries (images submitted) that are answered, or None.
+        budget: most queries (images submitted) that are answered, or None. Of a predict function,
+            which may be a service that is paid by the picture, it covers all that is sent.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
-            net have one shape.
+            net have one shape. A predict function is never sent pictures that nobody asked about.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
             screens: what it finds is to be confirmed (`confirm`). All else is float32 always.
 
-    Attributes:
-        queries: images submitted so far: what the budget limits.
-        forward_images: images that went forward through the net, with crops, padding and retries.
-        backward_images: images that gradients were taken of, with crops.
+    Its attributes are those of `Counting`.
 
     Raises:
         UsageError: an engine, device or number that cannot serve this victim.
@@ -83,23 +84,18 @@ class Scorer:
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
         if batch > MAX_BATCH:  # a last batch is filled up to it: memory without end
             raise UsageError(f"scoring.batch must be at most {MAX_BATCH}, not {batch}")
-        if budget is not None and budget < 0:
-            raise UsageError("scoring.budget must not be negative")
+        super().__init__(classifier.metered, budget, before)
         self.classifier = classifier
         self.batch = batch
-        self.pad = pad
-        self.budget = budget
-        self._before = before
-        self.queries = 0
-        self.forward_images = 0
-        self.backward_images = 0
+        self.pad = pad and not classifier.metered
         self.precision = precision
-        rows = self.images_per_batch * classifier.crops if pad else 0
+        rows = self.images_per_batch * classifier.crops if self.pad else 0
         self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
         self.note = "; ".join(note for note in (self.note, unseen(classifier)) if note)
         self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
         self._device = device
-        self._lock = threading.Lock()
+        # a service is sent one micro-batch at a time, so that what is booked has been sent
+        self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
         self.workers = workers or usable_cores()
         if (torch := sys.modules.get("torch")) is not None:
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs
@@ -134,30 +130,45 @@ class Scorer:
         """Images of one micro-batch: `batch`, or a tenth of it (at least 1) with ten crops."""
         return max(1, self.batch // self.classifier.crops)
 
-    def score(self, images: ArrayLike) -> Scores:
+    def score(self, images: ArrayLike, *, keep_unscored: bool = False) -> Scores:
         """Log-odds, confidences and labels of `images` (N x C x H x W, uint8 or on [0, 1]).
 
         When a device runs out of memory the micro-batch is halved, for good, and tried again.
 
+        Args:
+            images: what is scored.
+            keep_unscored: whether an image that the victim gives no usable scores for (NaN, +inf)
+                comes back as such (`Scores.scored`) instead of as an error.
+
         Raises:
             ImageError: images of the wrong shape, type or range.
             BudgetError: more images than the budget has left; none of them is scored.
-            ScoringError: non-finite or malformed outputs, or no memory for a single image.
+            ScoringError: unusable or malformed outputs, or no memory for a single image.
         """
         self._check_scores()
         outputs = self._outputs(images)
         c = self.classifier
-        return to_scores(outputs, c.output, c.link, c.crops)
+        scores = to_scores(outputs, c.output, c.link, c.crops)
+        if not keep_unscored and not scores.scored.all():
+            row = int(np.argmin(scores.scored))
+            raise ScoringError(
+                f"{c.name} gave non-finite scores (image {row} of {len(scores)}); nothing of it was"
+                " kept"
+            )
+        return scores
 
     def confidence(self, images: ArrayLike) -> Matrix:
         """N x classes confidences, float64; errors as `score`."""
         return self.score(images).confidence
 
-    def labels(self, images: ArrayLike) -> NDArray[np.int64]:
-        """The top-1 class of each image, also of a victim that gives labels only."""
+    def labels(self, images: ArrayLike, *, keep_unscored: bool = False) -> NDArray[np.int64]:
+        """The top-1 class of each image, also of a victim that gives labels only.
+
+        With `keep_unscored` an image without usable scores has `ranking.NO_CLASS`.
+        """
         if self.classifier.output == "label":
             return self._outputs(images).astype(np.int64).reshape(-1)
-        return self.score(images).labels
+        return self.score(images, keep_unscored=keep_unscored).labels
 
     def logits(self, images: ArrayLike) -> NDArray[np.floating]:
         """N x classes logits.
@@ -177,7 +188,8 @@ class Scorer:
 
         Producing and scoring run in the workers; `producers` itself is drawn by the caller's
         thread, a few micro-batches ahead, so that making the next overlaps with scoring the last.
-        A producer may give a uint8 tensor on the scorer's device.
+        A producer may give a uint8 tensor on the scorer's device. Images without usable scores come
+        back as such (`Scores.scored`).
         """
         self._check_scores()
         return ScoreStream(producers, self._submit, 2 * self.workers)
@@ -185,8 +197,8 @@ class Scorer:
     def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
         """As `map`, in float32, for images that `map` has scored: they are no queries again."""
         self._check_scores()
-        submit = self._pool.submit
-        return ScoreStream(producers, lambda p: submit(self._produce, p, True), 2 * self.workers)
+        submit, heading = self._pool.submit, Heading.CONFIRMATIONS
+        return ScoreStream(producers, lambda p: submit(self._produce, p, heading), 2 * self.workers)
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -203,7 +215,12 @@ class Scorer:
         return self.batch
 
     def gradients(
-        self, images: ArrayLike, loss: Loss, *, wanted: Wanted | None = None
+        self,
+        images: ArrayLike,
+        loss: Loss,
+        *,
+        wanted: Wanted | None = None,
+        keep_unscored: bool = False,
     ) -> Gradients:
         """d loss / d image for each image, by one forward and one backward pass in torch.
 
@@ -217,6 +234,8 @@ class Scorer:
                 count as backward images. A micro-batch without any takes no backward pass; in one
                 with some, the net's backward pass runs over the others as well, with zeros, which
                 is not counted: it is a matter of batching, and at batch 1 there is none.
+            keep_unscored: whether an image whose outputs or gradient are not finite comes back with
+                zeros (`Gradients.lost`) instead of as an error.
 
         Raises:
             ScoringError: the victim has no gradients, or they are not finite; else as `score`.
@@ -224,6 +243,7 @@ class Scorer:
         engine = self._white_box()
         batch = check_images(images, self.classifier.input_shape)
         self._spend(len(batch))
+        self.ledger.book(self.heading, len(batch))
         rows = np.arange(len(batch))
 
         def work(part: slice) -> Gradients:
@@ -237,20 +257,27 @@ class Scorer:
                 self.backward_images += backward * crops
             return found
 
-        parts = self._in_batches(work, len(batch))
-        return joined(parts, batch.shape, self.classifier.n_classes)
+        found = joined(self._in_batches(work, len(batch)), batch.shape, self.classifier.n_classes)
+        if not keep_unscored and found.lost.any():
+            raise ScoringError(
+                f"{self.classifier.name}: the gradient of the loss is not finite (image"
+                f" {int(np.argmax(found.lost))} of {len(batch)})"
+            )
+        return found
 
-    def differentiable(self) -> Callable[[torch.Tensor], torch.Tensor]:
+    def differentiable(
+        self, *, keep_unscored: bool = False
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The victim as a function of tensors with gradients, every image of it counted.
 
         For code that is written for modules (a peer's attacks): float32 N x C x H x W on [0, 1] on
-        `device` to N x classes outputs. Micro-batches and halving are the caller's here.
+        `device` to N x classes outputs. Micro-batches and halving are the caller's here. With
+        `keep_unscored` an image without usable scores gets zeros, not an error.
 
         Raises:
             ScoringError: the victim has no gradients; called with images of another shape.
             BudgetError: from the function, as `score`.
         """
-        import torch
 
         engine = self._white_box()
         crops = self.classifier.crops
@@ -263,12 +290,16 @@ class Scorer:
                 )
             n = len(x)
             self._spend(n)
+            self.ledger.book(self.heading, n)
             with self._lock:
                 self.forward_images += n * crops
             with explained(self.classifier.name), engine.exact(), engine.module() as module:
                 outputs = differentiable_outputs(self.classifier, module, x)
-            if not bool(torch.isfinite(outputs).all()):
-                raise ScoringError(f"{self.classifier.name} gave non-finite scores")
+            unscored = (outputs.isnan() | outputs.isposinf()).any(1)
+            if bool(unscored.any()):
+                if not keep_unscored:
+                    raise ScoringError(f"{self.classifier.name} gave non-finite scores")
+                outputs = outputs.masked_fill(unscored[:, None], 0.0)
 
             def count(_: torch.Tensor) -> None:
                 with self._lock:
@@ -307,13 +338,24 @@ class Scorer:
     def _outputs(self, images: ArrayLike) -> NDArray[np.generic]:
         batch = check_images(images, self.classifier.input_shape)
         self._spend(len(batch))
-        parts = self._in_batches(lambda part: self._forward(batch[part]), len(batch))
+        sent: list[int] = []
+        parts = self._in_batches(
+            lambda part: self._forward(batch[part], self.heading, sent), len(batch), sent
+        )
         if not parts:
             return np.zeros((0, self.classifier.n_classes), np.float32)
         return np.concatenate(parts)
 
-    def _in_batches(self, work: Callable[[slice], T], n: int) -> list[T]:
-        """`work` on micro-batches of `n` images in the workers, all again after a halving."""
+    def _in_batches(
+        self, work: Callable[[slice], T], n: int, sent: list[int] | None = None
+    ) -> list[T]:
+        """`work` on micro-batches of `n` images in the workers, all again after a halving.
+
+        `work` notes in `sent` how many images it has booked.
+
+        Raises:
+            BudgetError: the budget does not cover that they are sent again.
+        """
         while True:
             step = self.images_per_batch
             futures = [self._pool.submit(work, slice(i, i + step)) for i in range(0, n, step)]
@@ -322,6 +364,10 @@ class Scorer:
             except OutOfMemory:
                 settle(futures)
                 self.halve()
+                if sent is not None and self.heading == Heading.QUERIES:
+                    self.ledger.retry(sum(sent))
+                    sent.clear()
+                    self._check_budget(0)
             finally:
                 settle(futures)
 
@@ -332,29 +378,21 @@ class Scorer:
                 " label-only black-box attacks can use it"
             )
 
-    def _spend(self, n: int) -> None:
-        if self._before is not None:
-            self._before(n)
-        with self._lock:
-            if self.budget is not None and self.queries + n > self.budget:
-                left = self.budget - self.queries
-                raise BudgetError(
-                    f"the query budget of {self.budget} images has {left} left, {n} were asked for"
-                )
-            self.queries += n
-
     def _submit(self, producer: Producer) -> Future[Scores]:
         return self._pool.submit(self._produce, producer)
 
-    def _produce(self, producer: Producer, again: bool = False) -> Scores:
+    def _produce(self, producer: Producer, heading: Heading | None = None) -> Scores:
+        heading = heading or self.heading
         images = self._made(producer())
         if len(images) > self.images_per_batch:
             raise ScoringError(f"{len(images)} images in a micro-batch of {self.images_per_batch}")
-        if not again:
-            self._spend(len(images))
+        confirming = heading == Heading.CONFIRMATIONS
+        if not confirming:
+            self._spend(len(images), heading)
         c = self.classifier
-        screen = not again and self.precision != "float32"
-        scores = to_scores(self._forward(images, screen), c.output, c.link, c.crops)
+        screen = not confirming and self.precision != "float32"
+        outputs = self._forward(images, heading, screen=screen)
+        scores = to_scores(outputs, c.output, c.link, c.crops)
         rows = self.images_per_batch if self.pad else len(images)
         return dataclasses.replace(scores, forward_images=rows * c.crops)
 
@@ -369,7 +407,14 @@ class Scorer:
             return check_tensor(images, shape, self.device)
         return check_images(images, shape)
 
-    def _forward(self, images: Batch, screen: bool = False) -> NDArray[np.generic]:
+    def _forward(
+        self,
+        images: Batch,
+        heading: Heading,
+        sent: list[int] | None = None,
+        *,
+        screen: bool = False,
+    ) -> NDArray[np.generic]:
         """Raw outputs of one micro-batch, (n * crops) x classes, checked."""
         n = len(images)
         if self.pad:
@@ -377,14 +422,18 @@ class Scorer:
         if self.classifier.crops > 1:
             assert self.classifier.crop_size is not None
             images = cropped(images, self.classifier.crop_size)
-        with self._lock:
-            self.forward_images += len(images)
         engine = self._engine
-        if isinstance(engine, TorchEngine):
-            outputs = engine.screen(images) if screen else engine.forward(images)
-        else:
-            assert isinstance(images, np.ndarray)
-            outputs = np.asarray(engine.forward(images))
+        with self._turn:
+            self.ledger.book(heading, n)
+            if sent is not None:
+                sent.append(n)
+            with self._lock:
+                self.forward_images += len(images)
+            if isinstance(engine, TorchEngine):
+                outputs = engine.screen(images) if screen else engine.forward(images)
+            else:
+                assert isinstance(images, np.ndarray)
+                outputs = np.asarray(engine.forward(images))
         if self.classifier.output != "label" and np.issubdtype(outputs.dtype, np.integer):
             outputs = outputs.astype(np.float64)
         self._check(outputs, len(images))
@@ -404,13 +453,6 @@ class Scorer:
                 raise ScoringError(f"{c.name} gave a label outside 0..{c.n_classes - 1}")
         elif not np.issubdtype(outputs.dtype, np.floating):
             raise ScoringError(f"{c.name} gave {outputs.dtype} scores where floats are wanted")
-        elif c.output != "topk" and not np.isfinite(outputs).all():
-            row = int(np.argmin(np.isfinite(outputs).all(axis=1))) // c.crops
-            raise ScoringError(
-                f"{c.name} gave non-finite scores (image {row} of a micro-batch of"
-                f" {rows // c.crops});"
-                " nothing of it was kept"
-            )
 
 
 def usable_cores() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
 from evofool.config import ClassifierConfig, Loaded, ScoringConfig
 from evofool.errors import ClassifierError, ConfigError, UsageError
+from evofool.scoring.ledger import Heading
 from evofool.scoring.scorer import Scorer
 
 
@@ -79,6 +80,7 @@ def make_scorer(
         known = bool(colon) and key.startswith("scoring.")
         place, what = (key, message) if known else ("scoring", str(error))
         raise loaded.error_at(place, what) from error
+    scorer.ledger.sent[Heading.PROBE] = classifier.probed
     if scorer.note:
         logging.getLogger("evofool").warning("%s: %s", classifier.name, scorer.note)
     if scorer.engine in ("torch", "onnxruntime"):

@@ -95,8 +95,9 @@ class AttackFolder(RunFolder):
         ):
             sane = (
                 index == position
-                and 0 <= label < classes
-                and 0 <= predicted < classes
+                # without a label of its own an image has the victim's answer, if there is one
+                and (0 <= label < classes or (label == predicted == NONE and not used))
+                and (0 <= predicted < classes or (predicted == NONE and confidence is None))
                 and NONE <= least < classes
                 and used in (0, 1)
                 and _probability(confidence)
@@ -138,7 +139,14 @@ class AttackFolder(RunFolder):
                 and all(map(math.isfinite, numbers))
                 and _probability(values_of["confidence"])
                 and _probability(values_of["sought_confidence"])
-                and self._is_class(values_of["predicted"], values_of["predicted_float"])
+                and (
+                    self._is_class(values_of["predicted"])
+                    or (values_of["predicted"] == NONE and values_of["confidence"] is None)
+                )
+                and (
+                    values_of["predicted_float"] == NONE
+                    or self._is_class(values_of["predicted_float"])
+                )
                 and (values_of["target"] == NONE or self._is_class(values_of["target"]))
                 and min(values_of["attack"], values_of["item"], values_of["image"]) >= 0
             )

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeAlias
 
 from evofool.errors import FolderError, StoreError
-from evofool.files import PathError, expanded, is_file, reason, short
+from evofool.files import PathError, expanded, is_file, is_folder, reason, short
+from evofool.store.bookings import Bookings, read_bookings
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
 from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
@@ -84,6 +85,7 @@ class RunFolder:
         self.config_text = config_text
         self._lock = lock
         self._db = connect(path / DATABASE, writable=lock is not None)
+        self._bookings: Bookings | None = None
 
     @classmethod
     def create(cls, path: Path, manifest: Mapping[str, Any], config_text: str) -> Self:
@@ -142,7 +144,7 @@ class RunFolder:
             StoreError: no run is there, or it is damaged or of another version.
             RunBusyError: `writable`, and another process holds it.
         """
-        if not path.exists():
+        if not (is_folder(path) or is_file(path)):
             raise FolderError(f"{path}: there is no such folder")
         if not is_file(path / MANIFEST):
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
@@ -170,6 +172,9 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the database and release the lock."""
+        if self._bookings is not None:
+            self._bookings.close()
+            self._bookings = None
         with contextlib.suppress(sqlite3.Error):
             if self._lock is not None:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -260,7 +265,32 @@ class RunFolder:
         write_atomically(self.path / CONFIG, text.encode())
         self.config_text = text
 
+    @property
+    def bookings(self) -> Bookings:
+        """Where pictures are booked that are sent to the victim; of a run that is read, too.
+
+        Raises:
+            StoreError: the database cannot be written.
+        """
+        if self._bookings is None:
+            self._bookings = Bookings(self.path / DATABASE)
+        return self._bookings
+
+    @property
+    def can_book(self) -> bool:
+        """Whether the database can be written: not in a folder of somebody else."""
+        return os.access(self.path, os.W_OK) and os.access(self.path / DATABASE, os.W_OK)
+
     # what is read
+
+    def sent(self) -> dict[str, int]:
+        """Pictures that were sent to the victim, by heading; empty of a run without bookings.
+
+        Raises:
+            StoreError: damaged.
+        """
+        with self._errors():
+            return read_bookings(self._db, self.path / DATABASE)
 
     def meta(self) -> dict[str, str]:
         """Status and other single values."""

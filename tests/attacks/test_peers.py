@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from evofool.attacks import FGSM
 from evofool.attacks.registry import describe, grid
@@ -79,6 +82,48 @@ def test_every_pass_is_counted_and_repeats(
             else (first.norms.l2)
         )
         assert (norm <= options["eps"] + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("foolbox:LinfPGD", {"eps": 0.2, "steps": 5}),
+        ("foolbox:GenAttack", {"eps": 0.3, "steps": 3}),
+    ],
+)
+def test_attacks_at_once_are_as_alone(
+    lenet: Classifier, name: str, options: dict[str, Any]
+) -> None:
+    """One draws from torch's global generator, one from NumPy's as well: another thread uses both
+    all the time, and finds neither seeded by an attack."""
+    targets = (LABELS + 1) % 10 if "GenAttack" in name else None
+
+    def attacked(seed: int) -> Any:
+        return run(lenet, name, targets=targets, seed=seed, **options)[0].pixels
+
+    alone = [attacked(seed) for seed in (1, 2)]
+    over = threading.Event()
+    torch.manual_seed(9)
+    np.random.seed(9)  # noqa: NPY002
+    drawn = []
+
+    def draw() -> None:
+        while not over.is_set() or len(drawn) < 10:
+            drawn.append((float(torch.rand(())), float(np.random.random())))  # noqa: NPY002
+
+    drawing = threading.Thread(target=draw)
+    drawing.start()
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            beside = list(pool.map(attacked, (1, 2)))
+    finally:
+        over.set()
+        drawing.join()
+    for one, other in zip(alone, beside, strict=True):
+        np.testing.assert_array_equal(one, other)
+    own, numpy = torch.Generator().manual_seed(9), np.random.RandomState(9)
+    for value, other in drawn:
+        assert (value, other) == (float(torch.rand((), generator=own)), numpy.random_sample())
 
 
 def test_seeds(lenet: Classifier) -> None:

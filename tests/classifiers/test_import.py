@@ -21,4 +21,4 @@ assert not heavy, heavy
 
 
 def test_no_heavy_imports() -> None:
-    subprocess.run([sys.executable, "-c", CODE], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", CODE], check=True, timeout=600)

@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +29,8 @@ stop: {{generations: 12}}
 scoring: {{batch: 8, workers: 2}}
 seed: 3
 """
+PATIENCE = 600
+"""Seconds until a command that hangs is given up."""
 GOLDEN = "f80367af775317ebac8c7b5e66d648b6ea6af46d44a52284c54b1a37ae60b956"
 
 
@@ -41,7 +43,7 @@ def evofool(
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -296,7 +298,7 @@ SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_signals_save_and_say_so(config: Path, number: int, code: int) -> None:
+def test_signals_save_and_say_so(config: Path, until: Any, number: int, code: int) -> None:
     run = config.parent / "run"
     # SIGHUP may be ignored where tests run under nohup, and then it would be ignored here too
     heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); import evofool.cli as c"
@@ -309,19 +311,16 @@ def test_signals_save_and_say_so(config: Path, number: int, code: int) -> None:
             config,
             "--out",
             run,
-            "stop.generations=9999",
+            "stop.generations=1000000",
         ],
         env={**os.environ, "TOY_SECONDS_A_BATCH": "0.01"},
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:  # until something beyond the first population is stored
-        if (run / "manifest.json").is_file() and status(run)["generations"] > 0:
-            break
-        time.sleep(0.05)
+    # something beyond the first population is stored
+    until(process, lambda: (run / "manifest.json").is_file() and status(run)["generations"] > 0)
     process.send_signal(number)
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert "Traceback" not in message
     assert "saved" in message

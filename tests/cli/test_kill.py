@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,56 +17,63 @@ from evofool.evolution.status import status
 from evofool.evolution.verify import verify
 
 TOYS = Path(__file__).parents[1] / "toys" / "exact.py"
-KILLS = 20
+KILLS = 10
+GENERATIONS = 2000
+BATCHES = 500
+"""After so many batches the toy waits: 20 children are 3 batches, so that all kills together come
+before the end, however late the parent has the processor."""
 
 CONFIG = f"""
 classifier: "{TOYS}:victim"
 encoding: {{name: "{TOYS}:Bytes", swap: true}}
 evolution: {{initial: 20, children: 20}}
-stop: {{generations: 2000}}
+stop: {{generations: {GENERATIONS}}}
 scoring: {{batch: 8, workers: 2}}
 seed: 11
 """
 
 
-def _start(*arguments: str, seconds_a_batch: float) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "TOY_SECONDS_A_BATCH": str(seconds_a_batch)}
+def _start(hold: Path | None, *arguments: str) -> subprocess.Popen[bytes]:
+    paced = {}
+    if hold is not None:
+        hold.touch()
+        paced = {"TOY_SECONDS_A_BATCH": "0.004", "TOY_BATCHES": str(BATCHES), "TOY_HOLD": str(hold)}
     return subprocess.Popen(
         [sys.executable, "-m", "evofool", *arguments],
-        env=environment,
+        env={**os.environ, **paced},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
 
 
 def _run(*arguments: str) -> None:
-    process = _start(*arguments, seconds_a_batch=0)
-    output, _ = process.communicate(timeout=120)
+    process = _start(None, *arguments)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output.decode()
 
 
+def _generations(run: Path) -> int:
+    return int(status(run)["generations"]) if (run / "manifest.json").is_file() else 0
+
+
 @pytest.mark.slow
-def test_twenty_kills(tmp_path: Path) -> None:
+def test_kills_at_random_moments(tmp_path: Path, until: Any) -> None:
     config = tmp_path / "toy.yaml"
     config.write_text(CONFIG)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     _run("evolve", str(config), "--out", str(whole))
     rng = random.Random(20)
-    kills = midway = 0
-    while kills < KILLS:
+    for _ in range(KILLS):
         made = (cut / "manifest.json").is_file()
-        before = status(cut)["generations"] if made else 0
+        before = _generations(cut)
         command = ["resume", str(cut)] if made else ["evolve", str(config), "--out", str(cut)]
-        # 20 children are 3 batches: 2000 generations of at least 16 ms, longer than all waits
-        process = _start(*command, seconds_a_batch=0.008)
-        time.sleep(rng.uniform(0.2, 1.6))  # the moment is random on purpose
+        process = _start(tmp_path / "hold", *command)
+        until(process, lambda before=before: _generations(cut) > before)  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 0.5))  # the moment is random on purpose
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
-        kills += 1
-        if (cut / "manifest.json").is_file():
-            midway += status(cut)["generations"] > before
-    assert midway >= 3, "most kills came before anything was stored: widen the wait"
+    assert _generations(cut) < GENERATIONS, "it was through before the last kill"
     _run("resume", str(cut))
     assert status(cut)["archive_digest"] == status(whole)["archive_digest"]
     assert status(cut)["evaluations"] == status(whole)["evaluations"]

@@ -280,7 +280,7 @@ folder = Path(sys.argv[1])
 graphs = [encoding.load((folder / str(n)).read_bytes()) for n in range(3)]
 np.save(folder / "pixels.npy", encoding.render_tensor(graphs, (17, 16), "cpu").numpy())
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=600)
     wanted = render_cppn_tensor(
         compile_tapes(graphs),
         (17, 16),

@@ -127,7 +127,7 @@ def test_threads_that_make_the_same_genome(moved: Any) -> None:
     gate = threading.Barrier(8)
 
     def make(child: Any) -> None:
-        gate.wait(20)
+        gate.wait(600)
         moved.render(children, SHAPE[1:])
         found.append(moved.dump(child))
 
@@ -135,5 +135,5 @@ def test_threads_that_make_the_same_genome(moved: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(600)
     assert found == [wanted] * 8

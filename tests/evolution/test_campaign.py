@@ -141,6 +141,7 @@ def test_a_finished_run_verifies(toy_campaign: Make, tmp_path: Path, algorithm: 
         "database",
         "config",
         "genomes",
+        "ledger",
         "ancestry",
         "archive digest",
         "pictures",
@@ -177,7 +178,7 @@ def test_the_run_folder_says_what_happened(toy_campaign: Make, tmp_path: Path) -
     assert seen[-1].share_done == 1.0
     assert (summary["status"], summary["stop_reason"]) == ("finished", "generations")
     assert (summary["evaluations"], summary["generations"]) == (20 + 12 * 20, 12)
-    assert summary["forward_images"] == 13 * 24  # batches of 8: 20 images are padded to 24
+    assert summary["forward_images"] == 13 * 20  # a predict function is sent no padding
     rows = list(csv.DictReader((out / "elites.csv").open()))
     confidences = [float(row["confidence"]) for row in rows]
     assert summary["confidence"]["median"] == pytest.approx(np.median(confidences), abs=0)

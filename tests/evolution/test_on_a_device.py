@@ -49,7 +49,7 @@ def test_a_campaign_in_tritons_interpreter(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-c", INTERPRETED, json.dumps(_sections()), str(run)]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     there = json.loads(done.stdout)
     assert all(there.values()), there

@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from evofool.evolution.randomness import Stream, generator, seeded_globals
+from evofool.evolution.randomness import Stream, draws_for_deap, generator
+from evofool.randomness import rebound
 
 
 def test_generators_depend_on_their_key_alone() -> None:
@@ -36,16 +37,35 @@ def test_golden_stream() -> None:
     assert drawn == [152, 803, 518, 508, 456]
 
 
-def test_global_generators_are_seeded_and_given_back() -> None:
-    random.seed(5)
-    np.random.seed(5)  # noqa: NPY002
-    expected = random.random(), np.random.random()  # noqa: NPY002
-    random.seed(5)
-    np.random.seed(5)  # noqa: NPY002
-    with seeded_globals(1, 7):
-        inside = random.random(), np.random.random()  # noqa: NPY002
-    assert (random.random(), np.random.random()) == expected  # noqa: NPY002
-    with seeded_globals(1, 7):
-        assert (random.random(), np.random.random()) == inside  # noqa: NPY002
-    with seeded_globals(1, 8):
-        assert (random.random(), np.random.random()) != inside  # noqa: NPY002
+def test_private_draws_are_those_of_seeded_global_generators() -> None:
+    """The numbers that runs of earlier versions drew, without touching what belongs to others."""
+    words = generator(1, Stream.DEAP, 7, 0).integers(0, 2**32, 8, dtype=np.uint32)
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(int.from_bytes(words.tobytes(), "little"))
+    np.random.seed(words)  # noqa: NPY002
+    expected = random.random(), random.sample(range(9), 3), np.random.standard_normal(3)  # noqa: NPY002
+    random.setstate(python)
+    np.random.set_state(numpy)  # noqa: NPY002
+
+    draws = draws_for_deap(1, 7)
+    assert draws.python.random() == expected[0]
+    assert draws.python.sample(range(9), 3) == expected[1]
+    assert (draws.numpy.standard_normal(3) == expected[2]).all()
+    assert draws_for_deap(1, 8).python.random() != expected[0]
+    assert random.getstate() == python
+    assert (np.random.get_state()[1] == numpy[1]).all()  # noqa: NPY002
+
+
+def _dice(count: int, *, sides: int = 6) -> list[int]:
+    return [random.randrange(sides) for _ in range(count)]
+
+
+def test_a_rebound_function_leaves_the_original_alone() -> None:
+    own = rebound(_dice, random=random.Random(5))
+    expected = random.Random(5)
+    state = random.getstate()
+    assert own(4, sides=3) == [expected.randrange(3) for _ in range(4)]
+    assert own(2) == [expected.randrange(6) for _ in range(2)]
+    assert random.getstate() == state
+    _dice(1)
+    assert random.getstate() != state

@@ -150,6 +150,7 @@ def test_the_page_in_a_browser(
     finished: Path, browser: Any, eventually: Any, width: int, scheme: str
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    context.set_default_timeout(600_000)
     page = context.new_page()
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text))

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -132,33 +131,46 @@ def test_the_page_stands_alone(finished: Path) -> None:
         assert (finished / "report" / name).is_file(), name
 
 
-def test_the_page_in_a_browser(finished: Path, browser: Any) -> None:
+def test_the_page_in_a_browser(finished: Path, browser: Any, eventually: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800})
+    context.set_default_timeout(600_000)
     page = context.new_page()
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text))
     page.goto((finished / "report" / "index.html").as_uri())
     page.evaluate("document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
-    page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    eventually(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
     assert faults == []
+
+
+HELD = """
+import sys
+from pathlib import Path
+from evofool.experiments.retraining import run_retraining
+
+run = Path(sys.argv[2])
+
+def hold(progress):
+    if list((run / "nets").glob("round-1-*.safetensors")):
+        print("midway", flush=True)
+        sys.stdin.read()  # until it is killed, however late that is
+
+run_retraining(sys.argv[1], run, progress=hold)
+"""
 
 
 def test_a_killed_loop_goes_on_to_the_same_end(finished: Path, tmp_path: Path) -> None:
     written = tmp_path / "toy.yaml"
     written.write_text(json.dumps(config(others=["mnist-lenet"])))
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "evofool", "defend", written, "--out", run],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not list((run / "nets").glob("round-1-*.safetensors")):  # midway, wherever that is
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD, written, run], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"midway\n"
+        process.kill()
     assert status(run)["status"] == "interrupted"
     resume(run)
     for name in ("retrain.csv", "curves.csv", "shown.csv"):

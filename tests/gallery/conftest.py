@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MakeRun: TypeAlias = Callable[..., Path]
 
+PATIENCE_MS = 600_000
+"""Until a page is given up; on a busy machine a browser takes its time."""
+
 HOSTILE = (
     "</script><img src=x onerror=document.title=1>",
     '" onload="document.title=1" x="',
@@ -125,11 +128,10 @@ class Visit:
 
     def ready(self) -> None:
         """Wait until every tile is there."""
-        self.page.wait_for_selector("html[data-ready]", timeout=20_000)
+        self.page.wait_for_selector("html[data-ready]")
 
     def tiles(self) -> list[str]:
         """The names of the tiles in their order."""
-        self.page.wait_for_timeout(200)  # typing is answered after a moment
         self.ready()
         return self.page.locator("#pictures .name").all_inner_texts()
 
@@ -138,6 +140,7 @@ class Visit:
 def visit(browser: Browser) -> Iterator[Visit]:
     """A desktop page that must stay without errors and requests that leave the machine."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE_MS)
     visit = Visit(context.new_page())
     yield visit
     context.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,17 @@ def test_pages_prints_and_films(toy_run: Path, tmp_path: Path) -> None:
     done = run("gallery", toy_run, "--class", 3, "--film", "gif", "--out", tmp_path / "f.gif")
     assert done.exit_code == 0, done.output
     assert (tmp_path / "f.gif").read_bytes()[:3] == b"GIF"
+
+
+def test_a_watched_run_ends_by_itself_away_from_a_terminal(
+    tmp_path: Path, toy_campaign: Callable[..., dict[str, Any]]
+) -> None:
+    (tmp_path / "toy.yaml").write_text(json.dumps(toy_campaign(stop={"generations": 1})))
+    done = run("evolve", tmp_path / "toy.yaml", "--out", tmp_path / "run", "--watch")
+    assert done.exit_code == 0, done.output
+    assert "watch it at http://127.0.0.1:" in done.output
+    assert "Ctrl-C" not in done.output
+    assert (tmp_path / "run" / "gallery" / "index.html").is_file()
 
 
 @pytest.mark.parametrize(

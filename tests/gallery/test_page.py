@@ -142,6 +142,25 @@ def test_one_file_holds_everything(folder: Any, monkeypatch: pytest.MonkeyPatch)
         build(run, options=Options(single_file=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("one", "one.html"), ("v1.2", "v1.2.html"), ("a.HTML", "a.HTML"), ("a.htm", "a.htm")],
+)
+def test_one_file_is_a_page_whatever_it_is_called(
+    name: str, file: str, folder: Any, tmp_path: Path
+) -> None:
+    built = build(folder("run", "ab"), tmp_path / name, Options(single_file=True))
+    assert built.page == tmp_path / file
+    assert built.page.is_file()
+    assert not (tmp_path / name).exists() or name == file
+
+
+def test_one_file_in_a_folder(folder: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    built = build(folder("run", "ab"), tmp_path / "out", Options(single_file=True))
+    assert built.page == tmp_path / "out" / "gallery.html"
+
+
 def test_top_shows_the_surest(folder: Any) -> None:
     data = data_of(build(folder("run", "abcdef"), options=Options(top=2)).page)
     assert [row[2] for row in data["rows"]] == [0, 1]

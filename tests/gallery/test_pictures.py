@@ -212,6 +212,14 @@ def test_campaigns_for_one_class(algorithm: str, ancestors: bool, tmp_path: Path
     assert (tmp_path / "run" / "gallery" / "ancestry" / "0003.webp").is_file() is ancestors
 
 
+def test_films_and_prints_are_named_as_what_they_are(toy_run: Path, tmp_path: Path) -> None:
+    assert animate(toy_run, 3, "gif", tmp_path / "film", side=48).path == tmp_path / "film.gif"
+    done = enlarge(toy_run, 3, 48, tmp_path / "print", repeat=True)
+    assert done.path == tmp_path / "print.png"
+    assert read_picture(done.path).size == (48, 48)
+    assert enlarge(toy_run, 3, 48, tmp_path, repeat=True).path == tmp_path / "print-0003-48.png"
+
+
 def test_a_film_of_one_class(toy_run: Path, tmp_path: Path) -> None:
     done = animate(toy_run, 3, "gif", tmp_path / "film.gif", side=48)
     assert getattr(PIL.Image.open(done.path), "n_frames", 1) > 1

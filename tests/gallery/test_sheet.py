@@ -72,6 +72,14 @@ def test_the_bar_is_as_long_as_the_confidence() -> None:
     assert (row < 100).sum() == 56
 
 
+def test_what_fools_has_a_frame_and_says_so() -> None:
+    image = np.full((3, 112, 112), 255, np.uint8)
+    sheets = [contact_sheet([Tile(image, "x", 0.5, fools)])[0] for fools in (True, False, None)]
+    corners = [int(sheet[11, 11]) for sheet in sheets]
+    assert corners[0] < 50 < corners[1] == corners[2]
+    assert not np.array_equal(sheets[1], sheets[2])
+
+
 @pytest.mark.parametrize(("columns", "side"), [(0, None), (None, 0), (-1, None)])
 def test_sizes_below_one_are_refused(columns: int | None, side: int | None) -> None:
     with pytest.raises(ValueError, match="at least 1"):

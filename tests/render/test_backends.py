@@ -171,7 +171,7 @@ def elsewhere(backend: str, device: str, cases: dict[str, Case], file: Path) -> 
     file.write_bytes(pickle.dumps(plain))
     environment = {**os.environ, "TRITON_INTERPRET": "1" if device == "cpu" else "0"}
     command = [sys.executable, "-c", DRAW, backend, str(file), device]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     if "only 0-dimensional arrays can be converted" in done.stderr:
         pytest.skip("this Triton's interpreter does not work with this numpy")
     assert done.returncode == 0, done.stderr

@@ -293,7 +293,7 @@ def test_threads_of_the_caller_are_its_own(kind: str) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         ).stdout
         for program in (code, alone)
     )

@@ -371,7 +371,7 @@ def test_labels_outside_are_refused(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda n: np.full((n, 5), np.nan), r"non-finite scores \(image 0 of a micro-batch of 3\)"),
+        (lambda n: np.full((n, 5), np.nan), r"non-finite scores \(image 0 of 3\)"),
         (lambda n: np.full((n, 5), np.inf), "non-finite"),
         (lambda n: np.zeros((n + 1, 5)), r"shape \(4, 5\) where \(3, 5\) is wanted"),
         (lambda n: np.zeros((n - 1, 5)), r"shape \(2, 5\) where \(3, 5\)"),
@@ -403,7 +403,7 @@ def test_the_bad_image_is_named(
         return scores
 
     broken = dataclasses.replace(black_box, predict=predict)
-    with pytest.raises(ScoringError, match="image 2 of a micro-batch of 3"):
+    with pytest.raises(ScoringError, match="image 2 of 3"):
         make_scorer(broken).score(images[:3])
 
 

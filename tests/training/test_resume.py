@@ -92,7 +92,7 @@ def test_a_killed_training_ends_with_the_same_bytes(halves: str, tmp_path: Path)
     out = tmp_path / "killed"
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), written, "4"],
-        timeout=120,
+        timeout=600,
         capture_output=True,
         text=True,
     )

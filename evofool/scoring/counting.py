@@ -1,0 +1,75 @@
+"""What a Scorer has been asked for, what it has sent, and what its budget leaves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from evofool.errors import BudgetError, UsageError
+from evofool.scoring.ledger import Heading, Ledger
+
+
+class Counting:
+    """The counts of a `Scorer`.
+
+    Attributes:
+        queries: images submitted so far: what the budget limits.
+        ledger: pictures sent so far, by heading, each booked before it is sent.
+        heading: what pictures are booked under; those for `Heading.VERIFY` are no queries.
+        forward_images: images that went forward through the net, with crops, padding and retries.
+        backward_images: images that gradients were taken of, with crops.
+    """
+
+    def __init__(
+        self, metered: bool, budget: int | None, before: Callable[[int], None] | None
+    ) -> None:
+        if budget is not None and budget < 0:
+            raise UsageError("scoring.budget must not be negative")
+        self.ledger = Ledger(metered=metered, budget=budget)
+        self.heading = Heading.QUERIES
+        self.queries = 0
+        self.forward_images = 0
+        self.backward_images = 0
+        self._before = before
+        self._lock = threading.Lock()
+
+    @property
+    def budget(self) -> int | None:
+        """Most images that are answered, or None."""
+        return self.ledger.budget
+
+    @budget.setter
+    def budget(self, budget: int | None) -> None:
+        self.ledger.budget = budget
+
+    @property
+    def left(self) -> int | None:
+        """Images that the budget still has, or None without one."""
+        if self.budget is None:
+            return None
+        return max(0, self.budget - self.queries - self.ledger.beside)
+
+    def again_from(self, queries: int) -> None:
+        """All that was asked for after the first `queries` is void and will be asked for again.
+
+        Called when no micro-batch is on its way. An image that is tried again stays one query; what
+        was sent for it in vain is booked under the retries.
+        """
+        self.queries = queries
+        self.ledger.settle(queries)
+
+    def _spend(self, n: int, heading: Heading | None = None) -> None:
+        """The gate of a request: what it raises means that nothing of it is sent."""
+        if self._before is not None:
+            self._before(n)
+        heading = heading or self.heading
+        with self._lock:
+            if heading == Heading.QUERIES or self.ledger.metered:
+                self._check_budget(n)
+            if heading == Heading.QUERIES:
+                self.queries += n
+
+    def _check_budget(self, n: int) -> None:
+        spent = self.queries + self.ledger.beside
+        if self.budget is not None and spent + n > self.budget:
+            raise BudgetError.of(self.budget, spent, n)

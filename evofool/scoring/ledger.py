@@ -1,0 +1,171 @@
+"""What was sent to a victim: every picture under one heading, booked before it is sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol
+
+from evofool.errors import BudgetError
+
+AHEAD_SECONDS = 1.0
+"""For about so long a net on this machine goes on before the next booking is stored."""
+
+
+class Heading(StrEnum):
+    """Why pictures were sent. Crops and padding are no pictures of their own."""
+
+    PROBE = "probe"
+    """When a service was loaded, to see what it answers."""
+    QUERIES = "queries"
+    """What an algorithm or an attack asked for, and got an answer to."""
+    RETRIES = "retries"
+    """Sent in vain: before a failure, a kill or a halved batch, after which they are sent again."""
+    CONFIRMATIONS = "confirmations"
+    """In float32, after a lower precision had screened them."""
+    VERIFY = "verify"
+    """By ``evofool verify``, of a service."""
+
+
+class Store(Protocol):
+    """Where bookings outlive the process."""
+
+    def add(self, counts: Mapping[str, int], limit: int | None = None) -> Mapping[str, int]:
+        """Add to the counts by heading, in one step; returns all of them.
+
+        Raises:
+            BudgetError: the sum would exceed `limit`; nothing is added.
+            StoreError: they cannot be stored.
+        """
+        ...
+
+
+class Ledger:
+    """Counts of pictures by heading.
+
+    Pictures for a service (`metered`) are stored one micro-batch at a time, and the budget holds
+    over the sum of all headings. For a net on this machine nothing leaves the house: the budget
+    holds over queries alone, and counts are stored about once a second, some way ahead of what is
+    sent (`settle` puts them right; after a kill they may be up to a second's pictures too high).
+
+    Attributes:
+        metered: whether the victim is a service.
+        budget: most pictures, or None.
+        sent: pictures by heading.
+    """
+
+    def __init__(self, *, metered: bool, budget: int | None = None) -> None:
+        self.metered = metered
+        self.budget = budget
+        self.sent: dict[Heading, int] = dict.fromkeys(Heading, 0)
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._ahead: dict[Heading, int] = dict.fromkeys(Heading, 0)
+        self._stored_at = 0.0
+        self._since = 0
+
+    @property
+    def beside(self) -> int:
+        """Pictures that the budget covers beside the queries."""
+        if not self.metered:
+            return 0
+        return sum(count for heading, count in self.sent.items() if heading != Heading.QUERIES)
+
+    def attach(self, store: Store, charged: int = 0) -> None:
+        """Add what was sent here to what is stored already, and store all from now on.
+
+        `charged` pictures of the probe are stored already, from before it was made.
+        """
+        with self._lock:
+            here = {str(heading): count for heading, count in self.sent.items() if count}
+            self._take(store.add({**here, Heading.PROBE: self.sent[Heading.PROBE] - charged}))
+            self._store = store
+
+    def book(self, heading: Heading, count: int) -> None:
+        """Book `count` pictures that are about to be sent.
+
+        Raises:
+            BudgetError: the service's budget has not so many left; they must not be sent.
+            StoreError: the booking cannot be stored; they must not be sent.
+        """
+        with self._lock:
+            if self.metered:
+                self._check(count)
+            if self._store is None:
+                self.sent[heading] += count
+            elif self.metered:
+                self._take(self._store.add({heading: count}, self.budget))
+            else:
+                self._book_ahead(self._store, heading, count)
+
+    def settle(self, queries: int) -> None:
+        """Only `queries` were of use: what was sent for others goes to the retries.
+
+        Called when nothing is on its way. Fewer booked than `queries` (by a version without a
+        ledger) are made up for.
+        """
+        with self._lock:
+            self._settle(self.sent[Heading.QUERIES] - queries)
+
+    def retry(self, count: int) -> None:
+        """`count` of the queries were sent in vain and will be sent again."""
+        with self._lock:
+            self._settle(count)
+
+    def shown(self) -> dict[str, int]:
+        """The counts and their sum, for people and JSON."""
+        return with_total({str(heading): count for heading, count in self.sent.items()})
+
+    def _settle(self, lost: int) -> None:
+        change = {heading: -count for heading, count in self._ahead.items()}
+        self._ahead = dict.fromkeys(Heading, 0)
+        for heading, count in ((Heading.QUERIES, -lost), (Heading.RETRIES, max(0, lost))):
+            change[heading] += count
+            self.sent[heading] += count
+        if self._store is not None and any(change.values()):
+            self._take(self._store.add({str(h): count for h, count in change.items() if count}))
+
+    def _check(self, count: int) -> None:
+        total = sum(self.sent.values())
+        if self.budget is not None and total + count > self.budget:
+            raise BudgetError.of(self.budget, total, count)
+
+    def _take(self, stored: Mapping[str, int]) -> None:
+        self.sent = {heading: stored.get(heading, 0) for heading in Heading}
+
+    def _book_ahead(self, store: Store, heading: Heading, count: int) -> None:
+        self.sent[heading] += count
+        self._since += count
+        self._ahead[heading] -= count
+        if self._ahead[heading] >= 0:
+            return
+        now = time.perf_counter()
+        rate = self._since / max(now - self._stored_at, 1e-3) if self._stored_at else 0.0
+        block = int(rate * AHEAD_SECONDS)
+        store.add({heading: block - self._ahead[heading]})
+        self._ahead[heading] = block
+        self._stored_at, self._since = now, 0
+
+
+def with_total(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by heading, in the order of the headings, and their sum as ``total``."""
+    found = {str(heading): counts.get(heading, 0) for heading in Heading}
+    return {**found, "total": sum(found.values())}
+
+
+def settled(counts: Mapping[str, int], queries: int, *, going: bool) -> dict[str, int]:
+    """Stored counts of a run as `Ledger.shown`, for somebody who only looks at it.
+
+    Of a run that is not `going` on, what was sent for more than the `queries` that are stored was
+    sent in vain, as `Ledger.settle` will book it. Counts of a version without a ledger are made up
+    for.
+    """
+    booked = counts.get(Heading.QUERIES, 0)
+    lost = 0 if going else max(0, booked - queries)
+    shown = {
+        str(Heading.QUERIES): max(booked - lost, queries),
+        str(Heading.RETRIES): counts.get(Heading.RETRIES, 0) + lost,
+    }
+    return with_total({**counts, **shown})

@@ -1,0 +1,54 @@
+"""Scoring the pictures of a run again: for a service booked and within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evofool.scoring.ledger import Heading, Store
+from evofool.scoring.scorer import Scorer
+
+
+def book_verifying(
+    scorer: Scorer, store: Store | None, stored: Mapping[str, int], charged: int
+) -> None:
+    """What `scorer` sends from now on is booked under ``verify`` and is no query of the run.
+
+    Of a net on this machine nothing is stored, and no budget limits what is looked at again.
+
+    Args:
+        scorer: of the run's victim.
+        store: where the run's pictures are booked, None if its folder cannot be written.
+        stored: what is booked already, by heading.
+        charged: pictures of the probe among these, from before the victim was loaded.
+    """
+    scorer.heading = Heading.VERIFY
+    ledger = scorer.ledger
+    if not ledger.metered:
+        return
+    if store is not None:
+        ledger.attach(store, charged)
+    else:
+        ledger.sent = {h: stored.get(h, 0) + ledger.sent[h] for h in Heading}
+    scorer.queries = ledger.sent[Heading.QUERIES]
+
+
+def beyond_budget(scorer: Scorer, images: int) -> str | None:
+    """Why so many images of a run cannot be scored again, or None if they can."""
+    left = scorer.left if scorer.ledger.metered else None
+    if left is None or left >= images:
+        return None
+    return (
+        f"not scored again: that takes {images:,} pictures, and the budget of {scorer.budget:,} has"
+        f" {left:,} left (evofool resume RUN scoring.budget=N raises it)"
+    )
+
+
+def ledger_verdict(stored: Mapping[str, int], queries: int) -> tuple[bool | None, str]:
+    """Whether a run has booked at least the `queries` that its rows say; None where it has not
+    kept a ledger."""
+    if Heading.QUERIES not in stored:
+        return None, "none was kept by the version that began the run"
+    booked = stored[Heading.QUERIES]
+    if booked < queries:
+        return False, f"{booked:,} queries are booked, {queries:,} were answered"
+    return True, f"{sum(stored.values()):,} pictures are booked, {queries:,} queries among them"

@@ -1,0 +1,119 @@
+"""Pictures that were sent to the victim of a run, counted in its ``run.sqlite``.
+
+A connection of its own: bookings are stored before pictures are sent, from the threads that send
+them, while a transaction of the run may be under way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from evofool.errors import BudgetError, StoreError
+from evofool.store.database import SQLITE_ERRORS, connect
+
+PREFIX = "sent."
+"""Of the keys in the table ``meta``; what follows is a heading of `evofool.scoring.ledger`."""
+_PROBE = "probe_pictures"
+WAIT_SECONDS = 600.0
+"""Longest wait for a transaction of the run, which may hold many genomes."""
+
+
+class Bookings:
+    """Counts by heading, added to in transactions of their own.
+
+    What was added survives the process. Several processes may add, and a limit holds over all.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._path = database
+        self._db = connect(database, writable=True)
+        self._lock = threading.Lock()
+        with self._errors():
+            self._db.isolation_level = None
+            self._db.execute(f"PRAGMA busy_timeout = {int(WAIT_SECONDS * 1000)}")
+
+    def add(self, counts: Mapping[str, int], limit: int | None = None) -> dict[str, int]:
+        """Add `counts`, and return all that are stored.
+
+        Raises:
+            BudgetError: their sum would exceed `limit`; nothing is added.
+            StoreError: they cannot be read or written.
+        """
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                stored = read_bookings(self._db, self._path)
+                before = sum(stored.values())
+                for heading, count in counts.items():
+                    stored[heading] = stored.get(heading, 0) + count
+                if limit is not None and sum(stored.values()) > limit:
+                    raise BudgetError.of(limit, before, sum(counts.values()))
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                    [(PREFIX + heading, str(stored[heading])) for heading in counts],
+                )
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            return stored
+
+    def remember_probe(self, pictures: int) -> None:
+        """Note how many pictures the victim is sent each time it is loaded, for `charge_probe`."""
+        with self._lock, self._errors():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PROBE, str(pictures)))
+
+    def charge_probe(self, limit: int | None) -> int:
+        """Book the pictures that loading the victim once more will send it; returns how many.
+
+        Raises:
+            BudgetError: `limit` does not cover them: the victim must not be loaded.
+        """
+        with self._lock, self._errors():
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (_PROBE,)).fetchone()
+        pictures = 0 if row is None else _count(_PROBE, row[0], self._path)
+        if pictures:
+            try:
+                self.add({"probe": pictures}, limit)
+            except BudgetError as error:
+                raise BudgetError(
+                    f"{error}: to load the victim alone sends it {pictures} pictures; raise"
+                    " scoring.budget"
+                ) from error
+        return pictures
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLITE_ERRORS as error:
+            raise StoreError(f"{self._path}: {error}") from error
+
+
+def read_bookings(db: sqlite3.Connection, path: Path) -> dict[str, int]:
+    """The stored counts by heading; none of a run of a version without them.
+
+    Raises:
+        StoreError: one is no count.
+    """
+    found = {}
+    for key, value in db.execute(
+        "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(PREFIX), PREFIX)
+    ):
+        found[str(key).removeprefix(PREFIX)] = _count(key, value, path)
+    return found
+
+
+def _count(key: object, value: object, path: Path) -> int:
+    if not (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19):
+        raise StoreError(f"{path}: {str(key)[:60]} is damaged: it is no count")
+    return int(value)
