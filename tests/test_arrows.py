@@ -17,7 +17,7 @@ PACKAGE = ROOT / "evofool"
 ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "files", "text"}),
+    frozenset({"errors", "files", "seal", "text"}),
     frozenset({"images", "config", "operators", "plotting", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"encodings", "training", "scoring", "store"}),

@@ -111,13 +111,16 @@ def plan(loaded: Loaded[AttackCampaign]) -> AttackPlan:
 
 
 def make_parts(
-    loaded: Loaded[AttackCampaign], before: Callable[[int], None] | None = None
+    loaded: Loaded[AttackCampaign],
+    before: Callable[[int], None] | None = None,
+    engine: Callable[[Loaded[Any], Classifier], str] | None = None,
 ) -> Parts:
     """The victim, its scorer and the attacks.
 
     Args:
         loaded: the config.
         before: called before every request to the victim, see `Scorer`.
+        engine: chooses what scores the victim in place of the config's engine.
 
     Raises:
         ConfigError: the config does not fit the victim or this machine.
@@ -141,7 +144,8 @@ def make_parts(
             raise loaded.error_at(
                 place, f"{victim.name} gives labels only: nothing is least likely"
             )
-    scorer, scoring = make_scorer(loaded, victim, before=before)
+    chosen = None if engine is None else engine(loaded, victim)
+    scorer, scoring = make_scorer(loaded, victim, before=before, engine=chosen)
     chunk = loaded.config.chunk
     if chunk is None:
         channels, height, width = victim.input_shape

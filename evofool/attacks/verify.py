@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,23 @@ from evofool.attacks.restoring import load_attack_run
 from evofool.attacks.rubbish import Rubbish
 from evofool.files import read_file
 from evofool.scoring import Scorer
+from evofool.scoring.checking import Comparison, checking_engine
 from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import AttackFolder, Check, ImageRow, ResultRow
 from evofool.store.attack_schema import NONE
+from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 from evofool.store.fixed import config_check, refuse_encoding
 from evofool.store.manifest import check_classifier
 
-TOLERANCE = 1e-4
-"""Largest difference between a stored confidence and that of the picture scored now."""
 CHUNK = 64
 
 
 def verify_attacks(
-    path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+    path: Path | str,
+    *,
+    classifier: str | None = None,
+    encoding: str | None = None,
+    engine: str | None = None,
 ) -> Iterator[Check]:
     """Check a run of attacks, each check as soon as it is done.
 
@@ -42,31 +47,35 @@ def verify_attacks(
         path: the run folder.
         classifier: where the victim is now, if its file has moved.
         encoding: not for this kind of run.
+        engine: what scores the pictures; None is torch where the victim's module is at hand,
+            whatever scored the run.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
-        ConfigError: its victim cannot be had.
+        ConfigError: its victim cannot be had, or the engine cannot score it.
     """
     refuse_encoding(encoding)
     with AttackFolder.open(Path(path)) as run:
-        faults = run.check()
-        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield from check_folder(run)
         yield (config := config_check(run, lambda: load_attack_run(run, classifier)))
         if config.ok is False:
             return
         loaded = load_attack_run(run, classifier)
         store = run.bookings if run.can_book else None
         charged = 0 if store is None else store.charge_probe(loaded.config.scoring.budget)
-        parts = make_parts(loaded)
+        parts = make_parts(loaded, engine=partial(checking_engine, asked=engine))
         with parts.scorer:
             book_verifying(parts.scorer, store, run.sent(), charged)
             check_classifier(run.path, run.manifest, parts.classifier)
+            faults = victim_faults(run.manifest, parts.classifier)
+            faults += seed_faults(run.manifest, parts.config.seed)
+            yield check_victim(faults)
             images, rows = run.images(), run.results()
             check_rows(run.path, parts.items(images), rows)
             yield Check("results", True, f"{len(rows)} pictures load")
             yield Check("ledger", *ledger_verdict(run.sent(), run.counts().queries))
             yield _files(run, parts.attacks, rows)
-            yield from _claims(run, parts, images, rows)
+            yield from _claims(run, parts, images, rows, loaded.config.scoring.engine)
 
 
 def _files(run: AttackFolder, attacks: tuple[Planned, ...], rows: list[ResultRow]) -> Check:
@@ -88,43 +97,61 @@ def _files(run: AttackFolder, attacks: tuple[Planned, ...], rows: list[ResultRow
 
 
 def _claims(
-    run: AttackFolder, parts: Parts, images: list[ImageRow], rows: list[ResultRow]
+    run: AttackFolder,
+    parts: Parts,
+    images: list[ImageRow],
+    rows: list[ResultRow],
+    engine: str,
 ) -> Iterator[Check]:
     scorer = parts.scorer
     if (missing := beyond_budget(scorer, len(rows))) is not None:
         yield Check("confidences", None, missing)
         return
+    engines = Comparison(scorer.engine, engine)
     mistaken = sizes = 0
     furthest = 0.0
+    apart: list[str] = []
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         pixels = np.stack([picture_of(run, run.result_png(r.attack, r.item)) for r in part])
         clean = np.stack([picture_of(run, run.clean_pngs([r.image])[0]) for r in part])
         found = norms(clean, pixels)
         if scorer.classifier.output == "label":
-            labels, confidence = scorer.labels(pixels), None
+            labels, confidence, odds = scorer.labels(pixels), None, None
         else:
             scores = scorer.score(pixels, keep_unscored=True)
-            labels, confidence = scores.labels, scores.confidence
+            labels, confidence, odds = scores.labels, scores.confidence, scores.log_odds
         for k, row in enumerate(part):
             label = int(labels[k])
+            if odds is not None and engines.may_answer(odds[k], label, row.predicted):
+                label = row.predicted
             own = None if confidence is None else confidence[k]
             source = images[row.image].label
-            answers = _possible(parts.attacks[row.attack].attack, scorer, source, row, label, own)
+            answers = _possible(
+                parts.attacks[row.attack].attack, engines, scorer, source, row, label, own
+            )
             mistaken += label != row.predicted or row.success not in answers
             if confidence is not None and row.confidence is not None:
-                gap = abs(float(confidence[k, row.predicted]) - row.confidence)
+                now = float(confidence[k, row.predicted])
+                gap = abs(now - row.confidence)
                 furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
+                if not gap <= engines.tolerance:
+                    name = f"{parts.attacks[row.attack].name}, image {row.image}"
+                    apart.append(
+                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed,"
+                        f" {now:.6g} is found"
+                    )
             same = (row.l0, row.l2, row.linf) == (found.l0[k], found.l2[k], found.linf[k])
             sizes += not same
     yield Check("successes", not mistaken, f"{mistaken} of {len(rows)} claims are wrong"
                 if mistaken else f"{len(rows)} pictures do what is claimed")  # fmt: skip
-    yield Check("confidences", furthest <= TOLERANCE, f"differ by at most {furthest:.1e}")
+    yield Check("confidences", not apart, engines.told(apart, furthest))
     yield Check("norms", not sizes, f"{sizes} differ" if sizes else "as stored")
 
 
 def _possible(
     attack: Attack,
+    engines: Comparison,
     scorer: Scorer,
     source: int,
     row: ResultRow,
@@ -143,7 +170,7 @@ def _possible(
         return {hit}
     sought = int(goal.sought[0])
     above = float(confidence[label if sought == NONE else sought]) - least
-    return {True, False} if abs(above) <= TOLERANCE else {above > 0}
+    return {True, False} if abs(above) <= engines.tolerance else {above > 0}
 
 
 def _threshold(attack: Attack) -> float:

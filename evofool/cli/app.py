@@ -8,7 +8,7 @@ import sys
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -159,13 +159,24 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
 
 
 @app.command(cls=Command)
-def verify(run: RunPath, classifier: Moved = None, encoding: MovedEncoding = None) -> None:
+def verify(
+    run: RunPath,
+    classifier: Moved = None,
+    encoding: MovedEncoding = None,
+    engine: Annotated[
+        Literal["torch", "onnxruntime"] | None,
+        typer.Option(
+            help="What scores the pictures again (default: torch where the victim's module is at"
+            " hand, whatever scored the run)."
+        ),
+    ] = None,
+) -> None:
     """Check that a run folder is whole and that its pictures do what they claim."""
     from evofool.cli.report import print_check
     from evofool.experiments.runs import verify as verify_run
 
     failed = 0
-    for check in verify_run(run, classifier=classifier, encoding=encoding):
+    for check in verify_run(run, classifier=classifier, encoding=encoding, engine=engine):
         print_check(check)
         failed += check.ok is False
     if failed:

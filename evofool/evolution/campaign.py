@@ -19,6 +19,7 @@ from evofool.encodings import Encoding
 from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, UsageError
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
+from evofool.evolution.history import progress_fault
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
 from evofool.evolution.restoring import (
@@ -210,6 +211,9 @@ class _Loop:
             self.parts.scorer.again_from(0)
             return
         parts, last = self.parts, rows[-1]
+        fault = progress_fault(rows, parts.config, parts.classifier.crops)
+        if fault:
+            raise StoreError(f"{self.run_folder.path}: cannot be gone on with: {fault}")
         parts.algorithm.restore(self.run_folder.state())
         self.generation = last.generation
         self._earlier = last.seconds
@@ -237,6 +241,8 @@ class _Loop:
         """Generations until a stop rule says so, then the pictures."""
         reason: str | None = None
         self.run_folder.commit(Delta(meta={"status": "running", "stop_reason": ""}))
+        if self.generation >= 0:  # that of an earlier end is no longer true
+            self.run_folder.write_json("summary.json", self._summary("running", None, None))
         try:
             if self.generation < 0:
                 self._check_initial()

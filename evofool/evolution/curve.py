@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from evofool.store import GenerationRow, RunFolder
 from evofool.text import csv_bytes
 
+CURVE = "curve.csv"
 COUNTED = ("generation", "evaluations", "forward_images", "seconds")
 
 
@@ -19,10 +21,14 @@ def write_curve(run: RunFolder) -> Path:
     Raises:
         StoreError: the folder cannot be read or written.
     """
-    rows = run.generations()
+    return run.write_file(CURVE, curve_bytes(run.generations()))
+
+
+def curve_bytes(rows: Sequence[GenerationRow]) -> bytes:
+    """The content of ``curve.csv``."""
     names = list(dict.fromkeys(name for row in rows for name in row.stats))
     lines = ([*_counts(row), *(row.stats.get(name, "") for name in names)] for row in rows)
-    return run.write_file("curve.csv", csv_bytes((*COUNTED, *names), lines))
+    return csv_bytes((*COUNTED, *names), lines)
 
 
 def _counts(row: GenerationRow) -> tuple[object, ...]:

@@ -172,15 +172,11 @@ def write_pictures(
     claims: dict[str, dict[str, Any]] = {}
 
     def write(elite: Elite) -> tuple[object, ...]:
-        individual = elite.individual
         name = png_name(elite.class_index)
         data = picture(run, elite, redrawn)
         run.write_file(name, data, durable=False)
         claims[name.rpartition("/")[2]] = claim_of(run, elite, redrawn)
-        parents = " ".join(str(parent) for parent in individual.parents)
-        sha256 = hashlib.sha256(data).hexdigest()
-        c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
-        return (c, elite.label, repr(confidence), g, parents, name, sha256)
+        return table_row(elite, hashlib.sha256(data).hexdigest())
 
     with ThreadPoolExecutor(workers) as pool:
         for part in elites(archive, render, labels):
@@ -191,6 +187,14 @@ def write_pictures(
     run.write_file("elites.csv", csv_bytes(COLUMNS, table))
     run.write_json(f"images/{SIDECAR}", dict(sorted(claims.items())))
     return digest.hexdigest()
+
+
+def table_row(elite: Elite, sha256: str) -> tuple[object, ...]:
+    """The line of an elite in ``elites.csv``; `sha256` is of its PNG."""
+    individual = elite.individual
+    parents = " ".join(str(parent) for parent in individual.parents)
+    c, confidence, g = elite.class_index, elite.confidence, individual.id.generation
+    return (c, elite.label, repr(confidence), g, parents, png_name(c), sha256)
 
 
 def confidence_summary(archive: ChampionArchive) -> dict[str, Any]:

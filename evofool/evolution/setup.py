@@ -158,6 +158,7 @@ def make_parts(
     loaded: Loaded[Campaign],
     should_stop: Callable[[], bool],
     manifest: Mapping[str, Any] | None = None,
+    engine: Callable[[Loaded[Any], Classifier], str] | None = None,
 ) -> Parts:
     """Everything a campaign runs with.
 
@@ -165,6 +166,7 @@ def make_parts(
         loaded: its config.
         should_stop: as for `Evaluator`.
         manifest: of the run that is gone on with or looked into; None for a new one.
+        engine: chooses what scores the victim in place of the config's engine.
 
     Raises:
         ConfigError: the config does not fit the victim, the encoding or this machine.
@@ -175,7 +177,8 @@ def make_parts(
     encoding, source = make_encoding(loaded, classifier.input_shape)
     chosen = cells(loaded, classifier.labels)
     config = _resolved_encoding(loaded.config, encoding)
-    scorer, scoring = make_scorer(loaded, classifier, pad=True)
+    chosen_engine = None if engine is None else engine(loaded, classifier)
+    scorer, scoring = make_scorer(loaded, classifier, pad=True, engine=chosen_engine)
     config = config.model_copy(update={"scoring": scoring})
     if classifier.output == "label":
         raise loaded.error_at(

@@ -20,6 +20,7 @@ from evofool.experiments.costs_outputs import (
 from evofool.files import is_file, read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, CostsFolder, head_of
+from evofool.store.checking import check_folder, seed_faults
 from evofool.store.defend_schema import RIGHT
 from evofool.store.fixed import refuse_encoding
 from evofool.text import csv_bytes
@@ -67,13 +68,14 @@ def verify_costs(
         raise UsageError("--classifier: a comparison of costs trains its own nets")
     refuse_encoding(encoding)
     with CostsFolder.open(Path(path)) as run:
-        faults = run.check()
-        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield from check_folder(run)
         yield (begun := begun_check(run, lambda: load_costs_run(run)))
         if begun.ok is False:
             return
         loaded = load_costs_run(run)
         config = loaded.config
+        faults = seed_faults(run.manifest, config.seed)
+        yield Check("seed", not faults, "; ".join(faults) or "is the config's")
         test_set = load_test_set(loaded)
         for name in (net_name(net.loss, seed) for net in config.nets for seed in config.seeds):
             rows = run.threats(name)

@@ -15,6 +15,7 @@ from evofool.experiments.defending import VICTIM, load_defense_run
 from evofool.files import read_file
 from evofool.scoring import Scorer
 from evofool.store import Check, DefendFolder, head_of
+from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 from evofool.store.defend_schema import RIGHT
 from evofool.store.fixed import refuse_encoding
 from evofool.store.manifest import check_classifier
@@ -65,14 +66,15 @@ def verify_defense(
         )
     refuse_encoding(encoding)
     with DefendFolder.open(Path(path)) as run:
-        faults = run.check()
-        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield from check_folder(run)
         yield (begun := begun_check(run, lambda: load_defense_run(run)))
         if begun.ok is False:
             return
         loaded = load_defense_run(run)
         base = make_base(loaded)
         check_classifier(run.path, run.manifest, base)
+        faults = victim_faults(run.manifest, base)
+        yield check_victim(faults + seed_faults(run.manifest, loaded.config.seed))
         ground = make_ground(loaded, base)
         rows = read_rows(run)
         yield Check("threats", True, f"{len(rows)} are stored")

@@ -17,6 +17,7 @@ from evofool.experiments.retrain_outputs import columns, read_curves, table
 from evofool.experiments.retrain_setup import base_of, load_retrain_run
 from evofool.files import read_file
 from evofool.store import Check, RetrainFolder, head_of
+from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 from evofool.store.fixed import refuse_encoding
 from evofool.text import csv_bytes
 
@@ -67,8 +68,7 @@ def verify_retraining(
         )
     refuse_encoding(encoding)
     with RetrainFolder.open(Path(path)) as run:
-        faults = run.check()
-        yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+        yield from check_folder(run)
         yield (begun := begun_check(run, lambda: load_retrain_run(run)))
         if begun.ok is False:
             return
@@ -76,7 +76,10 @@ def verify_retraining(
         config = loaded.config
         finished = run.meta().get("status") == "finished"
         yield _complete(run, config, finished)
-        yield from _nets(run, base_of(run, loaded).net.digest)
+        base = base_of(run, loaded).net
+        faults = victim_faults(run.manifest, base) + seed_faults(run.manifest, config.seed)
+        yield check_victim(faults)
+        yield from _nets(run, base.digest)
         if not finished:
             yield Check("retrain.csv", None, "not made yet: the run has not ended (evofool resume)")
             return

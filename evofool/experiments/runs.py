@@ -10,6 +10,7 @@ from typing import Any
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
+from evofool.errors import UsageError
 from evofool.store import Check, Result, RunFolder
 
 
@@ -103,17 +104,41 @@ def verify(
     *,
     classifier: str | Classifier | None = None,
     encoding: str | None = None,
+    engine: str | None = None,
 ) -> Iterator[Check]:
     """Whether a run folder is whole and its pictures do what it claims, check by check.
 
-    `classifier` as in `resume`.
+    Args:
+        path: the run folder, or what ``evofool train`` wrote: weights, a card, a folder of them.
+        classifier: as in `resume`.
+        encoding: where the encoding's file is now, if it has moved.
+        engine: what scores the pictures of kinds evolve and attack again, see
+            `evofool.evolution.verify.verify`.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim cannot be had.
+        UsageError: an engine for another kind of run.
     """
+    from evofool.experiments.training_verify import is_training, verify_training
+
+    if is_training(Path(path)):
+        if (classifier, encoding, engine) != (None, None, None):
+            raise UsageError(
+                "--classifier, --encoding and --engine are for run folders, not for trained nets"
+            )
+        yield from verify_training(Path(path))
+        return
+    chosen = {}
+    if engine is not None:
+        kind = kind_of(path)
+        if kind in _KINDS and kind != "attack":
+            raise UsageError(
+                f"--engine: the nets of a run of kind {kind} are scored by its config's"
+            )
+        chosen["engine"] = engine
     with _named(path, classifier) as name:
-        yield from _of(path).verify(path, classifier=name, encoding=encoding)
+        yield from _of(path).verify(path, classifier=name, encoding=encoding, **chosen)
 
 
 @contextmanager

@@ -56,8 +56,11 @@ def make_scorer(
     *,
     pad: bool = False,
     before: Callable[[int], None] | None = None,
+    engine: str | None = None,
 ) -> tuple[Scorer, ScoringConfig]:
     """A scorer as the ``scoring`` of a config says, and that section with nothing left to `auto`.
+
+    `engine`, where it is given, scores in place of the config's.
 
     Raises:
         ConfigError: the section does not fit the victim or this machine.
@@ -66,7 +69,7 @@ def make_scorer(
     try:
         scorer = Scorer(
             classifier,
-            engine=scoring.engine,
+            engine=engine or scoring.engine,
             device=scoring.device,
             batch=scoring.batch,
             workers=scoring.workers,

@@ -18,6 +18,7 @@ from typing import Any, Self, TypeAlias
 
 from evofool.errors import FolderError, StoreError
 from evofool.files import PathError, expanded, is_file, is_folder, reason, short
+from evofool.seal import is_sealed, sealed
 from evofool.store.bookings import Bookings, read_bookings
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
 from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
@@ -25,12 +26,15 @@ from evofool.store.lock import acquire, is_held
 from evofool.store.manifest import check_manifest
 from evofool.store.schema import (
     SCHEMA_VERSION,
+    Column,
     Delta,
     EliteRow,
     GenerationRow,
     IndividualId,
     IndividualRow,
     WinRow,
+    columns,
+    individual_row,
 )
 
 MANIFEST = "manifest.json"
@@ -40,7 +44,7 @@ LOCK = ".lock"
 _LEFTOVER = re.compile(
     r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
 )
-_Type: TypeAlias = type | tuple[type, ...]
+_Type: TypeAlias = type | tuple[type, ...] | Column
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class RunFolder:
             # anew: another process may have made its run meanwhile
             _remove(_leftovers(path))
             make_tables(path / DATABASE, tables_of(manifest.get("kind")))
-            full = {"schema_version": SCHEMA_VERSION, **manifest}
+            full = sealed({"schema_version": SCHEMA_VERSION, **manifest})
             write_atomically(path / CONFIG, config_text.encode())
             # last: a folder with a manifest is a whole run folder
             write_atomically(path / MANIFEST, json_bytes(full))
@@ -257,8 +261,9 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Replace the manifest (a moved classifier file was re-pointed)."""
-        write_atomically(self.path / MANIFEST, json_bytes(manifest))
-        self.manifest = dict(manifest)
+        # what was edited by hand stays recognisable
+        self.manifest = sealed(manifest) if is_sealed(self.manifest) else dict(manifest)
+        write_atomically(self.path / MANIFEST, json_bytes(self.manifest))
 
     def write_config(self, text: str) -> None:
         """Replace the resolved config (stop rules were extended, a moved file re-pointed)."""
@@ -306,7 +311,7 @@ class RunFolder:
 
     def archive(self) -> Archive:
         """The elites in the order of their classes, and the individuals that hold the cells."""
-        with self._snapshot():
+        with self.snapshot():
             elites = self.elites()
             holders = {
                 row.id: row
@@ -319,23 +324,32 @@ class RunFolder:
 
     def elites(self) -> tuple[EliteRow, ...]:
         """The elites in the order of their classes, without their genomes."""
-        found = tuple(
+        return tuple(
             EliteRow(c, IndividualId(g, i), fitness, odds, confidence, bool(won))
             for c, g, i, fitness, odds, confidence, won in self._rows(
                 "SELECT class_index, generation, idx, fitness, log_odds, confidence, won"
                 " FROM elites ORDER BY class_index",
-                (int, int, int, float, float, float, int),
+                columns("class_index", "generation", "idx", "fitness", "log_odds", "confidence",
+                        "won"),
             )
-        )
-        for elite in found:
-            if not 0.0 <= elite.confidence <= 1.0:
-                raise StoreError(f"{self.path}: the confidence of elite {elite.id} is damaged")
-        return found
+        )  # fmt: skip
 
     def individual(self, id: IndividualId) -> IndividualRow | None:
         """One individual of the lineage, or None if it never won a cell."""
         found = list(self._individuals("WHERE generation = ? AND idx = ?", tuple(id)))
         return found[0] if found else None
+
+    def lineage(self) -> list[IndividualRow]:
+        """Every stored individual, oldest first, its genome left out."""
+        return list(self._individuals("ORDER BY generation, idx", genome="NULL"))
+
+    def keepers(self) -> set[IndividualId]:
+        """Whose genomes are stored."""
+        rows = self._rows(
+            "SELECT generation, idx FROM individuals WHERE genome IS NOT NULL",
+            columns("generation", "idx"),
+        )
+        return {IndividualId(*row) for row in rows}
 
     def wins(self) -> list[WinRow]:
         """Every win of a cell, oldest first."""
@@ -345,7 +359,7 @@ class RunFolder:
             for g, i, c, odds, confidence, replaced in self._rows(
                 "SELECT generation, idx, class_index, log_odds, confidence, replaced FROM wins"
                 " ORDER BY generation, idx, class_index",
-                (int, int, int, float, float, str),
+                columns("generation", "idx", "class_index", "log_odds", "confidence", "replaced"),
             )
         ]  # fmt: skip
 
@@ -370,23 +384,23 @@ class RunFolder:
             for g, evaluations, forward, batch, seconds, stats in self._rows(
                 "SELECT generation, evaluations, forward_images, batch, seconds, stats"
                 f" FROM generations {order}",
-                (int, int, int, int, float, str),
+                columns("generation", "evaluations", "forward_images", "batch", "seconds", "stats"),
             )
         ]  # fmt: skip
 
-    def _individuals(self, where: str, values: tuple[int, ...] = ()) -> Iterator[IndividualRow]:
-        for g, i, parents, cells, digest, genome in self._rows(
-            "SELECT generation, idx, parents, parent_cells, sha256, genome"
+    def _individuals(
+        self, where: str, values: tuple[int, ...] = (), genome: str = "genome"
+    ) -> Iterator[IndividualRow]:
+        for g, i, parents, cells, digest, dump in self._rows(
+            f"SELECT generation, idx, parents, parent_cells, sha256, {genome}"
             f" FROM individuals {where}",
-            (int, int, str, str, bytes, (bytes, type(None))),
+            columns("generation", "idx", "parents", "parent_cells", "sha256", "genome"),
             values,
         ):
             try:
-                parent_cells = tuple(int(cell) for cell in cells.split())
+                yield individual_row(g, i, parents, cells, digest, dump)
             except ValueError as error:
-                raise StoreError(f"{self.path}: damaged lineage of {g}:{i}") from error
-            ids = tuple(_parse_id(part, self.path) for part in parents.split())
-            yield IndividualRow(IndividualId(g, i), ids, parent_cells, digest, genome)
+                raise StoreError(f"{self.path}: damaged lineage of {g}:{i} ({error})") from error
 
     def _rows(
         self, query: str, types: tuple[_Type, ...], values: tuple[int, ...] = ()
@@ -395,13 +409,21 @@ class RunFolder:
         with self._errors():
             rows: list[tuple[Any, ...]] = self._db.execute(query, values).fetchall()
         for row in rows:
-            if not all(map(isinstance, row, types)):
-                raise StoreError(f"{self.path / DATABASE}: a row holds values of the wrong type")
+            for value, wanted in zip(row, types, strict=True):
+                if isinstance(wanted, Column):
+                    fault = wanted.fault(value)
+                else:
+                    fault = "" if isinstance(value, wanted) else "a value of the wrong type"
+                if fault:
+                    raise StoreError(f"{self.path / DATABASE}: a row holds {fault}")
         return rows
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         """All that is read inside is of one moment, whatever another process commits."""
+        if self._db.in_transaction:  # the moment is an outer one's
+            yield
+            return
         with self._errors():
             self._db.execute("BEGIN")
         try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
+MOST = 2**53
+"""Largest count: up to here every whole number is a float64 as well."""
+MOST_PARENTS = 2
 
 
 class IndividualId(NamedTuple):
@@ -71,6 +76,72 @@ TABLES: dict[str, str] = {
     # only rows that hold a genome, so that freeing them never scans the lineage
     "held": "CREATE INDEX held ON individuals (generation, idx) WHERE genome IS NOT NULL",
 }
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column may hold: values of a type, numbers from `least` to `most` (and no NaN).
+
+    Blobs and texts that `size` is given for have that many bytes or characters.
+    """
+
+    name: str
+    type: type | tuple[type, ...]
+    least: float = -math.inf
+    most: float = math.inf
+    size: int | None = None
+
+    def fault(self, value: object) -> str:
+        """What is wrong with `value`, "" where nothing is."""
+        if not isinstance(value, self.type):
+            return f"a {self.name} of the wrong type"
+        if isinstance(value, int | float) and not self.least <= value <= self.most:
+            return f"a {self.name} outside its range ({value:g})"
+        if self.size is not None and isinstance(value, str | bytes) and len(value) != self.size:
+            return f"a {self.name} of {len(value)} bytes, where {self.size} are wanted"
+        return ""
+
+
+_COLUMNS = {
+    column.name: column
+    for column in (
+        Column("generation", int, 0, MOST),
+        Column("evaluations", int, 1, MOST),
+        Column("forward_images", int, 0, MOST),
+        Column("batch", int, 1, 65536),
+        Column("seconds", float, 0, sys.float_info.max),
+        Column("stats", str),
+        Column("idx", int, 0, MOST),
+        Column("parents", str),
+        Column("parent_cells", str),
+        Column("sha256", bytes, size=32),
+        Column("genome", (bytes, type(None))),
+        Column("class_index", int, 0, 2**31 - 1),
+        Column("log_odds", float),
+        Column("confidence", float, 0, 1),
+        Column("replaced", str),
+        Column("fitness", float),
+        Column("won", int, 0, 1),
+    )
+}
+
+
+def columns(*names: str) -> tuple[Column, ...]:
+    """What these columns may hold, in whichever table they are."""
+    return tuple(_COLUMNS[name] for name in names)
+
+
+def individual_row(
+    generation: int, child: int, parents: str, cells: str, sha256: bytes, genome: bytes | None
+) -> IndividualRow:
+    """A row of ``individuals`` as it is stored; raises ``ValueError`` if it is damaged."""
+    if max(parents.count(" "), cells.count(" ")) >= MOST_PARENTS:
+        raise ValueError(f"more than {MOST_PARENTS} parents")
+    ids = tuple(IndividualId.parse(part) for part in parents.split(" ") if parents)
+    if any(not re.fullmatch(r"[0-9]{1,10}", cell) for cell in cells.split(" ") if cells):
+        raise ValueError("a parent's class is no number")
+    parent_cells = tuple(int(cell) for cell in cells.split())
+    return IndividualRow(IndividualId(generation, child), ids, parent_cells, sha256, genome)
 
 
 @dataclass(frozen=True)

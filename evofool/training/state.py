@@ -22,6 +22,7 @@ from safetensors.torch import save
 from evofool.classifiers.stored_tensors import TensorsError, read_safetensors
 from evofool.errors import UsageError
 from evofool.files import read_file, reason, short
+from evofool.seal import is_sealed, sealed
 from evofool.training.weights import version, write_atomically
 
 _KIND = "evofool training checkpoint"
@@ -72,17 +73,19 @@ class Checkpoints:
     def write(self, state: State) -> None:
         """Replaces the checkpoint; raises UsageError if the folder cannot be written."""
         content = save(state.tensors)
-        record = {
-            "kind": _KIND,
-            "schema": _SCHEMA,
-            **self.identity,
-            "epoch": state.epoch,
-            "step": state.step,
-            "seconds": state.seconds,
-            "measured": dict(state.measured),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "versions": {"evofool": version("evofool"), "python": platform.python_version()},
-        }
+        record = sealed(
+            {
+                "kind": _KIND,
+                "schema": _SCHEMA,
+                **self.identity,
+                "epoch": state.epoch,
+                "step": state.step,
+                "seconds": state.seconds,
+                "measured": dict(state.measured),
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "versions": {"evofool": version("evofool"), "python": platform.python_version()},
+            }
+        )
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +143,8 @@ class Checkpoints:
             record = json.loads(read_file(self.path, _MAX_BYTES))
             if record["kind"] != _KIND or record["schema"] != _SCHEMA:
                 raise ValueError("of another kind")
+            if is_sealed(record) is False:
+                raise ValueError("was changed after it was written")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

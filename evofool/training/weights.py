@@ -22,6 +22,7 @@ from torch import nn
 from evofool.data import Dataset
 from evofool.errors import UsageError
 from evofool.files import reason, short
+from evofool.seal import sealed
 from evofool.training.config import TrainConfig
 from evofool.training.losses import COSTS
 
@@ -59,27 +60,29 @@ def write_weights(
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     content = save(state)
     sha256 = hashlib.sha256(content).hexdigest()
-    card = {
-        "name": config.name,
-        "architecture": config.architecture,
-        "dataset": config.dataset,
-        "input_shape": list(test_set.shape),
-        "labels": list(test_set.label_names),
-        "output": COSTS[config.loss].output,
-        "link": COSTS[config.loss].link,
-        "train_images": train_images,
-        "test_images": len(test_set),
-        **facts,
-        "seed": config.seed,
-        "config": config.model_dump(mode="json"),
-        "sha256": sha256,
-        "versions": {
-            "evofool": version("evofool"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-    }
+    card = sealed(
+        {
+            "name": config.name,
+            "architecture": config.architecture,
+            "dataset": config.dataset,
+            "input_shape": list(test_set.shape),
+            "labels": list(test_set.label_names),
+            "output": COSTS[config.loss].output,
+            "link": COSTS[config.loss].link,
+            "train_images": train_images,
+            "test_images": len(test_set),
+            **facts,
+            "seed": config.seed,
+            "config": config.model_dump(mode="json"),
+            "sha256": sha256,
+            "versions": {
+                "evofool": version("evofool"),
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+        }
+    )
     weights_path = out / f"{config.name}.safetensors"
     card_path = out / f"{config.name}.json"
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"

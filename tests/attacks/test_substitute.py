@@ -26,7 +26,7 @@ from evofool.attacks.substitute import ARCHITECTURES, augmented
 from evofool.attacks.substitute_nets import build_net
 from evofool.classifiers import Classifier, from_module, from_predict
 from evofool.data import load_dataset
-from evofool.errors import BudgetError, ImageError, UsageError
+from evofool.errors import BudgetError, ImageError, ScoringError, UsageError
 from evofool.scoring import Scorer
 
 SHAPE = (1, 8, 8)
@@ -173,6 +173,27 @@ def test_no_budget_at_all() -> None:
         with pytest.raises(BudgetError, match="leaves none to label points"):
             train_substitute(scorer, pictures(4), QUICK, reserve=5)
         assert scorer.queries == 0
+
+
+def test_points_without_scores_teach_nothing_and_cost_a_query() -> None:
+    halves = Halves()
+
+    def scores(images: Images) -> NDArray[np.float64]:
+        found = np.eye(2)[halves(images)]
+        found[images[:, 0, 0, 0] % 3 == 1] = np.nan
+        return found
+
+    victim = from_predict(scores, input_shape=SHAPE, name="halves", probe="none", labels=["l", "r"])
+    start = pictures(20)
+    with Scorer(victim) as scorer:
+        found = train_substitute(scorer, start, QUICK)
+        assert scorer.queries == found.queries == len(halves.asked) > len(found.points)
+    assert not (found.points[:, 0, 0, 0] % 3 == 1).any()
+    assert found.labels.tolist() == Halves()(found.points).tolist()
+    nothing = start.copy()
+    nothing[:, 0, 0, 0] = 1
+    with Scorer(victim) as scorer, pytest.raises(ScoringError, match="any of 20 points"):
+        train_substitute(scorer, nothing, QUICK)
 
 
 def test_bad_images() -> None:

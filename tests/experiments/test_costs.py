@@ -83,7 +83,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert (found["status"], found["nets"], found["trained"]) == ("finished", 4, 4)
     assert (found["measures"], found["evolutions"]) == (16, 4)
     checks = list(verify(finished))
-    assert [check.ok for check in checks] == [True] * 7, checks
+    assert [check.ok for check in checks] == [True] * 8, checks
 
 
 def test_rates_are_pooled_over_seeds(finished: Path) -> None:

@@ -44,7 +44,7 @@ def make_delta() -> MakeDelta:
         return Delta(
             generations=[GenerationRow(generation, 20, 24, 8, 0.5 + generation, {"best": 0.25})],
             individuals=[
-                IndividualRow(own, parents, tuple(cells), bytes(32), b"genome %d" % generation)
+                IndividualRow(own, parents, tuple(cells)[:2], bytes(32), b"genome %d" % generation)
             ],
             wins=[WinRow(own, c, 1.5, 0.75, replaced) for c, replaced in cells.items()],
             elites={c: EliteRow(c, own, 1.5, 1.5, 0.75, c == 0) for c in cells},

@@ -71,7 +71,7 @@ def test_what_is_committed_is_what_is_read(folder: Path) -> None:
             EliteRow(2, FIRST, 1.5, 1.5, 0.75, False),
         )
         assert archive.holders == {
-            FIRST: IndividualRow(FIRST, (), (0, 1, 2), bytes(32), b"genome 0"),
+            FIRST: IndividualRow(FIRST, (), (0, 1), bytes(32), b"genome 0"),
             SECOND: IndividualRow(SECOND, (FIRST,), (1,), bytes(32), b"genome 1"),
         }
         assert run.wins() == [

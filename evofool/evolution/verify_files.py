@@ -1,0 +1,265 @@
+"""Derived files of a campaign against what they are derived from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from evofool.config import Campaign
+from evofool.errors import StoreError
+from evofool.evolution.archive import ChampionArchive
+from evofool.evolution.curve import CURVE, curve_bytes
+from evofool.evolution.history import same
+from evofool.evolution.outputs import (
+    COLUMNS,
+    Elite,
+    claim_of,
+    png_name,
+    summary,
+    table_row,
+)
+from evofool.evolution.reading import claim_in
+from evofool.evolution.setup import Parts
+from evofool.evolution.unscored import Unscored
+from evofool.files import read_file
+from evofool.images import SIDECAR
+from evofool.scoring.ledger import Heading, with_total
+from evofool.store import Check, GenerationRow, RunFolder
+from evofool.store.files import read_json
+from evofool.text import csv_bytes
+
+MILLISECOND = 0.001
+"""``summary.json`` rounds its seconds to this."""
+
+
+def differences(found: Any, wanted: Any, at: str = "") -> list[str]:
+    """The keys at which two JSON values differ, numbers by more than rounding."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return [
+            place
+            for key in {**wanted, **found}
+            for place in (
+                differences(found[key], wanted[key], f"{at}.{key}" if at else str(key))
+                if key in found and key in wanted
+                else [f"{at}.{key}" if at else str(key)]
+            )
+        ]
+    if isinstance(wanted, float) and not isinstance(found, str):
+        return [] if same(found, wanted) else [at]
+    return [] if type(found) is type(wanted) and found == wanted else [at]
+
+
+def check_status(
+    meta: Mapping[str, str],
+    found: Mapping[str, Any],
+    parts: Parts,
+    rows: Sequence[GenerationRow],
+) -> Check:
+    """Whether database and ``summary.json`` tell of the same end, and its stop rule is reached.
+
+    Args:
+        meta: of the database.
+        found: the content of ``summary.json``.
+        parts: of the campaign, its archive restored.
+        rows: all stored generations.
+    """
+    status, reason = meta.get("status"), meta.get("stop_reason", "")
+    faults = []
+    if status not in ("running", "interrupted", "finished"):
+        faults.append(f"a status of {str(status)[:40]!r}")
+    if status == "finished":
+        if (found.get("status"), found.get("stop_reason")) != (status, reason or None):
+            faults.append("the database says that the run has finished, summary.json does not")
+        if not _reached(reason, parts.config, parts.archive, rows, found.get("seconds")):
+            faults.append(f"it has not reached what is said to have ended it ({reason[:40]})")
+    else:
+        if reason:
+            faults.append("a run that has not ended has a reason for its end")
+        last = rows[-1].generation if rows else 0
+        if found.get("status") == "finished" and found.get("generations") == last:
+            faults.append(
+                f"summary.json says that the run has finished, the database that it is {status}"
+                " (evofool resume makes an end)"
+            )
+    return Check(
+        "status", not faults, "; ".join(faults[:3]) or f"{status}{reason and f', {reason}'}"
+    )
+
+
+def _reached(
+    reason: str,
+    config: Campaign,
+    archive: ChampionArchive,
+    rows: Sequence[GenerationRow],
+    seconds: object,
+) -> bool:
+    stop, last = config.stop, rows[-1] if rows else None
+    if last is None:
+        return False
+    further = last.evaluations + config.evolution.children
+    improved = [bool(row.stats.get("improved")) for row in rows]
+    if reason == "generations":
+        return stop.generations is not None and last.generation >= stop.generations
+    if reason == "evaluations":
+        return stop.evaluations is not None and further > stop.evaluations
+    if reason == "budget":
+        return config.scoring.budget is not None
+    if reason == "seconds":
+        spent = isinstance(seconds, int | float) and stop.seconds is not None
+        return spent and seconds + MILLISECOND >= stop.seconds  # type: ignore[operator]
+    if reason == "confidence":
+        return stop.confidence is not None and archive.confidence.min() >= stop.confidence
+    if reason == "stagnation":
+        return stop.stagnation is not None and not any(improved[-stop.stagnation :])
+    return bool(reason)
+
+
+def check_summary(
+    run: RunFolder,
+    meta: Mapping[str, str],
+    parts: Parts,
+    rows: Sequence[GenerationRow],
+    digest: str,
+) -> Check:
+    """``summary.json`` of a finished run, every leaf of it."""
+    found, last = run.summary() or {}, rows[-1]
+    sent = found.get("sent")
+    wanted = summary(
+        run.manifest,
+        parts.archive,
+        status=meta.get("status", ""),
+        stop_reason=meta.get("stop_reason") or None,
+        algorithm=parts.config.evolution.algorithm,
+        evaluations=last.evaluations,
+        generations=last.generation,
+        seconds=last.seconds,
+        forward_images=last.forward_images,
+        sent=sent if _may_have_sent(sent, run.sent()) else {},
+        unscored=Unscored(parts.classifier.name).restore(rows),
+        digest=digest,
+    )
+    other = differences(found, wanted)
+    # the pictures and the end of the last generation took time as well
+    for key in ("seconds", "images_per_second", "archive_digest"):
+        if key in other and key in found:
+            other.remove(key)
+    seconds, rate = found.get("seconds"), found.get("images_per_second")
+    if not (isinstance(seconds, float) and seconds >= last.seconds - MILLISECOND):
+        other.append("seconds")
+    elif not _is_rate(rate, last.evaluations, seconds):
+        other.append("images_per_second")
+    return Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
+
+
+def _may_have_sent(told: object, stored: Mapping[str, int]) -> TypeGuard[dict[str, int]]:
+    """Whether a summary may have `told` these pictures by heading, where now so many are stored.
+
+    A run that was begun without a ledger stores none. What is loaded or looked at again after
+    the summary was written adds to the probe's and verify's.
+    """
+    if not isinstance(told, dict) or not all(type(count) is int for count in told.values()):
+        return False
+    if told != with_total({key: count for key, count in told.items() if key != "total"}):
+        return False
+    later = {Heading.PROBE, Heading.VERIFY}
+    return all(
+        0 <= told[heading] <= stored.get(heading, 0)
+        if heading in later
+        else told[heading] == stored.get(heading, told[heading])
+        for heading in Heading
+    )
+
+
+def _is_rate(rate: object, evaluations: int, seconds: float) -> bool:
+    """Whether `rate` is evaluations / seconds, both rounded to thousandths."""
+    if not isinstance(rate, float):
+        return False
+    half = MILLISECOND / 2 * (1 + 1e-6)
+    least = evaluations / (seconds + half) - half
+    most = evaluations / (seconds - half) + half if seconds > half else np.inf
+    return bool(least <= rate <= most)
+
+
+def check_curve(run: RunFolder, rows: Sequence[GenerationRow]) -> Check:
+    """``curve.csv`` against the stored generations."""
+    try:
+        same_text = read_file(run.path / CURVE) == curve_bytes(rows)
+    except OSError:
+        same_text = False
+    detail = "holds the stored generations" if same_text else "differs or is missing"
+    return Check("curve", same_text, detail)
+
+
+class Claims:
+    """``elites.csv``, and the provenance in every PNG and in the sidecar, against the elites.
+
+    Args:
+        run: the run folder.
+        table: what `read_table` gives.
+    """
+
+    def __init__(self, run: RunFolder, table: Mapping[int, Mapping[str, Any]]) -> None:
+        self._run, self._table = run, table
+        self._wrong: list[str] = []
+        self._unlike: list[str] = []
+        self._names: set[str] = set()
+        self._sidecar: dict[str, Any] = {}
+        try:
+            self._sidecar = read_json(run.path / "images" / SIDECAR)
+        except StoreError as error:
+            self._unlike.append(str(error))
+
+    def add(self, elite: Elite, png: bytes | None) -> None:
+        """One elite and the bytes of its PNG, None if it cannot be read."""
+        name = png_name(elite.class_index)
+        short = name.rpartition("/")[2]
+        self._names.add(short)
+        if png is None:
+            return
+        claim = claim_of(self._run, elite)
+        for where, found in ((name, claim_in(png)), (SIDECAR, self._sidecar.get(short))):
+            other = differences(found or {}, claim)
+            if other:
+                self._unlike.append(f"{where}: class {elite.class_index}: {', '.join(other[:3])}")
+        row = self._table.get(elite.class_index)
+        if row is not None:
+            wanted = _parsed(table_row(elite, hashlib.sha256(png).hexdigest()))
+            other = [key for key in COLUMNS if not _same_cell(key, row.get(key), wanted[key])]
+            other += [f"a column {key}" for key in row.keys() - set(COLUMNS)]
+            if other:
+                self._wrong.append(f"class {elite.class_index}: {', '.join(other[:3])}")
+
+    def checks(self) -> Iterator[Check]:
+        """Once all elites were added."""
+        wrong, unlike = self._wrong, self._unlike
+        extra = sorted(set(self._table) - {int(name[:-4]) for name in self._names})
+        if extra:
+            wrong.append(f"classes {extra[:5]} hold no elite")
+        foreign = {*self._sidecar, *_names_in(self._run.path / "images")} - self._names
+        unlike += [f"{name[:40]} is no elite's picture" for name in sorted(foreign - {SIDECAR})]
+        yield Check("table", not wrong, "; ".join(wrong[:3]) or "elites.csv says the same")
+        yield Check("provenance", not unlike, "; ".join(unlike[:3]) or "is that of the elites")
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return set()
+
+
+def _parsed(row: Sequence[object]) -> dict[str, str]:
+    reader = csv.DictReader(io.StringIO(csv_bytes(COLUMNS, [row]).decode(), newline=""))
+    return next(reader)
+
+
+def _same_cell(key: str, found: Any, wanted: str) -> bool:
+    if key == "confidence":
+        return same(found, float(wanted))
+    return str(found) == wanted

@@ -1,0 +1,50 @@
+"""What ``evofool verify`` looks at in a run folder of any kind: its database and its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evofool.classifiers import Classifier
+from evofool.seal import is_sealed
+from evofool.store.runfolder import MANIFEST, Check, RunFolder
+
+
+def check_folder(run: RunFolder) -> Iterator[Check]:
+    """Whether SQLite finds the database whole, and the manifest is as evofool wrote it."""
+    faults = run.check()
+    yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+    whole = is_sealed(run.manifest)
+    detail = {
+        True: "is as it was written",
+        False: f"{MANIFEST} was changed after it was written",
+        None: "was written before manifests held a digest of themselves",
+    }
+    yield Check("manifest", whole, detail[whole])
+
+
+def victim_faults(manifest: Mapping[str, Any], classifier: Classifier) -> list[str]:
+    """What a manifest says of its victim that is not so."""
+    recorded = manifest["classifier"]
+    labels = list(classifier.labels)
+    faults = []
+    if recorded["labels"] != labels:
+        differing = sum(a != b for a, b in zip(recorded["labels"], labels, strict=False))
+        differing += abs(len(recorded["labels"]) - len(labels))
+        faults.append(f"{differing} labels are not the classifier's")
+    if recorded["input_shape"] != list(classifier.input_shape):
+        faults.append(f"input_shape {recorded['input_shape']} is not {classifier.input_shape}")
+    if recorded.get("reject") != classifier.reject:
+        faults.append(f"reject {recorded.get('reject')} is not {classifier.reject}")
+    return faults
+
+
+def seed_faults(manifest: Mapping[str, Any], seed: int) -> list[str]:
+    """What a manifest says of the seed of the config that is not so."""
+    recorded = manifest.get("seed")
+    return [] if recorded == seed else [f"seed {recorded} is not the config's, {seed}"]
+
+
+def check_victim(faults: list[str]) -> Check:
+    """The manifest beside the config and the victim, from what is wrong with it."""
+    return Check("victim", not faults, "; ".join(faults[:3]) or "is as the manifest says")
