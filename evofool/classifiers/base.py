@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.locks import CallLock
+from evofool.classifiers.onnx_feed import OnnxFeed
 from evofool.images import Shape, UInt8Images
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it
@@ -22,6 +23,9 @@ Predict: TypeAlias = Callable[[UInt8Images], NDArray[np.generic]]
 """uint8 N x C x H x W to what `output` says: N x classes, or N integers for ``label``.
 
 With ``topk`` the matrix holds NaN where the service said nothing."""
+
+DIGEST_VERSION = 2
+"""Rule 1, of manifests that name none, saw parameters, buffers and the user's one file only."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +47,27 @@ class Classifier:
         name: as in a config (``mnist-lenet``, ``torchvision:alexnet``, ``path.py:function``).
         labels: one name a class, in the order of the outputs.
         input_shape: channels, height and width of the image that is scored.
-        digest: hex sha256 of the weights (of the source file, for a predict function).
+        digest: hex sha256 of what the victim is, by rule `DIGEST_VERSION`: the weights of a named
+            architecture; all that a module of the user's holds, with its code; the files of a
+            predict function, with the arrays it holds; the file of a graph.
         output: what the net gives.
         link: how outputs become confidences: softmax over classes, a sigmoid a class, or as they
             are.
         module: white box: float32 N x C x H x W on [0, 1] to N x classes; normalisation is inside.
         onnx: an ONNX file with the same contract as `module`, without gradients.
+        feed: how `onnx` takes its images.
         predict: black box: uint8 images to outputs.
         crops: 1, or 10 (four corners and the centre, mirrored) of `crop_size`, whose softmax
             confidences are averaged; `input_shape` is then that of the image before cropping.
         resize: for natural pictures.
         preprocessing: one line for people.
-        source: path and sha256 of a file from outside that defines the victim, else None.
+        source: path and sha256 of a file from outside that defines the victim, with the files
+            beside it that it imports, else None.
         reject: the class that stands for "no answer" (of a detector), else None. To be put there
             is neither right nor fooled.
+        old_digest: by rule 1, for runs that were made under it; None where it is the same.
+        title: what pages call the victim; by default its name without folders.
+        opaque: parts of it that the digest cannot cover, each with its type, for people.
         probed: pictures that a predict function has been sent by the probe; 0 for a net on this
             machine, which nobody pays by the picture.
         lock: held during calls of a victim that one thread at a time may call.
@@ -77,8 +88,29 @@ class Classifier:
     preprocessing: str = ""
     source: tuple[Path, str] | None = None
     reject: int | None = None
+    old_digest: str | None = None
+    title: str = ""
+    opaque: tuple[str, ...] = ()
+    feed: OnnxFeed = field(default_factory=OnnxFeed)
     probed: int = 0
     lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
+
+    @property
+    def headline(self) -> str:
+        """Its title, or its name without folders: ``victim.py:make``."""
+        return self.title or short_name(self.name)
+
+    def is_known_as(self, digest: str, version: int | None = None) -> bool:
+        """Whether `digest` is that of this victim.
+
+        Args:
+            digest: hex sha256.
+            version: of the rule that it was made by; None where that is not known.
+        """
+        old = self.digest if self.old_digest is None else self.old_digest
+        if version is None:
+            return digest in (self.digest, old)
+        return digest == (old if version < DIGEST_VERSION else self.digest)
 
     @property
     def metered(self) -> bool:
@@ -94,3 +126,13 @@ class Classifier:
     def white_box(self) -> bool:
         """Whether gradients can be had."""
         return self.module is not None
+
+
+def short_name(name: str) -> str:
+    """`name` as a page shows it: of a file its last part, of a ``.yaml`` its folder too.
+
+    ``/home/me/nets/victim.py:make`` is ``victim.py:make``, ``run/victims/jpeg.yaml`` is
+    ``victims/jpeg.yaml``, and ``torchvision:alexnet`` remains as it is.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part]
+    return "/".join(parts[-2 if name.endswith((".yaml", ".yml")) else -1 :])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import inspect
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
 from evofool.classifiers.defaults import DEFAULTS
@@ -16,6 +17,7 @@ from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import check_labels, numbered_labels
 from evofool.classifiers.locks import CallLock
 from evofool.classifiers.probe import ProbeLevel, probe_source
+from evofool.classifiers.reachable import weights_of
 from evofool.errors import ClassifierError
 from evofool.images import Shape
 
@@ -33,13 +35,15 @@ _LINKS: dict[Output, tuple[Link, ...]] = {
     "label": ("identity",),
 }
 """The links that make sense for an output; the first is the default."""
+UNNAMED = ("module", "predict")
+"""Names of victims that were given none."""
 
 
 def from_module(
     module: nn.Module,
     *,
     input_shape: Shape,
-    name: str = "module",
+    name: str = UNNAMED[0],
     labels: Sequence[str] | None = None,
     output: Output | None = None,
     link: Link | None = None,
@@ -89,14 +93,19 @@ def from_module(
     if not keep:
         try:
             with DEFAULTS.use():
-                module = copy.deepcopy(module)
+                module = copy.deepcopy(module, _empty_buffers(module))
         except (RuntimeError, TypeError) as error:
             raise ClassifierError(
                 f"classifier {name}: the module cannot be copied ({error});"
                 " give keep=True to hand it over"
             ) from error
     wrapped = normalised(module, mean, std, shape[0], name)
+    materialise(wrapped, shape, name)
     freeze(wrapped)
+    from evofool.classifiers.identity import identity
+
+    found = identity(wrapped)  # before it runs: it may keep something of its last batch
+    old_digest = digest_module(wrapped)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
     lock = CallLock()
     probed = probe_source(
@@ -112,13 +121,15 @@ def from_module(
         name=name,
         labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
-        digest=digest_module(wrapped),
+        digest=found.digest,
         output=probed.output,
         link=check_link(probed.output, link, name),
         module=wrapped,
         resize=resize,
         preprocessing=_describe(mean, std) if preprocessing is None else preprocessing,
         source=source,
+        old_digest=old_digest,
+        opaque=found.opaque,
         lock=lock,
     )
 
@@ -127,7 +138,7 @@ def from_predict(
     predict: Predict,
     *,
     input_shape: Shape,
-    name: str = "predict",
+    name: str = UNNAMED[1],
     labels: Sequence[str] | None = None,
     output: Output = "probs",
     link: Link | None = None,
@@ -138,8 +149,9 @@ def from_predict(
 ) -> Classifier:
     """A black-box victim: uint8 N x C x H x W to what `output` says.
 
-    Its digest is the sha256 of the file that defines it, or of the file of `predict` itself; a
-    function made at a prompt is known only by its compiled code.
+    Its digest is the sha256 of the file that defines it, or of the file of `predict` itself, with
+    the arrays, tensors and modules that the function holds; one made at a prompt is known by its
+    compiled code. A service behind it cannot be seen.
 
     Args:
         predict: called with C-contiguous uint8 batches of any length.
@@ -160,6 +172,8 @@ def from_predict(
     shape = check_shape(input_shape, name)
     link = check_link(output, link, name)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
+    old_digest = _old_digest(predict) if source is None else source[1]
+    digest = _digest_function(predict, source)  # before it runs, see `from_module`
     probed = probe_source(
         name,
         shape,
@@ -172,13 +186,14 @@ def from_predict(
         name=name,
         labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
-        digest=_digest_function(predict) if source is None else source[1],
+        digest=digest,
         output=output,
         link=link,
         predict=predict,
         resize=resize,
         preprocessing=preprocessing,
         source=source,
+        old_digest=None if old_digest == digest else old_digest,
         probed=probed.pictures,
     )
 
@@ -247,10 +262,66 @@ def normalised(
     return Normalised(module, parts["mean"], parts["std"])
 
 
-def freeze(module: nn.Module) -> None:
-    """Evaluation mode, and no gradients for parameters (those for images are still had)."""
+def by_weights(classifier: Classifier) -> Classifier:
+    """`classifier`, a named architecture, with the digest of its weights alone.
+
+    The name fixes its layers, and their code may change from version to version of a library.
+    """
+    assert classifier.module is not None
+    digest = classifier.old_digest or classifier.digest
+    return dataclasses.replace(classifier, digest=digest, old_digest=None)
+
+
+def materialise(module: nn.Module, shape: Shape, name: str) -> None:
+    """Runs lazy layers once, which gives them their sizes, and their weights if these are not set.
+
+    Raises:
+        ClassifierError: they cannot take images of `shape`.
+    """
+    import torch
+    from torch.nn.modules.lazy import LazyModuleMixin
+
+    if not any(isinstance(inner, LazyModuleMixin) for inner in module.modules()):
+        return
     module.eval()
-    module.requires_grad_(False)
+    try:
+        with DEFAULTS.use(), torch.no_grad():
+            module(torch.zeros(1, *shape))
+    except Exception as error:  # the user's own code
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ClassifierError(
+            f"classifier {name}: its lazy layers cannot be built from one image of"
+            f" {' x '.join(map(str, shape))} ({type(error).__name__}: {line})"
+        ) from error
+
+
+def _empty_buffers(module: nn.Module) -> dict[int, Any]:
+    """Copies of buffers without a size yet, which `copy.deepcopy` cannot make."""
+    from torch.nn.parameter import UninitializedBuffer, is_lazy
+
+    empty: Any = UninitializedBuffer  # whose type stub lacks its arguments
+    return {
+        id(buffer): empty(device=buffer.device, dtype=buffer.dtype)
+        for buffer in module.buffers()
+        if is_lazy(buffer)
+    }
+
+
+def freeze(module: nn.Module) -> None:
+    """Evaluation mode, and no gradients for parameters (those for images are still had).
+
+    Nets in plain lists and other attributes are reached too, which `nn.Module.eval` does not do.
+    """
+    from torch import nn
+
+    from evofool.classifiers.reachable import modules_of
+
+    for inner in modules_of(module):
+        assert isinstance(inner, nn.Module)
+        inner.eval()
+        for parameter in inner.parameters(recurse=False):  # compiled modules have no other way
+            # a copied compiled module has parameters that are views of another's
+            parameter.detach_().requires_grad_(False)
 
 
 def _describe(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:
@@ -264,12 +335,37 @@ def _numbers(values: Sequence[float]) -> str:
     return text if len(values) == 1 else f"({text})"
 
 
-def _digest_function(predict: Predict) -> str:
-    try:
-        file = inspect.getsourcefile(predict)
-    except TypeError:
-        file = None
-    if file is not None and Path(file).is_file():
-        return sha256_file(Path(file))
+def _digest_function(predict: Predict, source: tuple[Path, str] | None) -> str:
+    """Of rule 2: the user's files, or the file of the function, and the weights it holds."""
+    file = None if source is not None else _file(predict, type(predict))
+    if source is None and file is None:
+        from evofool.classifiers.identity import digest_code_of
+
+        return digest_code_of(predict)
+    code = source[1] if file is None and source is not None else sha256_file(file or Path())
+    if not weights_of(predict):
+        return code
+    from evofool.classifiers.identity import digest_weights_of
+
+    return hashlib.sha256(f"{code} {digest_weights_of(predict)}".encode()).hexdigest()
+
+
+def _old_digest(predict: Predict) -> str:
+    """Of rule 1."""
+    file = _file(predict)
+    if file is not None:
+        return sha256_file(file)
     code = predict.__code__.co_code if isinstance(predict, types.FunctionType) else b""
     return hashlib.sha256(repr(type(predict)).encode() + code).hexdigest()
+
+
+def _file(*things: object) -> Path | None:
+    """The file of the first of `things` that has one."""
+    for thing in things:
+        try:
+            file = inspect.getsourcefile(thing)  # type: ignore[arg-type]
+        except TypeError:  # an object, or a class that is built in
+            continue
+        if file is not None and Path(file).is_file():
+            return Path(file)
+    return None

@@ -15,7 +15,7 @@ from evofool.classifiers.architectures import (
     check_fixed,
 )
 from evofool.classifiers.base import Classifier
-from evofool.classifiers.build import from_module
+from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import numbered_labels, shipped_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
@@ -192,7 +192,7 @@ def _load(
     if labels is None:
         usual = shipped_labels(architecture.labels)
         labels = usual if len(usual) == n_classes else numbered_labels(n_classes)
-    return from_module(
+    victim = from_module(
         net,
         input_shape=shape,
         name=name,
@@ -206,6 +206,7 @@ def _load(
         source=None if sha256 is None else (path, sha256),
         keep=True,
     )
+    return by_weights(victim)
 
 
 def _count_classes(

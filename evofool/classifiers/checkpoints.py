@@ -16,6 +16,7 @@ from evofool.classifiers.stored_tensors import (
     read_safetensors,
     type_name,
 )
+from evofool.classifiers.tensors import tensor_bytes, tensor_parts
 from evofool.errors import ClassifierError
 from evofool.files import is_file, open_file, reason
 
@@ -109,7 +110,8 @@ def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> Non
 def digest_module(module: nn.Module) -> str:
     """Hex sha256 over parameters and buffers in order of name: name, dtype, shape, bytes.
 
-    The normalisation of a loaded victim is part of its buffers, so it counts.
+    The normalisation of a loaded victim is part of its buffers, so it counts. Nets in plain lists,
+    quantised weights and code do not: see `evofool.classifiers.identity`.
     """
     digest = hashlib.sha256()
     state = {
@@ -117,9 +119,11 @@ def digest_module(module: nn.Module) -> str:
         **dict(module.named_buffers(remove_duplicate=False)),
     }
     for key, value in sorted(state.items()):
-        tensor = value.detach().cpu().contiguous()
-        digest.update(f"{key}|{tensor.dtype}|{tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}\n".encode())
+        parts = tensor_parts(value)
+        plain = parts is not None and len(parts) == 2 and isinstance(parts[1], bytes)
+        # rule 1 has no words for other tensors; rule 2 looks into them
+        digest.update(tensor_bytes(value) if plain else repr(value).encode())
     return digest.hexdigest()
 
 

@@ -21,6 +21,7 @@ from evofool.classifiers.blame import blamed
 from evofool.classifiers.defaults import DEFAULTS
 from evofool.classifiers.labels import check_labels
 from evofool.classifiers.locks import CallLock
+from evofool.classifiers.onnx_feed import OnnxFeed
 from evofool.classifiers.probe_pictures import probe_pictures
 from evofool.errors import ClassifierError, ScoringError
 from evofool.images import Shape, UInt8Images, to_float
@@ -87,6 +88,7 @@ def probe(classifier: Classifier, level: ProbeLevel | None = None) -> Probed:
         n_labels=len(classifier.labels),
         module=classifier.module,
         onnx=classifier.onnx,
+        feed=classifier.feed,
         predict=classifier.predict,
         level=level,
         lock=classifier.lock,
@@ -101,6 +103,7 @@ def probe_source(
     n_labels: int | None,
     module: nn.Module | None = None,
     onnx: Path | None = None,
+    feed: OnnxFeed | None = None,
     predict: Predict | None = None,
     level: ProbeLevel | None = None,
     lock: CallLock | None = None,
@@ -113,7 +116,7 @@ def probe_source(
     if module is not None:
         run = _module_runner(module, lock or CallLock())
     elif onnx is not None:
-        run = _onnx_runner(onnx, name)
+        run = _onnx_runner(onnx, name, feed or OnnxFeed())
     elif predict is not None:
         run = predict
     else:
@@ -315,7 +318,7 @@ def _module_runner(module: nn.Module, lock: CallLock) -> Callable[[UInt8Images],
     return run
 
 
-def _onnx_runner(path: Path, name: str) -> Callable[[UInt8Images], object]:
+def _onnx_runner(path: Path, name: str, feed: OnnxFeed) -> Callable[[UInt8Images], object]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -330,9 +333,5 @@ def _onnx_runner(path: Path, name: str) -> Callable[[UInt8Images], object]:
         raise ClassifierError(
             f"classifier {name}: onnxruntime cannot load {path} ({line})"
         ) from error
-    feed = session.get_inputs()[0].name
 
-    def run(images: UInt8Images) -> object:
-        return session.run(None, {feed: to_float(images)})[0]
-
-    return run
+    return lambda images: feed.run(session, images)

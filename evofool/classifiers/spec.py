@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from evofool.classifiers.labels import check_labels, read_labels
 from evofool.config import ClassifierConfig
+from evofool.config.models import OnnxConfig
 from evofool.errors import ClassifierError
 from evofool.files import PathError, absolute_path, reason, short
 from evofool.images import Shape
@@ -78,9 +79,11 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
         return ClassifierSpec.model_validate(dict(content))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"][:1]) or "classifier"
+        depth = 2 if first["loc"][:1] == ("onnx",) else 1
+        place = ".".join(str(part) for part in first["loc"][:depth]) or "classifier"
         message = first["msg"].removeprefix("Value error, ")
-        known = ", ".join(ClassifierSpec.model_fields)
+        model = OnnxConfig if depth == 2 else ClassifierSpec
+        known = ", ".join(model.model_fields)
         hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
         raise ClassifierError(f"classifier: {place}: {message}{hint}") from error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from evofool.classifiers.base import Classifier, Resize
-from evofool.classifiers.build import from_module
+from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.labels import shipped_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
@@ -56,7 +56,7 @@ def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
     mean = spec.mean or tuple(plan.config.mean)
     std = spec.std or tuple(plan.config.std)
     scale = ", ".join(f"{value:.4g}" for value in mean), ", ".join(f"{value:.4g}" for value in std)
-    return from_module(
+    victim = from_module(
         net,
         input_shape=plan.input_shape,
         name=spec.name,
@@ -73,6 +73,7 @@ def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
         source=None if plan.file is None else (plan.file, sha256_file(plan.file)),
         keep=True,
     )
+    return by_weights(victim)
 
 
 def inspect_timm(spec: ClassifierSpec, base: Path) -> Inspection:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from evofool.classifiers.base import Classifier, Resize
-from evofool.classifiers.build import from_module
+from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
@@ -54,7 +54,7 @@ def load_torchvision(spec: ClassifierSpec, base: Path) -> Classifier:
     """
     plan = _plan(spec, base)
     net = _fill(spec, plan)
-    return from_module(
+    victim = from_module(
         net,
         input_shape=plan.input_shape,
         name=spec.name,
@@ -68,6 +68,7 @@ def load_torchvision(spec: ClassifierSpec, base: Path) -> Classifier:
         source=None if plan.file is None else (plan.file, sha256_file(plan.file)),
         keep=True,
     )
+    return by_weights(victim)
 
 
 def inspect_torchvision(spec: ClassifierSpec, base: Path) -> Inspection:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
-import importlib.util
 import sys
 from pathlib import Path
 
 from evofool.classifiers.base import Classifier
-from evofool.classifiers.build import from_module, from_predict
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.build import UNNAMED, freeze, from_module, from_predict
 from evofool.classifiers.probe import probe
+from evofool.classifiers.siblings import imported_files, sha256_files, sha256_source
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
+from evofool.classifiers.user_code import UserCode
 from evofool.errors import ClassifierError, EvofoolError
 from evofool.files import read_file
 
@@ -36,11 +37,13 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
     """
     spec.allow("a file of your own", _KEYS)
     path, function = _split(spec, base)
-    sha256 = sha256_file(path) if path.is_file() else ""
-    made = _call(spec.name, path, function)
-    source = (path, sha256)
+    if not path.is_file():
+        raise ClassifierError(f"classifier {spec.name}: {path}: no such file")
+    source = (path, sha256_source(path))  # before anything is run
+    code = UserCode(path)
+    made = _call(spec.name, code, function)
     if isinstance(made, Classifier):
-        return _ready(spec, made, source)
+        return _with_files(_ready(spec, made, source), code)
     if not callable(made):
         raise ClassifierError(
             f"classifier {spec.name}: {function}() returned a {type(made).__name__}; it must"
@@ -53,7 +56,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
         )
     labels = spec.read_labels(base)
     if _is_module(made):
-        return from_module(
+        victim = from_module(
             made,  # type: ignore[arg-type]
             input_shape=spec.input_shape,
             name=spec.name,
@@ -66,12 +69,13 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             keep=True,
             probe=spec.probe or "full",
         )
+        return _with_files(victim, code)
     if spec.mean is not None or spec.std is not None:
         raise ClassifierError(
             f"classifier {spec.name}: mean and std cannot be set for a predict function,"
             " which gets uint8 images; normalise inside it"
         )
-    return from_predict(
+    victim = from_predict(
         made,
         input_shape=spec.input_shape,
         name=spec.name,
@@ -81,6 +85,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
         source=source,
         probe=spec.probe or "small",
     )
+    return _with_files(victim, code)
 
 
 def inspect_user(spec: ClassifierSpec, base: Path) -> Inspection:
@@ -106,23 +111,14 @@ def _split(spec: ClassifierSpec, base: Path) -> tuple[Path, str]:
     return resolve(path, base), function
 
 
-def _call(name: str, path: Path, function: str) -> object:
-    if not path.is_file():
-        raise ClassifierError(f"classifier {name}: {path}: no such file")
-    key = f"evofool_user_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
-    module_spec = importlib.util.spec_from_file_location(key, path)
-    if module_spec is None or module_spec.loader is None:
-        raise ClassifierError(f"classifier {name}: {path}: cannot be read as Python")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[key] = module  # dataclasses and pickling look the module up by its name
-    folder = str(path.parent)
-    sys.path.append(folder)  # last, so that a file beside it shadows nothing
+def _call(name: str, code: UserCode, function: str) -> object:
+    path = code.path
     try:
-        module_spec.loader.exec_module(module)
-        maker = getattr(module, function, None)
-        if not callable(maker):
-            raise ClassifierError(f"classifier {name}: {path} does not define {function}")
-        made: object = maker()
+        with code.loading():
+            maker = getattr(code.run(), function, None)
+            if not callable(maker):
+                raise ClassifierError(f"classifier {name}: {path} does not define {function}")
+            made: object = maker()
     except EvofoolError:
         raise
     except (Exception, SystemExit) as error:  # a script that ends the process is no victim
@@ -130,24 +126,19 @@ def _call(name: str, path: Path, function: str) -> object:
         raise ClassifierError(
             f"classifier {name}: {path} fails ({type(error).__name__}: {line})"
         ) from error
-    finally:
-        sys.path.remove(folder)
     return made
 
 
 def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> Classifier:
-    import dataclasses
-
     for key in _KEYS:
         if key != "probe" and getattr(spec, key) is not None:
             raise ClassifierError(
                 f"classifier {spec.name}: {key} cannot be set, the function returns a Classifier"
                 " that says it itself"
             )
-    classifier = dataclasses.replace(made, name=spec.name, source=made.source or source)
+    title = made.title or ("" if made.name in UNNAMED else made.name)
+    classifier = dataclasses.replace(made, name=spec.name, title=title, source=source)
     if classifier.module is not None:
-        from evofool.classifiers.build import freeze
-
         freeze(classifier.module)
     if classifier.predict is not None and made.probed and spec.probe is None:
         return classifier  # by `from_predict`; a service may be paid by the picture
@@ -155,6 +146,21 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
     if classifier.predict is None:
         return classifier
     return dataclasses.replace(classifier, probed=made.probed + probed.pictures)
+
+
+def _with_files(victim: Classifier, code: UserCode) -> Classifier:
+    """`victim` with the digest of files that its code imported unseen by `sha256_source`.
+
+    They were imported by a name that is made as the code runs, or from a folder that the code put
+    into `sys.path`.
+    """
+    hidden = sorted(set(code.files()) - set(imported_files(code.path)))
+    if not hidden:
+        return victim
+    files = sha256_files(code.path.parent, code.path, hidden)
+    digest = hashlib.sha256(f"{victim.digest} {files}".encode()).hexdigest()
+    old_digest = victim.digest if victim.old_digest is None else victim.old_digest
+    return dataclasses.replace(victim, digest=digest, old_digest=old_digest)
 
 
 def _is_module(made: object) -> bool:

@@ -105,6 +105,20 @@ class Model(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class OnnxConfig(Model):
+    """How an ONNX graph is run, where the graph itself does not say it.
+
+    Attributes:
+        layout: of its input: ``nchw`` or ``nhwc``.
+        output_name: of the output that holds the scores.
+        fixed_batch: how many images it takes at once, if only so many.
+    """
+
+    layout: Literal["nchw", "nhwc"] | None = None
+    output_name: Annotated[str, Field(min_length=1)] | None = None
+    fixed_batch: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65536)] | None = None
+
+
 class ClassifierConfig(Model):
     """The victim. Whatever is None is what the classifier itself says.
 
@@ -118,6 +132,7 @@ class ClassifierConfig(Model):
         link: how outputs become confidences.
         mean: subtracted from the image on [0, 1], one number or one a channel.
         std: divided by after that.
+        onnx: of an ONNX graph: what it does not say itself.
         probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at
             most 8 pictures, the default for a predict function) or ``full`` (also by several
             threads, in other orders and batches).
@@ -132,6 +147,7 @@ class ClassifierConfig(Model):
     link: Literal["softmax", "sigmoid", "identity"] | None = None
     mean: Floats = None
     std: Floats = None
+    onnx: OnnxConfig | None = None
     probe: Literal["none", "small", "full"] | None = None
 
     @field_validator("input_shape")

@@ -92,7 +92,7 @@ def check_fits(card: Card, base: Classifier, path: Path) -> None:
             f"denoiser {path}: was trained on {_by(card.input_shape)} pictures, {base.name} takes"
             f" {_by(base.input_shape)}; train one for it"
         )
-    if card.base_digest != base.digest:
+    if not base.is_known_as(card.base_digest):
         raise UsageError(
             f"denoiser {path}: was trained for {card.base} (digest {card.base_digest[:12]}), not"
             f" for {base.name} ({base.digest[:12]}); train one for it, or name that base"

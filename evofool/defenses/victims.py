@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
@@ -136,22 +136,16 @@ def defend(
         from evofool.defenses.denoiser import denoised
 
         module, sha256 = denoised(base, _beside(defense.weights, folder))
-        return dataclasses.replace(
-            base,
-            name=f"{base.name}+{defense.name}",
-            digest=_digest(base, {"name": defense.name, "sha256": sha256}),
-            module=module,
-        )
+        return _around(base, {"name": defense.name, "sha256": sha256}, module=module)
     # here: whoever only asks what victims there are must not wait for torch
     from evofool.defenses.detectors import DETECTORS, Rejecting
     from evofool.defenses.transforms import TRANSFORMS, Transformed
 
     options = {k: v for k, v in defense.model_dump().items() if k not in ("name", "threshold")}
-    digest = _digest(base, defense.model_dump())
-    name = f"{base.name}+{defense.name}"
+    said = defense.model_dump()
     if defense.name in TRANSFORMS:
         front = Transformed(base.module, TRANSFORMS[defense.name](**options))
-        return dataclasses.replace(base, name=name, digest=digest, module=front)
+        return _around(base, said, module=front)
     if base.output not in ("logits", "log_probs") or base.link != "softmax":
         raise UsageError(
             f"defense {defense.name}: needs softmax logits, {base.name} gives {base.output}"
@@ -161,10 +155,9 @@ def defend(
         raise UsageError(f"defense {defense.name}: {base.name} has a reject option already")
     assert isinstance(defense, MaxSoftmaxConfig | EnergyConfig)
     module = Rejecting(base.module, DETECTORS[defense.name](**options), defense.threshold)
-    return dataclasses.replace(
+    return _around(
         base,
-        name=name,
-        digest=digest,
+        said,
         module=module,
         output="logits",
         labels=(*base.labels, REJECTED),
@@ -172,9 +165,21 @@ def defend(
     )
 
 
-def _digest(base: Classifier, said: Mapping[str, object]) -> str:
+def _around(base: Classifier, said: Mapping[str, object], **changes: Any) -> Classifier:
+    """`base` with a defense that `said` describes: another name, other digests, and `changes`."""
     text = json.dumps(said, sort_keys=True)
-    return hashlib.sha256(f"{base.digest} {text}".encode()).hexdigest()
+
+    def digest(of: str) -> str:
+        return hashlib.sha256(f"{of} {text}".encode()).hexdigest()
+
+    return dataclasses.replace(
+        base,
+        name=f"{base.name}+{said['name']}",
+        title=f"{base.headline}+{said['name']}",
+        digest=digest(base.digest),
+        old_digest=None if base.old_digest is None else digest(base.old_digest),
+        **changes,
+    )
 
 
 def _beside(path: str, folder: Path | None) -> Path:
@@ -227,8 +232,8 @@ def _path(spec: ClassifierSpec, base: Path) -> Path:
 def _load(spec: ClassifierSpec, base: Path) -> Classifier:
     path = _path(spec, base)
     victim = load_victim(path)
-    sha256 = sha256_file(path)
-    return dataclasses.replace(victim, name=spec.name, source=(path, sha256))
+    title, sha256 = victim.headline, sha256_file(path)
+    return dataclasses.replace(victim, name=spec.name, title=title, source=(path, sha256))
 
 
 def _inspect(spec: ClassifierSpec, base: Path) -> Inspection:

@@ -88,7 +88,7 @@ def read(
     readings = []
     for path, row, (claim, sidecar) in zip(paths, confidence, claims, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
-        same = claim is not None and claim.get("classifier_digest") == victim.digest
+        same = claim is not None and victim.is_known_as(str(claim.get("classifier_digest")))
         asked = None if claim is None else _asked(claim, victim, same)
         readings.append(
             Reading(

@@ -219,7 +219,7 @@ class _Loop:
         check_defended(self.loaded, victim, self.base)
         if known is None:
             folder.set_meta({"victim": json.dumps({"digest": victim.digest})})
-        elif json.loads(known).get("digest") != victim.digest:
+        elif not victim.is_known_as(str(json.loads(known).get("digest"))):
             raise FolderError(
                 f"{path}: is not the net that the run was begun with; begin a new run"
             )

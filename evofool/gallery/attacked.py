@@ -31,6 +31,7 @@ from evofool.store import (
 from evofool.store.attack_schema import NONE
 from evofool.store.fixed import refuse_encoding
 from evofool.store.history import commands_of
+from evofool.store.manifest import headline
 from evofool.store.runfolder import CONFIG
 
 HEADER = ("attack", "images", "fooled", "95 %", "as floats", "L2", "L∞", "forward", "backward")
@@ -66,7 +67,7 @@ def attacked(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) 
         key=key,
         name=run.path.resolve().name,
         kind=AttackFolder.KIND,
-        victim=str(manifest["classifier"]["name"]),
+        victim=headline(manifest),
         digest=str(manifest["classifier"]["digest"]),
         encoding="",
         algorithm="",

@@ -32,6 +32,7 @@ from evofool.scoring.scorer import usable_cores
 from evofool.scoring.setup import make_victim
 from evofool.store import IndividualId, IndividualRow, RunFolder, WinRow, state_of
 from evofool.store.history import commands_of
+from evofool.store.manifest import headline
 from evofool.store.runfolder import CONFIG
 
 GREY = ("grey",)
@@ -74,7 +75,7 @@ def campaign(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) 
         key=key,
         name=name,
         kind="evolve",
-        victim=str(manifest["classifier"]["name"]),
+        victim=headline(manifest),
         digest=str(manifest["classifier"]["digest"]),
         encoding=str(manifest["encoding"]["name"]),
         algorithm=algorithm,

@@ -39,6 +39,7 @@ from evofool.gallery.page import page, policy
 from evofool.images import Size, UInt8Images
 from evofool.store import EliteRow, IndividualId, RunFolder, state_of
 from evofool.store.history import commands_of
+from evofool.store.manifest import headline
 from evofool.store.runfolder import MANIFEST
 
 LOOPBACK = "127.0.0.1"
@@ -205,7 +206,7 @@ class LiveRun:
         ]
         collection = Collection(
             key=slug(run.path.resolve().name), name=run.path.resolve().name, kind="evolve",
-            victim=str(manifest["classifier"]["name"]),
+            victim=headline(manifest),
             digest=str(manifest["classifier"]["digest"]),
             encoding=str(manifest["encoding"]["name"]), algorithm=self._algorithm,
             seed=int(manifest["seed"]), run_id=str(manifest["run_id"]), status=status,

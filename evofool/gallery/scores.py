@@ -142,7 +142,7 @@ class Asking:
         assert self._collection.load_victim is not None
         try:
             victim = self._collection.load_victim()
-            if victim.digest != self._collection.digest:
+            if not victim.is_known_as(self._collection.digest):
                 self.known.note = "The classifier found now is another than the run was made with."
             elif victim.output in ("topk", "label"):
                 self.known.note = "The classifier tells no confidence for every class."

@@ -20,7 +20,7 @@ from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Link
 from evofool.classifiers.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
-from evofool.files import PathError, expanded, is_file
+from evofool.files import is_file
 from evofool.images import FloatImages, Shape, UInt8Images, to_float
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
@@ -31,6 +31,7 @@ from evofool.scoring.devices import (
     on,
     pick_device,
 )
+from evofool.scoring.graph_cache import cache_folder, graph_path
 from evofool.scoring.parity import agree
 from evofool.scoring.torch_engine import TorchEngine
 
@@ -57,18 +58,6 @@ class Engine(Protocol):
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         """Raw outputs for `images` (the net's own input size)."""
         ...
-
-
-def cache_folder() -> Path:
-    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool.
-
-    Who has no home gets a folder that nobody can make, so that nothing is kept.
-    """
-    own = os.environ.get("EVOFOOL_CACHE")
-    try:
-        return Path(own) if own else expanded("~/.cache/evofool")
-    except PathError:
-        return Path(os.devnull) / "evofool"
 
 
 class PredictEngine:
@@ -110,13 +99,11 @@ class OnnxEngine:
             self._session = _exported(classifier)
         else:
             raise EngineUnavailable(f"{classifier.name}: engine onnxruntime needs a module or ONNX")
-        self._input = self._session.get_inputs()[0].name
+        self._feed = classifier.feed
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         with explained(self._name):
-            outputs = self._session.run(None, {self._input: to_float(images)})
-        result: NDArray[np.generic] = outputs[0]
-        return result
+            return self._feed.run(self._session, images)
 
 
 def make_engine(
@@ -209,11 +196,10 @@ def _exported(classifier: Classifier) -> Any:
     """A session over the module's graph, from the cache where it still agrees with the module."""
     size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
     shape: Shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
-    side = "x".join(str(n) for n in shape)
-    path = cache_folder() / "onnx" / f"{classifier.digest[:32]}-{side}.onnx"
+    path = graph_path(classifier, shape)
     probe = to_float(probe_pictures(shape))
     expected = TorchEngine(classifier, "cpu").forward(probe).astype(np.float64)
-    if is_file(path):
+    if path is not None and is_file(path):
         try:
             session = _session(path)
             if _agrees(session, probe, expected, classifier.link):
@@ -224,7 +210,8 @@ def _exported(classifier: Classifier) -> Any:
     session = _session(graph)
     if not _agrees(session, probe, expected, classifier.link):
         raise EngineUnavailable("the exported graph does not agree with the module")
-    _keep(path, graph)
+    if path is not None:
+        _keep(path, graph)
     return session
 
 

@@ -31,6 +31,7 @@ from evofool.scoring.gradients import (
     gradient_batch,
     joined,
 )
+from evofool.scoring.graph_cache import unseen
 from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.stream import Producer, ScoreStream, settle
@@ -90,6 +91,7 @@ class Scorer(Counting):
         self.precision = precision
         rows = self.images_per_batch * classifier.crops if self.pad else 0
         self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
+        self.note = "; ".join(note for note in (self.note, unseen(classifier)) if note)
         self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
         self._device = device
         # a service is sent one micro-batch at a time, so that what is booked has been sent

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evofool.classifiers import Classifier
+from evofool.classifiers.base import short_name
 from evofool.seal import is_sealed
 from evofool.store.runfolder import MANIFEST, Check, RunFolder
 
@@ -32,6 +33,9 @@ def victim_faults(manifest: Mapping[str, Any], classifier: Classifier) -> list[s
         differing = sum(a != b for a, b in zip(recorded["labels"], labels, strict=False))
         differing += abs(len(recorded["labels"]) - len(labels))
         faults.append(f"{differing} labels are not the classifier's")
+    title = classifier.title or short_name(str(recorded["name"]))  # the file may have moved
+    if recorded.get("title", title) != title:
+        faults.append(f"title {recorded['title']!r} is not {title!r}")
     if recorded["input_shape"] != list(classifier.input_shape):
         faults.append(f"input_shape {recorded['input_shape']} is not {classifier.input_shape}")
     if recorded.get("reject") != classifier.reject:

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evofool.classifiers import Classifier
+from evofool.classifiers.base import DIGEST_VERSION, short_name
+from evofool.classifiers.files import sha256_file
 from evofool.errors import FolderError, StoreError
 
 REPORTED = ("evofool", "torch", "torchvision", "numpy", "deap", "onnxruntime", "numba")
@@ -34,6 +36,8 @@ class _Part(BaseModel):
 
 class _Classifier(_Part):
     digest: _Text
+    digest_version: Annotated[int, Field(ge=1, le=DIGEST_VERSION)] = 1
+    title: _Text | None = None
     input_shape: Annotated[list[_Side], Field(min_length=3, max_length=3)]
     labels: list[str]
     reject: Annotated[int, Field(ge=0)] | None = None
@@ -116,7 +120,9 @@ def new_manifest(
 def _described(classifier: Classifier) -> dict[str, Any]:
     victim: dict[str, Any] = {
         "name": classifier.name,
+        "title": classifier.headline,
         "digest": classifier.digest,
+        "digest_version": DIGEST_VERSION,
         "input_shape": list(classifier.input_shape),
         "labels": list(classifier.labels),
     }
@@ -130,6 +136,8 @@ def _described(classifier: Classifier) -> dict[str, Any]:
 def repointed(manifest: Mapping[str, Any], classifier: Classifier) -> dict[str, Any]:
     """`manifest` with the victim where it was found this time."""
     victim = {**manifest["classifier"], "name": classifier.name}
+    if "title" in victim:
+        victim["title"] = classifier.headline
     if classifier.source is not None:
         victim["path"] = str(classifier.source[0])
     return {**manifest, "classifier": victim}
@@ -142,17 +150,38 @@ def check_classifier(path: Path, manifest: Mapping[str, Any], classifier: Classi
         FolderError: its weights or its source file differ.
     """
     known = manifest["classifier"]
-    if classifier.digest != known["digest"]:
+    version = known.get("digest_version", 1)
+    if not classifier.is_known_as(known["digest"], version):
+        now = classifier.digest
+        if version < DIGEST_VERSION:
+            now = classifier.old_digest or now
         raise FolderError(
             f"{path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
-            f" one found now has {classifier.digest[:12]}; give the right one by --classifier"
+            f" one found now has {now[:12]}; give the right one by --classifier"
         )
-    source = classifier.source
-    if source is not None and source[1] != known.get("sha256", source[1]):
+    if classifier.source is not None and not _same_source(known, classifier.source, version):
         raise FolderError(
-            f"{path}: {source[0]} has changed since the run was made; give the file as it was"
-            " by --classifier"
+            f"{path}: {classifier.source[0]} has changed since the run was made, or a file beside"
+            " it that it imports; give the files as they were by --classifier"
         )
+
+
+def _same_source(known: Mapping[str, Any], source: tuple[Path, str], version: int) -> bool:
+    """Whether a victim's file is the one of a manifest; by rule 1 without the files beside it."""
+    sha256 = known.get("sha256")
+    if sha256 is None or sha256 == source[1]:
+        return True
+    if version >= DIGEST_VERSION:
+        return False
+    # rule 1 named the graph or weights that a user's function loads, rather than its own file
+    other = Path(known.get("path", "")).suffix != source[0].suffix
+    return other or sha256 == sha256_file(source[0])
+
+
+def headline(manifest: Mapping[str, Any]) -> str:
+    """What pages call the victim of a run: its title, else its name without folders."""
+    known = manifest["classifier"]
+    return str(known.get("title") or short_name(str(known["name"])))
 
 
 def versions() -> dict[str, str]:

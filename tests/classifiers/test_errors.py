@@ -69,6 +69,10 @@ SPECS: list[tuple[object, str]] = [
     ("victim.py:1x", "path/to/file.py:function"),
     ("absent.py:make", "absent.py: no such file"),
     ("absent.onnx", "absent.onnx: no such file"),
+    ({"name": "absent.onnx", "onnx": {"lay": "nhwc"}}, "onnx.lay: .*known keys: layout, output"),
+    ({"name": "absent.onnx", "onnx": {"layout": "hwc"}}, "onnx.layout: Input should be 'nchw'"),
+    ({"name": "absent.onnx", "onnx": {"fixed_batch": 0}}, "onnx.fixed_batch: "),
+    ({"name": "mnist-lenet", "onnx": {"layout": "nhwc"}}, "onnx cannot be set for a bundled"),
     ({"name": "absent.onnx", "mean": [0.5]}, "mean cannot be set.*inside the graph"),
 ]
 
@@ -233,10 +237,13 @@ def test_probe_wants_exactly_one_way(net: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": 1}, "batch size is fixed at 1"),
         ({"side": "s"}, "set input_shape"),
-        ({"kind": TensorProto.UINT8}, "must be float32"),
-        ({"outputs": 2}, "1 inputs and 2 outputs"),
+        ({"kind": TensorProto.INT64}, r"must be N x C .*; it is x0 \(int64, n x 3 x 8 x 8\)"),
+        (
+            {"outputs": 2},
+            r"has 2 outputs: y0 \(float, n x 4\), y1 \(float, n x 4\); say which holds the scores:"
+            r" onnx: \{output_name: y0\}",
+        ),
     ],
 )
 def test_onnx_graphs(
@@ -255,6 +262,9 @@ def test_onnx_graphs(
         ({"labels": ["a", "b"]}, "4 classes but has 2 labels"),
         ({"output": "probs"}, "outside"),
         ({"output": "label"}, "cannot have output 'label'"),
+        ({"onnx": {"layout": "nhwc"}}, r"read as NHWC, its images have 8 channels .*layout: nchw"),
+        ({"onnx": {"output_name": "z"}}, r"there is no output 'z'; there are y0 \(float, n x 4"),
+        ({"input_shape": [3, 8, 8], "labels": ["a", "b"]}, "run with float32 NCHW images; onnx:"),
     ],
 )
 def test_onnx_specs(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evofool.classifiers import inspect_classifier, load_classifier
+from evofool.classifiers.base import short_name
 
 MODULE = """
 import torch
@@ -95,6 +96,47 @@ def test_a_ready_classifier_and_a_file_beside_it(user_file: Callable[[str], Path
     assert classifier.name == f"{path}:make"
     assert classifier.labels == ("light", "dark")
     assert classifier.source is not None
+    assert classifier.headline == "victim.py:make"
+
+
+NAMED = """
+from evofool.classifiers import from_module, load_classifier
+from torch import nn
+
+def net():
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+    return from_module(layers, input_shape=(3, 4, 4), name="My net")
+
+def bundled():
+    return load_classifier("mnist-lenet")
+"""
+
+
+def test_the_name_that_a_function_gives_is_what_pages_show(
+    user_file: Callable[[str], Path],
+) -> None:
+    """The config's name is what a run loads it by."""
+    path = user_file(NAMED)
+    for function, title in (("net", "My net"), ("bundled", "mnist-lenet")):
+        classifier = load_classifier(f"{path}:{function}")
+        assert (classifier.name, classifier.headline) == (f"{path}:{function}", title)
+        assert classifier.source == (path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("mnist-lenet", "mnist-lenet"),
+        ("torchvision:alexnet", "torchvision:alexnet"),
+        ("/home/me/nets/victim.py:make", "victim.py:make"),
+        ("C:\\nets\\victim.py:make", "victim.py:make"),
+        ("../nets/tiny.onnx", "tiny.onnx"),
+        ("runs/jpeg/victim.yaml", "jpeg/victim.yaml"),
+        ("victim.yaml", "victim.yaml"),
+    ],
+)
+def test_a_path_is_no_headline(name: str, shown: str) -> None:
+    assert short_name(name) == shown
 
 
 def test_inspecting_runs_nothing(user_file: Callable[[str], Path]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from evofool.classifiers import load_classifier
+from evofool.classifiers.files import sha256_file
 from evofool.errors import ConfigError, EvofoolError, FolderError, StoreError
 from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.replaying import early_and_late
@@ -225,4 +227,9 @@ def _older(run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     for part in ("config", "code", "content_sha256"):
         manifest.pop(part, None)
+    victim = manifest["classifier"]
+    loaded = load_classifier(victim["name"])
+    victim["digest"] = loaded.old_digest or loaded.digest
+    victim["sha256"] = sha256_file(Path(victim["path"]))
+    del victim["digest_version"], victim["title"]
     (run / "manifest.json").write_text(json.dumps(manifest))

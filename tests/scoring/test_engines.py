@@ -313,3 +313,73 @@ def test_importing_the_scorer_imports_no_engine() -> None:
     code = "import sys, evofool.scoring; print({'torch', 'onnxruntime'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+CODE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(36, 5)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.fc(x * SIGN)
+
+def make():
+    torch.manual_seed(0)
+    return Net()
+"""
+
+
+def test_a_graph_goes_by_the_code_too(
+    tmp_path: Path, make_scorer: MakeScorer, cache: Path, exports: list[str], images: Images
+) -> None:
+    """The same weights, and pictures on which the two agree: only the code tells them apart."""
+    path = tmp_path / "victim.py"
+    found = []
+    for sign in ("1", "torch.where(x > 0.999, -1, 1)", "1"):
+        path.write_text(CODE.replace("SIGN", sign))
+        victim = load_classifier({"name": f"{path}:make", "input_shape": [1, 6, 6]})
+        found.append(make_scorer(victim, engine="onnxruntime").score(images).log_odds)
+    assert len(exports) == 2  # the third is the first again
+    assert len(list(cache.iterdir())) == 2
+    assert np.array_equal(found[0], found[2])
+
+
+def test_what_cannot_be_told_apart_is_not_kept(
+    net: nn.Module, make_scorer: MakeScorer, cache: Path, exports: list[str]
+) -> None:
+    class Holding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+            self.draws = np.random.default_rng(0)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            outputs: torch.Tensor = self.net(images)
+            return outputs
+
+    victim = from_module(Holding(), input_shape=SHAPE, name="tiny")
+    for _ in range(2):
+        scorer = make_scorer(victim, engine="onnxruntime")
+        assert scorer.note.startswith("the digest of tiny cannot cover draws (numpy.random")
+    assert exports == ["tiny", "tiny"]
+    assert not cache.exists()
+
+
+def test_versions_are_part_of_a_graphs_name_and_not_of_a_digest(
+    net: nn.Module, make_scorer: MakeScorer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib import metadata
+
+    before = from_module(net, input_shape=SHAPE)
+    make_scorer(before, engine="onnxruntime")
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: version(name) + ".post1")
+    after = from_module(net, input_shape=SHAPE)
+    make_scorer(after, engine="onnxruntime")
+    assert after.digest == before.digest
+    assert len(list(cache.iterdir())) == 2
