@@ -6,19 +6,16 @@ beside them that they import, and YAML files, which may name Python files in tur
 
 from __future__ import annotations
 
-import ast
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from evofool.classifiers.files import sha256_file
+from evofool.classifiers.siblings import imported_files
 from evofool.config import load_yaml
 from evofool.errors import ClassifierError, ConfigError
-from evofool.files import read_file
 
 _YAML = (".yaml", ".yml")
-_MODULES = (".py", ".so", ".pyd")
 _MAX_DEPTH = 4
 """YAML files that name each other."""
 
@@ -81,41 +78,8 @@ def _files(text: str, folder: Path, depth: int = 0) -> Iterator[dict[str, Any]]:
 def _beside(path: Path) -> dict[str, str]:
     """sha256 of the modules in the folder of a Python file that it imports, by relative name."""
     folder = path.parent
-    found: dict[Path, str] = {}
-    waiting, seen = [path], {path}
-    while waiting:
-        for name in _imported(waiting.pop()):
-            for module in _modules(folder, name):
-                if module not in seen:
-                    seen.add(module)
-                    waiting.append(module)
-                    found[module] = sha256_file(module)
-    return {module.relative_to(folder).as_posix(): found[module] for module in sorted(found)}
-
-
-def _imported(path: Path) -> set[str]:
-    """First parts of what a file imports, anywhere in it; nothing if it is not Python."""
-    try:
-        tree = ast.parse(read_file(path))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
-    return names - sys.stdlib_module_names
-
-
-def _modules(folder: Path, name: str) -> Iterator[Path]:
-    """The files of a module or package `name` in a folder."""
-    for suffix in _MODULES:
-        yield from sorted(each for each in folder.glob(f"{name}*{suffix}")
-                          if each.name.partition(".")[0] == name and each.is_file())  # fmt: skip
-    if (folder / name).is_dir():
-        yield from sorted(
-            each
-            for each in (folder / name).rglob("*")
-            if each.suffix in _MODULES and each.is_file()
-        )
+    return {
+        file.relative_to(folder).as_posix(): sha256_file(file)
+        for file in imported_files(path)
+        if file != path
+    }

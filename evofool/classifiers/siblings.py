@@ -54,6 +54,8 @@ def sha256_files(folder: Path, first: Path, others: Sequence[Path]) -> str:
 def imported_files(path: Path) -> tuple[Path, ...]:
     """`path` and, through all of them, the files of its folder that they import; in order of name.
 
+    Compiled modules are among them, but not what they import.
+
     A file that is not Python has no imports: running it will say so.
     """
     folder = path.parent
@@ -63,9 +65,11 @@ def imported_files(path: Path) -> tuple[Path, ...]:
         file, package = todo.pop()
         for name in _imports(file, package):
             for dotted, located in _chain(name, (folder,), path):
-                if located.file is None or located.file in seen or located.file.suffix != ".py":
+                if located.file is None or located.file in seen:
                     continue
                 seen.add(located.file)
+                if located.file.suffix != ".py":
+                    continue  # a compiled module: what it imports cannot be read
                 inside = dotted if located.search is not None else dotted.rpartition(".")[0]
                 todo.append((located.file, inside))
     return tuple(sorted(seen))
