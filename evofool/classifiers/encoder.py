@@ -10,7 +10,7 @@ import re
 import types
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
@@ -97,6 +97,8 @@ class Encoder:
         self._depth += 1
         try:
             self._object(value, place)
+        except Exception:  # anyone's object: whatever its attributes raise when they are read
+            self._unknown(value, place)
         finally:
             self._depth -= 1
 
@@ -212,7 +214,7 @@ class Encoder:
             self._unknown(value, place)
             return
         if isinstance(reduced, tuple):
-            reduced = tuple(list(part) if hasattr(part, "__next__") else part for part in reduced)
+            reduced = tuple(list(part) if isinstance(part, Iterator) else part for part in reduced)
         self.value(reduced, place)
 
     def _script_object(self, value: Any, place: str) -> None:

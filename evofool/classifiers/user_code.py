@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from evofool.classifiers.siblings import Located, beside, is_site, locate
+from evofool.files import read_file
 
 _LOADING = threading.RLock()
 """`UserCode.loading` changes `sys.path` and `sys.modules`, of which there is one a process."""
@@ -178,7 +179,7 @@ class UserCode:
         space["__builtins__"] = {**vars(builtins), "__import__": self._import}
         try:
             # compiled here: bytecode kept by an earlier run is only looked at by whole seconds
-            exec(compile(located.file.read_bytes(), file, "exec", dont_inherit=True), space)
+            exec(compile(read_file(located.file), file, "exec", dont_inherit=True), space)
         except BaseException:
             self.modules.pop(name, None)
             sys.modules.pop(unique, None)

@@ -54,8 +54,10 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     own = model.model_fields.get("kind")
     looks = looks_like(document.data)
     if own is not None and "kind" not in document.data and looks not in (None, own.default):
-        key = next(key for key in document.data if key in OWN_KEYS[str(looks)])
-        return document.error(key, _wrong_kind(str(looks), str(own.default)))
+        telling = OWN_KEYS[str(looks)] - model.model_fields.keys()
+        key = next((key for key in document.data if key in telling), None)
+        if key is not None:  # a key that this model has as well tells nothing
+            return document.error(key, _wrong_kind(str(looks), str(own.default)))
     details = error.errors()
     # A misspelt key makes two errors, "missing" and "unknown": only the second says what to mend.
     first = min(details, key=_rank)

@@ -145,7 +145,7 @@ class Checkpoints:
                 raise ValueError("of another kind")
             if is_sealed(record) is False:
                 raise ValueError("was changed after it was written")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import subprocess
 import sys
@@ -471,3 +472,38 @@ def test_another_process_finds_the_same() -> None:
         check=True,
     )
     assert done.stdout.strip() == str(several())
+
+
+def test_an_iterator_that_code_names_is_read_as_any_object() -> None:
+    """Copying one takes its class, which is no iterator itself, though it has `__next__`."""
+
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = itertools.count(3)
+            self.pairs = zip([1], [2], strict=True)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :4]
+
+    assert len(identity(Counts()).digest) == 64
+
+
+def test_an_object_that_cannot_be_looked_at_is_named() -> None:
+    class Shy:
+        def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+            raise RuntimeError("not now")
+
+        @property
+        def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+            raise RuntimeError("not now")
+
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shy = Shy()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :4]
+
+    assert any("Shy" in part for part in identity(Holds()).opaque)

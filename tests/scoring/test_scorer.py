@@ -52,8 +52,9 @@ def test_padding_goes_forward_but_is_no_query(
     shapes: set[int] = set()
     scorer = make_scorer(victim, batch=4, pad=True, engine="torch")
     engine: Any = scorer._engine
-    engine._plain.register_forward_pre_hook(lambda _, inputs: shapes.add(len(inputs[0])))
+    hook = engine._plain.register_forward_pre_hook(lambda _, given: shapes.add(len(given[0])))
     scores = scorer.score(images)
+    hook.remove()  # other tests share the victim
     assert len(scores) == 11
     assert shapes == {4}
     assert (scorer.queries, scorer.forward_images) == (11, 12)

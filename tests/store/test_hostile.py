@@ -145,7 +145,7 @@ def test_a_file_is_missing(folder: Path, name: str) -> None:
 
 def test_no_run_folder(tmp_path: Path) -> None:
     refused(tmp_path, "is not a run folder")
-    refused(tmp_path / "nowhere", "is not a run folder")
+    refused(tmp_path / "nowhere", "there is no such folder")
     assert list(tmp_path.iterdir()) == []
 
 
