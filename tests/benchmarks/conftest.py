@@ -1,6 +1,6 @@
 """Benchmarks beside other tools, in one run; nothing here asserts a time.
 
-    uv run --group bench pytest tests/benchmarks --benchmark-json bench.json
+    uv run --group bench pytest tests/benchmarks -n 0 --benchmark-json bench.json
     uv run --group bench python tests/benchmarks/report.py bench.json
 
 The second prints ratios as Markdown. ``EVOFOOL_BENCH_SCALE=0.05`` makes all that scales (images of

@@ -75,7 +75,7 @@ def _machine(data: dict[str, Any]) -> Iterator[str]:
     yield f"Machine: {cpu}, {cores} usable cores, {info.get('system', '?')}."
     versions = ", ".join(f"{name} {v}" for name, v in info.get("versions", {}).items())
     yield f"Versions: Python {info.get('python_version', '?')}, {versions}."
-    yield f"Command: `uv run --group bench {info.get('command', 'pytest tests/benchmarks')}`"
+    yield f"Command: `uv run --group bench {info.get('command', 'pytest tests/benchmarks -n 0')}`"
     commit = data.get("commit_info", {})
     when = str(data.get("datetime", ""))[:10]
     dirty = " with changes" if commit.get("dirty") else ""
