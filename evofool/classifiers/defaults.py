@@ -34,7 +34,7 @@ class Defaults:
         with contextlib.ExitStack() as stack:
             if torch.get_default_dtype() != torch.float32 or self._inside:
                 stack.enter_context(self._dtype())
-            if torch.get_default_device().type != "cpu":
+            if _default_device(torch) != "cpu":
                 stack.enter_context(torch.device("cpu"))
             if torch.is_inference_mode_enabled():
                 stack.enter_context(torch.inference_mode(False))
@@ -56,6 +56,13 @@ class Defaults:
                 self._inside -= 1
                 if self._inside == 0:
                     torch.set_default_dtype(self._before)
+
+
+def _default_device(torch: Any) -> str:
+    try:
+        return str(torch.get_default_device().type)
+    except AttributeError:  # PyTorch 2.6 once a caller has taken its choice back
+        return "cpu"
 
 
 DEFAULTS = Defaults()

@@ -18,9 +18,10 @@ from evofool.store import IndividualId
 
 
 def pack(**arrays: NDArray[Any]) -> bytes:
-    """`arrays` as uncompressed npz bytes."""
+    """`arrays` as uncompressed npz bytes; none of them holds objects, which would be pickled."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    assert not any(array.dtype.hasobject for array in arrays.values())
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
