@@ -21,7 +21,7 @@ def pack(**arrays: NDArray[Any]) -> bytes:
     """`arrays` as uncompressed npz bytes; none of them holds objects, which would be pickled."""
     buffer = io.BytesIO()
     assert not any(array.dtype.hasobject for array in arrays.values())
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
     return buffer.getvalue()
 
 
