@@ -54,7 +54,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     if dtype.hasobject or count * dtype.itemsize != len(data) - begin:
         raise ValueError(f"{name} does not hold what its header says")
     found = np.frombuffer(data, dtype, count, begin).reshape(shape, order="F" if fortran else "C")
-    return found.copy()
+    return found.copy(order="K")  # as it lay: the last bits of a product depend on it
 
 
 def pack_genomes(genomes: Mapping[IndividualId, Any], encoding: Encoding[Any]) -> bytes:

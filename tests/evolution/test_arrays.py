@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import zipfile
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -132,3 +132,12 @@ def test_a_fitness_that_is_no_number() -> None:
         order = pack(ids=np.zeros((1, 2), np.int64), fitness=fitness)
         with pytest.raises(StoreError, match="the stored population is damaged"):
             algorithm.restore({"population": population, "order": order})
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_come_back_as_they_lay(order: Literal["C", "F"]) -> None:
+    """A matrix product's last bits depend on it, and a resumed search on these."""
+    array = np.asarray(np.random.default_rng(0).normal(size=(5, 5)), order=order)
+    found = unpack({"key": pack(matrix=array)}, "key", ["matrix"])["matrix"]
+    assert np.array_equal(found, array)
+    assert found.strides == array.strides

@@ -39,6 +39,7 @@ def test_a_missing_home_is_no_folder_named_tilde(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "access", lambda *_: False)  # a read-only installation
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     places = caching.CompileResultCacheImpl._locator_classes
     of_the_home = [place for place in places if "UserWide" in place.__name__]
