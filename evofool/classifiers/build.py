@@ -91,14 +91,22 @@ def from_module(
     if output is not None:
         check_link(output, link, name)
     if not keep:
+        from evofool.classifiers.threads import refers_to
+
         try:
             with DEFAULTS.use():
-                module = copy.deepcopy(module, _empty_buffers(module))
+                copied = copy.deepcopy(module, _empty_buffers(module))
         except (RuntimeError, TypeError) as error:
             raise ClassifierError(
                 f"classifier {name}: the module cannot be copied ({error});"
                 " give keep=True to hand it over"
             ) from error
+        if refers_to(copied, module):
+            raise ClassifierError(
+                f"classifier {name}: the module cannot be copied (a hook or function of it refers"
+                " to the module itself, and would to the original); give keep=True to hand it over"
+            )
+        module = copied
     wrapped = normalised(module, mean, std, shape[0], name)
     materialise(wrapped, shape, name)
     freeze(wrapped)

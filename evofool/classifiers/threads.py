@@ -55,6 +55,42 @@ def sharing_of(module: nn.Module) -> Sharing:
     return "copies" if reader.foreign else "shared"
 
 
+def refers_to(module: nn.Module, original: nn.Module) -> bool:
+    """Whether a function of `module`, a copy of `original`, still refers to the original.
+
+    Functions are not copied: a hook that closes over its module fills the original's lists.
+    """
+    parts = {id(part) for part in original.modules()} - {id(part) for part in module.modules()}
+    return any(_reaches(function, parts, 3) for function in _functions_of(module))
+
+
+def _functions_of(module: nn.Module) -> Iterator[object]:
+    for part in module.modules():
+        for hooks in _HOOKS:
+            yield from (getattr(part, hooks, None) or {}).values()
+        yield from (value for value in vars(part).values() if callable(value))
+
+
+def _reaches(value: object, ids: set[int], depth: int) -> bool:
+    if id(value) in ids:
+        return True
+    if depth == 0:
+        return False
+    inner: list[object] = []
+    if isinstance(value, types.MethodType):
+        inner = [value.__self__, value.__func__]
+    elif isinstance(value, functools.partial):
+        inner = [value.func, *value.args, *value.keywords.values()]
+    elif isinstance(value, types.FunctionType):
+        inner = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        for cell in value.__closure__ or ():
+            with contextlib.suppress(ValueError):  # not yet filled
+                inner.append(cell.cell_contents)
+    elif isinstance(value, list | tuple):
+        inner = list(value)
+    return any(_reaches(part, ids, depth - 1) for part in inner)
+
+
 class ThreadModules:
     """A module for many threads.
 

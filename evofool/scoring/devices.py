@@ -84,10 +84,14 @@ def on(module: nn.Module, device: str) -> nn.Module:
 
     import torch
 
+    from evofool.classifiers.threads import refers_to
+
     if all(t.device == torch.device(device) for t in chain(module.parameters(), module.buffers())):
         return module
     with contextlib.suppress(RuntimeError, TypeError):  # cannot be copied: then it moves
-        module = copy.deepcopy(module)
+        copied = copy.deepcopy(module)
+        if not refers_to(copied, module):
+            module = copied
     return module.to(device)
 
 

@@ -94,15 +94,15 @@ def _gradient_batch(
     values = torch.zeros((len(images), k, *x.shape[1:]), dtype=x.dtype, device=x.device)
     taken = int(mask.sum())
     if taken and not columns.requires_grad:
-        raise ScoringError(
-            f"{name} gives no gradients: no path of differentiable operations leads from its"
-            " outputs to the image (no_grad, detach, numpy or argmax inside?); use a black-box"
-            " attack"
-        )
+        raise _no_gradients(name)
     if taken:
         with explained(name), engine.exact():
             for j in range(k):
-                (one,) = torch.autograd.grad(columns[mask, j].sum(), x, retain_graph=j + 1 < k)
+                (one,) = torch.autograd.grad(
+                    columns[mask, j].sum(), x, retain_graph=j + 1 < k, allow_unused=True
+                )
+                if one is None:  # a loss that depends on something, but not on the image
+                    raise _no_gradients(name)
                 values[:, j] = one
     losses = losses.detach()
     lost = (outputs.isnan() | outputs.isposinf()).any(1) | ~values.isfinite().flatten(1).all(1)
@@ -117,6 +117,14 @@ def _gradient_batch(
     )
     found = Gradients(gradient, loss_values, output_values, mask.cpu().numpy(), lost.cpu().numpy())
     return found, taken * k
+
+
+def _no_gradients(name: str) -> ScoringError:
+    return ScoringError(
+        f"{name} gives no gradients: no path of differentiable operations leads from its outputs"
+        " to the image (no_grad, detach, numpy, argmax or a quantised layer inside?); use a"
+        " black-box attack"
+    )
 
 
 def joined(parts: list[Gradients], shape: tuple[int, ...], n_classes: int) -> Gradients:

@@ -368,3 +368,30 @@ def test_under_another_default_dtype_and_device(engine: str, pictures: Images) -
         for one, other in zip(result[1:], expected[1:], strict=True):
             assert one.dtype == other.dtype
             assert np.array_equal(one, other)
+
+
+class HooksItself(Net):
+    """A hook that closes over the module it is of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[torch.Tensor] = []
+        self.first.register_forward_hook(lambda module, inputs, out: self.kept.append(out))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.kept.clear()
+        outputs = super().forward(images)
+        for features in self.kept:  # of a copy: empty, since the hook fills the original's
+            outputs = outputs + features[:, :5]
+        return outputs
+
+
+def test_a_hook_that_refers_to_its_module_is_not_lost_in_a_copy(pictures: Images) -> None:
+    with pytest.raises(ClassifierError, match=r"cannot be copied \(a hook .*give keep=True"):
+        from_module(HooksItself(), input_shape=SHAPE)
+    module = HooksItself()
+    victim = victim_of(module)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(pictures).float() / 255).numpy()
+    with Scorer(victim, engine="torch", device="cpu", batch=8, workers=4) as scorer:
+        assert np.abs(scorer.logits(pictures) - expected).max() < 1e-5
