@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
 from evofool.cli import terminal
+from evofool.text import suggestion
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 """``ClickException``: newer versions of typer carry a click of their own."""
 EXIT_CODE = 2
+_NO_CHOICE = re.compile(r"'([^']*)' is not one of (.*)")
 
 
 class Command(TyperCommand):
@@ -27,7 +30,9 @@ class Command(TyperCommand):
 
 def explained(error: Any) -> list[str]:
     """What is wrong, then how the command is used."""
-    message = str(error.format_message())
+    message = str(error.format_message()).replace("Value error, ", "")
+    if choices := _NO_CHOICE.search(message):
+        message = message.rstrip(".") + suggestion(choices[1], re.findall(r"'([^']*)'", choices[2]))
     if not message:  # no arguments at all: the help has been shown
         return []
     context = getattr(error, "ctx", None)

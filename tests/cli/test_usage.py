@@ -71,6 +71,7 @@ def refused(*arguments: str | Path) -> str:
         (("defend", "defend/mnist-jpeg", "defense.name=jpg"), "'jpeg'"),
         (("train", "train/mnist-lenet", "dataset=minst"), "'mnist'"),
         (("evolv", "quickstart"), "evolve"),
+        (("list", "classses"), "'classes'?"),
     ],
 )
 def test_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
