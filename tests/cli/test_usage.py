@@ -75,7 +75,7 @@ def refused(*arguments: str | Path) -> str:
     ],
 )
 def test_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
-    message = refused(*arguments, *(() if arguments[0] == "evolv" else ("--dry-run",)))
+    message = refused(*arguments, *(() if arguments[0] in ("evolv", "list") else ("--dry-run",)))
     assert meant in message.split("Usage:")[0]
 
 
