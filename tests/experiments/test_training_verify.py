@@ -113,7 +113,7 @@ def changed(value: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
     elif isinstance(leaf, bool):
         leaf = not leaf
     elif isinstance(leaf, int | float):
-        leaf = leaf + 1 if isinstance(leaf, int) else leaf + (0.125 if leaf < 0.5 else -0.125)
+        leaf = leaf + 1 if isinstance(leaf, int) else (leaf / 2 if leaf > 0.1 else leaf + 0.3)
     else:
         leaf = {"x": 1}
     inner[path[-1]] = leaf
