@@ -10,9 +10,9 @@ from evofool.errors import ConfigError, StoreError, UsageError
 from evofool.store import AttackFolder
 from evofool.store.code import check_code, code_of
 from evofool.store.fixed import Changeable, check_config
+from evofool.store.folder import CONFIG
 from evofool.store.history import with_changes
 from evofool.store.manifest import repointed
-from evofool.store.runfolder import CONFIG
 
 CHANGEABLE = Changeable(
     ("scoring.workers", "scoring.budget"), ("classifier.name", "classifier.weights")

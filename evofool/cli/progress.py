@@ -17,7 +17,7 @@ from evofool.text import counted, inert, percent
 if TYPE_CHECKING:
     from evofool.attacks.campaign import AttackProgress
     from evofool.evolution.campaign import OnProgress, Progress
-    from evofool.experiments.defend_progress import DefendProgress
+    from evofool.experiments.engine.progress import ExperimentProgress
     from evofool.training import TrainProgress
 
 PLAIN_SECONDS = 5.0
@@ -39,7 +39,7 @@ def watch_attacks() -> Iterator[Callable[[AttackProgress], None]]:
 
 
 @contextmanager
-def watch_defense() -> Iterator[Callable[[DefendProgress], None]]:
+def watch_defense() -> Iterator[Callable[[ExperimentProgress], None]]:
     """Shows the step, how many are done, time left."""
     with _shown("loading the nets and the data") as show:
         yield lambda p: show(_defense_line(p), p.share_done)
@@ -135,7 +135,7 @@ def _attack_line(p: AttackProgress) -> str:
     return "  ".join([*parts, counted(p.queries, "query", "queries")])
 
 
-def _defense_line(p: DefendProgress) -> str:
+def _defense_line(p: ExperimentProgress) -> str:
     parts = [f"{p.done}/{p.steps}"] if p.steps else []
     if p.seconds_left is not None:  # early: a narrow terminal cuts the end
         parts.append(f"{duration(p.seconds_left)} left")

@@ -28,9 +28,9 @@ from evofool.images import UInt8Images
 from evofool.store import Check, GenerationRow, IndividualId, RunFolder
 from evofool.store.code import check_code, code_of
 from evofool.store.fixed import check_config, check_labels_file, config_check
+from evofool.store.folder import CONFIG
 from evofool.store.history import with_changes
 from evofool.store.manifest import check_classifier, repointed
-from evofool.store.runfolder import CONFIG
 
 
 def load_run(

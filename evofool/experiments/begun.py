@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from evofool.config import Loaded
-from evofool.store import Check, RunFolder
+from evofool.store import Check, Folder
 from evofool.store.code import check_code, code_of
 from evofool.store.fixed import Changeable, check_config, config_check, fixed_part
 
@@ -21,7 +21,7 @@ def begun_with(config: BaseModel) -> dict[str, Any]:
     return {"config": fixed_part(config, CHANGEABLE), "code": code_of(config)}
 
 
-def check_begun(run: RunFolder, config: BaseModel) -> None:
+def check_begun(run: Folder, config: BaseModel) -> None:
     """Refuse to go on with another config, or with other code; nothing of it has been run.
 
     Raises:
@@ -32,6 +32,6 @@ def check_begun(run: RunFolder, config: BaseModel) -> None:
     check_code(run, config)
 
 
-def begun_check(run: RunFolder, load: Callable[[], Loaded[Any]]) -> Check:
+def begun_check(run: Folder, load: Callable[[], Loaded[Any]]) -> Check:
     """`check_begun` for ``evofool verify``, on the config that `load` reads."""
     return config_check(run, lambda: check_begun(run, load().config))

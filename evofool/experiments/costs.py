@@ -46,7 +46,7 @@ from evofool.experiments.costs_outputs import (
 )
 from evofool.experiments.costs_report import write_report
 from evofool.experiments.defend_outputs import write_curves
-from evofool.experiments.defend_progress import Meter, OnProgress
+from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.evolving import campaign, carry_out, evaluations_of
 from evofool.images import FloatImages, UInt8Images
 from evofool.randomness import Stream, generator

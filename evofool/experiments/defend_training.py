@@ -25,7 +25,7 @@ from evofool.experiments.defend_config import (
     MaxSoftmaxDefense,
     TrainedDefense,
 )
-from evofool.experiments.defend_progress import Meter
+from evofool.experiments.engine.progress import Meter
 from evofool.experiments.defend_setup import (
     check_defense,
     check_encodings,

@@ -26,7 +26,7 @@ from evofool.experiments.defend_outputs import (
     write_curves,
     write_threats,
 )
-from evofool.experiments.defend_progress import Meter, OnProgress
+from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.defend_report import write_report
 from evofool.experiments.defend_setup import (
     check_defended,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evofool.config import AttackCampaign, Campaign
     from evofool.evolution.campaign import Progress
     from evofool.experiments.defend_config import DefendConfig
-    from evofool.experiments.defend_progress import DefendProgress
+    from evofool.experiments.engine.progress import ExperimentProgress
     from evofool.store import Result
 
 
@@ -105,7 +105,7 @@ def defend(
     classifier: Classifier | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
-    progress: Callable[[DefendProgress], None] | None = None,
+    progress: Callable[[ExperimentProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Judge a defense into a new run folder.

@@ -25,7 +25,7 @@ from evofool.errors import (
     UsageError,
 )
 from evofool.experiments.begun import CHANGEABLE, begun_with, check_begun
-from evofool.experiments.defend_progress import Meter, OnProgress
+from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.evolving import carry_out, evaluations_of, finished
 from evofool.experiments.retrain_chain import (
     BASE,

@@ -11,7 +11,7 @@ from typing import Any
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
-from evofool.store import Check, Result, RunFolder
+from evofool.store import Check, Folder, Result
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def kind_of(path: Path | str) -> str:
     Raises:
         StoreError: no run folder, or a damaged one.
     """
-    with RunFolder.open(Path(path)) as run:
+    with Folder.open(Path(path)) as run:
         return str(run.manifest.get("kind"))
 
 

@@ -22,23 +22,24 @@ from evofool.images import Size, UInt8Images, encode_png, to_hwc
 from evofool.scoring.setup import make_victim
 from evofool.store import (
     AttackFolder,
+    Folder,
     ImageRow,
+    Folder,
     IndividualId,
     ResultRow,
-    RunFolder,
     state_of,
 )
 from evofool.store.attack_schema import NONE
 from evofool.store.fixed import refuse_encoding
+from evofool.store.folder import CONFIG
 from evofool.store.history import commands_of
 from evofool.store.manifest import headline
-from evofool.store.runfolder import CONFIG
 
 HEADER = ("attack", "images", "fooled", "95 %", "as floats", "L2", "L∞", "forward", "backward")
 """Of `Way.line`; norms and passes are means of an image."""
 
 
-def attacked(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
+def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
     """The images of a run of attacks as they are stored now, finished or not.
 
     Args:

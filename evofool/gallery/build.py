@@ -24,7 +24,7 @@ from evofool.gallery.sheet import Tile, contact_sheet_png
 from evofool.gallery.single import inlined
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
-from evofool.store import RunFolder
+from evofool.store import Folder
 from evofool.store.files import json_bytes, read_json
 from evofool.text import csv_bytes
 
@@ -108,9 +108,9 @@ def build(
             "a gallery of several runs belongs to none of them: give it a place, --out"
         )
     with ExitStack() as stack:
-        opened: list[RunFolder] = []
+        opened: list[Folder] = []
 
-        def keep(run: RunFolder) -> None:
+        def keep(run: Folder) -> None:
             opened.append(stack.enter_context(run))
 
         inside = out is None
@@ -146,7 +146,7 @@ def _single_path(runs: Sequence[Path | str], out: Path | str | None) -> Path:
 
 def _hang(
     collections: Sequence[Collection],
-    opened: Sequence[RunFolder],
+    opened: Sequence[Folder],
     outlet: Outlet,
     options: Options,
     say: Say,
@@ -174,7 +174,7 @@ class _Hanging:
     def __init__(
         self,
         collection: Collection,
-        run: RunFolder,
+        run: Folder,
         outlet: Outlet,
         options: Options,
         say: Say,

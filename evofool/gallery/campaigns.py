@@ -30,17 +30,17 @@ from evofool.gallery.saved import NO_ENCODING, SavedElites
 from evofool.images import Size, UInt8Images
 from evofool.scoring.scorer import usable_cores
 from evofool.scoring.setup import make_victim
-from evofool.store import IndividualId, IndividualRow, RunFolder, WinRow, state_of
+from evofool.store import Folder, IndividualId, IndividualRow, RunFolder, WinRow, state_of
+from evofool.store.folder import CONFIG
 from evofool.store.history import commands_of
 from evofool.store.manifest import headline
-from evofool.store.runfolder import CONFIG
 
 GREY = ("grey",)
 MAX_POINTS = 400
 """Of the plot of a run's course."""
 
 
-def campaign(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
+def campaign(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
     """The elites of a campaign as they are stored now.
 
     Args:
@@ -55,6 +55,7 @@ def campaign(run: RunFolder, key: str, *, write: bool, moved: Moved = IN_PLACE) 
         StoreError: the run folder is damaged, its config edited, or code that it names another.
         ConfigError: its encoding cannot be had.
     """
+    assert isinstance(run, RunFolder)
     loaded = load_run(run, check_files=False, encoding=moved.encoding, uses=("encoding",))
     manifest, wins = run.manifest, run.wins()
     labels = tuple(manifest["classifier"]["labels"])

@@ -11,13 +11,13 @@ from evofool.errors import FolderError, UsageError
 from evofool.gallery.attacked import attacked
 from evofool.gallery.campaigns import campaign
 from evofool.gallery.exhibits import IN_PLACE, Collection, Moved
-from evofool.store import AttackFolder, RunFolder
+from evofool.store import AttackFolder, Folder, RunFolder
 
 
 class Reader(Protocol):
     """What reads one kind of run folder."""
 
-    def __call__(self, run: RunFolder, key: str, *, write: bool, moved: Moved = ...) -> Collection:
+    def __call__(self, run: Folder, key: str, *, write: bool, moved: Moved = ...) -> Collection:
         """The collection of an open run; `write` allows to bring its derived files up to date."""
         ...
 
@@ -34,7 +34,7 @@ _PAGES: Mapping[object, str] = {
 
 def collect(
     paths: Sequence[Path | str],
-    keep: Callable[[RunFolder], object],
+    keep: Callable[[Folder], object],
     *,
     write: bool,
     moved: Moved = IN_PLACE,
@@ -79,12 +79,14 @@ def collect(
     return found
 
 
-def _opened(path: Path) -> RunFolder:
-    run = RunFolder.open(path)
-    if run.manifest.get("kind") != AttackFolder.KIND:
+def _opened(path: Path) -> Folder:
+    run = Folder.open(path)
+    kind = run.manifest.get("kind")
+    folder = next((f for f in (RunFolder, AttackFolder) if kind == f.KIND), None)
+    if folder is None:
         return run
     run.close()
-    return AttackFolder.open(path)
+    return folder.open(path)
 
 
 def slug(name: str) -> str:

@@ -38,9 +38,9 @@ from evofool.gallery.handover import PAGE, PREFIX, FinishedGallery, OpenPages
 from evofool.gallery.page import page, policy
 from evofool.images import Size, UInt8Images
 from evofool.store import EliteRow, IndividualId, RunFolder, state_of
+from evofool.store.folder import MANIFEST
 from evofool.store.history import commands_of
 from evofool.store.manifest import headline
-from evofool.store.runfolder import MANIFEST
 
 LOOPBACK = "127.0.0.1"
 REFRESH_SECONDS = 1.5

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import RunFolder, write_atomically
+from evofool.store import Folder, write_atomically
 from evofool.store.files import json_bytes
 
 MARK = "gallery.json"
@@ -34,7 +34,7 @@ class RunOutlet:
 
     inline = False
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: Folder) -> None:
         self._run = run
 
     def write(self, name: str, data: bytes) -> Path:

@@ -16,7 +16,7 @@ from evofool.gallery.collect import collect
 from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.gallery.outlets import FolderOutlet, RunOutlet
 from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
-from evofool.store import RunFolder
+from evofool.store import Folder
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def animate(
 
 def _find(
     path: Path | str, wanted: int | str, stack: ExitStack, moved: Moved
-) -> tuple[RunFolder, Collection, Exhibit]:
-    opened: list[RunFolder] = []
+) -> tuple[Folder, Collection, Exhibit]:
+    opened: list[Folder] = []
     (collection,) = collect(
         [path], lambda run: opened.append(stack.enter_context(run)), write=False, moved=moved
     )
@@ -128,7 +128,7 @@ def _find(
     raise UsageError(f"--class {wanted}: fits {len(found)} classes ({some}...); name one")
 
 
-def _write(run: RunFolder, out: Path | str | None, name: str, data: bytes) -> Path:
+def _write(run: Folder, out: Path | str | None, name: str, data: bytes) -> Path:
     if out is None:
         return RunOutlet(run).write(name, data)
     return FolderOutlet.file(FolderOutlet.named(Path(out), name), data)

@@ -5,9 +5,10 @@ from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import CostsFolder, DefendFolder
 from evofool.store.files import write_atomically
+from evofool.store.folder import Check, Folder, Result
 from evofool.store.retrain_schema import MeasureRow, NetRow
 from evofool.store.retrainfolder import RetrainFolder
-from evofool.store.runfolder import Archive, Check, Result, RunFolder
+from evofool.store.runfolder import Archive, RunFolder
 from evofool.store.schema import (
     SCHEMA_VERSION,
     Delta,
@@ -32,6 +33,7 @@ __all__ = [
     "Delta",
     "DiagnosticRow",
     "EliteRow",
+    "Folder",
     "GenerationRow",
     "ImageRow",
     "IndividualId",

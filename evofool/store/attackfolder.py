@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evofool.errors import FolderError, StoreError
-from evofool.store.attack_schema import NONE, ChunkRow, Counts, ImageRow, ResultRow
+from evofool.errors import StoreError
+from evofool.store.attack_schema import ATTACK_TABLES, NONE, ChunkRow, Counts, ImageRow, ResultRow
 from evofool.store.files import json_object
-from evofool.store.runfolder import RunFolder
+from evofool.store.folder import Folder
 
 _NULL = type(None)
 _IMAGE = (int, str, int, int, (float, _NULL), int, int)
@@ -26,18 +26,11 @@ _UPDATES = ", ".join(
 _FLAGS = ("success", "success_float", "complete")
 
 
-class AttackFolder(RunFolder):
+class AttackFolder(Folder):
     """One run of attacks on disk."""
 
+    TABLES = ATTACK_TABLES
     KIND = "attack"
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        if self.manifest.get("kind") != self.KIND:
-            self._db.close()  # the lock is for whoever took it
-            raise FolderError(
-                f"{self.path}: holds a run of kind {self.manifest.get('kind')!r}, not {self.KIND}"
-            )
 
     def commit_images(
         self, chunk: ChunkRow, counts: Counts, rows: Iterable[tuple[ImageRow, bytes]]
@@ -72,11 +65,6 @@ class AttackFolder(RunFolder):
                 values,
             )
             self._chunk(chunk, counts)
-
-    def set_meta(self, values: Mapping[str, str]) -> None:
-        """Write status and the like."""
-        with self._errors(), self._db:
-            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
 
     def images(self) -> list[ImageRow]:
         """The clean images in the order of their indices, checked to be 0, 1, 2...

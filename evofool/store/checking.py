@@ -8,10 +8,10 @@ from typing import Any
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import short_name
 from evofool.seal import is_sealed
-from evofool.store.runfolder import MANIFEST, Check, RunFolder
+from evofool.store.folder import MANIFEST, Check, Folder
 
 
-def check_folder(run: RunFolder) -> Iterator[Check]:
+def check_folder(run: Folder) -> Iterator[Check]:
     """Whether SQLite finds the database whole, and the manifest is as evofool wrote it."""
     faults = run.check()
     yield Check("database", not faults, "; ".join(faults[:3]) or "sound")

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from evofool.classifiers.code import code_in
 from evofool.errors import ClassifierError, FolderError, StoreError
 from evofool.store.fixed import plain
-from evofool.store.runfolder import RunFolder
+from evofool.store.folder import Folder
 
 _OLDER = {"classifier": ("classifier.name", "base.name"), "encoding": ("encoding.name",)}
 """Parts of a manifest of before, with the keys of the config whose file they tell."""
@@ -30,7 +30,7 @@ def code_of(config: BaseModel) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_code(
-    run: RunFolder,
+    run: Folder,
     config: BaseModel,
     *,
     moved: Collection[str] = (),
@@ -66,7 +66,7 @@ def check_code(
 
 
 def _compare(
-    run: RunFolder, key: str, named: Mapping[str, Any], file: Mapping[str, Any], moved: bool
+    run: Folder, key: str, named: Mapping[str, Any], file: Mapping[str, Any], moved: bool
 ) -> None:
     if file["sha256"] != named.get("sha256"):
         raise _changed(run, key, file["path"], moved)
@@ -81,7 +81,7 @@ def _compare(
         )
 
 
-def _changed(run: RunFolder, key: str, path: str, moved: bool) -> FolderError:
+def _changed(run: Folder, key: str, path: str, moved: bool) -> FolderError:
     where = "is not the file" if moved else "has changed since the run was made, or is not the file"
     return FolderError(
         f"{run.path}: {path} {where} that {key} was made with, so it is not run; {_mend(key)}"
@@ -93,7 +93,7 @@ def _mend(key: str) -> str:
     return "put it back as it was" if option is None else f"give the file as it was by {option}"
 
 
-def _recorded(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
+def _recorded(run: Folder) -> dict[str, list[dict[str, Any]]]:
     """What the manifest names, by key; of older ones the victim's and the encoding's file."""
     manifest = run.manifest
     if "code" in manifest:

@@ -11,24 +11,10 @@ from pathlib import Path
 
 from evofool.errors import StoreError
 from evofool.files import is_file, reason
-from evofool.store.attack_schema import ATTACK_TABLES
-from evofool.store.defend_schema import DEFEND_TABLES
-from evofool.store.retrain_schema import RETRAIN_TABLES
-from evofool.store.schema import SCHEMA_VERSION, TABLES
+from evofool.store.schema import SCHEMA_VERSION
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 """Of a damaged file even the message may not be text; and not every text or number fits in."""
-
-
-def tables_of(kind: object) -> Mapping[str, str]:
-    """The tables of a kind of run, by name."""
-    other = {
-        "attack": ATTACK_TABLES,
-        "defend": DEFEND_TABLES,
-        "costs": DEFEND_TABLES,
-        "retrain": RETRAIN_TABLES,
-    }
-    return other.get(str(kind), TABLES)
 
 
 def make_tables(path: Path, tables: Mapping[str, str]) -> None:

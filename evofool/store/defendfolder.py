@@ -8,20 +8,22 @@ from collections.abc import Iterable
 from evofool.errors import StoreError
 from evofool.store.defend_schema import (
     DECLINED,
+    DEFEND_TABLES,
     RIGHT,
     WRONG,
     DiagnosticRow,
     ThreatRow,
 )
-from evofool.store.experimentfolder import ExperimentFolder
+from evofool.store.folder import Folder
 
 _THREAT = (str, int, str, str, str, int, int, float, str)
 _LETTERS = frozenset((RIGHT, WRONG, DECLINED))
 
 
-class DefendFolder(ExperimentFolder):
+class DefendFolder(Folder):
     """One evaluation of a defense on disk."""
 
+    TABLES = DEFEND_TABLES
     KIND = "defend"
 
     def commit_threat(self, position: int, row: ThreatRow, seconds: float) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from evofool.classifiers import Classifier
 from evofool.config.document import plain_document
 from evofool.errors import FolderError, StoreError, UsageError
-from evofool.store.runfolder import CONFIG, Check, RunFolder
+from evofool.store.folder import CONFIG, Check, Folder
 
 UNCHECKED = (
     "was made by an evofool that wrote no digest of the config: whether config.yaml was edited"
@@ -76,7 +76,7 @@ def changeable_part(config: BaseModel, changeable: Changeable) -> dict[str, Any]
     return {key: value for key, value in _leaves(plain(config)) if _below(key, free)}
 
 
-def check_config(run: RunFolder, config: BaseModel, changeable: Changeable) -> None:
+def check_config(run: Folder, config: BaseModel, changeable: Changeable) -> None:
     """Refuse a config that is not the one `run` was begun with.
 
     A folder from before there was a digest passes: `is_checked` says so.
@@ -108,7 +108,7 @@ def check_config(run: RunFolder, config: BaseModel, changeable: Changeable) -> N
         )
 
 
-def _stored(run: RunFolder) -> dict[str, Any]:
+def _stored(run: Folder) -> dict[str, Any]:
     entry = run.manifest["config"]
     stored = entry.get("fixed") if isinstance(entry, dict) else None
     with contextlib.suppress(RecursionError):
@@ -117,12 +117,12 @@ def _stored(run: RunFolder) -> dict[str, Any]:
     raise StoreError(f"{run.path / 'manifest.json'}: damaged: config does not match its own sha256")
 
 
-def is_checked(run: RunFolder) -> bool:
+def is_checked(run: Folder) -> bool:
     """Whether the manifest says what the config was; it does not in folders of before."""
     return "config" in run.manifest
 
 
-def check_labels_file(run: RunFolder, written: object, classifier: Classifier) -> None:
+def check_labels_file(run: Folder, written: object, classifier: Classifier) -> None:
     """Refuse labels that are read from a file whose content is another than it was.
 
     Args:
@@ -150,7 +150,7 @@ def check_labels_file(run: RunFolder, written: object, classifier: Classifier) -
     )
 
 
-def warn_unchecked(run: RunFolder) -> None:
+def warn_unchecked(run: Folder) -> None:
     """Say of a folder of before that nobody can tell whether its config was edited."""
     if not is_checked(run):
         logging.getLogger("evofool").warning("%s: %s", run.path, UNCHECKED)
@@ -166,7 +166,7 @@ def refuse_encoding(encoding: str | None) -> None:
         raise UsageError("--encoding: only a run of evolution has an encoding whose file can move")
 
 
-def config_check(run: RunFolder, load: Callable[[], object]) -> Check:
+def config_check(run: Folder, load: Callable[[], object]) -> Check:
     """``evofool verify`` of a config.
 
     Args:

@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from evofool.store.fixed import Changeable, changeable_part
-from evofool.store.runfolder import RunFolder
+from evofool.store.folder import Folder
 
 
 def with_changes(
-    run: RunFolder, before: BaseModel, after: BaseModel, changeable: Changeable
+    run: Folder, before: BaseModel, after: BaseModel, changeable: Changeable
 ) -> dict[str, Any] | None:
     """The manifest with one more entry in ``changes``; None if nothing was changed.
 
@@ -48,7 +48,7 @@ def with_changes(
     return manifest
 
 
-def _command(run: RunFolder, changed: Mapping[str, Any], changeable: Changeable) -> str:
+def _command(run: Folder, changed: Mapping[str, Any], changeable: Changeable) -> str:
     words = ["evofool", "resume", str(run.path)]
     for key, value in changed.items():
         if key in changeable.files:

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from evofool.errors import StoreError
-from evofool.store.experimentfolder import ExperimentFolder
-from evofool.store.retrain_schema import MeasureRow, NetRow
+from evofool.store.folder import Folder
+from evofool.store.retrain_schema import RETRAIN_TABLES, MeasureRow, NetRow
 
 _NET = (int, str, int, str, str, int, float)
 _MEASURE = (int, str, int, str, str, str, str, int, int)
 
 
-class RetrainFolder(ExperimentFolder):
+class RetrainFolder(Folder):
     """One retraining loop on disk."""
 
+    TABLES = RETRAIN_TABLES
     KIND = "retrain"
 
     def commit_net(self, row: NetRow, seconds: float) -> None:

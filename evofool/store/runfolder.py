@@ -1,32 +1,20 @@
-"""The run folder: config, manifest, ``run.sqlite`` (the only source of truth), derived files.
+"""The run folder of a campaign: generations, lineage, wins, elites and their genomes.
 
-A folder may come from anyone, so what is read is checked: versions, the exact tables (no triggers
-or views), types, identifiers. Files are named after class indices, never after labels.
+Files are named after class indices, never after labels.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Self, TypeAlias
+from pathlib import Path
 
-from evofool.errors import FolderError, StoreError
-from evofool.files import PathError, expanded, is_file, is_folder, reason, short
-from evofool.seal import is_sealed, sealed
-from evofool.store.bookings import Bookings, read_bookings
-from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
-from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
-from evofool.store.lock import acquire, is_held
-from evofool.store.manifest import check_manifest
+from evofool.errors import StoreError
+from evofool.store.files import json_object
+from evofool.store.folder import Folder
 from evofool.store.schema import (
-    SCHEMA_VERSION,
-    Column,
+    TABLES,
     Delta,
     EliteRow,
     GenerationRow,
@@ -37,32 +25,6 @@ from evofool.store.schema import (
     individual_row,
 )
 
-MANIFEST = "manifest.json"
-CONFIG = "config.yaml"
-DATABASE = "run.sqlite"
-LOCK = ".lock"
-_LEFTOVER = re.compile(
-    r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
-)
-_Type: TypeAlias = type | tuple[type, ...] | Column
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run that has ended: its folder and the content of ``summary.json``."""
-
-    path: Path
-    summary: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: `ok` is None where there is nothing to check (yet)."""
-
-    name: str
-    ok: bool | None
-    detail: str
-
 
 @dataclass(frozen=True)
 class Archive:
@@ -72,128 +34,11 @@ class Archive:
     holders: Mapping[IndividualId, IndividualRow]
 
 
-class RunFolder:
-    """One run on disk. Made by `create` or `open`; a context manager.
+class RunFolder(Folder):
+    """One campaign on disk."""
 
-    Attributes:
-        path: the folder.
-        manifest: ``manifest.json``: kind, schema_version, run_id, versions, seed, digests...
-        config_text: ``config.yaml``, resolved.
-    """
-
-    def __init__(
-        self, path: Path, manifest: dict[str, Any], config_text: str, lock: int | None
-    ) -> None:
-        self.path = path
-        self.manifest = manifest
-        self.config_text = config_text
-        self._lock = lock
-        self._db = connect(path / DATABASE, writable=lock is not None)
-        self._bookings: Bookings | None = None
-
-    @classmethod
-    def create(cls, path: Path, manifest: Mapping[str, Any], config_text: str) -> Self:
-        """A new run folder, locked by this process.
-
-        Raises:
-            StoreError: the folder holds a run or other files already, or cannot be written.
-            RunBusyError: another process is making a run there.
-        """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise FolderError(f"{path}: cannot be used as a run folder ({reason})") from error
-        _leftovers(path)  # before a lock file is put into a folder that is not ours
-        lock = acquire(path / LOCK)
-        try:
-            # anew: another process may have made its run meanwhile
-            _remove(_leftovers(path))
-            make_tables(path / DATABASE, tables_of(manifest.get("kind")))
-            full = sealed({"schema_version": SCHEMA_VERSION, **manifest})
-            write_atomically(path / CONFIG, config_text.encode())
-            # last: a folder with a manifest is a whole run folder
-            write_atomically(path / MANIFEST, json_bytes(full))
-            return cls(path, full, config_text, lock)
-        except BaseException:
-            os.close(lock)
-            raise
-
-    @staticmethod
-    def check_free(path: Path) -> None:
-        """Refuse early what `create` would refuse, before a victim is loaded for nothing.
-
-        Raises:
-            FolderError: the folder holds a run or other files already, or is none.
-        """
-        try:
-            expanded(path)
-        except PathError as error:
-            raise FolderError(
-                f"{short(path)}: cannot be used as a run folder ({reason(error)})"
-            ) from error
-        if os.path.lexists(path):
-            _leftovers(path)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a process holds this run to write into it."""
-        return is_held(self.path / LOCK)
-
-    @classmethod
-    def open(cls, path: Path, *, writable: bool = False) -> Self:
-        """An existing run folder; several processes may read it while one writes.
-
-        Raises:
-            StoreError: no run is there, or it is damaged or of another version.
-            RunBusyError: `writable`, and another process holds it.
-        """
-        if not (is_folder(path) or is_file(path)):
-            raise FolderError(f"{path}: there is no such folder")
-        if not is_file(path / MANIFEST):
-            raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
-        manifest = read_json(path / MANIFEST)
-        version = manifest.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path}: has schema version {version!r}, this evofool reads {SCHEMA_VERSION}"
-            )
-        check_manifest(manifest, path / MANIFEST)
-        config_text = read_text(path / CONFIG)
-        lock = acquire(path / LOCK) if writable else None
-        try:
-            run = cls(path, manifest, config_text, lock)
-        except BaseException:
-            if lock is not None:
-                os.close(lock)
-            raise
-        try:
-            run._check_schema()
-        except BaseException:
-            run.close()
-            raise
-        return run
-
-    def close(self) -> None:
-        """Close the database and release the lock."""
-        if self._bookings is not None:
-            self._bookings.close()
-            self._bookings = None
-        with contextlib.suppress(sqlite3.Error):
-            if self._lock is not None:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # what is written
+    TABLES = TABLES
+    KIND = "evolve"
 
     def commit(self, delta: Delta) -> None:
         """Write `delta` in one transaction: after a kill, all of it is there or none.
@@ -233,73 +78,6 @@ class RunFolder:
                     "UPDATE individuals SET genome = NULL WHERE genome IS NOT NULL AND"
                     " (generation, idx) NOT IN (SELECT generation, idx FROM elites)"
                 )
-
-    def write_file(self, name: str, data: bytes, *, durable: bool = True) -> Path:
-        """Write a derived file, `name` relative to the folder (``images/0123.png``).
-
-        Raises:
-            StoreError: `name` leads out of the folder (through a link in it, too), or the file
-                cannot be written.
-        """
-        relative = PurePosixPath(name)
-        if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in name:
-            raise StoreError(f"{name!r} does not lie inside the run folder")
-        path = self.path / relative
-        try:
-            if not path.parent.resolve().is_relative_to(self.path.resolve()):
-                raise StoreError(f"{path}: does not lie inside the run folder (a link leads out)")
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-            reason = getattr(error, "strerror", None) or error
-            raise StoreError(f"{path.parent}: cannot be written ({reason})") from error
-        write_atomically(path, data, durable=durable)
-        return path
-
-    def write_json(self, name: str, value: Mapping[str, Any]) -> Path:
-        """Write a derived JSON object."""
-        return self.write_file(name, json_bytes(value))
-
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replace the manifest (a moved classifier file was re-pointed)."""
-        # what was edited by hand stays recognisable
-        self.manifest = sealed(manifest) if is_sealed(self.manifest) else dict(manifest)
-        write_atomically(self.path / MANIFEST, json_bytes(self.manifest))
-
-    def write_config(self, text: str) -> None:
-        """Replace the resolved config (stop rules were extended, a moved file re-pointed)."""
-        write_atomically(self.path / CONFIG, text.encode())
-        self.config_text = text
-
-    @property
-    def bookings(self) -> Bookings:
-        """Where pictures are booked that are sent to the victim; of a run that is read, too.
-
-        Raises:
-            StoreError: the database cannot be written.
-        """
-        if self._bookings is None:
-            self._bookings = Bookings(self.path / DATABASE)
-        return self._bookings
-
-    @property
-    def can_book(self) -> bool:
-        """Whether the database can be written: not in a folder of somebody else."""
-        return os.access(self.path, os.W_OK) and os.access(self.path / DATABASE, os.W_OK)
-
-    # what is read
-
-    def sent(self) -> dict[str, int]:
-        """Pictures that were sent to the victim, by heading; empty of a run without bookings.
-
-        Raises:
-            StoreError: damaged.
-        """
-        with self._errors():
-            return read_bookings(self._db, self.path / DATABASE)
-
-    def meta(self) -> dict[str, str]:
-        """Status and other single values."""
-        return dict(self._rows("SELECT key, value FROM meta", (str, str)))
 
     def generations(self) -> list[GenerationRow]:
         """All stored generations in order."""
@@ -367,16 +145,6 @@ class RunFolder:
         """What the algorithm stored beside the archive."""
         return dict(self._rows("SELECT key, value FROM state", (str, bytes)))
 
-    def summary(self) -> dict[str, Any] | None:
-        """``summary.json``, or None before the first was written."""
-        path = self.path / "summary.json"
-        return read_json(path) if path.is_file() else None
-
-    def check(self) -> list[str]:
-        """SQLite's own integrity check: what it finds wrong."""
-        rows = [row for (row,) in self._rows("PRAGMA integrity_check", (str,))]
-        return [row for row in rows if row != "ok"]
-
     def _generations(self, order: str) -> list[GenerationRow]:
         return [
             GenerationRow(g, evaluations, forward, batch, seconds,
@@ -401,83 +169,6 @@ class RunFolder:
                 yield individual_row(g, i, parents, cells, digest, dump)
             except ValueError as error:
                 raise StoreError(f"{self.path}: damaged lineage of {g}:{i} ({error})") from error
-
-    def _rows(
-        self, query: str, types: tuple[_Type, ...], values: tuple[int, ...] = ()
-    ) -> list[tuple[Any, ...]]:
-        """The rows of `query`, whose columns must hold `types` (a made-up file may say STRICT)."""
-        with self._errors():
-            rows: list[tuple[Any, ...]] = self._db.execute(query, values).fetchall()
-        for row in rows:
-            for value, wanted in zip(row, types, strict=True):
-                if isinstance(wanted, Column):
-                    fault = wanted.fault(value)
-                else:
-                    fault = "" if isinstance(value, wanted) else "a value of the wrong type"
-                if fault:
-                    raise StoreError(f"{self.path / DATABASE}: a row holds {fault}")
-        return rows
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """All that is read inside is of one moment, whatever another process commits."""
-        if self._db.in_transaction:  # the moment is an outer one's
-            yield
-            return
-        with self._errors():
-            self._db.execute("BEGIN")
-        try:
-            yield
-        finally:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLITE_ERRORS as error:
-            raise StoreError(f"{self.path / DATABASE}: {error}") from error
-
-    def _check_schema(self) -> None:
-        found = self._rows(
-            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name, sql",
-            (str, str),
-        )
-        tables = tables_of(self.manifest.get("kind"))
-        if found != sorted(tables.items()):  # as a list: a trigger may have the name of a table
-            raise StoreError(
-                f"{self.path / DATABASE}: does not hold the tables of schema {SCHEMA_VERSION}"
-            )
-
-
-def _leftovers(path: Path) -> list[Path]:
-    """What a process that was killed while making a run has left: all there is but a manifest.
-
-    Raises:
-        StoreError: the folder holds a run, or files that are not evofool's.
-    """
-    try:
-        entries = [entry for entry in path.iterdir() if entry.name != LOCK]
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be used as a run folder ({error.strerror})") from error
-    names = {entry.name for entry in entries}
-    if MANIFEST in names:
-        raise FolderError(
-            f"{path}: holds a run already; go on with `evofool resume {path}`, or give another"
-            " --out"
-        )
-    if not all(_LEFTOVER.fullmatch(name) for name in names):
-        raise FolderError(f"{path}: is not empty; give another --out")
-    return entries
-
-
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
-        try:
-            path.unlink()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error
 
 
 def _join(values: tuple[object, ...]) -> str:

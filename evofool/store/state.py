@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evofool.store.runfolder import RunFolder
+from evofool.store.folder import Folder
 
 
-def state_of(run: RunFolder) -> tuple[str, str | None]:
+def state_of(run: Folder) -> tuple[str, str | None]:
     """``running`` (a process holds it), ``finished`` with the reason, or ``interrupted``."""
     meta = run.meta()
     state = meta.get("status", "interrupted")
@@ -19,7 +19,7 @@ def state_of(run: RunFolder) -> tuple[str, str | None]:
     return state, meta.get("stop_reason") or None if state == "finished" else None
 
 
-def head_of(run: RunFolder) -> dict[str, Any]:
+def head_of(run: Folder) -> dict[str, Any]:
     """What ``evofool status`` says of every kind of run first, as JSON values."""
     state, reason = state_of(run)
     manifest = run.manifest

@@ -17,7 +17,7 @@ from evofool.data import load_dataset
 from evofool.errors import ConfigError, EvofoolError, FolderError, Interrupted, UsageError
 from evofool.experiments import defending
 from evofool.experiments.defend_config import load_defense
-from evofool.experiments.defend_progress import DefendProgress
+from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.defend_setup import plan
 from evofool.experiments.defending import defend, resume_defense
 from evofool.experiments.runs import kind_of, resume, status, verify
@@ -181,7 +181,7 @@ class Stopped(Exception):
 
 @pytest.mark.parametrize("after", ["PGD-20 on the defended", "evolution, direct, defended"])
 def test_a_killed_run_goes_on_to_the_same_end(finished: Path, tmp_path: Path, after: str) -> None:
-    def stop(progress: DefendProgress) -> None:
+    def stop(progress: ExperimentProgress) -> None:
         if progress.step.startswith(after) and progress.share_done > 0:
             raise Stopped
 
@@ -370,7 +370,7 @@ def test_resume_takes_nothing_that_would_make_another_run(finished: Path) -> Non
 def test_another_victim_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "run"
 
-    def stop(progress: DefendProgress) -> None:
+    def stop(progress: ExperimentProgress) -> None:
         if progress.step.startswith("FGSM on the defended"):
             raise Stopped
 

@@ -14,7 +14,7 @@ import pytest
 from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.errors import ConfigError, EvofoolError, Interrupted
 from evofool.experiments.defend_config import load_defense
-from evofool.experiments.defend_progress import DefendProgress
+from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.defend_setup import plan
 from evofool.experiments.defending import defend, resume_defense
 from evofool.experiments.runs import verify
@@ -49,7 +49,7 @@ def table(run: Path) -> list[dict[str, str]]:
     return rows
 
 
-def stopping_at(step: str) -> tuple[Callable[[DefendProgress], None], Callable[[], bool]]:
+def stopping_at(step: str) -> tuple[Callable[[ExperimentProgress], None], Callable[[], bool]]:
     """`progress` and `should_stop`, once a step begins with `step`."""
     seen: list[str] = []
     return lambda p: seen.append(p.step), lambda: any(each.startswith(step) for each in seen)

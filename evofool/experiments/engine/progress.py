@@ -1,4 +1,4 @@
-"""Where an evaluation stands: steps, images, active seconds, time left."""
+"""Where an experiment is: works done, images, active seconds, time left."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from evofool.training import TrainProgress
 
 
 @dataclass(frozen=True)
-class DefendProgress:
-    """Where an evaluation stands.
+class ExperimentProgress:
+    """How far an experiment is.
 
     Attributes:
         step: what is running, in words.
@@ -30,7 +30,7 @@ class DefendProgress:
     seconds_left: float | None
 
 
-OnProgress = Callable[[DefendProgress], None]
+OnProgress = Callable[[ExperimentProgress], None]
 
 
 class Meter:
@@ -72,7 +72,7 @@ class Meter:
 
     def begin(self, step: str, images: int) -> None:
         """The step before this one is done, and this one is of about so many images."""
-        if self._planned:
+        if self._step:
             self._done += 1
             self._before += self._planned
             self._new += self._planned
@@ -99,7 +99,7 @@ class Meter:
         if self._progress is not None:
             step = f"training, epoch {p.epoch}/{p.epochs}, loss {p.loss:.3f}"
             share = p.step / p.steps
-            self._progress(DefendProgress(step, 0, 0, self.seconds, share, p.seconds_left))
+            self._progress(ExperimentProgress(step, 0, 0, self.seconds, share, p.seconds_left))
 
     def _report(self) -> None:
         if self._progress is None or not self._step:
@@ -111,5 +111,5 @@ class Meter:
             spent = time.perf_counter() - self._worked
             left = spent / new * max(0, self._total - self._before - here)
         self._progress(
-            DefendProgress(self._step, self._done, self._steps, self.seconds, min(1.0, share), left)
+            ExperimentProgress(self._step, self._done, self._steps, self.seconds, min(1.0, share), left)
         )

@@ -1,0 +1,150 @@
+"""What a work may use while it runs: nets, results of works it stands on, counting, stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from evofool.classifiers import Classifier
+from evofool.errors import Interrupted
+from evofool.experiments.engine.plan import Planned
+from evofool.experiments.engine.progress import Meter
+from evofool.experiments.engine.results import Results, everything_below
+from evofool.experiments.engine.work import Row, Work, outside
+from evofool.scoring import Scorer
+from evofool.store.experiment import Cost, Read
+
+if TYPE_CHECKING:
+    from evofool.training import TrainProgress
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How images are scored, as far as it shows in results.
+
+    Attributes:
+        batch: images a forward pass; float sums depend on it.
+        device: ``cpu`` or ``cuda``.
+        engine: that scores them.
+        on: the device by its whole name, which a result does not depend on.
+        workers: threads, likewise.
+    """
+
+    batch: int
+    device: str
+    engine: str = "torch"
+    on: str = outside(default="auto")
+    workers: int = outside(default=1)
+
+
+class Context:
+    """Of one work that is being run.
+
+    Attributes:
+        results: of the works that it stands on.
+        planned: the work.
+        notes: for people, stored with the work; it may add to them.
+        reads: artifacts of other works that it has used so far.
+    """
+
+    def __init__(self, results: Results, planned: Planned, meter: Meter, command: str | None):
+        self.results, self.planned = results, planned
+        self.command = command
+        self.notes: list[str] = []
+        self.reads: dict[tuple[str, str], Read] = {}
+        self._meter = meter
+        self._scorers: list[Scorer] = []
+        self._sent = 0
+        self._closed = Cost()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._meter.should_stop()
+
+    def check_stop(self) -> None:
+        """Raises `Interrupted` if a stop was asked for."""
+        if self.should_stop:
+            raise Interrupted("stopped")
+
+    @contextmanager
+    def scorer(self, net: Classifier, scoring: Scoring) -> Iterator[Scorer]:
+        """A scorer whose images count as this work's, and show in the progress."""
+        with Scorer(
+            net,
+            engine=scoring.engine,
+            device=scoring.on,
+            batch=scoring.batch,
+            workers=scoring.workers,
+            before=self._before,
+        ) as scorer:
+            self._scorers.append(scorer)
+            try:
+                yield scorer
+            finally:
+                self._scorers.remove(scorer)
+                self._closed += _cost(scorer)
+
+    @property
+    def cost(self) -> Cost:
+        """Images of all scorers so far; seconds are for whoever runs the work."""
+        return sum((_cost(scorer) for scorer in self._scorers), self._closed)
+
+    def book(self, cost: Cost) -> None:
+        """Count images that were sent by other means than `scorer`."""
+        self._closed += cost
+
+    def rows(self, work: Work, type: type[R]) -> list[R]:
+        """The rows of a work that this one stands on."""
+        self._check_need(work)
+        return self.results.rows(work, type)
+
+    def with_pictures(self, work: Work, type: type[R]) -> list[R]:
+        """The same with their pictures."""
+        self._check_need(work)
+        return self.results.with_pictures(work, type)
+
+    def artifact(self, work: Work, name: str) -> Path:
+        """Where an artifact of a work lies that this one stands on; its digest is noted."""
+        artifact = self.results.artifact(work, name)
+        if work.address != self.planned.work.address:
+            self._check_need(work)
+            self.reads[work.address, name] = Read(work.address, name, artifact.digest)
+        return (self.results.folder.path / artifact.path).absolute()
+
+    def place(self, artifact: str) -> Path:
+        """Where an artifact of this work is to lie."""
+        path = self.results.folder.path / self.results.plan.place(self.planned.work, artifact)
+        return path.absolute()
+
+    def finished_items(self, type: type[Row]) -> set[int]:
+        """Items whose rows are stored already, of a work that `continues`."""
+        address = self.planned.work.address
+        return {item for item, _ in self.results.folder.contents(address, type.type)}
+
+    def reached(self, images: int) -> None:
+        """So many images of this work are done."""
+        self._meter.reached(images)
+
+    def trained(self, progress: TrainProgress) -> None:
+        """A step of a training is done."""
+        self._meter.trained(progress)
+
+    def _before(self, images: int) -> None:
+        self.check_stop()
+        self._sent += images
+        self._meter.reached(self._sent)
+
+    def _check_need(self, work: Work) -> None:
+        own = self.planned.work
+        if work.address != own.address and work not in everything_below(own):
+            raise AssertionError(f"{own.kind} does not stand on {work.kind}: no field names it")
+
+
+def _cost(scorer: Scorer) -> Cost:
+    return Cost(scorer.queries, scorer.forward_images, scorer.backward_images)

@@ -1,0 +1,144 @@
+"""What works have found out, read from a run folder: typed rows, artifacts, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from evofool.errors import StoreError
+from evofool.experiments.engine.plan import Plan
+from evofool.experiments.engine.work import Row, Work
+from evofool.store.experiment import ArtifactRow, Cost, ExperimentFolder, WorkRow
+
+R = TypeVar("R", bound=Row)
+
+
+class Results:
+    """The results of the works of a plan.
+
+    Args:
+        folder: open for as long as the results are used.
+        plan: whose works may be asked for.
+    """
+
+    def __init__(self, folder: ExperimentFolder, plan: Plan) -> None:
+        self.folder, self.plan = folder, plan
+        self._sound: dict[tuple[Path, str], bool] = {}
+
+    def rows(self, work: Work, type: type[R]) -> list[R]:
+        """The rows of one type that a work has found, in the order of their items.
+
+        Raises:
+            StoreError: one is damaged.
+        """
+        where = self._where(work)
+        return [
+            type.parse(item, content, None, where)
+            for item, content in self.folder.contents(work.address, type.type)
+        ]
+
+    def with_pictures(self, work: Work, type: type[R]) -> list[R]:
+        """`rows` with their pictures."""
+        where = self._where(work)
+        return [
+            type.parse(row.item, row.content, row.png, where)
+            for row in self.folder.rows(work.address, type.type)
+        ]
+
+    def only(self, work: Work, type: type[R]) -> R:
+        """The one row of a type of which a work finds one.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        rows = self.rows(work, type)
+        if len(rows) != 1:
+            raise StoreError(f"{self._where(work)}: has {len(rows)} rows {type.type}, not one")
+        return rows[0]
+
+    def picture(self, work: Work, type: type[Row], item: int) -> bytes:
+        """The picture of a row as a PNG file.
+
+        Raises:
+            StoreError: there is none.
+        """
+        png = self.folder.png(work.address, type.type, item)
+        if png is None:
+            raise StoreError(f"{self._where(work)}: the picture of {type.type} {item} is missing")
+        return png
+
+    def stored(self, work: Work) -> WorkRow | None:
+        """A work as it is stored; None if it was never begun."""
+        return self.folder.works().get(work.address)
+
+    def artifact(self, work: Work, name: str) -> ArtifactRow:
+        """Something that a work has made, whole.
+
+        Raises:
+            StoreError: it is not there, or not finished.
+        """
+        for artifact in self.folder.artifacts(work.address):
+            if artifact.name == name and artifact.digest:
+                return artifact
+        raise StoreError(f"{self._where(work)}: has made no {name} yet; evofool resume does it")
+
+    def path(self, work: Work, name: str) -> Path:
+        """Where an artifact lies."""
+        return (self.folder.path / self.artifact(work, name).path).absolute()
+
+    def is_finished(self, work: Work) -> bool:
+        """Whether all that a work finds is here, with the very bytes that it was found with."""
+        stored = self.stored(work)
+        if stored is None or not stored.finished:
+            return False
+        own = {a.name: a for a in self.folder.artifacts(work.address)}
+        if not all(self._is_whole(work, own.get(name)) for name in work.makes):
+            return False
+        by_address = {need.address: need for need in everything_below(work)}
+        for read in self.folder.reads(work.address):
+            source = by_address.get(read.source)
+            if source is None:
+                return False
+            artifacts = {a.name: a for a in self.folder.artifacts(read.source)}
+            used = artifacts.get(read.name)
+            if used is None or used.digest != read.digest or not self._is_whole(source, used):
+                return False
+        return True
+
+    def cost(self, work: Work) -> Cost:
+        """What a work took by itself."""
+        stored = self.stored(work)
+        return Cost() if stored is None else stored.cost
+
+    def whole_cost(self, works: Iterable[Work]) -> Cost:
+        """What works took with everything they stand on, each address once."""
+        all_works = {w.address: w for each in works for w in (each, *everything_below(each))}
+        stored = self.folder.works()
+        return sum((stored[a].cost for a in all_works if a in stored), Cost())
+
+    def _is_whole(self, work: Work, artifact: ArtifactRow | None) -> bool:
+        """Whether an artifact lies there as its digest says; looked at once a process."""
+        if artifact is None or not artifact.digest:
+            return False
+        path = self.folder.path / artifact.path
+        key = (path, artifact.digest)
+        if key not in self._sound:
+            try:
+                self._sound[key] = work.digest_of(artifact.name, path) == artifact.digest
+            except StoreError:
+                self._sound[key] = False
+        return self._sound[key]
+
+    def _where(self, work: Work) -> str:
+        title = self.plan[work.address].title if work.address in self.plan else work.kind
+        return f"{self.folder.path}: {title} ({work.address[:12]})"
+
+
+def everything_below(work: Work) -> Sequence[Work]:
+    """All that a work stands on, directly or not, each once, what is deepest first."""
+    below: dict[str, Work] = {}
+    for need in work.needs:
+        for each in (*everything_below(need), need):
+            below.setdefault(each.address, each)
+    return tuple(below.values())

@@ -1,0 +1,198 @@
+"""Running a plan: every work that has no finished rows at its address, in dependency order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import replace
+
+from evofool.errors import EvofoolError, Interrupted, RunBusyError, StoreError
+from evofool.experiments.engine.context import Context
+from evofool.experiments.engine.plan import Plan, Planned
+from evofool.experiments.engine.progress import Meter
+from evofool.experiments.engine.results import Results
+from evofool.experiments.engine.work import Artifact, Row
+from evofool.store.experiment import (
+    ArtifactRow,
+    Cost,
+    ExperimentFolder,
+    StoredRow,
+    WorkRow,
+)
+from evofool.store.manifest import versions
+
+COMMIT_SECONDS = 3.0
+"""Rows wait no longer than this before they are stored."""
+
+
+class WorksFailedError(EvofoolError):
+    """Works could not be done, and what stands on them was not begun; all others are."""
+
+
+class Serial(Executor):
+    """Does what is submitted at once, in this thread."""
+
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future:  # type: ignore[override, type-arg]
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def run_plan(
+    plan: Plan,
+    folder: ExperimentFolder,
+    meter: Meter,
+    *,
+    command: str | None = None,
+    executor: Executor | None = None,
+    at_once: int = 1,
+) -> Results:
+    """Do every work of `plan` that is not finished in `folder`, and return the results of all.
+
+    Args:
+        plan: what is to be found out.
+        folder: open for writing.
+        meter: told of progress, and asked whether to stop.
+        command: the command line, for the manifests of campaigns.
+        executor: what works are given to; by default they are done one after the other, here.
+        at_once: works that the executor is given at a time.
+
+    Raises:
+        Interrupted: a stop was asked for; all that is done is stored.
+        WorksFailedError: works failed; all that does not stand on them is done. A work alone
+            raises its own error.
+        StoreError: the folder is damaged or cannot be written.
+    """
+    return _Runner(plan, folder, meter, command, executor or Serial(), at_once).run()
+
+
+class _Runner:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: ExperimentFolder,
+        meter: Meter,
+        command: str | None,
+        executor: Executor,
+        at_once: int,
+    ) -> None:
+        self._plan, self._folder, self._meter, self._command = plan, folder, meter, command
+        self._executor, self._at_once = executor, at_once
+        self._results = Results(folder, plan)
+        self._failed: dict[str, EvofoolError] = {}
+        self._skipped: set[str] = set()
+
+    def run(self) -> Results:
+        """All that is not finished."""
+        self._meter.plan(len(self._plan), sum(p.work.images for p in self._plan))
+        waiting = list(self._plan)
+        running: dict[Future[object], Planned] = {}
+        finished: set[str] = set()
+        try:
+            while waiting or running:
+                for planned in self._ready(waiting, finished):
+                    if len(running) >= self._at_once:
+                        break
+                    waiting.remove(planned)
+                    if self._results.is_finished(planned.work):
+                        self._meter.skip(planned.work.images)
+                        finished.add(planned.work.address)
+                        continue
+                    running[self._executor.submit(self._carry_out, planned)] = planned
+                self._collect(running, finished)
+        finally:
+            wait(running)
+        self._meter.begin("", 0)
+        self._tell_failures()
+        return self._results
+
+    def _ready(self, waiting: Iterable[Planned], finished: set[str]) -> list[Planned]:
+        """Works whose needs are met, in the order of the plan; those that can never be, go."""
+        ready = []
+        for planned in list(waiting):
+            needs = {need.address for need in planned.work.needs}
+            if needs & (self._failed.keys() | self._skipped):
+                self._skipped.add(planned.work.address)
+                waiting.remove(planned)  # type: ignore[attr-defined]
+            elif needs <= finished:
+                ready.append(planned)
+        return ready
+
+    def _collect(self, running: dict[Future[object], Planned], finished: set[str]) -> None:
+        done, _ = wait(running, return_when=FIRST_COMPLETED) if running else ((), ())
+        for future in done:
+            planned = running.pop(future)
+            error = future.exception()
+            if error is None:
+                finished.add(planned.work.address)
+            elif isinstance(error, EvofoolError) and not isinstance(
+                error, Interrupted | RunBusyError | StoreError
+            ):
+                self._failed[planned.work.address] = error
+            else:
+                raise error
+
+    def _tell_failures(self) -> None:
+        if not self._failed:
+            return
+        (address, first), *others = self._failed.items()
+        if not others and not self._skipped:
+            raise first
+        more = f" (and {len(others)} more)" if others else ""
+        left = f"; {len(self._skipped)} that stand on them were not begun" if self._skipped else ""
+        raise WorksFailedError(
+            f"{self._plan[address].title} failed{more}{left}: {first}"
+        ) from first
+
+    def _carry_out(self, planned: Planned) -> None:
+        """One work, from where it was broken off if it goes on from there, else anew."""
+        work, folder = planned.work, self._folder
+        before = folder.works().get(work.address)
+        if before is not None and not (work.continues and not before.finished):
+            folder.forget(work.address)
+            before = None
+        row = before or WorkRow(work.address, work.kind, work.version, work.definition)
+        places = [
+            ArtifactRow(work.address, name, self._plan.place(work, name), "")
+            for name in work.makes
+        ]
+        folder.begin(row, places)
+        self._meter.begin(planned.title, work.images)
+        context = Context(self._results, planned, self._meter, self._command)
+        spent = row.cost
+        began = stored_at = time.perf_counter()
+        rows: list[StoredRow] = []
+        artifacts: list[ArtifactRow] = []
+
+        def store(finished: bool = False) -> None:
+            cost = spent + context.cost + Cost(seconds=time.perf_counter() - began)
+            notes = tuple(dict.fromkeys((*row.notes, *context.notes)))
+            now = replace(row, finished=finished, cost=cost, notes=notes, versions=versions())
+            reads = context.reads.values()
+            folder.commit(now, rows, artifacts, reads, self._meter.seconds)
+            rows.clear()
+            artifacts.clear()
+
+        try:
+            for found in work.run(context):
+                if isinstance(found, Artifact):
+                    place = self._plan.place(work, found.name)
+                    artifacts.append(ArtifactRow(work.address, found.name, place, found.digest))
+                    store()  # whoever reads it may do so from now on
+                else:
+                    rows.append(_stored(found))
+                if time.perf_counter() - stored_at > COMMIT_SECONDS:
+                    store()
+                    stored_at = time.perf_counter()
+        except BaseException:
+            store()  # what was sent to nets is counted, whatever became of it
+            raise
+        store(finished=True)
+
+
+def _stored(row: Row) -> StoredRow:
+    return StoredRow(row.type, row.item, row.content(), row.png)

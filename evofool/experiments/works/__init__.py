@@ -1,0 +1,1 @@
+"""Works that experiments share: nets, campaigns, answers to pictures, attacks."""

@@ -1,0 +1,212 @@
+"""The work of evolving images against a net: a MAP-Elites campaign in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, cast
+
+import numpy as np
+
+from evofool.errors import StoreError
+from evofool.evolution.campaign import evolve
+from evofool.evolution.campaign import resume as resume_evolution
+from evofool.evolution.outputs import png_name, read_table
+from evofool.evolution.verify import verify as verify_evolution
+from evofool.experiments.engine import Artifact, Context, Row, Work
+from evofool.experiments.engine.context import Scoring
+from evofool.experiments.engine.work import work
+from evofool.experiments.works.nets import Net
+from evofool.files import is_file, read_file, reason
+from evofool.store import Check, RunFolder, state_of
+from evofool.store.experiment import Cost
+
+FOLDER = "campaign"
+
+
+class Budget(Protocol):
+    """How much is evolved, as configs say it."""
+
+    @property
+    def initial(self) -> int:
+        """Random individuals before the first generation."""
+
+    @property
+    def children(self) -> int:
+        """Individuals a generation."""
+
+    @property
+    def generations(self) -> int:
+        """Not counting the initial individuals."""
+
+
+@dataclass(frozen=True)
+class GenerationRow(Row):
+    """A generation of a campaign.
+
+    Attributes:
+        evaluations: images scored so far.
+        median: over the cells, of the confidence in the cell's class.
+    """
+
+    type: ClassVar[str] = "generation"
+
+    evaluations: int
+    median: float
+
+
+@dataclass(frozen=True)
+class ChampionRow(Row):
+    """The best picture of a class, which `item` numbers; its PNG is the saved one.
+
+    Attributes:
+        confidence: of the net in that class.
+    """
+
+    type: ClassVar[str] = "champion"
+
+    confidence: float
+
+
+@work
+class Campaign(Work):
+    """MAP-Elites against a net, over its first classes.
+
+    Attributes:
+        net: a white box.
+        encoding: by name, with the options that it has by default.
+        initial: random individuals before the first generation.
+        children: individuals a generation.
+        generations: not counting the initial individuals.
+        classes: the first so many are sought; of a net that may reject, that class is no goal.
+        scoring: how images are scored.
+        seed: of the campaign.
+    """
+
+    kind: ClassVar[str] = "campaign"
+    rows: ClassVar[tuple[type[Row], ...]] = (GenerationRow, ChampionRow)
+    makes: ClassVar[tuple[str, ...]] = (FOLDER,)
+    continues: ClassVar[bool] = True
+
+    net: Net
+    encoding: str
+    initial: int
+    children: int
+    generations: int
+    classes: int
+    scoring: Scoring
+    seed: int
+
+    @classmethod
+    def of(
+        cls, net: Net, encoding: str, budget: Budget, classes: int, scoring: Scoring, seed: int
+    ) -> Campaign:
+        """A campaign of the size that a config says."""
+        return cls(
+            net, encoding, budget.initial, budget.children, budget.generations, classes, scoring,
+            seed,
+        )  # fmt: skip
+
+    @property
+    def images(self) -> int:
+        """Images that it scores."""
+        return self.initial + self.generations * self.children
+
+    def place(self, artifact: str, called: str) -> str:
+        return f"evolution/{called}"
+
+    def digest_of(self, artifact: str, path: Path) -> str:
+        """The campaign's archive digest."""
+        with RunFolder.open(path) as run:
+            summary = run.summary()
+            if state_of(run)[0] != "finished" or summary is None:
+                raise StoreError(f"{path}: the campaign has not ended")
+            return str(summary.get("archive_digest"))
+
+    def run(self, context: Context) -> Iterator[Row | Artifact]:
+        path = context.place(FOLDER)
+        self._evolve(context, path)
+        yield Artifact(FOLDER, self.digest_of(FOLDER, path))
+        with RunFolder.open(path) as run:
+            generations = run.generations()
+            table = read_table(run)
+        last = generations[-1]
+        context.book(Cost(queries=last.evaluations, forward_images=last.forward_images))
+        for row in generations:
+            median = float(row.stats.get("median", np.nan))
+            yield GenerationRow(row.generation, row.evaluations, median)
+        for c, entry in sorted(table.items()):
+            try:
+                png = read_file(path / png_name(c))
+            except OSError as error:
+                raise StoreError(f"{path / png_name(c)}: {reason(error)}") from error
+            yield ChampionRow(c, entry["confidence"], png=png)
+
+    def verify(self, context: Context) -> Iterator[Check]:
+        """All that `evofool verify` looks at in the campaign's own folder, as one check."""
+        path = context.artifact(self, FOLDER)
+        moved = self.net.named(context).get("name")
+        own = isinstance(self.net, Work)
+        checks = list(verify_evolution(path, classifier=str(moved) if own else None))
+        wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
+        detail = "; ".join(wrong[:2]) or f"{len(checks)} checks are fine"
+        yield Check(path.name, not wrong, detail)
+
+    def _evolve(self, context: Context, path: Path) -> None:
+        """Begin the campaign or go on with it, unless it is done."""
+
+        def stop() -> bool:
+            return context.should_stop
+
+        def report(progress: Any) -> None:
+            context.reached(progress.evaluations)
+
+        named = self.net.named(context)
+        if not is_file(path / "manifest.json"):
+            config = campaign_config(self, named)
+            evolve(config, path, command=context.command, progress=report, should_stop=stop)
+        elif not is_finished(path):
+            # a net of the run itself lies elsewhere if the folder was moved
+            moved = str(named["name"]) if isinstance(self.net, Work) else None
+            resume_evolution(path, classifier=moved, progress=report, should_stop=stop)
+
+
+def campaign_config(wanted: Campaign, classifier: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a campaign, as a mapping.
+
+    Args:
+        wanted: the campaign.
+        classifier: how its net is named.
+    """
+    return {
+        "classifier": dict(classifier),
+        "encoding": {"name": wanted.encoding},
+        "evolution": {
+            "algorithm": "map_elites",
+            "initial": wanted.initial,
+            "children": wanted.children,
+            "classes": list(range(wanted.classes)),
+        },
+        "stop": {"generations": wanted.generations},
+        "scoring": {
+            "engine": wanted.scoring.engine,
+            "device": wanted.scoring.on,
+            "batch": wanted.scoring.batch,
+            "workers": wanted.scoring.workers,
+        },
+        "seed": wanted.seed,
+    }
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the campaign in a folder has come to its end."""
+    with RunFolder.open(path) as run:
+        return state_of(run)[0] == "finished"
+
+
+def evaluations_of(budget: Budget | None) -> int:
+    """Images that one campaign scores."""
+    if budget is None:
+        return 0
+    return cast(int, budget.initial + budget.generations * budget.children)

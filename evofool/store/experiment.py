@@ -1,0 +1,368 @@
+"""The run folder of an experiment: works, the rows that they found, the artifacts that they made.
+
+The tables are the same for every kind of experiment. What a row says is JSON that this module does
+not interpret: whoever asks for it checks it against the row's type.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evofool.errors import StoreError
+from evofool.store.files import json_object
+from evofool.store.folder import Folder
+
+EXPERIMENT_TABLES: dict[str, str] = {
+    # status, active seconds, pictures sent to services
+    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    # one row a work that was begun; `definition` is what its address is the sha256 of
+    "works": """CREATE TABLE works (
+        address TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        definition TEXT NOT NULL,
+        finished INTEGER NOT NULL,
+        origin TEXT NOT NULL,
+        queries INTEGER NOT NULL,
+        forward_images INTEGER NOT NULL,
+        backward_images INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        notes TEXT NOT NULL,
+        versions TEXT NOT NULL) STRICT, WITHOUT ROWID""",
+    # what a work found out, one row an item (a picture, a generation, a class)
+    "rows": """CREATE TABLE rows (
+        address TEXT NOT NULL,
+        type TEXT NOT NULL,
+        item INTEGER NOT NULL,
+        content TEXT NOT NULL,
+        png BLOB,
+        PRIMARY KEY (address, type, item)) STRICT, WITHOUT ROWID""",
+    # what a work made below the folder; without a digest it is not whole yet
+    "artifacts": """CREATE TABLE artifacts (
+        address TEXT NOT NULL,
+        name TEXT NOT NULL,
+        path TEXT NOT NULL UNIQUE,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (address, name)) STRICT, WITHOUT ROWID""",
+    # the artifacts of other works that a work has read, as they were then
+    "reads": """CREATE TABLE reads (
+        address TEXT NOT NULL,
+        source TEXT NOT NULL,
+        name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (address, source, name)) STRICT, WITHOUT ROWID""",
+}
+
+_NULL = type(None)
+UNUSED = "unused"
+"""Folder of artifacts whose place a later plan has given to others."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a work took.
+
+    Attributes:
+        queries: images sent to nets for answers, judging included.
+        forward_images: images that went forward, crops, padding and retries included.
+        backward_images: images that gradients were taken of.
+        seconds: active ones.
+    """
+
+    queries: int = 0
+    forward_images: int = 0
+    backward_images: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.queries + other.queries,
+            self.forward_images + other.forward_images,
+            self.backward_images + other.backward_images,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True)
+class WorkRow:
+    """A work as it is stored.
+
+    Attributes:
+        address: hex sha256 of `definition`.
+        kind: of the work.
+        version: of its rows.
+        definition: canonical JSON.
+        finished: whether all of its rows are there.
+        origin: id of the run that it was taken over from, or empty.
+        cost: what it took, in the run that did it.
+        notes: for people.
+        versions: of the libraries it was done with.
+    """
+
+    address: str
+    kind: str
+    version: int
+    definition: str
+    finished: bool = False
+    origin: str = ""
+    cost: Cost = field(default_factory=Cost)
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A row as it is stored: its type, the number of its item, JSON, and a picture or None."""
+
+    type: str
+    item: int
+    content: str
+    png: bytes | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """Something that a work made.
+
+    Attributes:
+        address: of the work.
+        name: what it is to the work: ``weights``, ``campaign``.
+        path: file or folder, relative to the run folder.
+        digest: of its bytes; empty while it is being made.
+    """
+
+    address: str
+    name: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Read:
+    """An artifact of another work that a work has used."""
+
+    source: str
+    name: str
+    digest: str
+
+
+class ExperimentFolder(Folder):
+    """One experiment on disk; may be written to from several threads."""
+
+    TABLES = EXPERIMENT_TABLES
+
+    def __init__(
+        self, path: Path, manifest: dict[str, Any], config_text: str, lock: int | None
+    ) -> None:
+        super().__init__(path, manifest, config_text, lock)
+        self._writing = threading.RLock()
+
+    # what is written
+
+    def begin(self, work: WorkRow, artifacts: Sequence[ArtifactRow]) -> None:
+        """Note that a work is begun, and where its artifacts will lie.
+
+        What another work has made in these places is moved to `UNUSED` first.
+        """
+        with self._writing:
+            for artifact in artifacts:
+                self._make_room(artifact)
+            with self._errors(), self._db:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO works VALUES (?, ?, ?, ?, 0, '', 0, 0, 0, 0.0, '[]',"
+                    " '{}')",
+                    (work.address, work.kind, work.version, work.definition),
+                )
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO artifacts VALUES (?, ?, ?, '')",
+                    [(a.address, a.name, a.path) for a in artifacts],
+                )
+
+    def commit(
+        self,
+        work: WorkRow,
+        rows: Iterable[StoredRow] = (),
+        artifacts: Iterable[ArtifactRow] = (),
+        reads: Iterable[Read] = (),
+        seconds: float | None = None,
+    ) -> None:
+        """Write what a work has found since it was last written, in one transaction.
+
+        Args:
+            work: with its cost so far.
+            rows: new ones; one of the same type and item gives way.
+            artifacts: that are whole now.
+            reads: artifacts of others that it used.
+            seconds: of the whole run so far.
+        """
+        values = (
+            work.address, work.kind, work.version, work.definition, int(work.finished),
+            work.origin, work.cost.queries, work.cost.forward_images, work.cost.backward_images,
+            work.cost.seconds, json.dumps(work.notes), json.dumps(dict(work.versions)),
+        )  # fmt: skip
+        with self._writing, self._errors(), self._db:
+            self._db.execute(
+                f"INSERT OR REPLACE INTO works VALUES ({', '.join('?' * len(values))})", values
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
+                [(work.address, r.type, r.item, r.content, r.png) for r in rows],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?, ?)",
+                [(a.address, a.name, a.path, a.digest) for a in artifacts],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO reads VALUES (?, ?, ?, ?)",
+                [(work.address, r.source, r.name, r.digest) for r in reads],
+            )
+            if seconds is not None:
+                self._meta({"seconds": repr(seconds)})
+
+    def forget(self, address: str) -> None:
+        """Remove what a work has found, to do it anew; what it made stays where it lies."""
+        with self._writing, self._errors(), self._db:
+            for table in ("rows", "reads", "works"):
+                self._db.execute(f"DELETE FROM {table} WHERE address = ?", (address,))
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Write status and the like."""
+        with self._writing:
+            super().set_meta(values)
+
+    def _make_room(self, artifact: ArtifactRow) -> None:
+        """Move what another work has made at the place of `artifact` out of its way."""
+        taken = [a for a in self.artifacts() if a.path == artifact.path]
+        moves = [a for a in taken if a.address != artifact.address]
+        own = [a for a in self.artifacts(artifact.address) if a.name == artifact.name]
+        for old in moves:
+            self._move(old, f"{UNUSED}/{old.address[:16]}/{Path(old.path).name}")
+        for old in own:
+            if old.path != artifact.path:  # the plan calls it something else by now
+                self._move(old, artifact.path)
+
+    def _move(self, artifact: ArtifactRow, path: str) -> None:
+        source, target = self.path / artifact.path, self.path / path
+        try:
+            if source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.is_dir():
+                    shutil.rmtree(target)
+                source.rename(target)
+        except OSError as error:
+            raise StoreError(f"{source}: cannot be moved to {target} ({error.strerror})") from error
+        with self._errors(), self._db:
+            self._db.execute(
+                "UPDATE artifacts SET path = ? WHERE address = ? AND name = ?",
+                (path, artifact.address, artifact.name),
+            )
+
+    # what is read
+
+    def works(self) -> dict[str, WorkRow]:
+        """The works that were begun, by address.
+
+        Raises:
+            StoreError: damaged.
+        """
+        stored = {}
+        with self._writing:
+            rows = self._rows(
+                "SELECT address, kind, version, definition, finished, origin, queries,"
+                " forward_images, backward_images, seconds, notes, versions FROM works"
+                " ORDER BY address",
+                (str, str, int, str, int, str, int, int, int, float, str, str),
+            )
+        for row in rows:
+            address, kind, version, definition, finished, origin, *cost, notes, versions = row
+            texts = _texts(notes, self.path)
+            if not (finished in (0, 1) and min(cost) >= 0 and math.isfinite(cost[-1])):
+                raise StoreError(f"{self.path}: work {address[:16]} is damaged")
+            stored[address] = WorkRow(
+                address, kind, version, definition, bool(finished), origin, Cost(*cost), texts,
+                {k: str(v) for k, v in json_object(versions, self.path).items()},
+            )  # fmt: skip
+        return stored
+
+    def rows(self, address: str, type: str) -> list[StoredRow]:
+        """The rows of one type that a work has found, in the order of their items."""
+        with self._writing:
+            rows = self._rows(
+                "SELECT type, item, content, png FROM rows WHERE address = ? AND type = ?"
+                " ORDER BY item",
+                (str, int, str, (bytes, _NULL)),
+                (address, type),
+            )
+        return [StoredRow(*row) for row in rows]
+
+    def contents(self, address: str, type: str) -> list[tuple[int, str]]:
+        """Items and JSON of `rows`, their pictures left out."""
+        with self._writing:
+            return [
+                (item, content)
+                for item, content in self._rows(
+                    "SELECT item, content FROM rows WHERE address = ? AND type = ? ORDER BY item",
+                    (int, str),
+                    (address, type),
+                )
+            ]
+
+    def png(self, address: str, type: str, item: int) -> bytes | None:
+        """The picture of a row; None where there is no such row, or none with a picture."""
+        with self._writing:
+            rows = self._rows(
+                "SELECT png FROM rows WHERE address = ? AND type = ? AND item = ?",
+                ((bytes, _NULL),),
+                (address, type, item),
+            )
+        return rows[0][0] if rows else None
+
+    def types(self, address: str) -> list[str]:
+        """The types of the rows that a work has found."""
+        with self._writing:
+            rows = self._rows(
+                "SELECT DISTINCT type FROM rows WHERE address = ? ORDER BY type", (str,), (address,)
+            )
+        return [type for (type,) in rows]
+
+    def artifacts(self, address: str | None = None) -> list[ArtifactRow]:
+        """What a work has made or is making; of all works if `address` is None.
+
+        Raises:
+            StoreError: damaged; a path that leads out of the folder, above all.
+        """
+        where, values = ("", ()) if address is None else ("WHERE address = ?", (address,))
+        with self._writing:
+            rows = self._rows(
+                f"SELECT address, name, path, digest FROM artifacts {where} ORDER BY address, name",
+                (str, str, str, str),
+                values,
+            )
+        stored = [ArtifactRow(*row) for row in rows]
+        for artifact in stored:
+            self.inside(f"{artifact.path}/.")  # the thing itself, were it a link
+        return stored
+
+    def reads(self, address: str) -> list[Read]:
+        """The artifacts of other works that a work has used."""
+        with self._writing:
+            rows = self._rows(
+                "SELECT source, name, digest FROM reads WHERE address = ? ORDER BY source, name",
+                (str, str, str),
+                (address,),
+            )
+        return [Read(*row) for row in rows]
+
+
+def _texts(text: str, path: Path) -> tuple[str, ...]:
+    texts = json_object(f'{{"notes": {text}}}', path)["notes"]
+    if not (isinstance(texts, list) and all(isinstance(each, str) for each in texts)):
+        raise StoreError(f"{path}: the notes of a work are damaged")
+    return tuple(texts)
