@@ -8,7 +8,7 @@ from evofool.cli.terminal import answer
 from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
-    from evofool.experiments.costs import CostsPlan
+    from evofool.experiments.costs.study import CostsPlan
     from evofool.store import Result
 
 

@@ -60,10 +60,20 @@ def _retrain() -> _Kind:
 
 
 def _costs() -> _Kind:
-    from evofool.experiments.costs import compare_costs, plan, resume_costs
-    from evofool.experiments.costs_config import load_costs
+    from evofool.experiments.costs.config import load_costs
+    from evofool.experiments.costs.study import CostsStudy, plan
+    from evofool.experiments.engine import study
 
-    return _Kind(load_costs, plan, compare_costs, resume_costs, costs.print_plan, costs.print_costs)
+    def run(loaded: Any, out: Path, *, command: str, **options: Any) -> Result:
+        return study.begin(
+            CostsStudy, loaded, out, command=command, options=study.Options(**options)
+        )
+
+    def resume(path: Path, *, progress: Any, should_stop: Any, **rest: Any) -> Result:
+        options = study.Options(progress, should_stop)
+        return study.resume(CostsStudy, path, options=options, **rest)
+
+    return _Kind(load_costs, plan, run, resume, costs.print_plan, costs.print_costs)
 
 
 KINDS: Mapping[str, Callable[[], _Kind]] = {

@@ -12,31 +12,15 @@ from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
 from evofool.config.attack import AttackEntry
 from evofool.config.document import Document, KeyPath
 from evofool.config.loading import absolute_classifier, validate, with_seed
-from evofool.config.models import Count, Positive, listed
+from evofool.config.models import Count, listed
 from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig
 from evofool.errors import ConfigError
+from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, Sources
 from evofool.files import is_file
 from evofool.training.config import Radius
 
 FALSE_ALARMS = 0.05
 """Share of clean pictures that a calibrated detector rejects, unless the config says another."""
-
-
-def _named(value: Any) -> Any:
-    """A list of classifiers, each of which may be its name alone."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple({"name": item} if isinstance(item, str) else item for item in value)
-
-
-Sources: TypeAlias = Annotated[tuple[ClassifierConfig, ...], BeforeValidator(_named)]
-
-
-def no_repeats(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`value`; raises ValueError if something stands there twice."""
-    if len(set(value)) < len(value):
-        raise ValueError("names one twice")
-    return value
 
 
 class NoDefenseConfig(Model):
@@ -214,63 +198,6 @@ class ThreatsConfig(Model):
         return self
 
 
-class EvolutionBudget(Model):
-    """Evolution as an attacker: MAP-Elites over all classes, the same on every net.
-
-    Attributes:
-        encodings: by name, with the options that each has by default.
-        initial: random individuals before the first generation.
-        children: individuals a generation.
-        generations: not counting the initial individuals.
-    """
-
-    encodings: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (
-        "direct",
-        "cppn",
-    )
-    initial: Count = 200
-    children: Count = 200
-    generations: Positive = 50
-
-    @field_validator("encodings")
-    @classmethod
-    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return no_repeats(value)
-
-
-class EvolutionThreat(EvolutionBudget):
-    """The same, over several seeds.
-
-    Attributes:
-        seeds: one run each.
-    """
-
-    seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
-        BeforeValidator(listed),
-        Field(min_length=1),
-    ] = (1, 2, 3)
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return no_repeats(value)
-
-
-class DefendScoring(Model):
-    """How images are scored.
-
-    Attributes:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        batch: images a forward pass; part of the result, since float sums depend on it.
-        workers: threads; not part of the result.
-    """
-
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
-    batch: Annotated[int, Field(ge=1, le=65536)] = 100
-    workers: Annotated[int, Field(ge=1, le=1024)] = 2
-
-
 class DefendConfig(Model):
     """An evaluation of a defense, checked and complete.
 
@@ -296,7 +223,7 @@ class DefendConfig(Model):
     threats: ThreatsConfig
     evolution: EvolutionThreat | None = None
     pictures: bool = True
-    scoring: DefendScoring = Field(default_factory=DefendScoring)
+    scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 
     @field_validator("base", "defense", mode="before")

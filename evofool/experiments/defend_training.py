@@ -25,7 +25,6 @@ from evofool.experiments.defend_config import (
     MaxSoftmaxDefense,
     TrainedDefense,
 )
-from evofool.experiments.engine.progress import Meter
 from evofool.experiments.defend_setup import (
     check_defense,
     check_encodings,
@@ -33,6 +32,7 @@ from evofool.experiments.defend_setup import (
     load_sources,
     load_training,
 )
+from evofool.experiments.engine.progress import Meter
 from evofool.experiments.threats import MakeScorer
 from evofool.images import UInt8Images
 from evofool.randomness import Stream, generator

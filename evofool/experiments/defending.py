@@ -26,7 +26,6 @@ from evofool.experiments.defend_outputs import (
     write_curves,
     write_threats,
 )
-from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.defend_report import write_report
 from evofool.experiments.defend_setup import (
     check_defended,
@@ -37,6 +36,7 @@ from evofool.experiments.defend_setup import (
 )
 from evofool.experiments.defend_training import early_check, trained_weights
 from evofool.experiments.diagnosing import Probe, diagnose
+from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.evolving import campaign, carry_out, evaluations_of
 from evofool.experiments.threats import Ground, Threat, threats
 from evofool.scoring import Scorer

@@ -13,7 +13,7 @@ from evofool.config.document import Document, KeyPath
 from evofool.config.loading import absolute_classifier, validate, with_seed
 from evofool.config.models import Count, listed
 from evofool.errors import ConfigError
-from evofool.experiments.defend_config import DefendScoring, EvolutionThreat
+from evofool.experiments.sections import EvolutionThreat, ExperimentScoring
 from evofool.files import is_file
 from evofool.training.config import OptimiserConfig
 
@@ -121,7 +121,7 @@ class RetrainConfig(Model):
     evolution: EvolutionThreat = Field(default_factory=EvolutionThreat)
     ascent: AscentThreat | None = Field(default_factory=AscentThreat)
     others: Annotated[tuple[ClassifierConfig, ...], BeforeValidator(listed)] = ()
-    scoring: DefendScoring = Field(default_factory=DefendScoring)
+    scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
 from evofool.store import Check, Folder, Result
+
+if TYPE_CHECKING:
+    from evofool.experiments.engine.study import Study
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,17 @@ def _retrain() -> _Kind:
 
 
 def _costs() -> _Kind:
-    from evofool.experiments.costs import resume_costs
-    from evofool.experiments.costs_status import status, verify_costs
+    from evofool.experiments.costs.study import CostsStudy
 
-    return _Kind(status, resume_costs, verify_costs)
+    return _of_study(CostsStudy)
+
+
+def _of_study(study: type[Study[Any]]) -> _Kind:
+    from evofool.experiments.engine import study as engine
+
+    return _Kind(
+        partial(engine.status, study), partial(engine.resume, study), partial(engine.verify, study)
+    )
 
 
 _KINDS: dict[str, Callable[[], _Kind]] = {

@@ -24,7 +24,6 @@ from evofool.store import (
     AttackFolder,
     Folder,
     ImageRow,
-    Folder,
     IndividualId,
     ResultRow,
     state_of,

@@ -3,7 +3,7 @@
 from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, ResultRow
 from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
-from evofool.store.defendfolder import CostsFolder, DefendFolder
+from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
 from evofool.store.retrain_schema import MeasureRow, NetRow
@@ -27,7 +27,6 @@ __all__ = [
     "AttackFolder",
     "Check",
     "ChunkRow",
-    "CostsFolder",
     "Counts",
     "DefendFolder",
     "Delta",

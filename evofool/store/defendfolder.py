@@ -96,9 +96,3 @@ class DefendFolder(Folder):
             if row.value is not None and not math.isfinite(row.value):
                 raise StoreError(f"{self.path}: diagnostic {row.key} is damaged")
         return found
-
-
-class CostsFolder(DefendFolder):
-    """One comparison of cost functions on disk: the same tables, with more than two nets."""
-
-    KIND = "costs"

@@ -2,7 +2,7 @@
 
 from evofool.experiments.engine.context import Context
 from evofool.experiments.engine.plan import Plan, Planned
-from evofool.experiments.engine.progress import OnProgress, ExperimentProgress
+from evofool.experiments.engine.progress import ExperimentProgress, OnProgress
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.run import run_plan
 from evofool.experiments.engine.work import Artifact, Row, Work, outside
@@ -10,10 +10,10 @@ from evofool.experiments.engine.work import Artifact, Row, Work, outside
 __all__ = [
     "Artifact",
     "Context",
+    "ExperimentProgress",
     "OnProgress",
     "Plan",
     "Planned",
-    "ExperimentProgress",
     "Results",
     "Row",
     "Work",

@@ -1,4 +1,4 @@
-"""A plan: the works of an experiment, in order, each with a name and what its artifacts are called."""
+"""A plan: the works of an experiment, in order, each with a title and a name for its artifacts."""
 
 from __future__ import annotations
 

@@ -111,5 +111,7 @@ class Meter:
             spent = time.perf_counter() - self._worked
             left = spent / new * max(0, self._total - self._before - here)
         self._progress(
-            ExperimentProgress(self._step, self._done, self._steps, self.seconds, min(1.0, share), left)
+            ExperimentProgress(
+                self._step, self._done, self._steps, self.seconds, min(1.0, share), left
+            )
         )

@@ -101,9 +101,7 @@ def _copy(plan: Plan, folder: ExperimentFolder, other: ExperimentFolder, work: W
                 " it was copied, or is damaged"
             )
         whole.append(ArtifactRow(work.address, artifact.name, place, digest))
-    rows = [
-        row for type in other.types(work.address) for row in other.rows(work.address, type)
-    ]
+    rows = [row for type in other.types(work.address) for row in other.rows(work.address, type)]
     for row in rows:
         known = {each.type: each for each in work.rows}
         if row.type not in known:

@@ -33,7 +33,7 @@ class WorksFailedError(EvofoolError):
 class Serial(Executor):
     """Does what is submitted at once, in this thread."""
 
-    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future:  # type: ignore[override, type-arg]
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future:  # type: ignore[type-arg]
         future: Future[object] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -157,8 +157,7 @@ class _Runner:
             before = None
         row = before or WorkRow(work.address, work.kind, work.version, work.definition)
         places = [
-            ArtifactRow(work.address, name, self._plan.place(work, name), "")
-            for name in work.makes
+            ArtifactRow(work.address, name, self._plan.place(work, name), "") for name in work.makes
         ]
         folder.begin(row, places)
         self._meter.begin(planned.title, work.images)

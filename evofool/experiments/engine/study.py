@@ -35,7 +35,7 @@ from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.reuse import reuse as take_over
 from evofool.experiments.engine.run import run_plan
 from evofool.files import read_file
-from evofool.report import Report
+from evofool.report.output import Report
 from evofool.store import Check, Folder, Result, head_of
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 from evofool.store.code import check_code, code_of
@@ -126,9 +126,7 @@ class Options:
     reuse: Sequence[Path | str] = ()
     executor: Executor | None = None
     at_once: int = 1
-    say: Callable[[str], None] = field(
-        default_factory=lambda: logging.getLogger("evofool").warning
-    )
+    say: Callable[[str], None] = field(default_factory=lambda: logging.getLogger("evofool").warning)
 
 
 def begin(
@@ -320,8 +318,7 @@ def _verify_works(made: Study[Any], run: ExperimentFolder) -> Iterator[Check]:
             continue
         yield Check(planned.title, True, f"{n} rows load, {len(work.makes)} artifacts are whole")
         context = Context(results, planned, Meter(None, None, 0.0), None)
-        for check in work.verify(context):
-            yield check
+        yield from work.verify(context)
     if not whole or run.meta().get("status") != "finished":
         yield Check("report", None, "not drawn yet: the run has not ended (evofool resume)")
         return
@@ -419,9 +416,7 @@ def _load(
         raise FolderError(f"{run.path}: damaged: {error}") from error
 
 
-def _refuse_moved(
-    study: type[Study[Any]], classifier: str | None, encoding: str | None
-) -> None:
+def _refuse_moved(study: type[Study[Any]], classifier: str | None, encoding: str | None) -> None:
     if classifier is not None:
         raise UsageError(f"--classifier: {study.moved}")
     refuse_encoding(encoding)

@@ -89,8 +89,13 @@ class Row:
 
 
 @cache
-def _adapter(row: builtins.type[Row]) -> TypeAdapter[Any]:
+def _adapter_of(row: Any) -> TypeAdapter[Any]:
     return TypeAdapter(row)
+
+
+def _adapter(row: builtins.type[Row]) -> TypeAdapter[Any]:
+    kind: Any = row  # mypy takes the class of something unhashable for unhashable
+    return _adapter_of(kind)
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,9 @@ class Artifact:
 class Work(ABC):
     """Something to be found out: a frozen dataclass, whose fields determine the result.
 
-    Subclasses are decorated with `work`. A field may be a number, a text, a truth, a pydantic model, an attack or another frozen
-    dataclass, another work, or a tuple or mapping of these. Fields made by `outside` do not count.
+    Subclasses are decorated with `work`. A field may be a number, a text, a truth, a pydantic
+    model, an attack or another frozen dataclass, another work, or a tuple or mapping of these.
+    Fields made by `outside` do not count.
     """
 
     kind: ClassVar[str]
@@ -123,7 +129,7 @@ class Work(ABC):
     makes: ClassVar[tuple[str, ...]] = ()
     """Names of its artifacts."""
     continues: ClassVar[bool] = False
-    """Whether a work that was broken off goes on from its rows or checkpoints; others begin anew."""
+    """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
 
     @abstractmethod
     def run(self, context: Context) -> Iterator[Row | Artifact]:
@@ -183,9 +189,7 @@ class Work(ABC):
         return isinstance(other, Work) and self.address == other.address
 
 
-@dataclass_transform(
-    frozen_default=True, eq_default=False, field_specifiers=(field, outside)
-)
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field, outside))
 def work(cls: builtins.type[T]) -> builtins.type[T]:
     """Make a subclass of `Work` a frozen dataclass; two works of one address are equal."""
     return dataclass(frozen=True, eq=False)(cls)

@@ -152,7 +152,7 @@ class Transferred(Work):
     @property
     def images(self) -> int:
         """One a picture."""
-        return self.crafted.pictures.__len__()
+        return len(self.crafted.pictures)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
@@ -165,9 +165,7 @@ class Transferred(Work):
         yield from _verify(self, context, stored_pictures(context, self.crafted))
 
 
-def answers(
-    scorer: Scorer, images: UInt8Images, labels: NDArray[np.int64]
-) -> Iterator[AnswerRow]:
+def answers(scorer: Scorer, images: UInt8Images, labels: NDArray[np.int64]) -> Iterator[AnswerRow]:
     """What a net answers to uint8 N x C x H x W pictures of N classes."""
     scores = scorer.score(images)
     predicted = scores.labels
@@ -183,7 +181,9 @@ def stored_pictures(context: Context, attacked: Work) -> UInt8Images:
     return np.stack([decode_png(row.png or b"") for row in rows])
 
 
-def _verify(work: Clean | Attacked | Transferred, context: Context, images: UInt8Images) -> Iterator[Check]:
+def _verify(
+    work: Clean | Attacked | Transferred, context: Context, images: UInt8Images
+) -> Iterator[Check]:
     rows = context.rows(work, AnswerRow)
     net = work.net.load(context)
     with context.scorer(net, work.scoring) as scorer:

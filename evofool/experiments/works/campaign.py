@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, cast
-
-import numpy as np
+from typing import Any, ClassVar, Protocol
 
 from evofool.errors import StoreError
 from evofool.evolution.campaign import evolve
@@ -47,13 +45,13 @@ class GenerationRow(Row):
 
     Attributes:
         evaluations: images scored so far.
-        median: over the cells, of the confidence in the cell's class.
+        median: over the cells, of the confidence in the cell's class; None where it has none.
     """
 
     type: ClassVar[str] = "generation"
 
     evaluations: int
-    median: float
+    median: float | None
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,10 @@ class Campaign(Work):
         last = generations[-1]
         context.book(Cost(queries=last.evaluations, forward_images=last.forward_images))
         for row in generations:
-            median = float(row.stats.get("median", np.nan))
-            yield GenerationRow(row.generation, row.evaluations, median)
+            median = row.stats.get("median")
+            yield GenerationRow(
+                row.generation, row.evaluations, None if median is None else float(median)
+            )
         for c, entry in sorted(table.items()):
             try:
                 png = read_file(path / png_name(c))
@@ -209,4 +209,4 @@ def evaluations_of(budget: Budget | None) -> int:
     """Images that one campaign scores."""
     if budget is None:
         return 0
-    return cast(int, budget.initial + budget.generations * budget.children)
+    return budget.initial + budget.generations * budget.children

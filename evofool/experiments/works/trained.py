@@ -56,7 +56,7 @@ class Trained(Work):
     recipe: Mapping[str, Any]
     data: str
     device: str
-    sources: tuple[GivenNet, ...] = ()
+    sources: tuple[GivenNet, ...]
     config: TrainConfig = outside()
     folder: str = outside(default="nets")
     images_shown: int = outside(default=0)

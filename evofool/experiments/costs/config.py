@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from evofool.config import Loaded, Model, load_model
 from evofool.config.loading import validate, with_seed
 from evofool.config.models import Count, listed
-from evofool.experiments.defend_config import DefendScoring, EvolutionBudget, no_repeats
+from evofool.experiments.sections import EvolutionBudget, ExperimentScoring, no_repeats
 from evofool.training import TrainConfig
 from evofool.training.config import LossName, OptimiserConfig, Radius
 
@@ -88,7 +88,7 @@ class CostsConfig(Model):
     eps: Radius = 0.25
     rubbish: RubbishTest = Field(default_factory=RubbishTest)
     evolution: EvolutionBudget = Field(default_factory=EvolutionBudget)
-    scoring: DefendScoring = Field(default_factory=DefendScoring)
+    scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 
     @field_validator("nets", mode="before")

@@ -1,0 +1,1 @@
+"""``kind: costs``: one net trained under several cost functions, judged alike."""

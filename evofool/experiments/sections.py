@@ -1,0 +1,96 @@
+"""Sections that the configs of several experiments share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from evofool.config import ClassifierConfig, Model
+from evofool.config.models import Count, Positive, listed
+from evofool.experiments.engine.context import Scoring
+
+
+def named(value: Any) -> Any:
+    """A list of classifiers, each of which may be its name alone."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"name": item} if isinstance(item, str) else item for item in value)
+
+
+Sources: TypeAlias = Annotated[tuple[ClassifierConfig, ...], BeforeValidator(named)]
+
+
+def no_repeats(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`value`; raises ValueError if something stands there twice."""
+    if len(set(value)) < len(value):
+        raise ValueError("names one twice")
+    return value
+
+
+class EvolutionBudget(Model):
+    """Evolution as an attacker: MAP-Elites over all classes, the same on every net.
+
+    Attributes:
+        encodings: by name, with the options that each has by default.
+        initial: random individuals before the first generation.
+        children: individuals a generation.
+        generations: not counting the initial individuals.
+    """
+
+    encodings: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (
+        "direct",
+        "cppn",
+    )
+    initial: Count = 200
+    children: Count = 200
+    generations: Positive = 50
+
+    @field_validator("encodings")
+    @classmethod
+    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return no_repeats(value)
+
+
+class EvolutionThreat(EvolutionBudget):
+    """The same, over several seeds.
+
+    Attributes:
+        seeds: one run each.
+    """
+
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        BeforeValidator(listed),
+        Field(min_length=1),
+    ] = (1, 2, 3)
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return no_repeats(value)
+
+
+class ExperimentScoring(Model):
+    """How images are scored.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        batch: images a forward pass; part of the result, since float sums depend on it.
+        workers: threads; not part of the result.
+    """
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = "auto"
+    batch: Annotated[int, Field(ge=1, le=65536)] = 100
+    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+
+    def resolved(self) -> Scoring:
+        """As works say it.
+
+        Raises:
+            UsageError: the device is not here.
+        """
+        from evofool.scoring.devices import pick_device
+
+        kind = pick_device(self.device).partition(":")[0]
+        return Scoring(self.batch, kind, on=self.device, workers=self.workers)
