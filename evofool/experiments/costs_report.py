@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from evofool.experiments.costs_outputs import (
 )
 from evofool.experiments.curves import Curve
 from evofool.experiments.defend_plots import curves_plot
-from evofool.experiments.pages import PAGE, environment, policy, style
+from evofool.experiments.pages import PAGES
 from evofool.files import read_file
-from evofool.plotting import DARK, LIGHT
+from evofool.report.figures import light_and_dark
+from evofool.report.output import PAGE
+from evofool.report.theme import DARK, LIGHT
 from evofool.store import CostsFolder
 from evofool.text import probability
 
@@ -75,9 +78,10 @@ def write_report(
     Returns:
         Where the page is.
     """
-    for suffix, paper, nets in (("", LIGHT, _LIGHT), ("-dark", DARK, _DARK)):
-        data = curves_plot(curves, {**paper, **nets}, _DASHES)
-        run.write_file(f"report/curves{suffix}.png", data, durable=False)
+    draw = partial(curves_plot, curves, dashes=_DASHES)
+    files = light_and_dark("curves", draw, {**LIGHT, **_LIGHT}, {**DARK, **_DARK})
+    for file, data in files.items():
+        run.write_file(f"report/{file}", data, durable=False)
     rows = []
     for net in config.nets:
         name = net_name(net.loss, config.seeds[0])
@@ -104,34 +108,29 @@ def page(
         rows: champions by loss and encoding.
         labels: names of the classes.
     """
-    return (
-        environment()
-        .get_template("costs.html")
-        .render(
-            title="How much of it is the cost function?",
-            policy=policy(),
-            style=style(),
-            manifest=manifest,
-            found=found,
-            titles=TITLES,
-            questions=QUESTIONS,
-            published=PUBLISHED,
-            answers=answers(found),
-            rows=[
-                {
-                    **row,
-                    "champions": [
-                        {
-                            "file": _picture(champion).removeprefix("report/"),
-                            "label": labels[champion.class_index],
-                            "confidence": champion.confidence,
-                        }
-                        for champion in row["champions"]
-                    ],
-                }
-                for row in rows
-            ],
-        )
+    return PAGES.render(
+        "costs.html",
+        title="How much of it is the cost function?",
+        manifest=manifest,
+        found=found,
+        titles=TITLES,
+        questions=QUESTIONS,
+        published=PUBLISHED,
+        answers=answers(found),
+        rows=[
+            {
+                **row,
+                "champions": [
+                    {
+                        "file": _picture(champion).removeprefix("report/"),
+                        "label": labels[champion.class_index],
+                        "confidence": champion.confidence,
+                    }
+                    for champion in row["champions"]
+                ],
+            }
+            for row in rows
+        ],
     )
 
 
