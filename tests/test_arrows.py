@@ -18,11 +18,12 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
-    frozenset({"images", "config", "operators", "plotting", "randomness"}),
+    frozenset({"images", "config", "operators", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),
     frozenset({"defenses"}),
+    frozenset({"report"}),
     frozenset({"experiments", "gallery"}),
     frozenset({"cli"}),
 )

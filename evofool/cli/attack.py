@@ -18,6 +18,7 @@ from evofool.text import bare, counted
 if TYPE_CHECKING:
     from evofool.attacks.planning import AttackPlan
     from evofool.gallery import Gallery
+    from evofool.report.tables import Cell
     from evofool.store import Result
 
 MOST_SHOWN = 5000
@@ -92,26 +93,23 @@ def print_attack_plan(plan: AttackPlan) -> None:
 
 def print_attacks(result: Result, gallery: Gallery) -> None:
     """A line an attack, what it took in all, and where to look."""
+    from evofool.report.tables import Number, Rate, Seconds, Table, Text
+
     s = result.summary
     answer(
         f"{s['classifier']['name']}: {s['attacked']} of {counted(s['images'], 'image')} attacked"
         + (f", {s['left_out']} left out (wrong before any attack)" if s["left_out"] else "")
         + ("; labels are the victim's own answers" if s["labels"] == "victim" else "")
     )
-    header = ("attack", "parameters", "n", "fooled PNG", "95 %", "float", "L2", "Linf",
-              "fwd/img", "bwd/img", "s")  # fmt: skip
     written = _written(result.path)
-    rows = [
-        header,
-        *(_line(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]),
-    ]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
-    for row in rows:
-        cells = (
-            cell.ljust(w) if k < 2 else cell.rjust(w)
-            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        answer("  ".join(cells).rstrip())
+    columns = [
+        Text("attack"), Text("parameters"), Text("n", at_right=True),
+        Rate("fooled PNG", bounds=("low", "high")), Rate("float"), Number("L2", form=".2f"),
+        Number("Linf", form=".3f"), Number("fwd/img", form=".1f"), Number("bwd/img", form=".1f"),
+        Seconds("time"),
+    ]  # fmt: skip
+    rows = [_row(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]]
+    answer(*Table(columns, rows).plain())
     for group in s["attacks"]:
         for note in group["notes"]:
             answer(f"note on {group['attack']} ({group['index']}): {bare(note)}")
@@ -139,9 +137,11 @@ def _written(run: Path) -> dict[int, Collection[str]]:
     return {each.index: entries[each.entry].options for each in planned_attacks(loaded)}
 
 
-def _line(
+def _row(
     group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]], written: Collection[str]
-) -> tuple[str, ...]:
+) -> list[Cell]:
+    from evofool.report.tables import Estimate
+
     png, norms = group["success_png"], group["norms"]
     varied = {
         key: value
@@ -151,19 +151,18 @@ def _line(
     if group["targets"] != "none":
         varied["targets"] = group["targets"]
     blank = png["rate"] is None
-    return (
+    return [
         group["attack"],
-        bare(_parameters(varied)),
-        str(group["n"]) + (f" of {group['planned']}" if group["n"] < group["planned"] else ""),
-        "-" if blank else f"{png['rate']:.1%}",
-        "" if blank else f"{png['low']:.0%}-{png['high']:.0%}",
-        "-" if blank else f"{group['success_float']['rate']:.1%}",
-        "" if norms is None else f"{norms['l2']['mean']:.2f}",
-        "" if norms is None else f"{norms['linf']['mean']:.3f}",
-        "" if blank else f"{group['forward_images_per_image']:.1f}",
-        "" if blank else f"{group['backward_images_per_image']:.1f}",
-        f"{group['seconds']:.1f}",
-    )
+        _parameters(varied),
+        f"{group['n']:,}" + (f" of {group['planned']:,}" if group["n"] < group["planned"] else ""),
+        None if blank else Estimate(png["rate"], png["low"], png["high"]),
+        None if blank else group["success_float"]["rate"],
+        None if norms is None else norms["l2"]["mean"],
+        None if norms is None else norms["linf"]["mean"],
+        None if blank else group["forward_images_per_image"],
+        None if blank else group["backward_images_per_image"],
+        group["seconds"],
+    ]
 
 
 def _varies(key: str, group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> bool:

@@ -151,32 +151,23 @@ def print_plan(plan: DefendPlan) -> None:
 
 def print_defense(result: Result) -> None:
     """The matrix, net beside net, then the verdict and where to look."""
+    from evofool.report.tables import Cell, Column, Count, Estimate, Rate, Table, Text
+
     s = result.summary
     nets = list(dict.fromkeys(row["net"] for row in s["threats"]))
     defended = [net for net in nets if net == "defended"]
     answer(f"{bare(s['base']['name'])}, defense {bare(s['defense']['name'])}, eps {s['eps']:g}")
-    header = ["threat", "n"]
-    for net in nets:
-        header += [f"{net} errors", "95 %"]
-    header += ["rejected"] * len(defended)
-    rows = [header]
     by_net = {net: {r["threat"]: r for r in s["threats"] if r["net"] == net} for net in nets}
+    columns: list[Column] = [Text("threat"), Count("n")]
+    columns += [Rate(f"{net} errors", bounds=("low", "high")) for net in nets]
+    columns += [Count("rejected") for _ in defended]
+    rows: list[list[Cell]] = []
     for threat in dict.fromkeys(row["threat"] for row in s["threats"]):
         found = [by_net[net].get(threat) for net in nets]
-        cells = [bare(threat), str(next(row["n"] for row in found if row is not None))]
-        for row in found:
-            cells += _rate(row)
-        cells += [str(row["rejected"]) for row in found[1:] if row is not None] or [""] * len(
-            defended
-        )
-        rows.append(cells)
-    widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
-    for row in rows:
-        line = (
-            c.ljust(w) if k == 0 else c.rjust(w)
-            for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
-        answer("  ".join(line).rstrip())
+        n = next(row["n"] for row in found if row is not None)
+        errors = [row and Estimate(row["rate"], row["low"], row["high"]) for row in found]
+        rows.append([threat, n, *errors, *(row and row["rejected"] for row in found[1:])])
+    answer(*Table(columns, rows).plain())
     for curve in s["evolution"]:
         answer(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
@@ -189,9 +180,3 @@ def print_defense(result: Result) -> None:
     answer(f"        {result.path / 'threats.csv'}")
     if defended:
         answer(f"the defended net is a victim: --classifier {result.path / 'victim.yaml'}")
-
-
-def _rate(row: Mapping[str, Any] | None) -> list[str]:
-    if row is None:
-        return ["-", ""]
-    return [f"{row['rate']:.1%}", f"{row['low']:.0%}-{row['high']:.0%}"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evofool.cli.terminal import answer
-from evofool.text import bare, counted, estimate
+from evofool.text import bare, counted
 
 if TYPE_CHECKING:
     from evofool.experiments.retrain_setup import RetrainPlan
@@ -32,26 +32,25 @@ def print_plan(plan: RetrainPlan) -> None:
 
 def print_result(result: Result) -> None:
     """A line a net, then where to look."""
+    from evofool.report.tables import Cell, Column, Confidence, Count, Estimate, Rate, Table, Text
+
     found = result.summary
-    rows = [["round", "trained on", "clean errors", "recall, old", "ascent"]]
-    encodings = [e["encoding"] for e in found["nets"][0]["evolution"]]
-    rows[0] += [f"{bare(e)}: median, recall of last" for e in encodings]
+    shares = {"clean_error": "clean errors", "recall_old": "recall, old", "ascent": "ascent"}
+    columns: list[Column] = [Count("round"), Text("trained on")]
+    columns += [Rate(title, places=2) for title in shares.values()]
+    for e in found["nets"][0]["evolution"]:
+        columns.append(Confidence(f"{e['encoding']}: median", bounds=("low", "high")))
+        columns.append(Rate("recall of last", places=2))
+    rows: list[list[Cell]] = []
     for net in found["nets"]:
-        row = [str(net["round"]), bare(net["trained_on"])]
-        row += [_share(net[name]) for name in ("clean_error", "recall_old", "ascent")]
-        row += [
-            f"{estimate(e['median_confidence'], e['low'], e['high'])}, " + _share(e["recall_last"])
-            for e in net["evolution"]
-        ]
+        row: list[Cell] = [net["round"], net["trained_on"]]
+        row += [net[name] and net[name]["median"] for name in shares]
+        for e in net["evolution"]:
+            last = e["recall_last"]
+            row.append(Estimate(e["median_confidence"], e["low"], e["high"]))
+            row.append(last and last["median"])
         rows.append(row)
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     answer(f"{bare(found['base']['name'])}, {len(found['seeds'])} seeds: medians over them")
-    for row in rows:
-        line = "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-        answer(line.rstrip())
+    answer(*Table(columns, rows).plain())
     answer(f"look at {result.path / 'report' / 'index.html'}")
     answer(f"        {result.path / 'retrain.csv'}")
-
-
-def _share(value: dict[str, Any] | None) -> str:
-    return "-" if value is None else f"{value['median']:.2%}"

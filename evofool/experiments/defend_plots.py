@@ -9,27 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.experiments.curves import Curve
-from evofool.plotting import (
+from evofool.report.figures import (
+    banded_line,
     dress,
     evaluations_axis,
-    inside,
+    grid_lines,
     legend_beside,
+    name_axes,
     new_figure,
     odds_axis,
+    panels,
     to_png,
 )
+from evofool.report.theme import Colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_NINES = 12
 """Decimal digits to either end of the colours of a loss surface."""
+_COLOURS: Mapping[str, str] = {"undefended": "main", "defended": "second"}
 _DASHES: Mapping[str, Any] = {"undefended": (0, (5, 2)), "defended": "-"}
 
 
 def curves_plot(
     curves: Sequence[Curve],
-    colours: Mapping[str, str],
+    colours: Colours,
     dashes: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Median confidence over evaluations, a panel an encoding, a line a net.
@@ -41,38 +46,33 @@ def curves_plot(
     """
     dashes = _DASHES if dashes is None else dashes
     names = list(dict.fromkeys(curve.encoding for curve in curves))
-    figure = new_figure((5.2 * len(names) + 1, 3.7), colours)
-    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    figure, row = panels(len(names), (5.2 * len(names) + 1, 3.7), colours, sharey=True)
     drawn = [(curve, *curve.interval()) for curve in curves]
-    for axes, name in zip(panels, names, strict=True):
+    for axes, name in zip(row, names, strict=True):
         for curve, low, high in drawn:
             if curve.encoding != name:
                 continue
-            colour = colours[curve.net]
-            axes.fill_between(
-                curve.evaluations, inside(low), inside(high), color=colour, alpha=0.2, linewidth=0
-            )  # fmt: skip
-            axes.plot(
-                curve.evaluations, inside(curve.median), color=colour, linewidth=2,
-                linestyle=dashes[curve.net], label=curve.net,
+            banded_line(
+                axes, curve.evaluations, curve.median, low, high,
+                colour=colours[_COLOURS.get(curve.net, curve.net)], dash=dashes[curve.net],
+                label=curve.net,
             )  # fmt: skip
         dress(axes, colours, name)
         evaluations_axis(axes, colours, log=True)  # the first hundred images win the most
         axes.set_xlim(int(curves[0].evaluations[0]), int(curves[0].evaluations[-1]))
-        axes.grid(axis="y", color=colours["line"], linewidth=0.8)
+        grid_lines(axes, colours)
     ends = [value for curve, low, high in drawn for value in (low, curve.median, high)]
-    odds_axis(panels[0], ends, colours)
-    panels[0].set_ylabel("median confidence", color=colours["soft"], fontsize=9)
-    legend_beside(panels[-1], colours)
+    odds_axis(row[0], ends, colours)
+    name_axes(row[0], colours, y="median confidence")
+    legend_beside(row[-1], colours)
     return to_png(figure, colours)
 
 
-def filters_plot(filters: Mapping[str, NDArray[np.float32]], colours: Mapping[str, str]) -> bytes:
+def filters_plot(filters: Mapping[str, NDArray[np.float32]], colours: Colours) -> bytes:
     """The first layer of each net, every filter on a scale of its own that is grey at 0."""
     shown = {name: _sheet(weights) for name, weights in filters.items()}
-    figure = new_figure((5.2 * len(shown), 4.2), colours)
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axes, (name, sheet) in zip(panels, shown.items(), strict=True):
+    figure, row = panels(len(shown), (5.2 * len(shown), 4.2), colours)
+    for axes, (name, sheet) in zip(row, shown.items(), strict=True):
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         dress(axes, colours, f"{name} net" if len(shown) > 1 else "")
         _bare(axes)
@@ -80,7 +80,7 @@ def filters_plot(filters: Mapping[str, NDArray[np.float32]], colours: Mapping[st
 
 
 def surfaces_plot(
-    surfaces: Mapping[str, Sequence[NDArray[np.float64]]], eps: float, colours: Mapping[str, str]
+    surfaces: Mapping[str, Sequence[NDArray[np.float64]]], eps: float, colours: Colours
 ) -> bytes:
     """Loss surfaces, a row a net, a column an image, one scale for all; the line is p = .5.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from evofool.experiments.defend_pictures import (
 )
 from evofool.experiments.defend_plots import curves_plot, filters_plot, surfaces_plot
 from evofool.experiments.defend_setup import strength
-from evofool.experiments.pages import PAGE, environment, policy, style
+from evofool.experiments.pages import PAGES
 from evofool.experiments.threats import Ground
 from evofool.images import encode_png
-from evofool.plotting import DARK, LIGHT
+from evofool.report.figures import light_and_dark
+from evofool.report.output import PAGE
 from evofool.store import DefendFolder
 
 EXAMPLES, SURFACES = 8, 3
@@ -92,14 +94,13 @@ def write_report(
         ]
         for name, net in nets.items()
     }
-    for suffix, colours in (("", LIGHT), ("-dark", DARK)):
-        files = {"surfaces": surfaces_plot(surfaces, tried.eps, colours)}
-        if filters:
-            files["filters"] = filters_plot(filters, colours)
-        if curves:
-            files["curves"] = curves_plot(curves, colours)
-        for name, data in files.items():
-            run.write_file(f"report/{name}{suffix}.png", data, durable=False)
+    files = light_and_dark("surfaces", partial(surfaces_plot, surfaces, tried.eps))
+    if filters:
+        files |= light_and_dark("filters", partial(filters_plot, filters))
+    if curves:
+        files |= light_and_dark("curves", partial(curves_plot, curves))
+    for name, data in files.items():
+        run.write_file(f"report/{name}", data, durable=False)
     text = page(run.manifest, found, shown, nets, has_filters=bool(filters), same_filters=same)
     return run.write_file(PAGE, text.encode())
 
@@ -126,43 +127,38 @@ def page(
     verdict = found["verdict"]
     word, sense = VERDICTS[verdict["colour"]]
     labels = {name: net.labels for name, net in nets.items()}
-    return (
-        environment()
-        .get_template("defend.html")
-        .render(
-            title=f"{_described(found['defense'])} on {found['base']['name']}",
-            policy=policy(),
-            style=style(),
-            manifest=manifest,
-            found=found,
-            nets=list(nets),
-            groups=_grouped(found["threats"], list(nets)),
-            strongest=_strongest(found["threats"], list(nets)),
-            verdict=verdict,
-            word=word,
-            sense=sense,
-            deciding=_deciding(verdict),
-            shown=[
-                {
-                    "label": labels["undefended"][one.label],
-                    "clean": _picture(one, "clean").removeprefix("report/"),
-                    "attacked": [
-                        {
-                            "net": net,
-                            "file": _picture(one, net).removeprefix("report/"),
-                            "answer": labels[net][one.answers[net]],
-                            "fooled": one.answers[net] != one.label
-                            and one.answers[net] != nets[net].reject,
-                            "confidence": one.confidences[net],
-                        }
-                        for net in nets
-                    ],
-                }
-                for one in shown
-            ],
-            has_filters=has_filters,
-            same_filters=same_filters,
-        )
+    return PAGES.render(
+        "defend.html",
+        title=f"{_described(found['defense'])} on {found['base']['name']}",
+        manifest=manifest,
+        found=found,
+        nets=list(nets),
+        groups=_grouped(found["threats"], list(nets)),
+        strongest=_strongest(found["threats"], list(nets)),
+        verdict=verdict,
+        word=word,
+        sense=sense,
+        deciding=_deciding(verdict),
+        shown=[
+            {
+                "label": labels["undefended"][one.label],
+                "clean": _picture(one, "clean").removeprefix("report/"),
+                "attacked": [
+                    {
+                        "net": net,
+                        "file": _picture(one, net).removeprefix("report/"),
+                        "answer": labels[net][one.answers[net]],
+                        "fooled": one.answers[net] != one.label
+                        and one.answers[net] != nets[net].reject,
+                        "confidence": one.confidences[net],
+                    }
+                    for net in nets
+                ],
+            }
+            for one in shown
+        ],
+        has_filters=has_filters,
+        same_filters=same_filters,
     )
 
 

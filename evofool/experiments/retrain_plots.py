@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from evofool.experiments.curves import Curve
 from evofool.images import UInt8Images
-from evofool.plotting import (
+from evofool.report.figures import (
+    banded_line,
     dress,
     evaluations_axis,
-    inside,
+    grid_lines,
     legend_beside,
-    new_figure,
+    name_axes,
     odds_axis,
+    panels,
     to_png,
     tones,
 )
+from evofool.report.theme import Colours
 
 
 def rounds_plot(
-    curves: Sequence[tuple[int, Curve]], titles: Sequence[str], colours: Mapping[str, str]
+    curves: Sequence[tuple[int, Curve]], titles: Sequence[str], colours: Colours
 ) -> bytes:
     """Median confidence over evaluations, a panel a title, a line a round with its interval.
 
@@ -33,33 +36,29 @@ def rounds_plot(
         titles: of the panels.
         colours: `LIGHT` or `DARK` of the plots of defenses.
     """
-    panels: list[list[tuple[int, Curve]]] = []
+    groups: list[list[tuple[int, Curve]]] = []
     for round, curve in curves:
         if round == 0:
-            panels.append([])
-        panels[-1].append((round, curve))
-    figure = new_figure((5.2 * len(panels) + 0.8, 4.0), colours)
-    axes_row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+            groups.append([])
+        groups[-1].append((round, curve))
+    figure, row = panels(len(groups), (5.2 * len(groups) + 0.8, 4.0), colours, sharey=True)
     ends = []
-    for axes, title, lines in zip(axes_row, titles, panels, strict=True):
-        own = [colours["undefended"], *tones(len(lines) - 1, colours)]
+    for axes, title, lines in zip(row, titles, groups, strict=True):
+        own = [colours["main"], *tones(len(lines) - 1, colours)]
         for (round, curve), colour in zip(lines, own, strict=True):
             low, high = curve.interval()
             ends += [low, curve.median, high]
-            axes.fill_between(
-                curve.evaluations, inside(low), inside(high), color=colour, alpha=0.16, linewidth=0
-            )  # fmt: skip
-            axes.plot(
-                curve.evaluations, inside(curve.median), color=colour, linewidth=2,
-                linestyle=(0, (5, 2)) if round == 0 else "-",
+            banded_line(
+                axes, curve.evaluations, curve.median, low, high, colour=colour, alpha=0.16,
+                dash=(0, (5, 2)) if round == 0 else "-",
                 label="base" if round == 0 else f"round {round}",
             )  # fmt: skip
         dress(axes, colours, title)
         evaluations_axis(axes, colours, log=True)
-        axes.grid(axis="y", color=colours["line"], linewidth=0.8)
-    odds_axis(axes_row[0], ends, colours)
-    axes_row[0].set_ylabel("median confidence", color=colours["soft"], fontsize=9)
-    legend_beside(axes_row[-1], colours)
+        grid_lines(axes, colours)
+    odds_axis(row[0], ends, colours)
+    name_axes(row[0], colours, y="median confidence")
+    legend_beside(row[-1], colours)
     return to_png(figure, colours)
 
 

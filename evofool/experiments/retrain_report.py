@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evofool.experiments.pages import PAGE, environment, policy, style
+from evofool.experiments.pages import PAGES
 from evofool.experiments.retrain_chain import BASE, NetKey, RunKey
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import champions
 from evofool.experiments.retrain_outputs import Curves, chains
 from evofool.experiments.retrain_plots import rounds_plot, strip
 from evofool.images import encode_png
-from evofool.plotting import DARK, LIGHT
+from evofool.report.figures import light_and_dark
+from evofool.report.output import PAGE
 from evofool.store import RetrainFolder
 
 
@@ -36,8 +38,9 @@ def write_report(
             for round in range(config.rounds + 1)
         ]
         titles = [f"attacked by {encoding}" for encoding in encodings]
-        for suffix, colours in (("", LIGHT), ("-dark", DARK)):
-            run.write_file(_plot(chain, suffix), rounds_plot(lines, titles, colours), durable=False)
+        files = light_and_dark(_plot(chain), partial(rounds_plot, lines, titles))
+        for name, data in files.items():
+            run.write_file(f"report/{name}", data, durable=False)
     seed = config.evolution.seeds[0]
     for round in range(config.rounds + 1):
         for chain in chains(config, round):
@@ -58,41 +61,36 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
         found: the content of ``summary.json``.
     """
     base, *_ = found["nets"]
-    return (
-        environment()
-        .get_template("retrain.html")
-        .render(
-            title=f"Retraining {Path(found['base']['name']).stem} on what fools it",
-            policy=policy(),
-            style=style(),
-            manifest=manifest,
-            found=found,
-            encodings=list(config.evolution.encodings),
-            images=config.images,
-            training=config.training,
-            ascent=config.ascent,
-            chains=[
-                {
-                    "name": chain,
-                    "about": _about(config, chain),
-                    "plot": _plot(chain, "").removeprefix("report/").removesuffix(".png"),
-                    "nets": [base, *(n for n in found["nets"] if n["trained_on"] == chain)],
-                }
-                for chain in config.trained_on
-            ],
-            strips=[
-                {
-                    "round": net["round"],
-                    "trained_on": net["trained_on"],
-                    "files": [
-                        _strip(net["round"], net["trained_on"], e).removeprefix("report/")
-                        for e in config.evolution.encodings
-                    ],
-                }
-                for net in found["nets"]
-            ],
-            shown=_shown(found["nets"]),
-        )
+    return PAGES.render(
+        "retrain.html",
+        title=f"Retraining {Path(found['base']['name']).stem} on what fools it",
+        manifest=manifest,
+        found=found,
+        encodings=list(config.evolution.encodings),
+        images=config.images,
+        training=config.training,
+        ascent=config.ascent,
+        chains=[
+            {
+                "name": chain,
+                "about": _about(config, chain),
+                "plot": _plot(chain),
+                "nets": [base, *(n for n in found["nets"] if n["trained_on"] == chain)],
+            }
+            for chain in config.trained_on
+        ],
+        strips=[
+            {
+                "round": net["round"],
+                "trained_on": net["trained_on"],
+                "files": [
+                    _strip(net["round"], net["trained_on"], e).removeprefix("report/")
+                    for e in config.evolution.encodings
+                ],
+            }
+            for net in found["nets"]
+        ],
+        shown=_shown(found["nets"]),
     )
 
 
@@ -119,8 +117,8 @@ def _shown(nets: Any) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _plot(chain: str, suffix: str) -> str:
-    return f"report/curves-{chain}{suffix}.png"
+def _plot(chain: str) -> str:
+    return f"curves-{chain}"
 
 
 def _strip(round: int, chain: str, encoding: str) -> str:

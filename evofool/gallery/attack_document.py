@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evofool.gallery.attacked import HEADER, target_of
 from evofool.gallery.exhibits import Attacks, Collection, Exhibit
 from evofool.store.attack_schema import NONE
 from evofool.text import counted, printable
-
-if TYPE_CHECKING:
-    from evofool.gallery.document import Room
 
 MAX_NAME, MAX_PARAMETERS, MAX_ORIGIN = 200, 2000, 300
 
@@ -65,13 +62,12 @@ def mentioned(collection: Collection, shown: Sequence[Exhibit]) -> set[int]:
     return found - {NONE}
 
 
-def headline(room: Room) -> str:
-    """The run in one sentence."""
-    attacks = room.collection.attacks
+def headline(collection: Collection, shown: Sequence[Exhibit]) -> str:
+    """A run of attacks in one sentence."""
+    attacks, every = collection.attacks, collection.exhibits
     assert attacks is not None
-    if not room.shown:
+    if not shown:
         return "Nothing has been attacked yet."
-    every, shown = room.collection.exhibits, room.shown
     fooled = sum(exhibit.won for exhibit in every)
     used = len({exhibit.result.attack for exhibit in every if exhibit.result is not None})
     verb = "fools" if fooled == 1 else "fool"

@@ -185,7 +185,7 @@ def _then(known: Known, step: Step, exhibit: Exhibit) -> float | None:
 def headline(room: Room) -> str:
     """The run in one sentence."""
     if room.collection.attacks is not None:
-        return attack_document.headline(room)
+        return attack_document.headline(room.collection, room.shown)
     c, confidences = room.collection, [exhibit.confidence or 0.0 for exhibit in room.shown]
     if not confidences:
         return "No picture yet."

@@ -7,19 +7,14 @@ pictures beside the page, and nothing else (a served page may also ask its own s
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from evofool.gallery.attack_document import table as attack_table
 from evofool.gallery.document import Live, Room, cut, document, headline
 from evofool.gallery.naming import display_names
-from evofool.text import bare, counted, percent, printable
+from evofool.report.page import IMAGES_BESIDE, Pages
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = ("base", "tiles", "grid", "detail", "live", "start")
@@ -42,45 +37,30 @@ def page(
         heading: what stands above everything, instead of `title`.
     """
     served = live is not None
-    script, style = _script(), _style()
-    return (
-        _environment()
-        .get_template("gallery.html")
-        .render(
-            title=title(rooms) if heading is None else cut(heading),
-            lede=[(room.collection, headline(room)) for room in rooms],
-            rooms=rooms,
-            count=sum(len(room.shown) for room in rooms),
-            evolved=not rooms or any(room.collection.attacks is None for room in rooms),
-            attacked=any(room.collection.attacks is not None for room in rooms),
-            data=document(rooms, live=live),
-            assets=dict(assets or {}),
-            script=script,
-            style=style,
-            policy=policy(served=served),
-            served=served,
-        )
+    return _pages(served).render(
+        "gallery.html",
+        connect=_connect(served),
+        title=title(rooms) if heading is None else cut(heading),
+        lede=[(room.collection, headline(room)) for room in rooms],
+        rooms=rooms,
+        count=sum(len(room.shown) for room in rooms),
+        evolved=not rooms or any(room.collection.attacks is None for room in rooms),
+        attacked=any(room.collection.attacks is not None for room in rooms),
+        attack_table=attack_table,
+        data=document(rooms, live=live),
+        assets=dict(assets or {}),
+        served=served,
     )
 
 
 def policy(*, served: bool = False) -> str:
     """The Content-Security-Policy of a page."""
-    parts = [
-        "default-src 'none'",
-        f"script-src 'sha256-{_hash(_script())}'",
-        f"style-src 'sha256-{_hash(_style())}'",
-        "img-src 'self' data:" + ("" if served else " file:"),
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    if served:
-        parts.append("connect-src 'self'")
-    return "; ".join(parts)
+    return _pages(served).policy(connect=_connect(served))
 
 
 def is_of_this_version(html: str) -> bool:
     """Whether a page has the style and script of this version, all that our policy allows."""
-    return _hash(_script()) in html and _hash(_style()) in html
+    return _pages(served=False).made(html)
 
 
 def title(rooms: Sequence[Room]) -> str:
@@ -97,36 +77,17 @@ def title(rooms: Sequence[Room]) -> str:
 
 
 @cache
-def _script() -> str:
-    parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();\n'
-
-
-@cache
-def _style() -> str:
-    return _read("gallery.css")
-
-
-def _read(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-@cache
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _pages(served: bool) -> Pages:
+    parts = "\n".join(
+        (_TEMPLATES / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS
+    )  # fmt: skip
+    return Pages(
+        _TEMPLATES,
+        ("gallery.css",),
+        script=f'"use strict";\n(() => {{\n{parts}}})();\n',
+        images="'self' data:" if served else f"{IMAGES_BESIDE} data:",
     )
-    kwargs: dict[str, Any] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
-    environment.policies["json.dumps_kwargs"] = kwargs
-    environment.filters.update(
-        percent=percent, printable=printable, bare=bare, counted=counted, attack_table=attack_table
-    )
-    return environment
+
+
+def _connect(served: bool) -> str:
+    return "'self'" if served else ""

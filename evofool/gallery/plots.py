@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from evofool.gallery.exhibits import Exhibit, Point
-from evofool.plotting import (
-    DARK,
-    LIGHT,
+from evofool.report.figures import (
+    banded_line,
     dress,
     evaluations_axis,
+    grid_lines,
     inside,
     legend_beside,
-    new_figure,
+    name_axes,
     odds_axis,
+    panels,
     to_png,
     tones,
 )
+from evofool.report.theme import DARK, LIGHT, Colours
 
 __all__ = ["DARK", "LIGHT", "by_class", "convergence"]
 
@@ -29,21 +31,19 @@ _FEW = 40
 """Exhibits up to which each one has a large mark."""
 
 
-def convergence(points: Sequence[Point], colours: Mapping[str, str] = LIGHT) -> bytes | None:
+def convergence(points: Sequence[Point], colours: Colours = LIGHT) -> bytes | None:
     """Median and quartiles of the cells' confidences on a log-odds axis, and the share of all cells
     at thresholds, over evaluations, as PNG bytes; None with fewer than two points."""
     if len(points) < 2:
         return None
-    figure = new_figure(_SIZE, colours, _DPI)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(2, _SIZE, colours, dpi=_DPI)
     x = [point.evaluations for point in points]
     median = np.array([point.median for point in points])
     quartiles = [point.quartiles or (point.median, point.median) for point in points]
     low, high = (np.array(ends) for ends in zip(*quartiles, strict=True))
-    left.fill_between(
-        x, inside(low), inside(high), color=colours["band"], alpha=0.45, linewidth=0
-    )  # fmt: skip
-    left.plot(x, inside(median), color=colours["main"], linewidth=2)
+    banded_line(
+        left, x, median, low, high, colour=colours["main"], band=colours["band"], alpha=0.45
+    )
     dress(left, colours, "Confidence of the cells", "median, with the middle half of all cells")
     odds_axis(left, [median, low, high], colours)
     names = list(points[-1].shares)
@@ -55,7 +55,7 @@ def convergence(points: Sequence[Point], colours: Mapping[str, str] = LIGHT) -> 
         )  # fmt: skip
     dress(right, colours, "Share of all cells", "at this confidence or more")
     right.set_ylim(0, 1.03)  # a line at 1 is drawn whole
-    right.grid(axis="y", color=colours["line"], linewidth=0.8)
+    grid_lines(right, colours)
     if names:
         legend_beside(right, colours, "confidence")
     for axes in (left, right):
@@ -64,15 +64,14 @@ def convergence(points: Sequence[Point], colours: Mapping[str, str] = LIGHT) -> 
     return to_png(figure, colours)
 
 
-def by_class(exhibits: Sequence[Exhibit], colours: Mapping[str, str] = LIGHT) -> bytes | None:
+def by_class(exhibits: Sequence[Exhibit], colours: Colours = LIGHT) -> bytes | None:
     """The confidences in the order of the classes and ranked, both on a log-odds axis, as PNG
     bytes; None without any."""
     from matplotlib.ticker import MaxNLocator
 
     if not exhibits:
         return None
-    figure = new_figure(_SIZE, colours, _DPI)
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, (left, right) = panels(2, _SIZE, colours, dpi=_DPI, sharey=True)
     index = np.array([exhibit.class_index for exhibit in exhibits])
     confidence = inside(np.array([exhibit.confidence or 0.0 for exhibit in exhibits]))
     won = np.array([exhibit.won for exhibit in exhibits])
@@ -87,16 +86,16 @@ def by_class(exhibits: Sequence[Exhibit], colours: Mapping[str, str] = LIGHT) ->
                 facecolors=face, edgecolors=colours["main"], linewidths=0.6, zorder=3,
             )  # fmt: skip
     dress(left, colours, "Confidence by class", "filled: its own class is the first answer")
-    left.set_xlabel("class index", color=colours["soft"], fontsize=9)
+    name_axes(left, colours, x="class index")
     ranked = np.sort(confidence)[::-1]
     right.fill_between(
         np.arange(len(ranked) + 1), np.append(ranked, ranked[-1]), bottom, step="post",
         color=colours["main"], alpha=0.85, linewidth=0,
     )  # fmt: skip
     dress(right, colours, "Ranked", "from the surest class to the least sure")
-    right.grid(axis="y", color=colours["line"], linewidth=0.8)
+    grid_lines(right, colours)
     right.tick_params(labelleft=True)
-    right.set_xlabel("rank", color=colours["soft"], fontsize=9)
+    name_axes(right, colours, x="rank")
     right.set_xlim(0, len(ranked))
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

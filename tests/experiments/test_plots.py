@@ -11,7 +11,8 @@ from evofool.experiments.curves import Curve
 from evofool.experiments.defend_plots import curves_plot, log_odds, surfaces_plot
 from evofool.experiments.retrain_plots import rounds_plot
 from evofool.images import UInt8Images, decode_png
-from evofool.plotting import DARK, LIGHT, tones
+from evofool.report.figures import tones
+from evofool.report.theme import DARK, LIGHT
 
 
 def loss(odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,12 +57,12 @@ def test_surfaces_of_a_net_that_is_right_everywhere_are_not_black(colours: dict[
 def test_curves_near_certainty_are_no_line_along_the_top() -> None:
     pair = [curve("undefended", 2, 8), curve("defended", 1, 5)]
     pixels = decode_png(curves_plot(pair, LIGHT))
-    for net in ("undefended", "defended"):
-        assert rows_of(pixels, LIGHT[net]) > pixels.shape[1] / 3
+    for colour in ("main", "second"):
+        assert rows_of(pixels, LIGHT[colour]) > pixels.shape[1] / 3
 
 
 def test_rounds_have_colours_of_their_own() -> None:
     lines = [(k, curve(f"round {k}", 2, 8 - k)) for k in range(6)]
     pixels = decode_png(rounds_plot(lines, ["attacked by cppn"], LIGHT))
-    for colour in [LIGHT["undefended"], *tones(5, LIGHT)]:
+    for colour in [LIGHT["main"], *tones(5, LIGHT)]:
         assert rows_of(pixels, colour) > pixels.shape[1] / 8

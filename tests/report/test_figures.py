@@ -11,9 +11,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from evofool.images import decode_png
-from evofool.plotting import (
-    DARK,
-    LIGHT,
+from evofool.report.figures import (
     dress,
     inside,
     legend_beside,
@@ -22,6 +20,7 @@ from evofool.plotting import (
     to_png,
     tones,
 )
+from evofool.report.theme import DARK, LIGHT
 
 
 def axes() -> Axes:

@@ -1,29 +1,20 @@
-"""What all plots share: colours, quiet axes, the log-odds axis of confidences, PNG bytes."""
+"""What all figures share: light and dark, quiet axes, the log-odds axis of confidences, PNGs."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from evofool.report.theme import DARK, LIGHT, Colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LIGHT: Mapping[str, str] = {
-    "paper": "#faf9f6", "ink": "#1d1b18", "soft": "#635e56", "line": "#e2ded6",
-    "main": "#97403f", "band": "#d9a25f",
-    "undefended": "#97403f", "defended": "#2f6690",
-}  # fmt: skip
-DARK: Mapping[str, str] = {
-    "paper": "#141315", "ink": "#f1eee9", "soft": "#aaa49b", "line": "#322f33",
-    "main": "#e3ab62", "band": "#8a5a48",
-    "undefended": "#e3ab62", "defended": "#7fb4dd",
-}  # fmt: skip
 
 LOWEST, MOST_NINES = 1e-5, 10
 """Ends of the log-odds axis: 10 nines, as `evofool.text.percent` shows, and five digits below. What
@@ -40,7 +31,87 @@ _HUES_LIGHT = ("#0072b2", "#d55e00", "#00846a", "#c05f9a", "#6b5510")
 _HUES_DARK = ("#56b4e9", "#f28e5c", "#4cc9a0", "#e08fc0", "#e3c562")
 
 
-def tones(count: int, colours: Mapping[str, str]) -> list[str]:
+def light_and_dark(
+    name: str,
+    draw: Callable[[Colours], bytes | None],
+    light: Colours = LIGHT,
+    dark: Colours = DARK,
+) -> dict[str, bytes]:
+    """A figure drawn twice, for light and for dark pages.
+
+    Args:
+        name: of the figure, as the macro ``figure`` of ``parts.html`` takes it.
+        draw: to PNG bytes in the colours it is given; None where there is nothing to be drawn.
+        light: colours on light paper.
+        dark: colours on dark paper.
+
+    Returns:
+        ``NAME.png`` and ``NAME-dark.png``; neither where there is nothing to be drawn.
+    """
+    pair = {f"{name}.png": draw(light), f"{name}-dark.png": draw(dark)}
+    return {file: data for file, data in pair.items() if data is not None}
+
+
+def panels(
+    count: int,
+    size: tuple[float, float],
+    colours: Colours,
+    *,
+    dpi: int = 130,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure of `count` axes side by side; `size` of all of it in inches."""
+    figure = new_figure(size, colours, dpi)
+    return figure, list(figure.subplots(1, count, squeeze=False, sharey=sharey)[0])
+
+
+def banded_line(
+    axes: Axes,
+    x: ArrayLike,
+    middle: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    *,
+    colour: str,
+    band: str | None = None,
+    alpha: float = 0.2,
+    dash: Any = "-",
+    label: str | None = None,
+) -> None:
+    """A line of confidences for an `odds_axis`, with its interval as a band around it.
+
+    Args:
+        axes: to be drawn on.
+        x: N places.
+        middle: N confidences.
+        low: N lower bounds.
+        high: N upper bounds.
+        colour: of the line.
+        band: its colour, by default the line's.
+        alpha: how opaque the band is, on [0, 1].
+        dash: line style, as matplotlib takes it.
+        label: in the legend.
+    """
+    axes.fill_between(
+        x, inside(low), inside(high), color=band or colour, alpha=alpha, linewidth=0
+    )  # fmt: skip
+    axes.plot(x, inside(middle), color=colour, linewidth=2, linestyle=dash, label=label)
+
+
+def name_axes(axes: Axes, colours: Colours, x: str = "", y: str = "") -> None:
+    """Names of the axes, where they are given."""
+    if x:
+        axes.set_xlabel(x, color=colours["soft"], fontsize=9)
+    if y:
+        axes.set_ylabel(y, color=colours["soft"], fontsize=9)
+
+
+def grid_lines(axes: Axes, colours: Colours) -> None:
+    """Thin horizontal lines at the ticks."""
+    axes.grid(axis="y", color=colours["line"], linewidth=0.8)
+
+
+def tones(count: int, colours: Colours) -> list[str]:
     """`count` colours that can be told apart on the paper of `colours`, also by the colour-blind.
 
     Up to five are of different hues (after Okabe and Ito); more follow each other on a scale that
@@ -57,9 +128,7 @@ def tones(count: int, colours: Mapping[str, str]) -> list[str]:
     return [to_hex(colormaps["viridis"](place)) for place in places]
 
 
-def odds_axis(
-    axes: Axes, values: Sequence[NDArray[np.float64]], colours: Mapping[str, str]
-) -> None:
+def odds_axis(axes: Axes, values: Sequence[NDArray[np.float64]], colours: Colours) -> None:
     """Stretch the y axis of confidences as log-odds, with ticks at .9, .99, .999 and so on.
 
     On a linear axis everything above .99 is one line along the top, and everything below .01 one
@@ -83,7 +152,7 @@ def odds_axis(
     axes.set_ylim(_confidence(_odds(low) - _ROOM), _confidence(_odds(high) + _ROOM))
     axes.set_yticks(ticks, names)
     axes.minorticks_off()
-    axes.grid(axis="y", color=colours["line"], linewidth=0.8)
+    grid_lines(axes, colours)
 
 
 def inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -91,7 +160,7 @@ def inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(values, LOWEST, _HIGHEST)
 
 
-def legend_beside(axes: Axes, colours: Mapping[str, str], title: str | None = None) -> None:
+def legend_beside(axes: Axes, colours: Colours, title: str | None = None) -> None:
     """A legend to the right of `axes`, where it covers no curve."""
     handles, names = axes.get_legend_handles_labels()
     legend = axes.legend(
@@ -101,7 +170,7 @@ def legend_beside(axes: Axes, colours: Mapping[str, str], title: str | None = No
     legend.get_title().set(color=colours["soft"], fontsize=8.5)
 
 
-def evaluations_axis(axes: Axes, colours: Mapping[str, str], *, log: bool = False) -> None:
+def evaluations_axis(axes: Axes, colours: Colours, *, log: bool = False) -> None:
     """An x axis of numbers of images scored; with `log` stretched, ticks at 1, 2, 5, 10, ..."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -112,10 +181,10 @@ def evaluations_axis(axes: Axes, colours: Mapping[str, str], *, log: bool = Fals
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_xlabel("evaluations", color=colours["soft"], fontsize=9)
+    name_axes(axes, colours, x="evaluations")
 
 
-def new_figure(size: tuple[float, float], colours: Mapping[str, str], dpi: int = 130) -> Figure:
+def new_figure(size: tuple[float, float], colours: Colours, dpi: int = 130) -> Figure:
     """An empty figure; `size` in inches."""
     from matplotlib.figure import Figure
 
@@ -124,7 +193,7 @@ def new_figure(size: tuple[float, float], colours: Mapping[str, str], dpi: int =
     return figure
 
 
-def dress(axes: Axes, colours: Mapping[str, str], title: str, about: str = "") -> None:
+def dress(axes: Axes, colours: Colours, title: str, about: str = "") -> None:
     """Quiet axes with a title, and below it what is to be seen."""
     axes.set_facecolor(colours["paper"])
     axes.set_title(title, loc="left", fontsize=11, color=colours["ink"], pad=20 if about else 6)
@@ -137,7 +206,7 @@ def dress(axes: Axes, colours: Mapping[str, str], title: str, about: str = "") -
     axes.tick_params(colors=colours["soft"], labelsize=8.5, length=0)
 
 
-def to_png(figure: Figure, colours: Mapping[str, str]) -> bytes:
+def to_png(figure: Figure, colours: Colours) -> bytes:
     """The figure as PNG bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
