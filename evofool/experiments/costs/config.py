@@ -131,8 +131,9 @@ def load_costs(
     source: Path | str | Mapping[str, Any] | CostsConfig,
     overrides: Sequence[str] = (),
     seed: int | None = None,
+    check_files: bool = True,
 ) -> Loaded[CostsConfig]:
-    """A config of kind costs; arguments as in `evofool.config.load_campaign`.
+    """A config of kind costs; arguments as in `evofool.config.load_campaign`. It names no files.
 
     Raises:
         ConfigError: anything is wrong; the message starts with the place.
