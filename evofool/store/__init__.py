@@ -6,8 +6,6 @@ from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
-from evofool.store.retrain_schema import MeasureRow, NetRow
-from evofool.store.retrainfolder import RetrainFolder
 from evofool.store.runfolder import Archive, RunFolder
 from evofool.store.schema import (
     SCHEMA_VERSION,
@@ -37,11 +35,8 @@ __all__ = [
     "ImageRow",
     "IndividualId",
     "IndividualRow",
-    "MeasureRow",
-    "NetRow",
     "Result",
     "ResultRow",
-    "RetrainFolder",
     "RunFolder",
     "ThreatRow",
     "WinRow",

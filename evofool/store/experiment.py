@@ -266,19 +266,27 @@ class ExperimentFolder(Folder):
 
     # what is read
 
+    def work(self, address: str) -> WorkRow | None:
+        """A work that was begun; None if it was not."""
+        return self._works("WHERE address = ?", (address,)).get(address)
+
     def works(self) -> dict[str, WorkRow]:
         """The works that were begun, by address.
 
         Raises:
             StoreError: damaged.
         """
+        return self._works()
+
+    def _works(self, where: str = "", values: tuple[str, ...] = ()) -> dict[str, WorkRow]:
         stored = {}
         with self._writing:
             rows = self._rows(
                 "SELECT address, kind, version, definition, finished, origin, queries,"
-                " forward_images, backward_images, seconds, notes, versions FROM works"
+                f" forward_images, backward_images, seconds, notes, versions FROM works {where}"
                 " ORDER BY address",
                 (str, str, int, str, int, str, int, int, int, float, str, str),
+                values,
             )
         for row in rows:
             address, kind, version, definition, finished, origin, *cost, notes, versions = row

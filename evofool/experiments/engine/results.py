@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from evofool.errors import StoreError
 from evofool.experiments.engine.plan import Plan
@@ -12,6 +14,9 @@ from evofool.experiments.engine.work import Row, Work
 from evofool.store.experiment import ArtifactRow, Cost, ExperimentFolder, WorkRow
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+REMEMBERED = 16
+"""Things that are kept in memory for works that need them again."""
 
 
 class Results:
@@ -25,6 +30,8 @@ class Results:
     def __init__(self, folder: ExperimentFolder, plan: Plan) -> None:
         self.folder, self.plan = folder, plan
         self._sound: dict[tuple[Path, str], bool] = {}
+        self._remembered: OrderedDict[Hashable, Any] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def rows(self, work: Work, type: type[R]) -> list[R]:
         """The rows of one type that a work has found, in the order of their items.
@@ -70,7 +77,7 @@ class Results:
 
     def stored(self, work: Work) -> WorkRow | None:
         """A work as it is stored; None if it was never begun."""
-        return self.folder.works().get(work.address)
+        return self.folder.work(work.address)
 
     def artifact(self, work: Work, name: str) -> ArtifactRow:
         """Something that a work has made, whole.
@@ -105,6 +112,23 @@ class Results:
             if used is None or used.digest != read.digest or not self._is_whole(source, used):
                 return False
         return True
+
+    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once as long as it is among the last that were asked for.
+
+        For what several works need and what takes long to make: nets, pictures bred again.
+        """
+        with self._remembering:
+            if key in self._remembered:
+                self._remembered.move_to_end(key)
+                value: T = self._remembered[key]
+                return value
+        made = make()
+        with self._remembering:
+            self._remembered[key] = made
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        return made
 
     def cost(self, work: Work) -> Cost:
         """What a work took by itself."""
