@@ -63,20 +63,17 @@ class Colours(Study[ColoursConfig]):
 
     @classmethod
     def make(cls, loaded: Loaded[ColoursConfig]) -> Colours:
-        study = cls()
-        study.loaded, config = loaded, loaded.config
+        config = loaded.config
         given = [GivenNet.of(load_classifier(name), {"name": name}) for name in config.nets]
-        study.works = [PlainColour(net, tuple(config.levels)) for net in given]
-        study.plan = Plan(
-            [Planned(f"colours, {n}", w) for n, w in zip(config.nets, study.works, strict=True)]
-        )
-        return study
+        works = [PlainColour(net, tuple(config.levels)) for net in given]
+        pairs = zip(config.nets, works, strict=True)
+        return cls(loaded, Plan([Planned(f"colours, {name}", work) for name, work in pairs]))
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
         rows = [
-            (net, self.loaded.config.levels[row.item], row.confidence)
-            for net, work in zip(self.loaded.config.nets, self.works, strict=True)
-            for row in results.rows(work, Sureness)
+            (planned.title, self.loaded.config.levels[row.item], row.confidence)
+            for planned in self.plan
+            for row in results.rows(planned.work, Sureness)
         ]
         table = Table([Text("net"), Count("level"), Number("confidence")], rows)
         return Report(str(table.html()), {}, {"colours.csv": table}, {"rows": len(rows)})

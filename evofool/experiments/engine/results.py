@@ -142,7 +142,7 @@ class Results:
         return sum((stored[a].cost for a in all_works if a in stored), Cost())
 
     def _is_whole(self, work: Work, artifact: ArtifactRow | None) -> bool:
-        """Whether an artifact lies there as its digest says; once it was, it is not looked at again."""
+        """Whether an artifact lies there as its digest says; looked at until it once does."""
         if artifact is None or not artifact.digest:
             return False
         path = self.folder.path / artifact.path

@@ -70,9 +70,8 @@ class Study(ABC, Generic[C]):
     moved: ClassVar[str] = "an experiment names several nets; put the file where config.yaml says"
     """Why its run folders take no ``--classifier``."""
 
-    loaded: Loaded[C]
-    plan: Plan
-    victim: Classifier | None = None
+    def __init__(self, loaded: Loaded[C], plan: Plan, victim: Classifier | None = None) -> None:
+        self.loaded, self.plan, self.victim = loaded, plan, victim
 
     @classmethod
     def load(

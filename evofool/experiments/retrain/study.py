@@ -110,8 +110,7 @@ class RetrainStudy(Study[RetrainConfig]):
         clean: tuple[Pictures, Pictures],
         others: Mapping[str, GivenNet],
     ) -> None:
-        self.loaded, self.base = loaded, base
-        self.victim = known
+        self.base, self.loaded = base, loaded
         self.classes = len(known.labels)
         self.nets: dict[NetKey, JudgedNet] = {}
         self._architecture, self._others = architecture, others
@@ -121,7 +120,7 @@ class RetrainStudy(Study[RetrainConfig]):
         self._bare: dict[NetKey, Net] = {}
         for round in range(loaded.config.rounds + 1):
             self._add_round(round)
-        self.plan = Plan(list(self._planned()))
+        super().__init__(loaded, Plan(list(self._planned())), known)
 
     @classmethod
     def make(cls, loaded: Loaded[RetrainConfig]) -> RetrainStudy:
