@@ -9,7 +9,6 @@ from evofool.store.retrain_schema import MeasureRow, NetRow
 from evofool.store.retrainfolder import RetrainFolder
 from evofool.store.runfolder import Archive, Check, Result, RunFolder
 from evofool.store.schema import (
-    SCHEMA_VERSION,
     Delta,
     EliteRow,
     GenerationRow,
@@ -21,7 +20,6 @@ from evofool.store.state import head_of, state_of
 
 __all__ = [
     "CLEAN",
-    "SCHEMA_VERSION",
     "Archive",
     "AttackFolder",
     "Check",

@@ -11,28 +11,13 @@ from pathlib import Path
 
 from evofool.errors import StoreError
 from evofool.files import is_file, reason
-from evofool.store.attack_schema import ATTACK_TABLES
-from evofool.store.defend_schema import DEFEND_TABLES
-from evofool.store.retrain_schema import RETRAIN_TABLES
-from evofool.store.schema import SCHEMA_VERSION, TABLES
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 """Of a damaged file even the message may not be text; and not every text or number fits in."""
 
 
-def tables_of(kind: object) -> Mapping[str, str]:
-    """The tables of a kind of run, by name."""
-    other = {
-        "attack": ATTACK_TABLES,
-        "defend": DEFEND_TABLES,
-        "costs": DEFEND_TABLES,
-        "retrain": RETRAIN_TABLES,
-    }
-    return other.get(str(kind), TABLES)
-
-
-def make_tables(path: Path, tables: Mapping[str, str]) -> None:
-    """A new database with these tables.
+def make_tables(path: Path, tables: Mapping[str, str], version: int) -> None:
+    """A new database with these tables, of this schema version.
 
     Raises:
         StoreError: it cannot be made.
@@ -41,7 +26,7 @@ def make_tables(path: Path, tables: Mapping[str, str]) -> None:
         with contextlib.closing(connect(path, new=True, writable=True)) as database:
             for statement in tables.values():
                 database.execute(statement)
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            database.execute(f"PRAGMA user_version = {version}")
     except SQLITE_ERRORS as error:
         raise StoreError(f"{path}: {error}") from error
 

@@ -20,12 +20,13 @@ from evofool.errors import FolderError, StoreError
 from evofool.files import PathError, expanded, is_file, is_folder, reason, short
 from evofool.seal import is_sealed, sealed
 from evofool.store.bookings import Bookings, read_bookings
-from evofool.store.database import SQLITE_ERRORS, connect, make_tables, tables_of
+from evofool.store.database import SQLITE_ERRORS, connect, make_tables
 from evofool.store.files import json_bytes, json_object, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
-from evofool.store.manifest import check_manifest
+from evofool.store.manifest import CONFIG as CONFIG
+from evofool.store.manifest import MANIFEST as MANIFEST
+from evofool.store.manifest import check_manifest, kind_in
 from evofool.store.schema import (
-    SCHEMA_VERSION,
     Column,
     Delta,
     EliteRow,
@@ -37,8 +38,6 @@ from evofool.store.schema import (
     individual_row,
 )
 
-MANIFEST = "manifest.json"
-CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
 LOCK = ".lock"
 _LEFTOVER = re.compile(
@@ -104,13 +103,14 @@ class RunFolder:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise FolderError(f"{path}: cannot be used as a run folder ({reason})") from error
+        kind = kind_in(manifest, path)
         _leftovers(path)  # before a lock file is put into a folder that is not ours
         lock = acquire(path / LOCK)
         try:
             # anew: another process may have made its run meanwhile
             _remove(_leftovers(path))
-            make_tables(path / DATABASE, tables_of(manifest.get("kind")))
-            full = sealed({"schema_version": SCHEMA_VERSION, **manifest})
+            make_tables(path / DATABASE, kind.part("tables"), kind.schema_version)
+            full = sealed({"schema_version": kind.schema_version, **manifest})
             write_atomically(path / CONFIG, config_text.encode())
             # last: a folder with a manifest is a whole run folder
             write_atomically(path / MANIFEST, json_bytes(full))
@@ -153,12 +153,7 @@ class RunFolder:
         if not is_file(path / MANIFEST):
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
         manifest = read_json(path / MANIFEST)
-        version = manifest.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path}: has schema version {version!r}, this evofool reads {SCHEMA_VERSION}"
-            )
-        check_manifest(manifest, path / MANIFEST)
+        check_manifest(manifest, path)
         config_text = read_text(path / CONFIG)
         lock = acquire(path / LOCK) if writable else None
         try:
@@ -444,10 +439,12 @@ class RunFolder:
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name, sql",
             (str, str),
         )
-        tables = tables_of(self.manifest.get("kind"))
+        kind = kind_in(self.manifest, self.path)
+        tables = kind.part("tables")
         if found != sorted(tables.items()):  # as a list: a trigger may have the name of a table
             raise StoreError(
-                f"{self.path / DATABASE}: does not hold the tables of schema {SCHEMA_VERSION}"
+                f"{self.path / DATABASE}: does not hold the tables of schema {kind.schema_version}"
+                f" of kind {kind.name}"
             )
 
 

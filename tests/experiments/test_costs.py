@@ -78,7 +78,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert {path.name for path in (finished / "evolution").iterdir()} == {
         f"{loss}-{seed}-direct" for loss in ("cross-entropy", "rbf") for seed in (1, 2)
     }
-    assert kind_of(finished) == "costs"
+    assert kind_of(finished).name == "costs"
     found = status(finished)
     assert (found["status"], found["nets"], found["trained"]) == ("finished", 4, 4)
     assert (found["measures"], found["evolutions"]) == (16, 4)

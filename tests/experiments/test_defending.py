@@ -76,7 +76,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert {path.name for path in (finished / "evolution").iterdir()} == {
         f"{net}-direct-{seed}" for net in ("undefended", "defended") for seed in (1, 2)
     }
-    assert kind_of(finished) == "defend"
+    assert kind_of(finished).name == "defend"
     found = status(finished)
     assert (found["status"], found["verdict"], found["threats"]) == ("finished", "red", 16)
     assert all(check.ok for check in verify(finished))
