@@ -360,7 +360,7 @@ def _declared(point: Any) -> Kind:
 def _fault(kind: object, name: str) -> str:
     """What is wrong with a declaration under `name`; empty where nothing is."""
     if not isinstance(kind, Kind):
-        return f"is a {type(kind).__name__}, not an evofool.kinds.Kind"
+        return f"is of type {type(kind).__name__}, not an evofool.kinds.Kind"
     if not _NAME.fullmatch(name):
         return "its name is not made of a-z, 0-9, - and _"
     if kind.name != name:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from evofool import kinds
-from evofool.cli import running, signals, terminal, usage
-from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
+from evofool.cli import completion, running, signals, terminal, usage
+from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, RunPath, Seed
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
 from evofool.cli.terminal import answer, remark
@@ -28,7 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Moved = Annotated[
     str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
 ]
@@ -182,7 +181,7 @@ app.command(cls=Command)(gallery)
 
 @app.command(cls=Command)
 def train(
-    config: Annotated[str, typer.Argument(help="A config of kind train.")],
+    config: ConfigName,
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path("weights"),
@@ -228,7 +227,8 @@ def score(
         str | None,
         typer.Option(
             help="The victim: a name, or in braces a mapping as in a config (default: the one"
-            " that ships with evofool and that the pictures claim)."
+            " that ships with evofool and that the pictures claim).",
+            autocompletion=completion.classifiers,
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
@@ -254,7 +254,11 @@ def list_(
         ),
     ],
     victim: Annotated[
-        str | None, typer.Argument(help="Of classes: the victim, a name or a mapping in braces.")
+        str | None,
+        typer.Argument(
+            help="Of classes: the victim, a name or a mapping in braces.",
+            autocompletion=completion.classifiers,
+        ),
     ] = None,
     classes: Annotated[
         list[str] | None,
@@ -285,7 +289,10 @@ def list_(
 def bench(
     classifier: Annotated[
         list[str] | None,
-        typer.Option(help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0)."),
+        typer.Option(
+            help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0).",
+            autocompletion=completion.classifiers,
+        ),
     ] = None,
     alternations: Annotated[
         int, typer.Option(min=1, help="Generations held against bare scoring.")

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-ConfigName = Annotated[str, typer.Argument(help="A config file, or the name of a shipped one.")]
+from evofool.cli import completion
+
+ConfigName = Annotated[
+    str,
+    typer.Argument(
+        help="A config file, or the name of a shipped one.", autocompletion=completion.configs
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=completion.runs)]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Changes to the config, such as seed=2 or stop.generations=50."),
