@@ -61,6 +61,20 @@ class Inspection:
     ready: bool
     missing: str = ""
 
+    def lines(self, work: str, ready: bool = True) -> list[str]:
+        """What a dry run prints of it, of the `work` there is to do, and whether it can be done.
+
+        `ready` is False where something else is missing, which another line tells.
+        """
+        shape = "unknown" if self.input_shape is None else " x ".join(map(str, self.input_shape))
+        classes = "unknown" if self.n_classes is None else f"{self.n_classes:,}"
+        lines = [f"# victim: {self.name}, input {shape}, classes {classes}", f"# {work}"]
+        if not self.ready:
+            lines.append(f"# not ready: {self.missing}")
+        elif ready:
+            lines.append("# ready to run")
+        return lines
+
 
 def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierSpec:
     """A name or a mapping as a checked `ClassifierSpec`.

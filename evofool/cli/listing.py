@@ -7,6 +7,7 @@ from typing import Any
 
 from evofool.cli.terminal import answer
 from evofool.errors import EvofoolError, UsageError
+from evofool.kinds import every
 
 Row = Mapping[str, Any]
 
@@ -88,6 +89,11 @@ def configs() -> list[Row]:
     return [{"name": c.name, "kind": c.kind, "note": c.description} for c in shipped()]
 
 
+def kinds_of_run() -> list[Row]:
+    """The kinds of config and run, with the command of each."""
+    return [{"name": k.name, "command": f"evofool {k.command}", "note": k.about} for k in every()]
+
+
 def datasets() -> list[Row]:
     """Data sets, and whether they are on this machine."""
     from evofool.data import inspect_dataset, names
@@ -106,6 +112,7 @@ LISTS: Mapping[str, Callable[[], list[Row]]] = {
     "defenses": defenses,
     "configs": configs,
     "datasets": datasets,
+    "kinds": kinds_of_run,
 }
 
 

@@ -4,11 +4,11 @@ from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, Resul
 from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
+from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
 from evofool.store.runfolder import Archive, RunFolder
 from evofool.store.schema import (
-    SCHEMA_VERSION,
     Delta,
     EliteRow,
     GenerationRow,
@@ -20,7 +20,6 @@ from evofool.store.state import head_of, state_of
 
 __all__ = [
     "CLEAN",
-    "SCHEMA_VERSION",
     "Archive",
     "AttackFolder",
     "Check",
@@ -30,6 +29,7 @@ __all__ = [
     "Delta",
     "DiagnosticRow",
     "EliteRow",
+    "ExperimentFolder",
     "Folder",
     "GenerationRow",
     "ImageRow",

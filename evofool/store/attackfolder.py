@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evofool.errors import StoreError
-from evofool.store.attack_schema import ATTACK_TABLES, NONE, ChunkRow, Counts, ImageRow, ResultRow
+from evofool.store.attack_schema import NONE, ChunkRow, Counts, ImageRow, ResultRow
 from evofool.store.files import json_object
 from evofool.store.folder import Folder
 
@@ -29,7 +29,6 @@ _FLAGS = ("success", "success_float", "complete")
 class AttackFolder(Folder):
     """One run of attacks on disk."""
 
-    TABLES = ATTACK_TABLES
     KIND = "attack"
 
     def commit_images(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -14,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from evofool.config import ClassifierConfig
+from evofool.config import ClassifierConfig, Loaded, load_model
+from evofool.config.loading import validate, with_seed
 
 _FRACTION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 
@@ -263,3 +266,18 @@ class TrainConfig(BaseModel):
                 "distillation": None,
             }
         )
+
+
+def load_training(
+    source: Path | str | Mapping[str, Any] | TrainConfig,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+) -> Loaded[TrainConfig]:
+    """A config of kind train; arguments as in `evofool.config.load_campaign`.
+
+    Raises:
+        ConfigError: anything is wrong; the message starts with the place.
+    """
+    loaded = load_model(source, TrainConfig, overrides)
+    document = with_seed(loaded.document, seed)
+    return Loaded(validate(document, TrainConfig), document)

@@ -30,7 +30,11 @@ class TrainPlan:
     missing: tuple[str, ...]
 
 
-def plan(loaded: Loaded[TrainConfig], data: Path | None, out: Path) -> TrainPlan:
+WEIGHTS = Path("weights")
+"""Where weights go, unless another folder is given."""
+
+
+def plan(loaded: Loaded[TrainConfig], data: Path | None = None, out: Path = WEIGHTS) -> TrainPlan:
     """Looks for the data set and the static sources; nothing is read.
 
     Raises:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from evofool.experiments.costs_config import load_costs
+from evofool.experiments.retrain_config import load_retraining
 
 from evofool.attacks.campaign import attack
 from evofool.config.loading import to_yaml
 from evofool.errors import FolderError, Interrupted, UsageError
 from evofool.experiments.begun import begun_with
-from evofool.experiments.costs_config import load_costs
 from evofool.experiments.defend_config import load_defense
-from evofool.experiments.retrain_config import load_retraining
 from evofool.experiments.runs import resume, status, verify
 from evofool.gallery import build
 from evofool.store import AttackFolder, CostsFolder, DefendFolder, RetrainFolder

@@ -67,7 +67,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_leaves_nets_runs_and_tables(finished: Path) -> None:
-    assert kind_of(finished) == "retrain"
+    assert kind_of(finished).name == "retrain"
     found = status(finished)
     assert found["status"] == "finished"
     assert found["works"] == found["finished"] == len(opened(finished)[0].plan)

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -30,6 +30,7 @@ from evofool.errors import (
     StoreError,
     UsageError,
 )
+from evofool.experiments.engine import lines
 from evofool.experiments.engine.context import Context
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter, OnProgress
@@ -120,6 +121,66 @@ class Study(ABC, Generic[C]):
     def described(self) -> dict[str, Any]:
         """What the manifest says beside what all kinds say."""
         return {}
+
+    # what `evofool.kinds` asks of a kind with a study
+
+    @classmethod
+    def run(
+        cls,
+        loaded: Any,
+        out: Path | str,
+        *,
+        command: str | None = None,
+        seed: int | None = None,
+        overrides: Sequence[str] = (),
+        **options: Any,
+    ) -> Result:
+        """`begin`, with the fields of `Options` by name."""
+        return begin(
+            cls, loaded, out, seed=seed, overrides=overrides, command=command,
+            options=Options(**options),
+        )  # fmt: skip
+
+    @classmethod
+    def resume(
+        cls,
+        path: Path | str,
+        *,
+        classifier: str | None = None,
+        encoding: str | None = None,
+        overrides: Sequence[str] = (),
+        **options: Any,
+    ) -> Result:
+        """`resume`, with the fields of `Options` by name."""
+        return resume(
+            cls, path, classifier=classifier, encoding=encoding, overrides=overrides,
+            options=Options(**options),
+        )  # fmt: skip
+
+    @classmethod
+    def status(cls, path: Path | str) -> dict[str, Any]:
+        """`status` of a run of this kind."""
+        return status(cls, path)
+
+    @classmethod
+    def verify(
+        cls, path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+    ) -> Iterator[Check]:
+        """`verify` of a run of this kind."""
+        return verify(cls, path, classifier=classifier, encoding=encoding)
+
+    @classmethod
+    def plan_lines(cls, plan: Any) -> list[str]:
+        """What a dry run prints; `plan` is a study that was made."""
+        return lines.plan_lines(plan)
+
+    @classmethod
+    def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
+        """What a run prints at its end."""
+        return lines.result_lines(result, pages)
+
+
+AnyStudy: TypeAlias = Study[Any]
 
 
 @dataclass(frozen=True)
