@@ -108,10 +108,10 @@ class Attack(ABC):
         Args:
             scorer: the victim; its counters and budget apply.
             images: N x C x H x W of the victim's shape: uint8, or floats on the lattice k/255.
-            labels: N true classes; needed for untargeted attacks.
-            targets: N classes to be taken for; makes the attack targeted.
-            ids: N numbers that key the random draws; by default 0..N-1. With an image's own number
-                its result does not depend on which others are attacked with it.
+            labels: (N,) integers, the true classes; needed for untargeted attacks.
+            targets: (N,) integers, the classes to be taken for; they make the attack targeted.
+            ids: (N,) integers that key the random draws; by default 0..N-1. With an image's own
+                number its result does not depend on which others are attacked with it.
 
         Raises:
             UsageError: labels out of range or missing, a target that is the true class, an attack

@@ -68,7 +68,7 @@ class Comparison:
         """Whether `stored` may have been the answer to a picture whose answer is `now`.
 
         Args:
-            log_odds: of the classes, as scored now.
+            log_odds: (classes,), of this one picture as scored now.
             now: the class with the largest.
             stored: the class that is claimed.
         """

@@ -66,6 +66,11 @@ class Recorded:
 
     Replays are queued one after another on the device's stream, by one thread at a time; the
     result is copied out on the same stream before the next can overwrite it.
+
+    Args:
+        replay: computes `outputs` from what lies in `images`.
+        images: uint8 N x C x H x W on the device; each micro-batch is copied into it.
+        outputs: float32 N x classes on the device, overwritten by each replay.
     """
 
     def __init__(self, replay: Callable[[], None], images: torch.Tensor, outputs: torch.Tensor):
@@ -76,11 +81,11 @@ class Recorded:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the micro-batches it takes."""
+        """The N x C x H x W of the micro-batches that it takes."""
         return tuple(self._images.shape)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Outputs for `images` of `shape`, uint8, on any device."""
+        """float32 N x classes outputs of `images`, uint8 N x C x H x W (`shape`) on any device."""
         with self._lock:
             self._images.copy_(images)
             self._replay()
@@ -115,7 +120,12 @@ def recorded(
 
 
 def record_cuda_graph(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
-    """`work` as a CUDA graph, after runs that let libraries choose and allocate."""
+    """Records `work` as a CUDA graph, after runs in which libraries choose kernels and allocate.
+
+    Returns:
+        What replays the graph, and the tensor that each replay overwrites: the result of `work`,
+        with the same shape and data type.
+    """
     import torch
 
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -131,7 +141,7 @@ def record_cuda_graph(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], No
 
 
 def forward_of(module: nn.Module, device: str, precision: Precision) -> Forward:
-    """Images through `module` in `precision`, by PyTorch's own operators."""
+    """A function that runs images through `module` in `precision`, by PyTorch's own operators."""
     import torch
 
     kind = torch.device(device).type

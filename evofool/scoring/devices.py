@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Batch: TypeAlias = "UInt8Images | FloatImages | torch.Tensor"
-"""One micro-batch: an array, or a uint8 tensor that was drawn on the engine's device."""
+"""One micro-batch N x C x H x W: an array (uint8, or float32 on [0, 1]), or a uint8 tensor that was
+drawn on the engine's device."""
 
 
 class OutOfMemory(ScoringError):
