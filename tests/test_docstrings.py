@@ -97,6 +97,12 @@ class Described:
             return True
         return any(f"`{name}`" in text and SHAPE.search(text) for text in self.prose)
 
+    def maps(self) -> bool:
+        """Whether a sentence says "float32 N x C x H x W to N x classes" of the one argument."""
+        return any(
+            re.search(r"\bto\b", text) and len(SHAPE.findall(text)) > 1 for text in self.prose
+        )
+
     def covers_result(self, arguments: list[str]) -> bool:
         """Whether the shape of the result is stated, and not only that of an argument."""
         if SHAPE.search(self.returns):
@@ -312,13 +318,14 @@ def missing_in(function: ast.FunctionDef, owner: ast.ClassDef | None, module: Mo
         if not (evident or text.covers(name) or other.covers(name)):
             found.append(f"the shape of `{name}`")
     names = list(arrays)
-    if result.array and not result.shaped:
-        if not (text.covers_result(names) or other.covers_result(names)):
-            found.append("the shape of the result")
-    untyped = [*arrays.values(), *([result] if result.array else [])]
-    if not all(kind.typed for kind in untyped):
-        if not (DTYPE.search(text.whole) or DTYPE.search(other.whole)):
-            found.append("the data type")
+    if len(names) == 1 and (text.maps() or other.maps()):
+        found.clear()
+    stated = text.covers_result(names) or other.covers_result(names)
+    if result.array and not result.shaped and not stated:
+        found.append("the shape of the result")
+    typed = all(kind.typed for kind in (*arrays.values(), result))
+    if not (typed or DTYPE.search(text.whole) or DTYPE.search(other.whole)):
+        found.append("the data type")
     return found
 
 

@@ -238,7 +238,7 @@ class Job:
         return found
 
     def on_lattice(self, rows: Rows) -> UInt8Images:
-        """The current pictures of `rows`: from `pixels`, else `x` rounded towards the clean ones."""
+        """The current pictures of `rows`: of `pixels`, else `x` rounded towards the clean ones."""
         found = toward(self.x[rows], self.clean[rows])
         for i, row in enumerate(rows.tolist()):
             if row in self.pixels:

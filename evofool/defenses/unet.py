@@ -57,7 +57,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.noise.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] to the same without the noise, not cut to [0, 1]."""
+        """float32 N x C x H x W on [0, 1] to the same shape without the noise, uncut."""
         laterals = []
         hidden = images
         for level in self.down:
@@ -86,7 +86,7 @@ class Denoised(nn.Module):
         self.net = net
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] to the net's outputs for the denoised pictures."""
+        """float32 N x C x H x W on [0, 1] to the net's outputs, N x classes."""
         outputs: torch.Tensor = self.net(self.denoiser(images))
         return outputs
 
@@ -95,7 +95,7 @@ def check_size(input_shape: Shape, width: int, levels: int) -> None:
     """Refuse what cannot be built.
 
     Raises:
-        UsageError: as `UNet` says.
+        UsageError: as `UNet`.
     """
     if width < 1:
         raise UsageError(f"denoiser: width must be at least 1, not {width}")

@@ -120,7 +120,10 @@ class Fitting:
                         on_step(step)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Copies of all tensors that the rest of the training depends on, on the CPU."""
+        """Copies, on the CPU, of all tensors that the rest of the training depends on.
+
+        They are those of the net and of the optimiser, by name, of any shape and data type.
+        """
         found = {f"net.{name}": value for name, value in self.module.state_dict().items()}
         for index, entries in self._optimiser.state_dict()["state"].items():
             for name, value in entries.items():
@@ -132,6 +135,10 @@ class Fitting:
 
     def restore(self, done: int, state: dict[str, torch.Tensor]) -> None:
         """Goes back to a `state` taken after `done` steps.
+
+        Args:
+            done: how many steps had been made.
+            state: as `Fitting.state` gave it: tensors by name, of any shape and data type.
 
         Raises:
             ValueError: it is of another net or optimiser.
@@ -271,7 +278,7 @@ def fit(
     Args:
         module: float32 N x C x H x W on [0, 1] to outputs.
         images: uint8 N x C x H x W, or float32 on [0, 1].
-        labels: N class indices (int64), or N rows of whatever `loss` takes.
+        labels: class indices, int64 (N,), or N rows of whatever `loss` takes.
         epochs: passes over the images.
         batch: images a step.
         optimiser: by default SGD with Nesterov momentum, its rate falling along half a cosine.
