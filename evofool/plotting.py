@@ -67,7 +67,8 @@ def odds_axis(
 
     Args:
         axes: to be stretched.
-        values: all that is drawn on it: its range goes from tick to tick around them.
+        values: the confidences of every curve drawn on it, arrays of any shape; the axis reaches
+            from the tick below the least to the tick above the largest.
         colours: of the grid.
     """
     found = np.concatenate([np.ravel(np.asarray(one, np.float64)) for one in values])
@@ -87,7 +88,7 @@ def odds_axis(
 
 
 def inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Confidences no nearer to 0 and 1 than the log-odds axis reaches."""
+    """Confidences of any shape, cut to what the log-odds axis can show; the same shape."""
     return np.clip(values, LOWEST, _HIGHEST)
 
 

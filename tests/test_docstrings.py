@@ -333,19 +333,31 @@ def fields_missing_in(node: ast.ClassDef, module: Module) -> list[str]:
     """Public annotated fields of a class whose shape is stated nowhere."""
     text = described(ast.get_docstring(node))
     found = []
-    for index, item in enumerate(node.body):
-        match item:
-            case ast.AnnAssign(ast.Name(name), annotation) if is_public(name):
-                kind = kind_of(annotation, module)
-                own = docstring_after(node.body, index)
-                evident = kind.shaped and not ONE_OF_MANY.search(name)
-                if not kind.array:
-                    continue
-                if not (evident or SHAPE.search(own) or text.covers(name)):
-                    found.append(f"the shape of `{name}`")
-                if not (kind.typed or DTYPE.search(own) or DTYPE.search(text.whole)):
-                    found.append(f"the data type of `{name}`")
+    for name, annotation, own in fields_of(node):
+        kind = kind_of(annotation, module)
+        evident = kind.shaped and not ONE_OF_MANY.search(name)
+        if not kind.array or not is_public(name):
+            continue
+        if not (evident or SHAPE.search(own) or text.covers(name)):
+            found.append(f"the shape of `{name}`")
+        if not (kind.typed or DTYPE.search(own) or DTYPE.search(text.whole)):
+            found.append(f"the data type of `{name}`")
     return found
+
+
+def fields_of(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr, str]]:
+    """Name, annotation and docstring of each field, those that ``__init__`` sets included."""
+    bodies = [node.body]
+    bodies += [
+        item.body
+        for item in node.body
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+    ]
+    for body in bodies:
+        for index, item in enumerate(body):
+            match item:
+                case ast.AnnAssign(ast.Name(name) | ast.Attribute(_, name), annotation):
+                    yield name, annotation, docstring_after(body, index)
 
 
 def unstated(module: Module) -> tuple[int, list[str]]:
@@ -383,5 +395,75 @@ def functions_of(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, ast.ClassD
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_array_has_its_shape_stated(file: Path) -> None:
-    _, found = unstated(modules()[dotted(file)])
-    assert found == []
+    _, gaps = unstated(modules()[dotted(file)])
+    assert gaps == []
+
+
+def test_arrays_are_seen_in_every_package_that_has_some() -> None:
+    """Were annotations no longer read, the test above would pass on anything."""
+    counts = {file: unstated(modules()[dotted(file)])[0] for file in FILES}
+    parts = {dotted(file).split(".")[1] for file, count in counts.items() if count}
+    assert parts >= {"attacks", "classifiers", "data", "defenses", "encodings", "evolution"}
+    assert parts >= {"images", "operators", "plotting", "render", "scoring", "training"}
+    assert sum(counts.values()) > 200
+
+
+HEAD = """
+import numpy as np, torch
+from numpy.typing import NDArray
+from evofool.images import UInt8Images
+Labels = NDArray[np.int64]
+Plan = dict[str, list[Labels]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("signature", "docstring", "gaps"),
+    [
+        ("f(x: torch.Tensor) -> int", "Of x.", ["the shape of `x`", "the data type"]),
+        ("f(x: torch.Tensor) -> int", "Of `x`, N x C.", ["the data type"]),
+        ("f(x: torch.Tensor) -> int", "Of float32 `x`, N x C.", []),
+        ("f(x: torch.Tensor) -> torch.Tensor", "float32 N x C to (N,).", []),
+        ("f() -> Labels", "Labels of N pictures.", ["the shape of the result"]),
+        ("f() -> Plan", "Labels by name.", ["the shape of the result"]),
+        ("f() -> 'Labels | None'", "Labels, (N,).", []),
+        ("f() -> Labels", "Labels.\n\nReturns:\n    (N,), or none.", []),
+        ("f(a: Labels) -> Labels", "Sums.\n\n`a` is (N,).", ["the shape of the result"]),
+        ("f(a: Labels) -> Labels", "Sums, (N,).\n\nArgs:\n    a: (N,).", []),
+        ("f(a: Labels) -> int", "Sums (N,).\n\nArgs:\n    a: labels.", ["the shape of `a`"]),
+        ("f(images: UInt8Images) -> UInt8Images", "Brighter.", []),
+        ("f(image: UInt8Images) -> int", "Brightness.", ["the shape of `image`"]),
+        ("f(image: UInt8Images) -> int", "Brightness of `image`, C x H x W.", []),
+        ("f(x: NDArray[np.generic]) -> int", "Of `x`, (N,).", ["the data type"]),
+        ("f(x: int) -> Callable[[Labels], None]", "No array itself.", []),
+        ("_f(x: torch.Tensor) -> int", "Private.", []),
+    ],
+)
+def test_what_a_docstring_leaves_out_is_seen(
+    signature: str, docstring: str, gaps: list[str]
+) -> None:
+    module = read(f"{HEAD}def {signature}:\n    {docstring!r}\n", "toy")
+    seen = unstated(module)[1]
+    assert [line.split(": ", 1)[1] for line in seen] == ([", ".join(gaps)] if gaps else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "gaps"),
+    [
+        ("'Pairs.'\n    a: Labels", 1),
+        ("'Pairs.'\n    a: Labels\n    '(N,), the classes.'", 0),
+        ("'Pairs.\\n\\nAttributes:\\n    a: (N,), the classes.\\n'\n    a: Labels", 0),
+        ("'Pairs.'\n    def __init__(self) -> None:\n        self.a: Labels = 0", 1),
+        ("'Pairs.'\n    def f(self) -> Labels:\n        'Classes.'", 1),
+        ("'Pairs.'\n    def __call__(self, a: Labels) -> None: ...", 1),
+        ("'Pairs.'\n    _a: Labels", 0),
+    ],
+)
+def test_what_a_class_leaves_out_is_seen(body: str, gaps: int) -> None:
+    assert len(unstated(read(f"{HEAD}class Pairs:\n    {body}\n", "toy"))[1]) == gaps
+
+
+def test_an_overriding_method_may_leave_it_to_its_base() -> None:
+    base = "class A:\n    'One.'\n    def f(self) -> Labels:\n        'Labels, (N,).'\n"
+    heir = "class B(A):\n    'Other.'\n    def f(self) -> Labels:\n        return 1\n"
+    assert unstated(read(HEAD + base + heir, "toy")) == (2, [])

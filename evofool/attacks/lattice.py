@@ -71,7 +71,7 @@ class Norms:
 
 
 def norms(clean: UInt8Images | FloatImages, other: UInt8Images | FloatImages) -> Norms:
-    """Sizes of `other` - `clean`, both N x C x H x W."""
+    """Sizes of the perturbations `other` - `clean`, both N x C x H x W, uint8 or on [0, 1]."""
     if clean.dtype == np.uint8 and other.dtype == np.uint8:
         difference = (other.astype(np.float64) - clean.astype(np.float64)) / 255
     else:

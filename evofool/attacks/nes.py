@@ -16,7 +16,7 @@ from evofool.errors import UsageError
 from evofool.images import UInt8Images
 
 Levels = NDArray[np.float32]
-"""Images or perturbations in levels of 1/255."""
+"""float32 n x C x H x W, images or perturbations in levels of 1/255."""
 
 VALUES = 2**25
 """About so many channel values of samples are held at once."""

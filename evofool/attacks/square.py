@@ -17,7 +17,7 @@ from evofool.errors import UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
 
 Window = tuple[NDArray[np.int64], ...]
-"""Index of one square window in each of n images, n x C x s x s."""
+"""Index of one square window in each of n images: it picks out n x C x s x s."""
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After these tries of 10,000 the share of pixels is halved (the authors' code)."""

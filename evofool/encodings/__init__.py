@@ -87,11 +87,11 @@ class VectorEncoding(Protocol[G]):
     """An encoding whose genomes are points of a box [0, 1]^n, as CMA-ES needs."""
 
     def to_vector(self, genome: G) -> NDArray[np.float64]:
-        """The genome as n numbers on [0, 1]."""
+        """The genome as n numbers on [0, 1], (n,)."""
         ...
 
     def from_vector(self, vector: NDArray[np.float64]) -> G:
-        """The genome at `vector`, clipped to [0, 1]."""
+        """The genome at `vector`, (n,), whose numbers are clipped to [0, 1]."""
         ...
 
 

@@ -36,14 +36,14 @@ class Drawing:
         self._encoding = encoding
 
     def __call__(self, genomes: Sequence[Any], size: Size) -> UInt8Images:
-        """N x C x H x W uint8 on the host."""
+        """The pixels of `genomes` as an array, uint8 N x C x H x W."""
         if self.device is None:
             return self._encoding.render(genomes, size)
         pixels: UInt8Images = self.to_score(genomes, size).cpu().numpy()  # type: ignore[union-attr]
         return pixels
 
     def to_score(self, genomes: Sequence[Any], size: Size) -> Batch:
-        """The same pixels where the scorer wants them: on its device, if they are drawn there."""
+        """The same pixels, on the scorer's device if they are drawn there, else as an array."""
         if self.device is None:
             return self._encoding.render(genomes, size)
         assert isinstance(self._encoding, TensorEncoding)

@@ -60,11 +60,11 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
 
 
 class History:
-    """Who held which cell after each generation, as the wins have it.
+    """Who held which cell after each generation, according to the wins.
 
     Args:
         wins: oldest first.
-        cells: K class indices, ascending.
+        cells: (K,), class indices, ascending.
         generations: how many are stored.
     """
 

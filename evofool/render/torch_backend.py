@@ -55,7 +55,10 @@ def values(
 
 
 def activate(code: int, p: torch.Tensor) -> None:
-    """Replaces the sums `p` (float32) by activation `code` of `evofool.render.ACTIVATIONS`."""
+    """Replaces the sums `p` (float32 of any shape) in place by activation `code`.
+
+    Codes are indices into `evofool.render.ACTIVATIONS`.
+    """
     if code == 0:
         p.sin_()
     elif code == 1:
@@ -69,8 +72,9 @@ def activate(code: int, p: torch.Tensor) -> None:
 
 
 def to_rgb(levels: torch.Tensor, colour: Colour) -> torch.Tensor:
-    """Levels read as `colour`, 3 x pixels uint8, as red, green, blue: the levels of
-    `evofool.render.render_cppn`, all of them.
+    """`levels` (uint8 3 x pixels) read as `colour`, converted to red, green and blue.
+
+    The result is uint8 3 x pixels too, and equal to that of `evofool.render.render_cppn`.
     """
     if colour == "rgb":
         return levels
