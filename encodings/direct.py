@@ -328,7 +328,7 @@ class DirectTensors:
         return array
 
     def _genes(self, genomes: Sequence[TensorGenome]) -> torch.Tensor:
-        """Genes of `genomes`, a copy N x n; whoever has none gets them."""
+        """Genes of `genomes`, a copy N x n; those that are still recipes are made now."""
         import torch
 
         # what another thread makes meanwhile comes out the same

@@ -40,10 +40,10 @@ MAX_FILE = 512 * 1024 * 1024
 """Largest file that is opened as a picture, in bytes: WebP is read whole before it is decoded."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""What is decoded. Pillow knows more, but EPS, for one, would start Ghostscript."""
+"""What is decoded. Pillow can read more, but EPS, for one, would start Ghostscript."""
 
 PROVENANCE = "evofool"
-"""The PNG text key whose value is a JSON object that says where the picture came from."""
+"""The PNG text key whose value is a JSON object that describes where the picture came from."""
 SIDECAR = "provenance.json"
 """Beside pictures: the same objects by file name, for when a tool has stripped their text."""
 
@@ -189,8 +189,8 @@ def decode_png(data: bytes) -> UInt8Images:
 def read_picture(path: Path) -> PIL.Image.Image:
     """A picture from disk as people see it, as RGB or grey ("L"), fully decoded.
 
-    It is turned as its EXIF orientation says; what is transparent (an alpha channel, a transparent
-    colour of a palette) lies on black; 16 bits a channel become 8; of an animation or a file of
+    It is turned by its EXIF orientation; transparent parts (of an alpha channel, or a transparent
+    colour of a palette) are put on black; 16 bits a channel become 8; of an animation or a file of
     several pages the first is taken. Colour profiles are not applied.
 
     Raises:

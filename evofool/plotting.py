@@ -27,7 +27,7 @@ DARK: Mapping[str, str] = {
 
 LOWEST, MOST_NINES = 1e-5, 10
 """Ends of the log-odds axis: 10 nines, as `evofool.text.percent` shows, and five digits below. What
-lies beyond is drawn there, and the tick says so."""
+lies beyond is drawn at the end, whose tick is then marked as "or more" or "or less"."""
 _ROOM = 0.45
 """Between the last tick and the edge, in log-odds, so that a line along it can be seen."""
 _MOST_TICKS = 10
@@ -41,9 +41,9 @@ _HUES_DARK = ("#56b4e9", "#f28e5c", "#4cc9a0", "#e08fc0", "#e3c562")
 
 
 def tones(count: int, colours: Mapping[str, str]) -> list[str]:
-    """`count` colours that can be told apart on the paper of `colours`, also by the colour-blind.
+    """`count` colours that are distinct on the paper of `colours`, also for the colour-blind.
 
-    Up to five are of different hues (after Okabe and Ito); more follow each other on a scale that
+    Up to five have different hues (after Okabe and Ito); more are taken in order from a scale that
     runs through hues and lightness.
     """
     from matplotlib import colormaps

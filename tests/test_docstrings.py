@@ -24,24 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "evofool"
 ENCODINGS = ROOT / "encodings"
 
-NOT_YET = (
-    "evofool/experiments/",
-    "evofool/gallery/",
-    "evofool/store/",
-    "evofool/attacks/campaign.py",
-    "evofool/attacks/outputs.py",
-    "evofool/attacks/planning.py",
-    "evofool/attacks/restoring.py",
-    "evofool/attacks/sources.py",
-    "evofool/attacks/status.py",
-    "evofool/attacks/verify.py",
-    "evofool/evolution/algorithms.py",
-    "evofool/evolution/campaign.py",
-    "evofool/evolution/evaluation.py",
-    "evofool/evolution/map_elites.py",
-    "evofool/evolution/setup.py",
-)
-"""Parts that are being rewritten and are not held to this yet; this list is to become empty."""
+NOT_YET = ("evofool/experiments/", "evofool/gallery/", "evofool/store/")
+"""Folders that are being rewritten and are not held to this yet; this list is to become empty."""
 
 FILES = [
     file

@@ -1,4 +1,4 @@
-"""One call of an attack: the images on their way, every pass booked on the image it is for."""
+"""One call of an attack: its images, and every forward and backward pass that each has cost."""
 
 from __future__ import annotations
 
@@ -169,10 +169,11 @@ class Job:
         Args:
             rows: (n,), the rows of this job that the images belong to.
             images: n x C x H x W, uint8, or float32 on [0, 1].
-            loss: gets outputs and *rows of this job*.
+            loss: gets outputs (n x classes) and *rows of this job* (n,), and returns n losses, or n
+                x K for K gradients an image.
             unless_fooled: take no gradient of images that fool already (`Gradients.wanted` says
                 which were taken).
-            wanted: or a rule of the attack's own, of outputs and rows of this job.
+            wanted: or a rule of the attack's own: gets the same and returns n booleans.
             lead: margin above which an image counts as fooling here.
 
         Raises:

@@ -133,7 +133,7 @@ class SimplifiedJSMA(_Saliency):
 
     Attributes:
         features: how many change in a step.
-        of: ``confidence`` takes derivatives of the target's log-confidence, which knows of the
+        of: ``confidence`` takes derivatives of the target's log-confidence, which depends on the
             other classes too; ``logit`` of its logit alone.
     """
 

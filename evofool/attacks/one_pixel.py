@@ -28,8 +28,8 @@ class OnePixel(Attack):
     Differential evolution without crossover: child i is r1 + F (r2 - r3) of three distinct
     parents and replaces parent i if it is no worse. Places start uniform, levels around 128 with
     standard deviation 127; genes that leave the picture are drawn anew. A grey victim has 3 genes
-    a pixel instead of 5. Children do not depend on each other, so a generation is asked in parts,
-    and no further once one of a part fools (the paper asks all of it).
+    a pixel instead of 5. Children do not depend on each other, so a generation is scored in parts,
+    and no further once a picture of a part fools (the paper scores all of it).
 
     Attributes:
         pixels: how many may change (1, 3 and 5 in the paper).
@@ -37,7 +37,7 @@ class OnePixel(Attack):
         generations: most generations after the first population.
         factor: F.
         queries: most pictures an image, or None for no limit but the generations.
-        part: pictures of a generation that are asked at once.
+        part: pictures of a generation that are scored at once.
     """
 
     name: ClassVar[str] = "one-pixel"
@@ -104,7 +104,7 @@ class OnePixel(Attack):
     def _ask(
         self, job: Job, rows: Rows, genes: Genes, best: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """How near each of `genes` is; the best picture so far stands in `job`."""
+        """How near each of `genes` is to the goal; the best picture so far is kept in `job`."""
         count = genes.shape[1]
         pictures = painted(job.clean[rows], genes, self.pixels)
         owners = np.repeat(rows, count)

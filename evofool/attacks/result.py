@@ -19,7 +19,7 @@ NONE = -1
 
 
 def name_of(labels: Sequence[str], index: int) -> str:
-    """The label of a class, or what stands for it where the victim gave no finite scores."""
+    """The label of a class, or a phrase for it where the victim gave no finite scores."""
     return "no finite scores" if index == NONE else labels[index]
 
 
@@ -53,7 +53,7 @@ class AttackResult:
         forward_shared: images that went forward for all of them together (to teach a substitute).
         verify_each: (N,), images that went forward to judge each result, counted apart.
         seconds: for all of it.
-        notes: what a person should know (a spent budget, vanishing gradients...).
+        notes: for people (a spent budget, vanishing gradients...).
     """
 
     attack: str

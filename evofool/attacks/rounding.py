@@ -23,9 +23,9 @@ from evofool.scoring import Scores
 Floats = NDArray[np.float64]
 
 MOST_LEVELS = 2**22
-"""Levels after which a ladder ends, whatever gain was asked for."""
+"""Levels after which a ladder ends, whatever gain it was to reach."""
 REACH = 6.0
-"""Ladders go on to this many times the gain that the linear model asks for."""
+"""Ladders go on to this many times the gain that is enough by the linear model."""
 FURTHEST = 1e6
 """Stands for an infinite lead, with which no slope could be computed."""
 GROUP = 64
@@ -116,15 +116,15 @@ def _counts(each: Floats, room: NDArray[np.int64], gain: float) -> NDArray[np.in
 class Rounder:
     """Searches the ladders of a job's rows for the nearest picture that fools.
 
-    Forward passes alone decide: the gain asked of the ladder is scaled up until the picture fools
-    and then down again by interpolation of the margins seen. At every moment the job holds the best
+    Forward passes alone decide: the gain to reach is scaled up until the picture fools and then
+    down again by interpolation of the margins seen. At every moment the job holds the best
     picture of a row so far, with the victim's answer to it.
 
     Args:
         job: where pictures go and passes are booked.
         lead: margin that a picture must have (kappa of C&W).
         trials: most pictures tried on one ladder.
-        tolerance: share by which the gain may exceed the one that interpolation calls enough.
+        tolerance: share by which the gain may exceed the least that is enough by interpolation.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class Square(Attack):
 
 
 class _Search:
-    """The pictures as they stand and the next ones to try, in one norm."""
+    """The current pictures and the next ones to try, in one norm."""
 
     def __init__(self, job: Job) -> None:
         self.clean = job.clean

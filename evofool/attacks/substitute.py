@@ -34,7 +34,7 @@ _OWN = 2**63
 
 @dataclass(frozen=True)
 class SubstituteSettings:
-    """How a substitute is learnt (Papernot et al., AsiaCCS 2017, 1602.02697).
+    """How a substitute is trained (Papernot et al., AsiaCCS 2017, 1602.02697).
 
     Attributes:
         seed: of initial weights, order of training and choice of points.
@@ -49,8 +49,8 @@ class SubstituteSettings:
         epochs: passes over the points in each round.
         lr: of Adam.
         batch: points a step.
-        shift: points are moved at random by up to so many pixels each way while training (not in
-            the paper; their labels are taken to stay, which costs no query).
+        shift: points are moved at random by up to so many pixels in each direction while training
+            (not in the paper; their labels are assumed to stay the same, which costs no query).
     """
 
     seed: int = 0
@@ -163,7 +163,7 @@ def train_substitute(
     c the victim's label of x.
 
     Args:
-        scorer: the victim, of which only labels are asked; its budget applies.
+        scorer: the victim, of which only labels are used; its budget applies.
         start: N x C x H x W pictures of the victim's shape.
         settings: by default `SubstituteSettings()`.
         evaluation: pictures to measure agreement on, once labelled by the victim at a query each.
@@ -240,7 +240,7 @@ def augmented(
 
     Args:
         substitute: F.
-        settings: of which `step_of` is lambda, and `chosen` says which points are augmented.
+        settings: `step_of` gives lambda, and `chosen` the points that are augmented.
         augmentation: its number, from 0.
         points: uint8 N x C x H x W.
         labels: (N,).

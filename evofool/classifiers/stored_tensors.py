@@ -21,7 +21,7 @@ from evofool.files import reason
 
 
 class TensorsError(ValueError):
-    """No tensors are to be had from a file; the message says why, the caller names the file."""
+    """A file gives no tensors; the message explains why, and the caller names the file."""
 
 
 def read_safetensors(source: Path | bytes) -> dict[str, torch.Tensor]:

@@ -128,17 +128,17 @@ def train_denoiser(
 
     Args:
         base: a white box; neither its weights nor its statistics change.
-        pairs: what is shown.
-        recipe: how.
-        path: ends in ``.safetensors``.
-        facts: of how the pairs were made; they go into the card.
+        pairs: the training pictures.
+        recipe: how to train.
+        path: where to write the weights; ends in ``.safetensors``.
+        facts: how the pairs were made; they go into the card.
         progress: called after every step.
-        should_stop: asked after every step.
+        should_stop: called after every step; if it returns true, the training ends.
 
     Raises:
-        UsageError: the base does not fit the guide, its pictures not the U-net.
+        UsageError: the base does not fit the guide, or its pictures do not fit the U-net.
         Diverged: the loss is no longer finite.
-        Interrupted: `should_stop` said so; a checkpoint is kept.
+        Interrupted: `should_stop` returned true; a checkpoint is kept.
     """
     device = choose_device(recipe.device)
     net = initial(lambda: UNet(base.input_shape, recipe.width, recipe.levels), recipe.seed)

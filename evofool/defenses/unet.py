@@ -22,9 +22,9 @@ _MIN_COARSE = 2  # a batch of one has no statistics over a single pixel
 class UNet(nn.Module):
     """x -> x - dx with dx from a U-net with lateral links (Liao et al., CVPR 2018, section 3.3).
 
-    Each level down halves the sides (rounded up) in its first convolution. On the way up the
-    coarser maps are stretched to the size of the level's own, joined to them, and convolved; so
-    any size fits. All convolutions are 3 x 3 with batch normalisation and ReLU; a last one of
+    Each level down halves the sides (rounded up) in its first convolution. Each level up enlarges
+    the coarser maps to the size of the level's own, joins them to these, and convolves; so any size
+    fits. All convolutions are 3 x 3 with batch normalisation and ReLU; a last one of
     1 x 1 gives dx. That one starts at zero here, so an untrained denoiser changes nothing.
 
     Args:

@@ -51,7 +51,7 @@ def render_cppn(
     An output v becomes the level int(255 |v|) (Nguyen et al. 2015). Three outputs are then read as
     `colour`: 8-bit hue, lightness, saturation ("hls") or hue, saturation, value ("hsv"), with the
     meaning OpenCV gives them (the hue is in steps of 2 degrees, so 0..255 goes round 1.4 times),
-    or as red, green, blue. One output is grey whatever `colour` says.
+    or as red, green, blue. One output is grey, whatever `colour` is.
     """
     from evofool.render import kernel
 

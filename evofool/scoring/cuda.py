@@ -1,9 +1,9 @@
-"""What makes a module faster on CUDA without changing what it says.
+"""What makes a module faster on CUDA without changing its outputs.
 
 Batch normalisation is folded away, memory is laid out channels last, and the one shape of
-micro-batch that a campaign scores is recorded as a CUDA graph and replayed. Each is used only
-where it gives what the plain module gives, and left out where anything goes wrong. Nothing here
-needs a CUDA device but `record`, for which a test may put a stand-in.
+micro-batch that a campaign scores is recorded as a CUDA graph and replayed. Each step is used only
+if the outputs are those of the plain module, and left out if anything fails. Only `record` needs a
+CUDA device, and tests may replace it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Record: TypeAlias = (
 
 
 def lighter(module: nn.Module, device: str, shape: Shape, link: Link) -> nn.Module:
-    """`module` with batch normalisation folded and channels last, where that says the same.
+    """`module` with batch normalisation folded and channels last, if its outputs stay the same.
 
     Args:
         module: in evaluation mode, on `device`; it is not changed.
@@ -97,9 +97,9 @@ def recorded(
 ) -> Recorded | None:
     """`forward` for micro-batches of `shape`, or None if it cannot be recorded.
 
-    A module may do what no recording shows (choose by values, keep what it saw, draw random
-    numbers): two probes must come out of the recording as they come out of the module, to the
-    last bit.
+    A module may do what a recording cannot repeat (branch on values, keep earlier inputs, draw
+    random numbers), so for two probes the recording must give the outputs of the module to the last
+    bit.
     """
     import torch
 
@@ -164,8 +164,8 @@ def forward_of(module: nn.Module, device: str, precision: Precision) -> Forward:
 class Modes:
     """Which arithmetic cuDNN and cuBLAS may use: PyTorch keeps that for the whole process.
 
-    Threads that want the same share it; one that wants another waits until they are through. The
-    flags are as they were whenever nobody is inside.
+    Threads that want the same arithmetic share it; one that wants another waits until they have
+    finished. When no thread is inside, the flags are as they were before.
     """
 
     def __init__(self) -> None:

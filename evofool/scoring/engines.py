@@ -133,7 +133,7 @@ def make_engine(
     rows: int = 0,
     precision: Precision = "float32",
 ) -> tuple[Engine, str]:
-    """The engine and a note for people ("" when there is nothing to say).
+    """The engine, and a note for the user ("" as a rule).
 
     `auto`: the predict function of a black box; PyTorch on CUDA, and where a lower precision
     screens; else onnxruntime on the CPU, and PyTorch there when a graph cannot be had.

@@ -29,7 +29,7 @@ PROBABILITY_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Scores:
-    """What a victim says of N images.
+    """A victim's scores of N images.
 
     Attributes:
         log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1;

@@ -1,4 +1,4 @@
-"""The Scorer: the one way from images to a victim's scores, and the one place that counts."""
+"""The Scorer: every score of a victim comes from here, and every query is counted here."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Scorer(Counting):
         budget: most queries (images submitted) that are answered, or None. Of a predict function,
             which may be a service that is paid by the picture, it covers all that is sent.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
-            net have one shape. A predict function is never sent pictures that nobody asked about.
+            net have one shape. A predict function is never sent pictures for filling up.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
-            screens: what it finds is to be confirmed (`confirm`). All else is float32 always.
+            screens: its results are to be confirmed (`confirm`). All else is float32 always.
 
     Its attributes are those of `Counting`.
 
@@ -113,7 +113,7 @@ class Scorer(Counting):
 
     @property
     def way(self) -> str:
-        """How the net is run there, for people ("" where there is one way only)."""
+        """How the net is run there, for people ("" where there is only one possibility)."""
         return getattr(self._engine, "way", "")
 
     @property
@@ -247,10 +247,11 @@ class Scorer(Counting):
                 images in the whole batch; returns n losses, or n x K for K gradients an image from
                 one forward pass. The first tensor holds the victim's outputs, or with ten crops the
                 logarithm of the averaged confidences.
-            wanted: gets the same and says whose gradient is needed; all by default. Only these
+            wanted: gets the same two tensors and returns n booleans: whether the gradient of the
+                image is needed; by default all are. Only these
                 count as backward images. A micro-batch without any takes no backward pass; in one
                 with some, the net's backward pass runs over the others as well, with zeros, which
-                is not counted: it is a matter of batching, and at batch 1 there is none.
+                is not counted, since it comes from batching alone (at batch 1 there is none).
             keep_unscored: whether an image whose outputs or gradient are not finite comes back with
                 zeros (`Gradients.lost`) instead of as an error.
 

@@ -1,8 +1,9 @@
 """The inner maximisation of adversarial training: images that a net gets wrong as it learns.
 
 All of it happens with the net in evaluation mode: an adversary neither meets dropout's noise nor
-moves the statistics of batch normalisation. (Papers differ or do not say; this is what later
-implementations settled on.) Images stay floats: a training image need not be a picture.
+changes the statistics of batch normalisation. (Papers differ or leave it open; later
+implementations do this.) Images stay floats, since a training image need not be a picture of 8
+bits.
 """
 
 from __future__ import annotations

@@ -103,5 +103,8 @@ def moved(images: UInt8Images | FloatImages, moves: Moves) -> UInt8Images | Floa
 def augment(
     images: UInt8Images | FloatImages, shift: int, mirror: bool, generator: np.random.Generator
 ) -> UInt8Images | FloatImages:
-    """Moves every image by up to `shift` pixels each way (black comes in) and mirrors half."""
+    """Moves every image by up to `shift` pixels in each direction and mirrors half of the images.
+
+    What moves in is black. Shape and data type stay the same.
+    """
     return moved(images, draw_moves(len(images), shift, mirror, generator))

@@ -31,15 +31,15 @@ class Diverged(EvofoolError):
 
 @dataclass(frozen=True)
 class FitStep:
-    """What is known after a step.
+    """What a step of the training gave.
 
     Attributes:
         epoch: from 1.
         step: from 1, over the whole training.
         ends_epoch: whether it was the last of its epoch.
         loss: of this batch, as minimised.
-        accuracy: share of this batch that was right before the step (of the clean images, where
-            any are shown); None where the labels are no classes.
+        accuracy: share of this batch that was classified rightly before the step (of the clean
+            images, where any are shown); None where the labels are no classes.
     """
 
     epoch: int
@@ -101,7 +101,7 @@ class Fitting:
         return self.batches.steps * self.epochs
 
     def run(self, on_step: Callable[[FitStep], None] | None = None) -> None:
-        """Trains from where it stands to the end; modes are as before afterwards.
+        """Trains from the current step to the end; afterwards all modes are as before.
 
         Args:
             on_step: called after every step, with the net in train mode.
@@ -285,7 +285,7 @@ def fit(
         seed: of order, augmentation, dropout and adversaries (initial weights are the caller's).
         adversary: makes the adversarial images of each batch (`evofool.training.adversary`).
         loss: outputs and labels to n losses; by default the cross entropy.
-        shift: images are moved at random by up to so many pixels each way.
+        shift: images are moved at random by up to so many pixels in each direction.
         mirror: images are mirrored left to right at random.
         device: where to train; the module stays there. By default the CPU.
         threads: to compute with on a CPU; part of the result, as sums in another order give other
