@@ -26,9 +26,8 @@ class SubstituteAttack(SubstituteSettings, Attack):
     existing net for the same classes, no training and no query but those that judge the results.
 
     The parameters of `SubstituteSettings` determine how a substitute is trained. Queries for it
-    belong to
-    no single image of the call: `AttackResult.forward_shared`. To use one substitute for several
-    attacks, or to see its rounds, call `train_substitute` and give its `classifier`.
+    belong to no single image of the call: `AttackResult.forward_shared`. To use one substitute for
+    several attacks, or to see its rounds, call `train_substitute` and give its `classifier`.
 
     Attributes:
         inner: the attack on the substitute; one that stops early leaves images that just cross the

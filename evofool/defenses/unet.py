@@ -24,8 +24,8 @@ class UNet(nn.Module):
 
     Each level down halves the sides (rounded up) in its first convolution. Each level up enlarges
     the coarser maps to the size of the level's own, joins them to these, and convolves; so any size
-    fits. All convolutions are 3 x 3 with batch normalisation and ReLU; a last one of
-    1 x 1 gives dx. That one starts at zero here, so an untrained denoiser changes nothing.
+    fits. All convolutions are 3 x 3 with batch normalisation and ReLU; a last one of 1 x 1 gives
+    dx. That one starts at zero here, so an untrained denoiser changes nothing.
 
     Args:
         input_shape: channels, height and width.

@@ -248,10 +248,10 @@ class Scorer(Counting):
                 one forward pass. The first tensor holds the victim's outputs, or with ten crops the
                 logarithm of the averaged confidences.
             wanted: gets the same two tensors and returns n booleans: whether the gradient of the
-                image is needed; by default all are. Only these
-                count as backward images. A micro-batch without any takes no backward pass; in one
-                with some, the net's backward pass runs over the others as well, with zeros, which
-                is not counted, since it comes from batching alone (at batch 1 there is none).
+                image is needed; by default all are. Only these count as backward images. A
+                micro-batch without any takes no backward pass; in one with some, the net's backward
+                pass runs over the others as well, with zeros, which is not counted, since it comes
+                from batching alone (at batch 1 there is none).
             keep_unscored: whether an image whose outputs or gradient are not finite comes back with
                 zeros (`Gradients.lost`) instead of as an error.
 

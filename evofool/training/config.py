@@ -65,9 +65,9 @@ class _Adversary(BaseModel):
         eps: radius in the maximum norm, a fraction of 1; ``8/255`` works too.
         alpha: weight of the clean images; at 0 they are not shown at all.
         target: whose loss is climbed: that of the true ``label``, or of the class that the source
-            itself ``predicted``, which reveals nothing of the label (Kurakin et al., ICLR
-            2017, 1611.01236: with one step and the true label, a net may learn to read the label
-            from the perturbation, "label leaking").
+            itself ``predicted``, which reveals nothing of the label (Kurakin et al., ICLR 2017,
+            1611.01236: with one step and the true label, a net may learn to read the label from the
+            perturbation, "label leaking").
         warmup: epochs over which the radius and all steps grow from 0 to their values here; with a
             large eps from the first step on, a net may never get better than chance.
         check: number of test images (the first ones) that are attacked after each epoch.

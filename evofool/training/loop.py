@@ -108,8 +108,7 @@ def train(
     Of a distillation, the teacher's ``NAME-teacher.safetensors`` and card come first.
 
     The weights are those after the last epoch: the test split is measured, but nothing is chosen by
-    it.
-    Where `out` holds a checkpoint of exactly this training, it goes on from there to the same
+    it. Where `out` holds a checkpoint of exactly this training, it goes on from there to the same
     weights as if it had never stopped.
 
     Args:
