@@ -41,7 +41,7 @@ _HUES_DARK = ("#56b4e9", "#f28e5c", "#4cc9a0", "#e08fc0", "#e3c562")
 
 
 def tones(count: int, colours: Mapping[str, str]) -> list[str]:
-    """`count` colours that are distinct on the paper of `colours`, also for the colour-blind.
+    """`count` colours that can be told apart on the paper of `colours`, also by the colour-blind.
 
     Up to five have different hues (after Okabe and Ito); more are taken in order from a scale that
     runs through hues and lightness.

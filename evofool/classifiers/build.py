@@ -155,7 +155,7 @@ def from_predict(
     source: tuple[Path, str] | None = None,
     probe: ProbeLevel = "small",
 ) -> Classifier:
-    """A black-box victim: a function from uint8 N x C x H x W to outputs.
+    """A black-box victim: uint8 N x C x H x W to what `output` says.
 
     Its digest is the sha256 of the file that defines it, or of the file of `predict` itself, with
     the arrays, tensors and modules that the function holds; for one made at a prompt the compiled

@@ -93,10 +93,9 @@ class ChampionArchive:
         return len(self.cells)
 
     def contenders(self, scores: Scores) -> list[int]:
-        """Rows of the children that would win a cell by these scores, in ascending order.
+        """Rows of the children that would win a cell, if `scores` were to be trusted; ascending.
 
-        Children without scores are among them: in float32 they may have some where a lower
-        precision gave none.
+        Children without scores are among them: a lower precision may lack what float32 has.
         """
         _, fitness = self._ranked(scores)
         unscored = np.flatnonzero(~scores.scored).tolist()
@@ -106,7 +105,7 @@ class ChampionArchive:
         return sorted({*best[changed].tolist(), *unscored})
 
     def add(self, children: Sequence[Individual], scores: Scores) -> tuple[list[Win], Matrix]:
-        """Offer N children to every cell; returns the cells that changed, and the N x K fitness.
+        """Offer `children` to every cell; what changed, and their N x K fitness.
 
         A child without scores wins nothing, not even an empty cell, and its fitness is -inf.
         """
