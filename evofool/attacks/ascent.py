@@ -184,7 +184,7 @@ def _without_least(big: FloatImages, weight: FloatImages, per_cent: float) -> Fl
 
 
 def blurred(images: FloatImages, sigma: float) -> FloatImages:
-    """Gaussian blur of N x C x H x W, cut at four sigma, edges mirrored."""
+    """Gaussian blur of `images`, N x C x H x W of any range, cut at four sigma, edges mirrored."""
     radius = max(1, int(4 * sigma + 0.5))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)

@@ -170,7 +170,7 @@ def _described(kind: type[Attack], factory: Callable[..., Attack]) -> Descriptio
 
 
 def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
-    """The values that stand for one parameter: one, or those of a grid."""
+    """The values given for one parameter: one, or those of a grid."""
     if not isinstance(value, list | tuple):
         return [_checked(name, parameter, value)]
     if not value:
@@ -183,7 +183,7 @@ def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
 
 
 def _inner(name: str, parameter: Parameter, value: Any) -> list[tuple[Attack, bool]]:
-    """The attacks that stand for a parameter, each with whether it is given a seed of its own."""
+    """The attacks given for a parameter, each with whether it has a seed of its own."""
     each = value if isinstance(value, list | tuple) and value else [value]
     return [
         (attack, isinstance(one, Mapping) and "seed" in one)

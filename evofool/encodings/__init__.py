@@ -1,6 +1,6 @@
 """Encodings: how a genome becomes pixels. Only the protocol and the loader live here.
 
-The encodings themselves stand in the folder ``encodings/`` at the root of the project, one file
+The encodings themselves are in the folder ``encodings/`` at the root of the project, one file
 each, and are imported as ``evofool.encodings.NAME``. In a checkout the line at the end of this
 file puts that folder on this package's path; a wheel carries the files here already.
 """
@@ -78,7 +78,7 @@ class Encoding(Protocol[G]):
         ...
 
     def describe(self, genome: G) -> dict[str, Any]:
-        """What a person wants to know of a genome, as JSON values (kind, size, graph...)."""
+        """A description of a genome for people, as JSON values (kind, size, graph...)."""
         ...
 
 
@@ -87,11 +87,11 @@ class VectorEncoding(Protocol[G]):
     """An encoding whose genomes are points of a box [0, 1]^n, as CMA-ES needs."""
 
     def to_vector(self, genome: G) -> NDArray[np.float64]:
-        """The genome as n numbers on [0, 1]."""
+        """The genome as n numbers on [0, 1], (n,)."""
         ...
 
     def from_vector(self, vector: NDArray[np.float64]) -> G:
-        """The genome at `vector`, clipped to [0, 1]."""
+        """The genome at `vector`, (n,), whose numbers are clipped to [0, 1]."""
         ...
 
 
@@ -201,7 +201,7 @@ def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> E
 
 
 def _near(source: EncodingSource, shape: Shape, option: str) -> str:
-    """What was meant by an option that the encoding does not have, as far as it says."""
+    """For an error message: an option like `option` that the encoding has, or all its options."""
     try:
         known = tuple(source.factory(shape).options)
     except Exception:  # a user's own may want arguments or fail in any way: then no suggestion

@@ -1,4 +1,7 @@
-"""The champion archive: one cell a class, every child against every cell (Nguyen et al. 2015)."""
+"""The champion archive: one cell for each class, and every child competes for every cell.
+
+It is that of Nguyen et al. 2015.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +43,10 @@ class Win:
 
 
 class Parents:
-    """The elites of a moment.
+    """The elites at one moment, from which parents are drawn.
 
     Attributes:
-        cells: K class indices.
+        cells: (K,), class indices.
         holders: K elites, None in an empty cell.
     """
 
@@ -64,16 +67,16 @@ class Parents:
 
 
 class ChampionArchive:
-    """Cells of the classes `cells`, each holding the individual its class likes best.
+    """K cells, one for each of the classes `cells`, which holds the individual of highest fitness.
 
     A child replaces an elite by strictly higher fitness only; among children that tie, the first
     wins. A child may win several cells, which then share one object.
 
     Attributes:
-        cells: K class indices, ascending.
-        fitness, log_odds: K, of each elite for its class; -inf in an empty cell.
-        filled: K, whether the cell has an elite (the first child fills them all).
-        won: K, whether the elite's top-1 class is the cell's own.
+        cells: (K,), class indices, ascending.
+        fitness, log_odds: (K,), of each elite for its class; -inf in an empty cell.
+        filled: (K,), whether the cell has an elite (the first child fills them all).
+        won: (K,), whether the elite's top-1 class is the cell's own.
         holders: K elites, None in an empty cell.
     """
 
@@ -158,7 +161,7 @@ class ChampionArchive:
     def put(
         self, class_index: int, holder: Individual, fitness: float, log_odds: float, won: bool
     ) -> None:
-        """Set one cell as it was stored; raises ``KeyError`` for a class without a cell."""
+        """Set one cell to what was stored; raises ``KeyError`` for a class without a cell."""
         k = self.position(class_index)
         if k >= len(self.cells) or self.cells[k] != class_index:
             raise KeyError(class_index)
@@ -167,7 +170,7 @@ class ChampionArchive:
         self.fitness[k], self.log_odds[k], self.won[k] = fitness, log_odds, won
 
     def position(self, class_index: int) -> int:
-        """Where in `cells` a class stands."""
+        """The position of a class in `cells`."""
         return int(np.searchsorted(self.cells, class_index))
 
     def parents(self) -> Parents:
@@ -176,5 +179,5 @@ class ChampionArchive:
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """K confidences, 0 in an empty cell."""
+        """(K,), the confidence of each elite in its class, 0 in an empty cell."""
         return sigmoid(self.log_odds)

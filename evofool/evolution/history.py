@@ -1,4 +1,4 @@
-"""What the tables of a campaign say of each other.
+"""Whether the tables of a campaign agree with each other.
 
 Every generation is a row of counts and statistics, every change of a cell a row of wins. From the
 wins alone follows who held which cell after each generation, hence the statistics, the elites, and
@@ -60,11 +60,11 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
 
 
 class History:
-    """Who held which cell after each generation, as the wins have it.
+    """Who held which cell after each generation, according to the wins.
 
     Args:
         wins: oldest first.
-        cells: K class indices, ascending.
+        cells: (K,), class indices, ascending.
         generations: how many are stored.
     """
 
@@ -258,7 +258,7 @@ def _share_fits(share: object, confidence: NDArray[np.float64], threshold: float
 
 
 def same(found: Any, wanted: float) -> bool:
-    """Whether `found` is the number `wanted`, but for rounding."""
+    """Whether `found` equals the number `wanted` up to rounding."""
     if not isinstance(found, int | float) or isinstance(found, bool):
         return False
     return found == wanted or bool(np.isclose(found, wanted, rtol=RELATIVE, atol=0))

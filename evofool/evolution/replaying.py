@@ -32,8 +32,8 @@ _CHUNK = 256
 def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt8Images]:
     """The first `early` and the last `late` pictures that a campaign scored, in order.
 
-    Nothing is scored. The pixels are those that were: whoever won a cell is held to the digest
-    that was stored.
+    Nothing is scored. The pixels are those that were scored: individuals that won a cell are
+    checked against the digest that was stored.
 
     Args:
         path: a run folder of `map_elites` without lag.

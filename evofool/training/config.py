@@ -68,11 +68,11 @@ class _Adversary(BaseModel):
         eps: radius in the maximum norm, a fraction of 1; ``8/255`` works too.
         alpha: weight of the clean images; at 0 they are not shown at all.
         target: whose loss is climbed: that of the true ``label``, or of the class that the source
-            itself ``predicted``, which tells the net nothing of the label (Kurakin et al., ICLR
-            2017, 1611.01236: with one step and the true label, a net may learn to read the label
-            from the perturbation, "label leaking").
-        warmup: epochs over which the radius and all steps grow from 0 to what is written; with a
-            large eps from the first step on, a net may never leave chance.
+            itself ``predicted``, which reveals nothing of the label (Kurakin et al., ICLR 2017,
+            1611.01236: with one step and the true label, a net may learn to read the label from the
+            perturbation, "label leaking").
+        warmup: epochs over which the radius and all steps grow from 0 to their values here; with a
+            large eps from the first step on, a net may never get better than chance.
         check: number of test images (the first ones) that are attacked after each epoch.
     """
 
@@ -142,15 +142,15 @@ AdversaryConfig: TypeAlias = FgsmAdversaryConfig | PgdAdversaryConfig | Ensemble
 
 Temperature: TypeAlias = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 LossName: TypeAlias = Literal["cross-entropy", "sigmoid", "squared-error", "rbf"]
-"""`evofool.training.losses.COSTS` says what each is."""
+"""See `evofool.training.losses.COSTS` for what each is."""
 
 
 class DistillationConfig(BaseModel):
     """Defensive distillation (Papernot et al., S&P 2016, 1511.04508).
 
-    A teacher of the same architecture is trained with the same keys at `temperature`; what it says
-    of the training images at that temperature are the labels of the net, which is trained at the
-    same temperature and used at 1.
+    A teacher of the same architecture is trained with the same keys at `temperature`; its
+    confidences for the training images at that temperature are the labels of the net, which is
+    trained at the same temperature and used at 1.
 
     Attributes:
         temperature: T; above 1 the labels are softer.
@@ -162,7 +162,7 @@ class DistillationConfig(BaseModel):
 
 
 class PenaltyConfig(BaseModel):
-    """A penalty on the net's slope; `evofool.training.penalties.Penalty` says which.
+    """A penalty on the net's slope; see `evofool.training.penalties.Penalty`.
 
     Attributes:
         kind: ``smoothing``, the loss's slope; ``contractive``, that of all outputs.
@@ -186,13 +186,13 @@ class TrainConfig(BaseModel):
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
-        loss: the cost function; it also says how the net's outputs become confidences.
+        loss: the cost function; it also determines how the net's outputs become confidences.
         temperature: outputs are divided by it in the loss of ``cross-entropy``. The net is used
             at 1.
         distillation: the net is taught by another of its kind, or None.
         penalty: on the slope at the training images, or None.
         adversary: adversarial training, or None.
-        shift: images are moved at random by up to so many pixels each way.
+        shift: images are moved at random by up to so many pixels in each direction.
         mirror: images are mirrored left to right at random.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one. The same seed
             gives the same weights on the same kind of device only.

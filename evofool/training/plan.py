@@ -1,4 +1,4 @@
-"""What stands in the way of a training, found without torch."""
+"""What would keep a training from starting, checked without importing torch."""
 
 from __future__ import annotations
 
