@@ -20,10 +20,11 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
     frozenset({"images", "config", "operators", "plotting", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
+    frozenset({"plugins"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),
     frozenset({"defenses"}),
-    frozenset({"experiments", "gallery"}),
+    frozenset({"experiments", "gallery", "testing"}),
     frozenset({"cli"}),
 )
 """From the bottom up."""
