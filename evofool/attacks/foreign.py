@@ -39,7 +39,7 @@ def checked_attack(kind: type[Any], name: str) -> type[Attack]:
             " @dataclass(frozen=True) above it"
         )
     if not isinstance(getattr(kind, "name", None), str):
-        raise fault(f"{kind.__name__} has no name; add name: ClassVar[str] = \"mine\"")
+        raise fault(f'{kind.__name__} has no name; add name: ClassVar[str] = "mine"')
     for key, choices in (("needs", get_args(Needs)), ("aim", get_args(Aim))):
         value = getattr(kind, key)
         if value not in choices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -84,9 +85,7 @@ def test_a_file_is_an_attack_with_its_parameters(folder: Path) -> None:
     assert inside.inner.eps == 0.2  # type: ignore[attr-defined]
 
 
-def test_a_run_finds_it_beside_its_config(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_finds_it_beside_its_config(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -187,6 +186,21 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     assert not [check for check in verify(tmp_path / "run") if check.ok is False]
 
 
+def test_a_confidence_that_it_asks_for_is_verified_too(folder: Path) -> None:
+    least = "    @property\n    def least_confidence(self):\n        return 0.87\n"
+    text = GOOD.replace('"mine"', '"mine"\n    aim: ClassVar[str] = "any"')
+    (folder / "mine.py").write_text(text + least)
+    (folder / "c.yaml").write_text(yaml.dump(config(attacks=[
+        {"name": "mine.py:Mine", "eps": 0.5}
+    ])))  # fmt: skip
+    evofool.attack(folder / "c.yaml", folder / "run")
+    with (folder / "run" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["success_png"] for row in rows} == {"0", "1"}
+    assert all((float(row["confidence"]) > 0.87) == (row["success_png"] == "1") for row in rows)
+    assert not [check for check in verify(folder / "run") if check.ok is False]
+
+
 def package(folder: Path, group: str, **points: str) -> None:
     """A package as an installer leaves it: modules, and what it offers in its metadata."""
     info = folder / "toy_package-1.0.dist-info"
@@ -209,20 +223,16 @@ def test_packages_offer_attacks(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert row["parameters"] == {"seed": 0, "eps": 8 / 255, "tries": 20}
     with pytest.raises(AttackError, match="did you mean 'random-corners'"):
         describe("random-corner")
-    run = evofool.attack(
-        config(attacks=[{"name": "random-corners", "tries": 3}]), folder / "run"
-    )
+    run = evofool.attack(config(attacks=[{"name": "random-corners", "tries": 3}]), folder / "run")
     assert run.summary["attacks"][0]["attack"] == "random-corners"
 
 
-def test_a_broken_package_breaks_only_itself(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_package_breaks_only_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package(folder, "evofool.attacks", lost="no_such_module_at_all:Lost", number="math:pi")
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(AttackError, match=r"lost: .*installed package toy-package fails to import"):
         describe("lost")
-    with pytest.raises(AttackError, match="number: math:pi .* is not a class"):
+    with pytest.raises(AttackError, match=r"number: math:pi .* is not a class"):
         describe("number")
     rows = {row["name"]: row for row in listed()}
     assert "fails to import" in rows["lost"]["about"]
