@@ -14,7 +14,7 @@ from evofool.attacks.losses import Goal
 from evofool.attacks.registry import describe
 from evofool.attacks.result import NONE
 from evofool.classifiers import Classifier, load_classifier
-from evofool.errors import AttackError, BudgetError
+from evofool.errors import AttackError, BudgetError, ImageError
 from evofool.images import UInt8Images, to_float
 from evofool.scoring import Scorer
 from evofool.testing.faults import ConformanceError, Faults
@@ -23,6 +23,8 @@ from evofool.testing.victim import Counter, boundary_images, counted, small_net
 BETWEEN = 1e-3
 """Confidences and margins nearer than this may be told either way by two engines."""
 
+_NO_IMAGES = "its float images are no images on [0, 1]"
+_CLIP = "clip: job.x = np.clip(x, 0, 1).astype(np.float32), and look for NaN"
 _JOB = "reach the victim through the job alone: job.gradients, job.scores, job.labels_of"
 
 
@@ -176,7 +178,11 @@ class _Attack:
         with self.faults.expecting(
             "it gives no result", "let craft work on job.x, and return None"
         ):
-            found = self._run(targets)
+            try:
+                found = self._run(targets)
+            except ImageError as error:  # of the victim's scorer, when its results are judged
+                self.faults.add(_NO_IMAGES, str(error), _CLIP)
+                return None
             assert isinstance(found.result, AttackResult), (
                 f"it returns a {type(found.result).__name__}, not an AttackResult"
             )
@@ -209,10 +215,7 @@ class _Attack:
             np.testing.assert_allclose(
                 result.images * 255, result.pixels, atol=FUZZ, err_msg="images * 255 and pixels"
             )
-        with self.faults.expecting(
-            "its float images are no images on [0, 1]",
-            "clip: job.x = np.clip(x, 0, 1).astype(np.float32), and look for NaN",
-        ):
+        with self.faults.expecting(_NO_IMAGES, _CLIP):
             floats = result.images_float
             assert floats.dtype == np.float32, f"they are {floats.dtype}, not float32"
             assert floats.shape == case.images.shape, f"shape: {floats.shape}"

@@ -182,7 +182,6 @@ class GivesNaN(Steps):
         pixels = job.on_lattice(job.rows())
         job.pixels.update(enumerate(pixels))
         job.x[:, :, 0, 0] = np.nan
-        job.x[:, :, 0, 0] = np.where(np.isnan(job.x[:, :, 0, 0]), 1.5, 0)
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ class Raises(Steps):
 TWINS: list[tuple[type[Attack], str]] = [
     (LeavesTheBall, "it leaves its ball"),
     (LeavesTheBallByOneLevel, "it leaves its ball"),
-    (DoesNotClip, "it raises ImageError|its float images are no images on"),
+    (DoesNotClip, "its float images are no images on"),
     (OffTheLattice, "its pictures do not lie on the 8-bit lattice"),
     (OneGenerator, "the result of an image depends on the others"),
     (LooksAtTheOthers, "the result of an image depends on the others"),
@@ -207,8 +206,8 @@ TWINS: list[tuple[type[Attack], str]] = [
     (PastTheScorer, "images are sent to the victim that nobody counts"),
     (PastTheJob, "passes are not booked on the images they are for"),
     (SwallowsTheBudget, "a spent budget does not end it in good order"),
-    (ChangesItsImages, "it writes into the images|its result is of other images"),
-    (GivesNaN, "it raises ImageError|its float images are no images on"),
+    (ChangesItsImages, "its result is of other images, labels or targets"),
+    (GivesNaN, "its float images are no images on"),
     (Raises, "it raises KeyError"),
 ]
 
