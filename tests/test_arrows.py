@@ -21,11 +21,12 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"kinds"}),
     frozenset({"images", "config", "operators", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
+    frozenset({"plugins"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),
     frozenset({"defenses"}),
     frozenset({"report"}),
-    frozenset({"experiments", "gallery"}),
+    frozenset({"experiments", "gallery", "testing"}),
     frozenset({"cli"}),
 )
 """From the bottom up."""
