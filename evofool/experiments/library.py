@@ -17,6 +17,8 @@ from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
 
 if TYPE_CHECKING:
+    from deap import base
+
     from evofool.attacks.campaign import AttackProgress
     from evofool.config import AttackCampaign, Campaign
     from evofool.evolution.campaign import Progress
@@ -32,6 +34,7 @@ def evolve(
     classifier: Classifier | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
+    toolbox: base.Toolbox | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Result:
@@ -43,6 +46,8 @@ def evolve(
         classifier: the victim, instead of the config's.
         seed: instead of the config's.
         overrides: ``key.sub=value``.
+        toolbox: of `evofool.evolution.toolbox`, with tools of your own; `evofool.resume` asks for
+            it again.
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends with the
             pictures of its last whole generation. The result's ``status`` is then
@@ -57,7 +62,7 @@ def evolve(
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
         return run(
-            written, out, seed=seed, overrides=changes, progress=progress,
+            written, out, seed=seed, overrides=changes, toolbox=toolbox, progress=progress,
             should_stop=should_stop, pictures_when_stopped=True,
         )  # fmt: skip
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
 from evofool.store import Check, Result, RunFolder
+
+if TYPE_CHECKING:
+    from deap import base
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,24 @@ def status(path: Path | str) -> dict[str, Any]:
 
 
 def resume(
-    path: Path | str, *, classifier: str | Classifier | None = None, **arguments: Any
+    path: Path | str,
+    *,
+    classifier: str | Classifier | None = None,
+    toolbox: base.Toolbox | None = None,
+    **arguments: Any,
 ) -> Result:
     """Go on with a run of any kind; see `evofool.evolution.campaign.resume`.
 
     `classifier` may also be the victim itself, where the run was begun with a Python object.
+    `toolbox` is the one that a run of evolution was begun with, if it was with tools of a program.
+
+    Raises:
+        UsageError: a toolbox for another kind of run.
     """
+    if toolbox is not None:
+        if (kind := kind_of(path)) != "evolve":
+            raise UsageError(f"{path}: a run of kind {kind} takes no toolbox")
+        arguments["toolbox"] = toolbox
     with _named(path, classifier) as name:
         return _of(path).resume(path, classifier=name, **arguments)
 

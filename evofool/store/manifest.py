@@ -71,6 +71,7 @@ class _Evolve(_Run):
     encoding: _Part
     renderer: _Text = "host"
     breeder: _Text = "host"
+    toolbox: dict[_Text, _Text | None] = {}
 
 
 _MODELS: dict[str, type[BaseModel]] = {
