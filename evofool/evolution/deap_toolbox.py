@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from deap import base, tools
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
-from evofool.config import Campaign, EvolutionConfig, Loaded, load_campaign
+from evofool.config import Campaign, EvolutionConfig, load_campaign
 from evofool.encodings import Encoding
 from evofool.errors import FolderError, ScoringError, UsageError
 from evofool.evolution.archive import Parents
@@ -79,7 +80,7 @@ class CampaignToolbox(base.Toolbox):  # type: ignore[misc]  # deap is untyped
 
 
 def toolbox(
-    config: Path | str | Mapping[str, Any] | Campaign | Loaded[Campaign],
+    config: Path | str | Mapping[str, Any] | Campaign,
     *,
     classifier: Classifier | None = None,
     overrides: Sequence[str] = (),
@@ -100,7 +101,7 @@ def toolbox(
 
     Args:
         config: as for `evofool.evolve`.
-        classifier: the victim, if the config has none; only its input shape matters here.
+        classifier: the victim, instead of the config's; only its input shape matters here.
         overrides: ``key.sub=value``.
 
     Raises:
@@ -108,11 +109,14 @@ def toolbox(
     """
     from evofool.evolution.setup import encoding_of, make_fitness  # which need this module
 
+    if isinstance(config, Mapping) and isinstance(config.get("classifier"), Classifier):
+        classifier = config["classifier"]
+        config = {key: value for key, value in config.items() if key != "classifier"}
     with contextlib.ExitStack() as stack:
         if classifier is not None:
             name = stack.enter_context(handed_over(classifier))
-            overrides = (*overrides, f"classifier={{name: {name!r}}}")
-        loaded = config if isinstance(config, Loaded) else load_campaign(config, overrides)
+            overrides = (*overrides, f"classifier={{name: {json.dumps(name)}}}")
+        loaded = load_campaign(config, overrides)
         return first_tools(loaded.config.evolution, encoding_of(loaded), make_fitness(loaded))
 
 

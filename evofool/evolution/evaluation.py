@@ -125,7 +125,7 @@ class Evaluator:
         self._begun.remove(population)
         self._check_scored(scores)
         wins, fitness = self._archive.add(children, scores, ranks)
-        if self._fitness is not None and len(children) and not self._archive.filled.any():
+        if self._fitness is not None and not self._archive.filled.any():
             raise ScoringError(
                 f"fitness {self._fitness.name} gave NaN for every picture of the initial"
                 " population and every class that is sought, so there is nothing to breed from"

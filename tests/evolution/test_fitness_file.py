@@ -277,6 +277,17 @@ def test_answers_that_are_no_ranks(
     assert str(caught.value).startswith("fitness /")
 
 
+def test_nothing_to_breed_from_after_screening(
+    toy_campaign: Make, tmp_path: Path, file: Path
+) -> None:
+    (tmp_path / "victim.py").write_text(VICTIM)
+    sections = config(toy_campaign, file, "never")
+    sections["classifier"] = {"name": f"{tmp_path / 'victim.py'}:victim"}
+    sections["scoring"] = {"batch": 8, "engine": "torch", "precision": "bf16"}
+    with pytest.raises(ScoringError, match="gave NaN for every picture"):
+        evolve(sections, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("written", "wanted"),
     [

@@ -182,6 +182,11 @@ def test_a_victim_that_is_an_object(
     tools.register("mutate", flip)
     run = evofool.evolve(config, tmp_path / "run", classifier=toy_victim, toolbox=tools)
     assert run.summary["evaluations"] == 20 + 12 * 20
+    inside = {**config, "classifier": toy_victim}
+    tools = toolbox(inside)
+    tools.register("mutate", flip)
+    again = evofool.evolve(inside, tmp_path / "again", toolbox=tools)
+    assert again.summary["archive_digest"] == run.summary["archive_digest"]
 
 
 # what can be looked at again
