@@ -116,7 +116,7 @@ class MapElites:
             self._asked[digest] = Individual(
                 None, individual.id, individual.parents, individual.parent_cells
             )
-        while len(self._asked) > REMEMBERED:
+        while len(self._asked) > max(REMEMBERED, n):
             del self._asked[next(iter(self._asked))]
         return [individual.genome for individual in asked]
 
@@ -221,7 +221,12 @@ def operators(encoding: Encoding[Any]) -> base.Toolbox:
 
 
 def _labels(classes: int | Sequence[str]) -> tuple[str, ...]:
-    labels = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
+    if isinstance(classes, str):
+        raise UsageError(
+            f"MapElites: classes must be a number or a list of labels, not {classes!r}"
+        )
+    counted = isinstance(classes, int | np.integer)
+    labels = tuple(map(str, range(classes) if counted else classes))  # type: ignore[arg-type]
     if not labels:
         raise UsageError(f"MapElites: classes must be at least one, not {classes!r}")
     return labels

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -71,7 +71,7 @@ class _Evolve(_Run):
     encoding: _Part
     renderer: _Text = "host"
     breeder: _Text = "host"
-    toolbox: dict[_Text, _Text | None] = {}
+    toolbox: dict[Literal["sample", "mate", "mutate", "select", "fitness"], _Text | None] = {}
 
 
 _MODELS: dict[str, type[BaseModel]] = {

@@ -254,6 +254,7 @@ def test_a_genome_that_is_none() -> None:
     [
         ({"classes": 0}, "classes must be at least one, not 0"),
         ({"classes": []}, "classes must be at least one"),
+        ({"classes": "abc"}, "must be a number or a list of labels, not 'abc'"),
         ({"classes": 2, "seed": -1}, "seed must be from 0"),
         ({"classes": 2, "seed": 2**63}, "seed must be from 0"),
         ({"classes": 2, "archive": ChampionArchive([0, 2])}, "cells that are none of the 2 cl"),

@@ -228,13 +228,13 @@ def test_ancestors_of_a_program_are_not_shown(toy_campaign: Make, tmp_path: Path
         early_and_late(tmp_path / "run", 2, 2)
 
 
-@pytest.mark.parametrize("toolbox", [3, "x", ["mutate"], {"mutate": 3}])
+@pytest.mark.parametrize("toolbox", [3, "x", ["mutate"], {"mutate": 3}, {"x": None}])
 def test_a_hostile_manifest(toy_campaign: Make, tmp_path: Path, toolbox: Any) -> None:
     run = tmp_path / "run"
     evolve(toy_campaign(stop={"generations": 1}), run)
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "toolbox": toolbox}))
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match=r"manifest\.json: damaged: toolbox"):
         resume(run)
 
 
