@@ -83,7 +83,10 @@ def load_campaign(
     loaded = load_model(source, Campaign, overrides)
     document = loaded.document
     document = with_seed(document, seed)
-    document = absolute(document, check_files, [("encoding", "name", _names_file)])
+    keys: list[PathKey] = [("encoding", "name", _names_file)]
+    if "evolution" in document.data:
+        keys.append(("evolution", "fitness", _names_file))
+    document = absolute(document, check_files, keys)
     return Loaded(validate(document, Campaign), document)
 
 

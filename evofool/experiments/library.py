@@ -20,6 +20,8 @@ from evofool.experiments import runs
 from evofool.experiments.results import AttackRun, DefendRun, EvolveRun, Run, run_of
 
 if TYPE_CHECKING:
+    from deap import base
+
     from evofool.attacks.campaign import AttackProgress
     from evofool.config import AttackCampaign, Campaign, Loaded
     from evofool.encodings import Encoding
@@ -38,6 +40,7 @@ def evolve(
     classifier: Classifier | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
+    toolbox: base.Toolbox | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> EvolveRun:
@@ -53,6 +56,8 @@ def evolve(
         classifier: the victim, instead of the config's.
         seed: instead of the config's.
         overrides: ``key.sub=value``.
+        toolbox: of `evofool.evolution.toolbox`, with tools of your own; `evofool.resume` asks for
+            it again.
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends with the
             pictures of its last whole generation. The result's ``status`` is then
@@ -67,7 +72,7 @@ def evolve(
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
         result = run(
-            written, out, seed=seed, overrides=changes, progress=progress,
+            written, out, seed=seed, overrides=changes, toolbox=toolbox, progress=progress,
             should_stop=should_stop, pictures_when_stopped=True,
         )  # fmt: skip
     return EvolveRun(result.path, result.summary)

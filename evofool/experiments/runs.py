@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evofool import kinds
 from evofool.classifiers import Classifier
@@ -14,6 +14,9 @@ from evofool.errors import UsageError
 from evofool.kinds import Kind
 from evofool.store import Check, Folder, Result
 from evofool.store.manifest import kind_in
+
+if TYPE_CHECKING:
+    from deap import base
 
 
 def kind_of(path: Path | str) -> Kind:
@@ -37,13 +40,25 @@ def status(path: Path | str) -> dict[str, Any]:
 
 
 def resume(
-    path: Path | str, *, classifier: str | Classifier | None = None, **arguments: Any
+    path: Path | str,
+    *,
+    classifier: str | Classifier | None = None,
+    toolbox: base.Toolbox | None = None,
+    **arguments: Any,
 ) -> Result:
     """Go on with a run of any kind; see `evofool.evolution.campaign.resume`.
 
     `classifier` may also be the victim itself, where the run was begun with a Python object.
+    `toolbox` is the one that a run of evolution was begun with, if it was with tools of a program.
+
+    Raises:
+        UsageError: a toolbox for another kind of run.
     """
     kind = kind_of(path)
+    if toolbox is not None:
+        if kind.name != "evolve":
+            raise UsageError(f"{path}: a run of kind {kind.name} takes no toolbox")
+        arguments["toolbox"] = toolbox
     with _named(kind, classifier) as name:
         result: Result = kind.part("resume")(path, classifier=name, **arguments)
     return result

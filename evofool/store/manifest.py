@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -85,6 +85,7 @@ class CampaignManifest(ClassifierManifest):
     encoding: _Part
     renderer: _Text = "host"
     breeder: _Text = "host"
+    toolbox: dict[Literal["sample", "mate", "mutate", "select", "fitness"], _Text | None] = {}
 
 
 def kind_in(manifest: Mapping[str, Any], folder: Path) -> Kind:
