@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evofool.config import yaml_lines
+from evofool.report.tables import Cell, Column, Confidence, Count, Estimate, Rate, Table, Text
 from evofool.store import Result
-from evofool.text import bare, counted, estimate
+from evofool.text import bare
 
 if TYPE_CHECKING:
     from evofool.experiments.costs.study import CostsPlan
@@ -26,25 +27,29 @@ def plan_lines(plan: CostsPlan) -> list[str]:
 
 def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     """The measures, loss beside loss, and where to look."""
-    s = result.summary
-    lines = []
-    for measure in s["nets"][0]["measures"]:
-        for net in s["nets"]:
+    nets = result.summary["nets"]
+    measures: list[list[Cell]] = []
+    for measure in nets[0]["measures"]:
+        for net in nets:
             m = net["measures"][measure]
-            lines.append(
-                f"{measure:<26} {net['loss']:<14} {m['rate']:>7.2%}"
-                f"  {m['low']:.1%}-{m['high']:.1%}, {m['n']:,} answers"
-            )
-    for net in s["nets"]:
+            share = Estimate(m["rate"], m["low"], m["high"])
+            measures.append([measure, net["loss"], share, m["n"]])
+    rate = Rate("rate", places=2, bounds=("low", "high"))
+    lines = [*Table([Text("measure"), Text("loss"), rate, Count("answers")], measures).plain()]
+    bars = list(nets[0]["evolution"][0]["share_at"]) if nets[0]["evolution"] else []
+    columns: list[Column] = [Text("evolution"), Text("loss")]
+    columns.append(Confidence("median", bounds=("low", "high")))
+    columns += [Rate(f"cells >= {bar}", places=0) for bar in bars]
+    columns += [Count("images"), Count("seeds")]
+    evolved: list[list[Cell]] = []
+    for net in nets:
         for e in net["evolution"]:
-            shares = ", ".join(
-                f"{share['rate']:.0%} of cells >= {bar}" for bar, share in e["share_at"].items()
-            )
-            lines.append(
-                f"evolution, {e['encoding']:<15} {net['loss']:<14} median"
-                f" {estimate(e['median_confidence'], e['low'], e['high'])}, {shares}, after"
-                f" {counted(e['evaluations'], 'image')}, {counted(len(e['seeds']), 'seed')}"
-            )
+            median = Estimate(e["median_confidence"], e["low"], e["high"])
+            shares = [e["share_at"][bar]["rate"] for bar in bars]
+            seeds = len(e["seeds"])
+            evolved.append([e["encoding"], net["loss"], median, *shares, e["evaluations"], seeds])
+    if evolved:
+        lines += ["", *Table(columns, evolved).plain()]
     return [
         *lines,
         f"look at {result.path / 'report' / 'index.html'}",
