@@ -231,7 +231,8 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
     It is forked from a process in which what takes seconds to import is imported already and
     nothing has run yet, so it starts at once. All else is its own: signals, exit code, streams
-    (files, unless `stdout` or `stderr` name others), environment and folder.
+    (files, unless `stdout` or `stderr` name others), environment and folder. Where an import is
+    what is tested, or what the first use of a library decides, take ``python -c`` instead.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
