@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -228,15 +229,14 @@ def test_a_second_process_is_refused(folder: Path) -> None:
         pass
 
 
-def test_a_killed_process_leaves_no_lock(folder: Path) -> None:
+def test_a_killed_process_leaves_no_lock(forked: Any, folder: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from evofool.store import *\n"
         "run = RunFolder.open(Path(sys.argv[1]), writable=True)\n"
         "run.commit(Delta(meta={'status': 'killed'}))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=600)
-    assert done.returncode != 0
+    assert forked(code, folder).end().returncode == -signal.SIGKILL
     with RunFolder.open(folder) as run:  # a reader recovers the log
         assert run.meta()["status"] == "killed"
     with RunFolder.open(folder, writable=True) as run:
@@ -357,7 +357,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("killed_at", ["manifest.json", "config.yaml"])
 def test_a_half_made_run_is_no_run_and_can_be_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+    forked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
     """Killed while writing that file: its temporary copy is left beside the database."""
     path = tmp_path / "run"
@@ -370,8 +370,7 @@ def test_a_half_made_run_is_no_run_and_can_be_made_anew(
         "Path.replace = kill\n"
         "RunFolder.create(Path(sys.argv[1]), {'kind': 'evolve', 'seed': 1}, 'half')"
     )
-    command = [sys.executable, "-c", code, str(path), killed_at]
-    assert subprocess.run(command, check=False, timeout=600).returncode != 0
+    assert forked(code, path, killed_at).end().returncode == -signal.SIGKILL
     left = {entry.name for entry in path.iterdir()}
     assert "run.sqlite" in left
     assert any(name.endswith(".tmp") for name in left)
