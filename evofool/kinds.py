@@ -73,6 +73,7 @@ class Kind:
         reader: reference to ``(run, key, *, write, moved) -> Collection``, for a gallery.
         most_shown: pictures of the gallery that a run ends with; None: all.
         page: of its own in the run folder, for a kind without `reader`.
+        results: reference to the `evofool.experiments.results.Run` class that its runs return.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Kind:
     reader: str = ""
     most_shown: int | None = None
     page: str = ""
+    results: str = ""
 
     def __post_init__(self) -> None:
         if self.study:
@@ -131,7 +133,7 @@ class Kind:
 
 _REFERENCES = (
     "study", "model", "load", "plan", "plan_lines", "run", "result_lines", "progress", "resume",
-    "status", "verify", "is_result", "folder", "manifest", "tables", "reader",
+    "status", "verify", "is_result", "folder", "manifest", "tables", "reader", "results",
 )  # fmt: skip
 """Attributes of `Kind` that are references."""
 
@@ -160,6 +162,7 @@ _OWN_TABLES = "evofool.store.schema:TABLES"
 BUILT_IN: tuple[Kind, ...] = (
     Kind(
         name="evolve",
+        results="evofool.experiments.results:EvolveRun",
         about="a campaign of evolution",
         command="evolve",
         keys=frozenset(("encoding", "stop")),
@@ -182,6 +185,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="attack",
+        results="evofool.experiments.results:AttackRun",
         about="a run of attacks",
         command="attack",
         keys=frozenset(("attacks", "only_correct", "targets", "chunk")),
@@ -205,6 +209,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="defend",
+        results="evofool.experiments.results:DefendRun",
         about="the evaluation of a defense",
         command="defend",
         keys=frozenset(("defense", "sources", "threats", "pictures")),
@@ -225,6 +230,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="retrain",
+        results="evofool.experiments.results:RetrainRun",
         about="a retraining loop",
         command="defend",
         keys=frozenset(("rounds", "trained_on", "ascent", "others")),
@@ -238,6 +244,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="costs",
+        results="evofool.experiments.results:CostsRun",
         about="a comparison of cost functions",
         command="defend",
         keys=frozenset(("nets", "seeds", "rubbish")),

@@ -27,10 +27,10 @@ from evofool.experiments.records import (
 )
 from evofool.files import is_file, is_folder, read_file, reason
 from evofool.images import UInt8Images, decode_png
-from evofool.store import Result, RunFolder
+from evofool.kinds import Kind
+from evofool.store import Folder, Result, RunFolder
 from evofool.store.files import read_json
-from evofool.store.manifest import check_manifest
-from evofool.store.runfolder import MANIFEST
+from evofool.store.manifest import MANIFEST, check_manifest
 
 if TYPE_CHECKING:
     import pandas
@@ -266,9 +266,6 @@ class CostsRun(Run):
         return read_records(self.path, "costs.csv", CostRecord)
 
 
-_KINDS: tuple[type[Run], ...] = (EvolveRun, AttackRun, DefendRun, RetrainRun, CostsRun)
-
-
 def open_run(path: Path | str | os.PathLike[str]) -> Run:
     """The results of a run folder of any kind, finished or not; runs nothing that it names.
 
@@ -288,21 +285,21 @@ def open_run(path: Path | str | os.PathLike[str]) -> Run:
         raise FolderError(f"{folder}: there is no such folder")
     if not is_file(folder / MANIFEST):
         raise FolderError(f"{folder}: is not a run folder (it has no {MANIFEST})")
-    manifest = check_manifest(read_json(folder / MANIFEST), folder / MANIFEST)
+    kind = check_manifest(read_json(folder / MANIFEST), folder)
     summary = read_json(folder / "summary.json") if is_file(folder / "summary.json") else {}
-    return run_of(str(manifest.get("kind")), Result(folder, summary))
+    return run_of(kind, Result(folder, summary))
 
 
-def run_of(kind: str, result: Result) -> Run:
+def run_of(kind: Kind, result: Result) -> Run:
     """`result` with the pictures and records that runs of its kind have."""
-    for known in _KINDS:
-        if kind == known.KIND:
-            return known(result.path, result.summary)
-    return Run(result.path, {"kind": kind, **result.summary})
+    if not kind.results:
+        return Run(result.path, {"kind": kind.name, **result.summary})
+    run: Run = kind.part("results")(result.path, result.summary)
+    return run
 
 
 def _no_images(path: Path) -> UInt8Images:
     """No picture of the shape that the run's victim takes."""
-    with RunFolder.open(path) as run:
+    with Folder.open(path) as run:
         channels, height, width = run.manifest["classifier"]["input_shape"]
     return np.empty((0, channels, height, width), np.uint8)

@@ -251,8 +251,9 @@ def test_cells_read_back_as_they_were(text: str) -> None:
 
 
 def test_records_match_the_table_that_is_written() -> None:
-    from evofool.attacks.outputs import COLUMNS as ATTACKS
     from evofool.experiments.costs_outputs import COLUMNS as COSTS
+
+    from evofool.attacks.outputs import COLUMNS as ATTACKS
     from evofool.experiments.defend_outputs import COLUMNS as THREATS
     from evofool.experiments.records import CostRecord
 
