@@ -133,7 +133,7 @@ class ChampionArchive:
         Args:
             children: N.
             fitness: N x K, of the cells' classes; a NaN wins nothing, not even an empty cell.
-            top: N, the class of each that is sure to be meant, which decides what is `won`.
+            top: (N,), the class of each that is sure to be meant, which decides what is `won`.
             log_odds: N x K, kept beside the fitness; None where there are none.
         """
         best, value, changed = self._contest(fitness)

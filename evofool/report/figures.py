@@ -82,10 +82,10 @@ def banded_line(
 
     Args:
         axes: to be drawn on.
-        x: N places.
-        middle: N confidences.
-        low: N lower bounds.
-        high: N upper bounds.
+        x: (N,) numbers, places.
+        middle: (N,), confidences on [0, 1].
+        low: (N,), lower bounds.
+        high: (N,), upper bounds.
         colour: of the line.
         band: its colour, by default the line's.
         alpha: how opaque the band is, on [0, 1].

@@ -51,7 +51,7 @@ def check_attack(
         classifier: the victim; by default a small smooth net that anything can attack.
         images: N x C x H x W of the victim's shape, uint8 (or floats on the lattice k/255), at
             least four; by default six noise pictures near the victim's decision boundaries.
-        labels: N classes to get away from; by default the victim's own answers.
+        labels: (N,) integers, classes to get away from; by default the victim's own answers.
         seed: of the default images.
 
     Raises:
