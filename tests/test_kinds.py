@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -87,6 +88,28 @@ def test_run_does_what_the_command_of_the_kind_does(kind: Kind, answered: Answer
     assert text == answered(kind.command, name, *less, "--dry-run")
     assert f"kind: {kind.name}" in text
     assert "seed: 5" in answered("run", name, *less, "seed=4", "--seed", "5", "--dry-run")
+
+
+def test_run_trains_into_the_folder_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: Answered
+) -> None:
+    from evofool.data import Dataset
+    from evofool.training import loop
+
+    def halves(name: str, split: str, _folder: object = None) -> Dataset:
+        labels = np.arange(48) % 2
+        images = np.full((48, 1, 16, 16), 50, np.uint8)
+        images[labels == 1, :, :, 8:] = 200
+        return Dataset(name, split, images, labels.astype(np.int64), ("left", "right"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "load_dataset", halves)
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "x.yaml"
+    config.write_text("{name: net, architecture: lenet, dataset: mnist, epochs: 1, batch: 24}\n")
+    text = answered("run", config, "--seed", "9")
+    assert text.startswith("test accuracy ")
+    assert json.loads((tmp_path / "weights" / "net.json").read_text())["config"]["seed"] == 9
+    assert text.splitlines()[1:] == ["weights/net.safetensors", "weights/net.json"]
 
 
 def test_a_config_of_no_kind_says_where(answered: Answered, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
+from evofool.files import is_file
 from evofool.kinds import Kind
 from evofool.store import Check, Folder, Result
-from evofool.store.manifest import kind_in
+from evofool.store.manifest import MANIFEST, kind_in
 
 if TYPE_CHECKING:
     from deap import base
@@ -99,7 +100,7 @@ def verify(
 
 def _kind_of_result(path: Path) -> Kind | None:
     """The kind whose result `path` is where that is no run folder, None of all else."""
-    if (path / "manifest.json").exists():
+    if is_file(path / MANIFEST):
         return None
     with_results = (kind for kind in kinds.every() if kind.is_result)
     return next((kind for kind in with_results if kind.part("is_result")(path)), None)

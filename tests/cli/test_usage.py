@@ -112,6 +112,7 @@ def test_a_defense_of_another_kind_is_recognised_by_its_keys(answered: Say, tmp_
         ("attack", {"attack"}),
         ("train", {"train"}),
         ("defend", {"defend", "retrain", "costs"}),
+        ("run", {kind.name for kind in kinds.BUILT_IN}),
     ],
 )
 def test_an_unknown_config_lists_those_of_its_command(command: str, kinds: set[str]) -> None:
