@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.scoring import Scorer
@@ -33,6 +34,11 @@ TOYS = Path(__file__).parent / "toys" / "exact.py"
 MakeScorer: TypeAlias = Callable[..., Scorer]
 PATIENCE = 600.0
 """Seconds until a test gives up on something that does happen when all is well."""
+
+settings.register_profile(
+    "any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 class Polled(Protocol):
@@ -113,7 +119,9 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        running = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=1000 * PATIENCE
+        )
         yield running
         running.close()
 

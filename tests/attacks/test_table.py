@@ -85,7 +85,7 @@ def _each() -> Iterator[Any]:
             yield pytest.param(name, victim, marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize(("name", "victim"), _each())
+@pytest.mark.parametrize(("name", "victim"), list(_each()))
 def test_bounds_lattice_norms_counts_and_claims(name: str, victim: str, tmp_path: Path) -> None:
     result, scorer = once(name, victim)
     n = len(result)
