@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evofool.evolution.deap_toolbox import toolbox
     from evofool.evolution.map_elites import Champion, MapElites
+    from evofool.evolution.own_tools import toolbox
 
 __all__ = ["Champion", "MapElites", "toolbox"]
 
 _HOMES = {
     "Champion": "evofool.evolution.map_elites",
     "MapElites": "evofool.evolution.map_elites",
-    "toolbox": "evofool.evolution.deap_toolbox",
+    "toolbox": "evofool.evolution.own_tools",
 }
 
 

@@ -128,8 +128,8 @@ class MapElites:
 
         Args:
             genomes: N of the encoding.
-            scores: N x classes real numbers, higher is better, compared as they are. Infinities
-                are compared too; a NaN wins nothing, not even an empty cell.
+            scores: N x classes, float64 or what becomes it, higher is better, compared as they
+                are. Infinities are compared too; a NaN wins nothing, not even an empty cell.
 
         Returns:
             The cells that changed hands.

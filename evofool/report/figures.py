@@ -82,7 +82,7 @@ def banded_line(
 
     Args:
         axes: to be drawn on.
-        x: (N,) numbers, places.
+        x: (N,), int64 or float64 places.
         middle: (N,), confidences on [0, 1].
         low: (N,), lower bounds.
         high: (N,), upper bounds.

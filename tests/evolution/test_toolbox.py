@@ -31,7 +31,8 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.replaying import early_and_late
 from evofool.evolution.verify import verify
 from evofool.gallery import build
-from evofool.store import Check, RunFolder
+from evofool.store import Check, ExperimentFolder, RunFolder
+from evofool.store.manifest import new_manifest
 
 Make = Callable[..., dict[str, Any]]
 DOCS = Path(__file__).parents[2] / "docs" / "library.md"
@@ -302,9 +303,10 @@ def test_a_tool_that_fails_ends_in_one_message(
 
 
 def test_only_evolution_takes_a_toolbox(tmp_path: Path, toy_campaign: Make) -> None:
-    with RunFolder.create(tmp_path / "run", {"kind": "other"}, "") as _:
+    manifest = new_manifest("costs", None, 1, None)
+    with ExperimentFolder.create(tmp_path / "run", manifest, "") as _:
         pass
-    with pytest.raises(EvofoolError, match="a run of kind other takes no toolbox"):
+    with pytest.raises(EvofoolError, match="a run of kind costs takes no toolbox"):
         evofool.resume(tmp_path / "run", toolbox=toolbox(toy_campaign()))
 
 

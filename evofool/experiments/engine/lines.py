@@ -11,9 +11,10 @@ from evofool.report.output import PAGE
 from evofool.text import counted, duration
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from evofool.experiments.engine.plan import Plan
     from evofool.experiments.engine.progress import ExperimentProgress
-    from evofool.experiments.engine.study import AnyStudy
     from evofool.store import Result
 
 
@@ -29,9 +30,9 @@ def _progress_line(p: ExperimentProgress) -> str:
     return "  ".join([*parts, p.step])
 
 
-def plan_lines(made: AnyStudy) -> list[str]:
+def plan_lines(config: BaseModel, plan: Plan) -> list[str]:
     """The resolved config, then the works that there are to be done."""
-    return [*yaml_lines(made.loaded.config), *(f"# {line}" for line in work_lines(made.plan))]
+    return [*yaml_lines(config), *(f"# {line}" for line in work_lines(plan))]
 
 
 def work_lines(plan: Plan) -> list[str]:

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -172,15 +172,12 @@ class Study(ABC, Generic[C]):
     @classmethod
     def plan_lines(cls, plan: Any) -> list[str]:
         """What a dry run prints; `plan` is a study that was made."""
-        return lines.plan_lines(plan)
+        return lines.plan_lines(plan.loaded.config, plan.plan)
 
     @classmethod
     def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
         """What a run prints at its end."""
         return lines.result_lines(result, pages)
-
-
-AnyStudy: TypeAlias = Study[Any]
 
 
 @dataclass(frozen=True)
