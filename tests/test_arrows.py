@@ -20,11 +20,12 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
     frozenset({"images", "config", "operators", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
+    frozenset({"plugins"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),
     frozenset({"defenses"}),
     frozenset({"report"}),
-    frozenset({"experiments", "gallery"}),
+    frozenset({"experiments", "gallery", "testing"}),
     frozenset({"cli"}),
 )
 """From the bottom up."""

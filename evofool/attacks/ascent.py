@@ -94,8 +94,11 @@ class GradientAscent(Attack):
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"{self.name}: steps must be at least 1, not {self.steps}")
 
+    @property
+    def least_confidence(self) -> float:
+        return self.confidence
+
     def craft(self, job: Job) -> None:
-        job.threshold = self.confidence
         setting = SETTINGS.get(self.setting)
         steps = self.steps or (setting.steps if setting else 200)
         missing = _missing(job, self.confidence)

@@ -94,6 +94,12 @@ class Attack(ABC):
         norm: Norm = getattr(self, "norm", "linf")
         return norm
 
+    @property
+    def least_confidence(self) -> float:
+        """Confidence on [0, 1) that a picture must exceed as well to count as a success: in its
+        target, or, of attacks without a goal, in any class."""
+        return 0.0
+
     def __call__(
         self,
         scorer: Scorer,
@@ -125,6 +131,7 @@ class Attack(ABC):
         own = None if self.aim == "any" else labels  # which then are nothing to get away from
         job = Job(scorer, images, own, targets, ids, self.seed)
         self.check_aim(labels is not None, targets is not None)
+        job.threshold = self.least_confidence
         if len(job):
             try:
                 self.craft(job)

@@ -35,7 +35,8 @@ def load_attack_run(
         run: the folder.
         classifier: where the victim is now, if its file has moved.
         overrides: of `CHANGEABLE` keys.
-        runs_code: whether the caller is about to run what the config names.
+        runs_code: whether the caller is about to run all that the config names. If not, it may
+            still ask for the attacks, so a file that holds one is checked in any case.
 
     Raises:
         ConfigError, UsageError: an override is wrong.
@@ -47,9 +48,20 @@ def load_attack_run(
     moved = () if classifier is None else (moved_classifier(classifier, run.path / CONFIG),)
     loaded = read_attack_config(run, (*overrides, *moved))
     check_config(run, loaded.config, CHANGEABLE)
-    if runs_code:
-        check_code(run, loaded.config, moved=[each.partition("=")[0] for each in moved])
+    sections = None if runs_code else _attack_keys(loaded.config)
+    keys = [each.partition("=")[0] for each in moved]
+    check_code(run, loaded.config, moved=keys, sections=sections)
     return loaded
+
+
+def _attack_keys(config: AttackCampaign) -> list[str]:
+    """Keys that name attacks: whoever only looks at a run runs the files there, and no others."""
+    return [
+        f"attacks.{index}.{key}"
+        for index, entry in enumerate(config.attacks)
+        for key in ("name", *entry.options)
+        if key != "substitute"  # a net, which only an attack that is run loads
+    ]
 
 
 def read_attack_config(run: AttackFolder, overrides: Sequence[str] = ()) -> Loaded[AttackCampaign]:

@@ -62,16 +62,26 @@ def encodings() -> list[Row]:
 
     rows: list[Row] = []
     for name in names():
-        about = (find(name).factory.__doc__ or "").strip().split("\n", 1)[0]
+        try:
+            about = (find(name).factory.__doc__ or "").strip().split("\n", 1)[0]
+        except EvofoolError as error:  # of an installed package that is broken
+            about = str(error)
         rows.append({"name": name, "note": about})
     return rows
 
 
 def attacks() -> list[Row]:
-    """Our attacks, then those of an installed foolbox."""
+    """Our attacks, those of installed packages, then those of an installed foolbox."""
     from evofool.attacks.registry import describe, names
 
-    return [describe(name).to_json() for name in names()]
+    rows: list[Row] = []
+    for name in names():
+        try:
+            rows.append(describe(name).to_json())
+        except EvofoolError as error:  # of an installed package that is broken
+            empty: Row = {"needs": "not usable", "aim": "", "paper": "", "parameters": {}}
+            rows.append({"name": name, **empty, "about": str(error)})
+    return rows
 
 
 def defenses() -> list[Row]:

@@ -333,6 +333,26 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
     return _absolute_key(document, section, "labels", lambda *_: True, check)
 
 
+def absolute_code(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with every ``path/to/file.py:NAME`` at or below `section` absolute.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    inner: Any = document.data
+    for part in section:
+        inner = inner[part]
+    if isinstance(inner, str):
+        return _absolute_text(document, section, inner, check) if ".py:" in inner else document
+    if isinstance(inner, Mapping):
+        parts: list[str | int] = list(inner)
+    else:
+        parts = list(range(len(inner))) if isinstance(inner, list | tuple) else []
+    for part in parts:
+        document = absolute_code(document, (*section, part), check)
+    return document
+
+
 def _absolute_key(
     document: Document,
     section: KeyPath,
@@ -347,15 +367,19 @@ def _absolute_key(
     value = inner.get(key) if isinstance(inner, dict) else None
     if isinstance(inner, str) and key == "name":
         value, where = inner, section
-    place = document.place(where)
-    if not isinstance(value, str) or not is_path(value, place.folder):
+    if not isinstance(value, str) or not is_path(value, document.place(where).folder):
         return document
+    return _absolute_text(document, where, value, check)
+
+
+def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) -> Document:
+    """`document` with `value`, the path at `where` and perhaps a name in that file, absolute."""
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
     if check and not is_file(path):
         what = "no regular file" if os.path.lexists(path) else "no such file"
         raise document.error(where, f"{what}: {short(path)}")
-    return document.replaced(where, f"{path}{colon}{function}", place)
+    return document.replaced(where, f"{path}{colon}{function}", document.place(where))
 
 
 def _names_file(value: str, folder: Path) -> bool:
