@@ -16,7 +16,8 @@ from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.config import Loaded
-    from evofool.experiments.defend_setup import DefendPlan
+    from evofool.experiments.defend.setup import DefendPlan
+    from evofool.experiments.engine.study import Study
     from evofool.store import Result
 
 
@@ -36,11 +37,11 @@ class _Kind:
 
 
 def _matrix() -> _Kind:
-    from evofool.experiments.defend_config import load_defense
-    from evofool.experiments.defend_setup import plan
-    from evofool.experiments.defending import defend, resume_defense
+    from evofool.experiments.defend.config import load_defense
+    from evofool.experiments.defend.setup import plan
+    from evofool.experiments.defend.study import DefendStudy
 
-    return _Kind(load_defense, plan, defend, resume_defense, print_plan, print_defense)
+    return _of_study(DefendStudy, load_defense, plan, print_plan, print_defense)
 
 
 def _retrain() -> _Kind:
@@ -62,18 +63,26 @@ def _retrain() -> _Kind:
 def _costs() -> _Kind:
     from evofool.experiments.costs.config import load_costs
     from evofool.experiments.costs.study import CostsStudy, plan
-    from evofool.experiments.engine import study
+
+    return _of_study(CostsStudy, load_costs, plan, costs.print_plan, costs.print_costs)
+
+
+def _of_study(
+    study: type[Study[Any]],
+    load: Callable[..., Loaded[Any]],
+    plan: Callable[[Any], Any],
+    print_plan: Callable[[Any], None],
+    print_result: Callable[[Result], None],
+) -> _Kind:
+    from evofool.experiments.engine import study as engine
 
     def run(loaded: Any, out: Path, *, command: str, **options: Any) -> Result:
-        return study.begin(
-            CostsStudy, loaded, out, command=command, options=study.Options(**options)
-        )
+        return engine.begin(study, loaded, out, command=command, options=engine.Options(**options))
 
     def resume(path: Path, *, progress: Any, should_stop: Any, **rest: Any) -> Result:
-        options = study.Options(progress, should_stop)
-        return study.resume(CostsStudy, path, options=options, **rest)
+        return engine.resume(study, path, options=engine.Options(progress, should_stop), **rest)
 
-    return _Kind(load_costs, plan, run, resume, costs.print_plan, costs.print_costs)
+    return _Kind(load, plan, run, resume, print_plan, print_result)
 
 
 KINDS: Mapping[str, Callable[[], _Kind]] = {

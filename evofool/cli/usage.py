@@ -68,7 +68,7 @@ def _models(command: str) -> list[type[BaseModel]]:
         return [TrainConfig]
     if command == "defend":
         from evofool.experiments.costs.config import CostsConfig
-        from evofool.experiments.defend_config import DefendConfig
+        from evofool.experiments.defend.config import DefendConfig
         from evofool.experiments.retrain_config import RetrainConfig
 
         return [DefendConfig, RetrainConfig, CostsConfig]

@@ -48,12 +48,16 @@ class BitDepthConfig(Model):
     name: Literal["bit-depth"]
     bits: Annotated[int, Field(ge=1, le=7)] = 3
 
+    rejects: ClassVar[bool] = False
+
 
 class MedianConfig(Model):
     """A median blur (`transforms.MedianBlur`)."""
 
     name: Literal["median"]
     size: Literal[3, 5] = 3
+
+    rejects: ClassVar[bool] = False
 
 
 class JpegConfig(Model):
@@ -62,34 +66,35 @@ class JpegConfig(Model):
     name: Literal["jpeg"]
     quality: Annotated[int, Field(ge=1, le=100)] = 75
 
+    rejects: ClassVar[bool] = False
 
-class DetectorConfig(Model):
-    """What all detectors have in common.
+
+class MaxSoftmaxConfig(Model):
+    """Rejects where the largest confidence is small (`detectors.MaxSoftmax`).
 
     Attributes:
-        threshold: of the score, below which an input is rejected.
+        threshold: of its log-odds.
     """
+
+    name: Literal["max-softmax"]
+    threshold: float
 
     rejects: ClassVar[bool] = True
 
-    threshold: float
 
-
-class MaxSoftmaxConfig(DetectorConfig):
-    """Rejects where the largest confidence is small (`detectors.MaxSoftmax`)."""
-
-    name: Literal["max-softmax"]
-
-
-class EnergyConfig(DetectorConfig):
+class EnergyConfig(Model):
     """Rejects where the energy is high (`detectors.Energy`).
 
     Attributes:
+        threshold: of the negative energy.
         temperature: T.
     """
 
     name: Literal["energy"]
+    threshold: float
     temperature: Annotated[float, Field(gt=0)] = 1.0
+
+    rejects: ClassVar[bool] = True
 
 
 class DenoiserConfig(Model):
@@ -101,6 +106,8 @@ class DenoiserConfig(Model):
 
     name: Literal["denoiser"]
     weights: Annotated[str, Field(pattern=r"\.safetensors$")]
+
+    rejects: ClassVar[bool] = False
 
 
 class ForeignDefense(Model):

@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from evofool.classifiers import Classifier
-from evofool.experiments.curves import Curve, read_curve
-from evofool.experiments.defend_outputs import CURVE, curve_lines
+from evofool.experiments.curves import Curve, curve_points, read_curve
 from evofool.experiments.retrain_chain import BASE, NetKey, RunKey, net_keys
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.experiments.retrain_measures import OTHERS
@@ -22,6 +21,9 @@ REACHED = (0.5, 0.99)
 """Median confidences whose first evaluations are told."""
 NET_MEASURES = ("clean_error", "clean_fooling", "recall_old", "ascent")
 RUN_MEASURES = ("recall_first", "recall_last", "cells_50", "cells_99", "cells_9999")
+
+_CURVE = ("seeds", "evaluations", "median_confidence", "low", "high")
+"""Columns of a point of a curve."""
 
 
 def chains(config: RetrainConfig, round: int) -> tuple[str, ...]:
@@ -50,8 +52,8 @@ def read_curves(run: RetrainFolder, config: RetrainConfig) -> Curves:
 
 def write_curves(run: RetrainFolder, curves: Curves) -> None:
     """``curves.csv``: a line a round, chain, encoding and generation."""
-    lines = [(*key, *line) for key, curve in curves.items() for line in curve_lines(curve)]
-    run.write_file("curves.csv", csv_bytes(("round", "trained_on", "encoding", *CURVE), lines))
+    lines = [(*key, *line) for key, curve in curves.items() for line in curve_points(curve)]
+    run.write_file("curves.csv", csv_bytes(("round", "trained_on", "encoding", *_CURVE), lines))
 
 
 def columns(config: RetrainConfig) -> tuple[str, ...]:

@@ -45,10 +45,9 @@ def _attack() -> _Kind:
 
 
 def _defend() -> _Kind:
-    from evofool.experiments.defend_status import status, verify_defense
-    from evofool.experiments.defending import resume_defense
+    from evofool.experiments.defend.study import DefendStudy
 
-    return _Kind(status, resume_defense, verify_defense)
+    return _of_study(DefendStudy)
 
 
 def _retrain() -> _Kind:

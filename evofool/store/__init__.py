@@ -2,8 +2,6 @@
 
 from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, ResultRow
 from evofool.store.attackfolder import AttackFolder
-from evofool.store.defend_schema import DiagnosticRow, ThreatRow
-from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
 from evofool.store.retrain_schema import MeasureRow, NetRow
@@ -28,9 +26,7 @@ __all__ = [
     "Check",
     "ChunkRow",
     "Counts",
-    "DefendFolder",
     "Delta",
-    "DiagnosticRow",
     "EliteRow",
     "Folder",
     "GenerationRow",
@@ -43,7 +39,6 @@ __all__ = [
     "ResultRow",
     "RetrainFolder",
     "RunFolder",
-    "ThreatRow",
     "WinRow",
     "head_of",
     "state_of",

@@ -24,7 +24,7 @@ class Results:
 
     def __init__(self, folder: ExperimentFolder, plan: Plan) -> None:
         self.folder, self.plan = folder, plan
-        self._sound: dict[tuple[Path, str], bool] = {}
+        self._sound: set[tuple[Path, str]] = set()
 
     def rows(self, work: Work, type: type[R]) -> list[R]:
         """The rows of one type that a work has found, in the order of their items.
@@ -118,17 +118,20 @@ class Results:
         return sum((stored[a].cost for a in all_works if a in stored), Cost())
 
     def _is_whole(self, work: Work, artifact: ArtifactRow | None) -> bool:
-        """Whether an artifact lies there as its digest says; looked at once a process."""
+        """Whether an artifact lies there as its digest says; found so once is enough."""
         if artifact is None or not artifact.digest:
             return False
         path = self.folder.path / artifact.path
         key = (path, artifact.digest)
-        if key not in self._sound:
-            try:
-                self._sound[key] = work.digest_of(artifact.name, path) == artifact.digest
-            except StoreError:
-                self._sound[key] = False
-        return self._sound[key]
+        if key in self._sound:
+            return True
+        try:
+            whole = work.digest_of(artifact.name, path) == artifact.digest
+        except StoreError:
+            return False
+        if whole:  # what is damaged may be made again
+            self._sound.add(key)
+        return whole
 
     def _where(self, work: Work) -> str:
         title = self.plan[work.address].title if work.address in self.plan else work.kind

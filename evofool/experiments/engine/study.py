@@ -106,6 +106,15 @@ class Study(ABC, Generic[C]):
         """What the manifest says beside what all kinds say."""
         return {}
 
+    @classmethod
+    def outcome(cls, run: ExperimentFolder) -> dict[str, Any]:
+        """What the status of a run says beside what all kinds say, as JSON values.
+
+        Raises:
+            StoreError: the run is damaged.
+        """
+        return {}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -239,6 +248,7 @@ def status(study: type[Study[Any]], path: Path | str) -> dict[str, Any]:
         own = [works[address] for address in planned if address in works]
         return {
             **head_of(run),
+            **study.outcome(run),
             "works": len(planned),
             "finished": len(finished),
             "reused": sum(bool(work.origin) for work in own),
