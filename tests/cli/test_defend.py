@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evofool.experiments.defend_status import status
+from evofool.experiments.runs import status
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,7 +131,7 @@ def test_the_list_knows_defenses(tmp_path: Path) -> None:
 
 HELD = """
 import sys
-from evofool.experiments.defending import defend
+from evofool.experiments.library import defend
 
 def hold(progress):
     if progress.done > 3:
@@ -153,7 +153,7 @@ def test_a_kill_loses_at_most_the_step_in_hand(finished: Path, tmp_path: Path) -
         assert process.stdout is not None
         assert process.stdout.readline() == b"midway\n"
         process.kill()
-    assert status(run)["threats"] > 2
+    assert status(run)["finished"] > 2
     assert status(run)["status"] == "interrupted"
     done = evofool("resume", run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

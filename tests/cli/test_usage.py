@@ -16,8 +16,8 @@ from evofool.config.explain import OWN_KEYS
 from evofool.errors import EvofoolError
 from evofool.evolution.campaign import evolve
 from evofool.evolution.reading import read
-from evofool.experiments.costs_config import CostsConfig
-from evofool.experiments.defend_config import DefendConfig
+from evofool.experiments.costs.config import CostsConfig
+from evofool.experiments.defend.config import DefendConfig
 from evofool.experiments.retrain_config import RetrainConfig
 from evofool.images import encode_png
 from evofool.training import TrainConfig

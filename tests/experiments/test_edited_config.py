@@ -1,4 +1,4 @@
-"""Runs of attacks and experiments go on with the config they were begun with, or not at all."""
+"""Runs of attacks and retraining go on with the config they were begun with, or not at all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from evofool.attacks.campaign import attack
 from evofool.config.loading import to_yaml
 from evofool.errors import FolderError, Interrupted, UsageError
 from evofool.experiments.begun import begun_with
-from evofool.experiments.costs_config import load_costs
-from evofool.experiments.defend_config import load_defense
 from evofool.experiments.retrain_config import load_retraining
 from evofool.experiments.runs import resume, status, verify
 from evofool.gallery import build
-from evofool.store import AttackFolder, CostsFolder, DefendFolder, RetrainFolder
+from evofool.store import AttackFolder, RetrainFolder
 from evofool.store.history import commands_of
 
 TOYS = Path(__file__).parents[1] / "toys"
@@ -32,15 +30,6 @@ VICTIM = {
     "labels": [str(i) for i in range(10)],
 }
 CONFIGS: dict[str, dict[str, Any]] = {
-    "defend": {
-        "kind": "defend",
-        "base": "mnist-lenet",
-        "defense": {"name": "jpeg", "quality": 60},
-        "data": {"dataset": "mnist-sample", "limit": 4},
-        "threats": {"eps": "64/255", "steps": 20},
-        "evolution": {**EVOLUTION, "seeds": [1]},
-        "seed": 3,
-    },
     "retrain": {
         "kind": "retrain",
         "base": "mnist-lenet",
@@ -49,12 +38,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "evolution": {**EVOLUTION, "seeds": [1]},
         "seed": 3,
     },
-    "costs": {"kind": "costs", "nets": ["cross-entropy"], "evolution": EVOLUTION, "seed": 3},
 }
 KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
-    "defend": (DefendFolder, load_defense),
     "retrain": (RetrainFolder, load_retraining),
-    "costs": (CostsFolder, load_costs),
 }
 
 
@@ -85,21 +71,9 @@ def _refused(run: Path, key: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "key", "value", "both"),
     [
-        ("defend", "threats.eps", 0.3, "is 0.3, but the run was begun with 0.2509803921568627"),
-        ("defend", "threats.steps", 10, "is 10, but the run was begun with 20"),
-        ("defend", "defense.quality", 75, "is 75, but the run was begun with 60"),
-        ("defend", "data.limit", 5, "is 5, but the run was begun with 4"),
-        ("defend", "evolution.generations", 3, "is 3, but the run was begun with 2"),
-        ("defend", "evolution.seeds", [1, 2], "is [1, 2], but the run was begun with [1]"),
-        ("defend", "scoring.batch", 7, "is 7, but the run was begun with 100"),
-        ("defend", "seed", 4, "is 4, but the run was begun with 3"),
         ("retrain", "rounds", 6, "is 6, but the run was begun with 5"),
         ("retrain", "images.more", 5, "is 5, but the run was begun with 4"),
         ("retrain", "training.epochs", 2, "is 2, but the run was begun with 1"),
-        ("costs", "eps", 0.1, "is 0.1, but the run was begun with 0.25"),
-        ("costs", "training.epochs", 5, "is 5, but the run was begun with 3"),
-        ("costs", "nets.0.loss", "sigmoid", 'is "sigmoid", but the run was begun with "cross-'),
-        ("costs", "seeds", [1], "is [1], but the run was begun with [1, 2, 3]"),
     ],
 )
 def test_an_edited_experiment_is_refused(

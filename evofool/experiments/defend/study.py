@@ -111,7 +111,8 @@ class DefendStudy(Study[DefendConfig]):
         nets: dict[str, Net] = {UNDEFENDED: given}
         if not prepared.is_base:
             nets[DEFENDED] = self.defended
-        matrix = _Matrix(config, self.pictures, start, _named(sources), scoring, base.n_classes)
+        named = named_sources(sources)
+        matrix = Matrix(config, self.pictures, start, named, scoring, base.n_classes)
         digests = {UNDEFENDED: base.digest, DEFENDED: prepared.digest}
         self.nets = tuple(matrix.judged(name, net, digests[name]) for name, net in nets.items())
         last = list(nets.values())[-1]
@@ -193,14 +194,14 @@ def _defended(
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """A net whose adversarial pictures are tried on others, and its name in the matrix."""
 
     net: GivenNet
     called: str
 
 
-def _named(sources: Sequence[Classifier]) -> list[_Source]:
+def named_sources(sources: Sequence[Classifier]) -> list[Source]:
     """Sources with their names: a file by its last part, where no other has the same."""
     last = [Path(source.name).name for source in sources]
     named = []
@@ -208,11 +209,11 @@ def _named(sources: Sequence[Classifier]) -> list[_Source]:
         short = Path(source.name).name
         is_file = Path(source.name).is_absolute()
         called = short if is_file and last.count(short) == 1 else source.name
-        named.append(_Source(GivenNet.of(source, {"name": source.name}), called))
+        named.append(Source(GivenNet.of(source, {"name": source.name}), called))
     return named
 
 
-class _Matrix:
+class Matrix:
     """Every attack on a net, as a config says how hard they try."""
 
     def __init__(
@@ -220,7 +221,7 @@ class _Matrix:
         config: DefendConfig,
         pictures: Pictures,
         start: Pictures,
-        sources: Sequence[_Source],
+        sources: Sequence[Source],
         scoring: Scoring,
         classes: int,
     ) -> None:
