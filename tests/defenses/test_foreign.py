@@ -154,7 +154,7 @@ def test_packages_offer_defenses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert (found["kind"], found["parameters"]) == ("before the net", {"pixels": 1})
         assert found["about"].startswith("Moves a picture to the right")
         net = load_classifier(victim(tmp_path, "name: shifted, pixels: 2"))
-        assert net.name == "mnist-lenet+shifted"
+        assert net.title.endswith("mnist-lenet+shifted")
         loaded = load_defense(config(tmp_path, "shifted"))
         assert DefendStudy.make(loaded).defended.called == "shifted"
         from evofool.cli.listing import defenses

@@ -58,6 +58,27 @@ def config(**sections: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+COUNTED: Mapping[tuple[str, str], tuple[int, int, int]] = {
+    ("undefended", "no attack"): (0, 12, 0),
+    ("undefended", "FGSM"): (10, 24, 12),
+    ("undefended", "R+FGSM"): (5, 24, 12),
+    ("undefended", "PGD-20"): (12, 78, 42),
+    ("undefended", "adaptive PGD-20"): (12, 72, 36),
+    ("undefended", "substitute, FGSM"): (0, 22, 0),
+    ("undefended", "Square"): (2, 218, 0),
+    ("defended", "no attack"): (0, 12, 0),
+    ("defended", "FGSM"): (0, 24, 12),
+    ("defended", "R+FGSM"): (0, 24, 12),
+    ("defended", "PGD-20"): (0, 252, 240),
+    ("defended", "adaptive PGD-20"): (12, 76, 40),
+    ("defended", "FGSM from mnist-lenet"): (11, 12, 0),
+    ("defended", "PGD-20 from mnist-lenet"): (12, 12, 0),
+    ("defended", "substitute, FGSM"): (2, 22, 0),
+    ("defended", "Square"): (5, 173, 0),
+}  # fmt: skip
+"""Errors, queries and gradients of `config`, as they were before experiments had an engine."""
+
+
 def table(run: Path) -> list[dict[str, str]]:
     with (run / "threats.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -113,6 +134,17 @@ def test_both_nets_stand_in_the_matrix(finished: Path) -> None:
     for row in rows.values():
         assert float(row["low"]) <= float(row["rate"]) <= float(row["high"])
         assert float(row["rate"]) == int(row["errors"]) / int(row["n"])
+
+
+def test_the_matrix_is_what_it_always_was(finished: Path) -> None:
+    counted = {
+        (row["net"], row["threat"]): tuple(
+            int(row[key]) for key in ("errors", "queries", "backward_images")
+        )
+        for row in table(finished)
+    }
+    assert counted == COUNTED
+    assert list(counted) == list(COUNTED)
 
 
 def test_the_verdict_is_red_for_reasons_that_stand_beside_their_bars(finished: Path) -> None:

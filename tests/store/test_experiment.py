@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import AttackFolder, RunFolder
+from evofool.store import AttackFolder
 from evofool.store.experiment import (
     ArtifactRow,
     Cost,
@@ -118,5 +118,5 @@ def test_other_tables_are_refused(run: Path) -> None:
 def test_a_run_of_another_kind_is_refused_and_not_locked(run: Path, writable: bool) -> None:
     with pytest.raises(FolderError, match="not attack"):
         AttackFolder.open(run, writable=writable)
-    with RunFolder.open(run, writable=True):
+    with ExperimentFolder.open(run, writable=True):
         pass
