@@ -44,6 +44,7 @@ class Prepared:
         defense: what stands around it; None for nothing, or a denoiser that is trained first.
         identity: of what stands around it; None for nothing.
         trains: the work that makes the weights of the defense, or None.
+        denoiser: that work, where it makes what stands around the net.
         called: how ``victim.yaml`` names what stands around the net; empty for nothing.
         is_base: whether the result is known to be the undefended net itself.
         digest: of the result, where it is a net of a file; else None.
@@ -53,15 +54,10 @@ class Prepared:
     defense: Defense | None = None
     identity: Mapping[str, Any] | None = None
     trains: Planned | None = None
+    denoiser: TrainedDenoiser | None = None
     called: str = ""
     is_base: bool = False
     digest: str | None = None
-
-    @property
-    def denoiser(self) -> TrainedDenoiser | None:
-        """The denoiser that is trained first."""
-        work = None if self.trains is None else self.trains.work
-        return work if isinstance(work, TrainedDenoiser) else None
 
 
 def prepare(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
@@ -162,7 +158,7 @@ def _denoiser(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
         loaded.locate("defense"),
     )
     trains = Planned("training of the denoiser", work, "denoiser")
-    return Prepared(base, trains=trains, called=wanted.name)
+    return Prepared(base, trains=trains, denoiser=work, called=wanted.name)
 
 
 def _check_guide(loaded: Config, base: GivenNet, wanted: DenoiserDefense) -> None:
