@@ -66,9 +66,16 @@ def _costs() -> _Kind:
 def _of_study(study: type[Study[Any]]) -> _Kind:
     from evofool.experiments.engine import study as engine
 
-    return _Kind(
-        partial(engine.status, study), partial(engine.resume, study), partial(engine.verify, study)
-    )
+    def resume(
+        path: Path | str,
+        *,
+        progress: engine.OnProgress | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        **rest: Any,
+    ) -> Result:
+        return engine.resume(study, path, options=engine.Options(progress, should_stop), **rest)
+
+    return _Kind(partial(engine.status, study), resume, partial(engine.verify, study))
 
 
 _KINDS: dict[str, Callable[[], _Kind]] = {
