@@ -69,6 +69,11 @@ def safe_cell(value: object) -> object:
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
+def written_cell(cell: str) -> str:
+    """What was written as `cell` by `safe_cell`, without the apostrophe before a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].lstrip().startswith(_FORMULA) else cell
+
+
 def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
     """A table as CSV in UTF-8, every cell of it safe: the one way in which evofool writes CSV."""
     table = io.StringIO(newline="")

@@ -55,7 +55,9 @@ def from_module(
     keep: bool = False,
     probe: ProbeLevel = "full",
 ) -> Classifier:
-    """A white-box victim.
+    """A classifier (the victim) of a torch module, whose gradients can be taken too: a white box.
+
+    >>> victim = evofool.from_module(net, input_shape=(3, 32, 32), labels=NAMES, mean=[0.5])
 
     The module is copied, put in evaluation mode and frozen, so that later training of the
     original neither changes the victim nor makes its digest untrue.
@@ -155,14 +157,17 @@ def from_predict(
     source: tuple[Path, str] | None = None,
     probe: ProbeLevel = "small",
 ) -> Classifier:
-    """A black-box victim: uint8 N x C x H x W to what `output` says.
+    """A classifier (the victim) of a function from images to confidences or labels: a black box.
+
+    >>> victim = evofool.from_predict(call_the_service, input_shape=(3, 64, 64), labels=NAMES)
 
     Its digest is the sha256 of the file that defines it, or of the file of `predict` itself, with
     the arrays, tensors and modules that the function holds; one made at a prompt is known by its
     compiled code. A service behind it cannot be seen.
 
     Args:
-        predict: called with C-contiguous uint8 batches of any length.
+        predict: called with C-contiguous uint8 batches N x C x H x W of any length; gives what
+            `output` says, N x classes or N labels.
         input_shape: channels, height, width of one image.
         name: for messages and run folders.
         labels: one a class; needed for ``label``, else by default ``"0"`` to ``"n-1"``.

@@ -115,7 +115,10 @@ SOURCES: tuple[Source, ...] = (
 def load_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Classifier:
-    """The victim a config names: loaded, in evaluation mode, frozen and probed.
+    """The classifier (the victim) that a config names: loaded, in evaluation mode, and probed.
+
+    >>> victim = evofool.load_classifier("mnist-lenet")
+    >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
