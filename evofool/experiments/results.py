@@ -27,10 +27,10 @@ from evofool.experiments.records import (
 )
 from evofool.files import is_file, is_folder, read_file, reason
 from evofool.images import UInt8Images, decode_png
-from evofool.store import Result, RunFolder
+from evofool.store import Folder, Result, RunFolder
 from evofool.store.files import read_json
+from evofool.store.folder import MANIFEST
 from evofool.store.manifest import check_manifest
-from evofool.store.runfolder import MANIFEST
 
 if TYPE_CHECKING:
     import pandas
@@ -303,6 +303,6 @@ def run_of(kind: str, result: Result) -> Run:
 
 def _no_images(path: Path) -> UInt8Images:
     """No picture of the shape that the run's victim takes."""
-    with RunFolder.open(path) as run:
+    with Folder.open(path) as run:
         channels, height, width = run.manifest["classifier"]["input_shape"]
     return np.empty((0, channels, height, width), np.uint8)
