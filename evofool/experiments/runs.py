@@ -15,6 +15,7 @@ from evofool.errors import UsageError
 from evofool.store import Check, Folder, Result
 
 if TYPE_CHECKING:
+    from evofool.experiments.engine.progress import OnProgress
     from evofool.experiments.engine.study import Study
 
 
@@ -69,7 +70,7 @@ def _of_study(study: type[Study[Any]]) -> _Kind:
     def resume(
         path: Path | str,
         *,
-        progress: engine.OnProgress | None = None,
+        progress: OnProgress | None = None,
         should_stop: Callable[[], bool] | None = None,
         **rest: Any,
     ) -> Result:
