@@ -17,7 +17,7 @@ def test_the_tour_of_the_library(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(DOCS)
-    page = DOCS / "library.md"
+    page = DOCS / "python.md"
     text = page.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": "library"}
     counts: list[tuple[int, int]] = []
@@ -47,6 +47,6 @@ def test_the_tour_of_the_library(
 def test_it_names_all_that_is_offered() -> None:
     import evofool
 
-    text = (DOCS / "library.md").read_text(encoding="utf-8")
+    text = (DOCS / "python.md").read_text(encoding="utf-8")
     offered = set(evofool.__all__) - {"__version__"}
     assert not {name for name in offered if f"`{name}`" not in text}
