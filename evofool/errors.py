@@ -47,6 +47,10 @@ class AttackError(OptionError):
     """An attack or one of its parameters is not valid."""
 
 
+class DefenseError(OptionError):
+    """A defense or one of its options is not valid."""
+
+
 class ImageError(UsageError):
     """A picture or an image array has the wrong shape, type or range."""
 

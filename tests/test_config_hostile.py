@@ -15,8 +15,8 @@ from evofool.config.document import MAX_VALUES
 from evofool.data import load_dataset
 from evofool.encodings import find as find_encoding
 from evofool.errors import ClassifierError, ConfigError, EncodingError, UsageError
-from evofool.experiments.defend_config import load_defense
-from evofool.experiments.retrain_config import load_retraining
+from evofool.experiments.defend.config import load_defense
+from evofool.experiments.retrain.config import load_retraining
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources
 

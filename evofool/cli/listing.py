@@ -86,10 +86,17 @@ def attacks() -> list[Row]:
 
 
 def defenses() -> list[Row]:
-    """What ``evofool defend`` can judge."""
+    """What ``evofool defend`` can judge, defenses of installed packages last."""
     from evofool.defenses.registry import describe, names
 
-    return [describe(name).to_json() for name in names()]
+    rows: list[Row] = []
+    for name in names():
+        try:
+            rows.append(describe(name).to_json())
+        except EvofoolError as error:  # of an installed package that is broken
+            empty: Row = {"kind": "not usable", "paper": "", "parameters": {}}
+            rows.append({"name": name, **empty, "about": str(error)})
+    return rows
 
 
 def configs() -> list[Row]:

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.build import check_shape
 from evofool.classifiers.files import sha256_file
+from evofool.defenses.base import Defense
 from evofool.errors import ClassifierError, UsageError
 from evofool.files import is_file, read_file
 from evofool.images import Shape
@@ -24,6 +25,32 @@ if TYPE_CHECKING:
 KIND = "evofool denoiser"
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Denoiser(Defense):
+    """A U-net takes the noise away before the frozen net is asked.
+
+    Attributes:
+        weights: a safetensors file with its card beside it.
+    """
+
+    name: ClassVar[str] = "denoiser"
+    paper: ClassVar[str] = "Liao et al., CVPR 2018"
+    files: ClassVar[tuple[str, ...]] = ("weights",)
+
+    weights: str
+
+    def module(self, base: Classifier) -> nn.Module:
+        from evofool.defenses.unet import Denoised
+
+        assert base.module is not None
+        front, _ = load_denoiser(Path(self.weights), base)
+        return Denoised(front, base.module)
+
+    def identity(self) -> dict[str, Any]:
+        """By its weights, wherever they lie."""
+        return {"name": self.name, "sha256": read_card(Path(self.weights)).sha256}
 
 
 @dataclass(frozen=True)
@@ -173,19 +200,6 @@ def write_denoiser(net: UNet, path: Path, facts: Mapping[str, Any]) -> str:
     except OSError as error:
         raise UsageError(f"{path.parent}: cannot be written ({error.strerror})") from error
     return sha256
-
-
-def denoised(base: Classifier, path: Path) -> tuple[nn.Module, str]:
-    """`base`'s module behind the denoiser of `path`, and the sha256 of the denoiser's weights.
-
-    Raises:
-        UsageError: as `load_denoiser`.
-    """
-    from evofool.defenses.unet import Denoised
-
-    assert base.module is not None
-    front, sha256 = load_denoiser(path, base)
-    return Denoised(front, base.module), sha256
 
 
 def _whole(value: object) -> int:

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from evofool.training.fitting import Fitting
 from evofool.training.state import Checkpoints
 from evofool.training.weights import version
 
-MakeScorer = Callable[[Classifier], Scorer]
+MakeScorer = Callable[[Classifier], AbstractContextManager[Scorer]]
 
 
 @dataclass(frozen=True)

@@ -3,33 +3,87 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from evofool.classifiers import Classifier
+from evofool.defenses.base import Defense, Place
 from evofool.errors import UsageError
+from evofool.images import UInt8Images
+from evofool.scoring import Scorer
 
-
-class Detector(Protocol):
-    """Tells from the logits how much an input resembles the training data."""
-
-    name: ClassVar[str]
-
-    def score(self, logits: torch.Tensor) -> torch.Tensor:
-        """One number an image, (n,), larger for inputs that resemble the training data.
-
-        Args:
-            logits: floating n x classes.
-        """
-        ...
+FALSE_ALARMS = 0.05
+"""Share of clean pictures that a calibrated detector rejects, unless it is told another."""
 
 
 @dataclass(frozen=True)
-class MaxSoftmax:
+class Detector(Defense):
+    """Looks at logits and says how much an input looks like what was trained on.
+
+    Attributes:
+        threshold: of its score, below which it rejects; None until it is fitted.
+        false_alarms: share of clean pictures that it may reject; .05 by default.
+    """
+
+    place: ClassVar[Place] = "behind the net"
+    rejects: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
+
+    threshold: float | None = field(default=None, kw_only=True)
+    false_alarms: float | None = field(default=None, kw_only=True)
+
+    @abstractmethod
+    def score(self, logits: torch.Tensor) -> torch.Tensor:
+        """float n x classes to n numbers, larger for inputs like the training's."""
+
+    def module(self, base: Classifier) -> nn.Module:
+        self.check(base)
+        assert base.module is not None
+        if self.threshold is None:
+            raise UsageError(f"defense {self.name}: has no threshold yet; give one")
+        return Rejecting(base.module, self, self.threshold)
+
+    def check(self, base: Classifier) -> None:
+        if base.output not in ("logits", "log_probs") or base.link != "softmax":
+            raise UsageError(
+                f"defense {self.name}: needs softmax logits, {base.name} gives {base.output}"
+                f" with link {base.link}"
+            )
+
+    def check_clean(self, count: int) -> None:
+        if self.threshold is None:
+            check_alarms(count, self._alarms)
+
+    def fit(self, clean: UInt8Images, scorer: Scorer) -> Self:
+        """With the threshold that rejects the given share of clean pictures, if it has none."""
+        if self.threshold is not None:
+            return self
+        outputs = scorer.score(clean).outputs
+        assert outputs is not None
+        scores = self.score(torch.from_numpy(np.asarray(outputs))).numpy()
+        found = threshold_for(scores, self._alarms)
+        return replace(self, threshold=found, false_alarms=None)
+
+    def identity(self) -> dict[str, Any]:
+        """Without the share of false alarms, once there is a threshold."""
+        known = super().identity()
+        if self.threshold is not None:
+            known.pop("false_alarms", None)
+        return known
+
+    @property
+    def _alarms(self) -> float:
+        return FALSE_ALARMS if self.false_alarms is None else self.false_alarms
+
+
+@dataclass(frozen=True)
+class MaxSoftmax(Detector):
     """The log-odds of the largest softmax confidence (Hendrycks, Gimpel, ICLR 2017).
 
     Ordered as the confidence is, without saturating.
@@ -45,7 +99,7 @@ class MaxSoftmax:
 
 
 @dataclass(frozen=True)
-class Energy:
+class Energy(Detector):
     """The negative free energy T logsumexp(z / T) (Liu et al., NeurIPS 2020, equation 4).
 
     Attributes:
@@ -62,11 +116,6 @@ class Energy:
     def score(self, logits: torch.Tensor) -> torch.Tensor:
         """The score of each image: floating n x classes logits to (n,)."""
         return self.temperature * (logits / self.temperature).logsumexp(1)
-
-
-DETECTORS: dict[str, type[MaxSoftmax] | type[Energy]] = {
-    kind.name: kind for kind in (MaxSoftmax, Energy)
-}
 
 
 class Rejecting(nn.Module):
@@ -106,11 +155,20 @@ def threshold_for(scores: NDArray[np.floating], false_alarms: float) -> float:
     Raises:
         UsageError: a share outside (0, 1), or too few scores to set such a threshold.
     """
+    check_alarms(len(scores), false_alarms)
+    return float(np.quantile(np.asarray(scores, dtype=np.float64), false_alarms))
+
+
+def check_alarms(count: int, false_alarms: float) -> None:
+    """Refuse to set a threshold on too few clean pictures.
+
+    Raises:
+        UsageError: a share outside (0, 1), or fewer pictures than it takes to tell.
+    """
     if not 0 < false_alarms < 1:
         raise UsageError(f"false_alarms must lie on (0, 1), not {false_alarms}")
-    if len(scores) * false_alarms < 1:
+    if count * false_alarms < 1:
         raise UsageError(
-            f"{len(scores)} clean pictures cannot set a threshold at {false_alarms:g} false"
+            f"{count} clean pictures cannot set a threshold at {false_alarms:g} false"
             f" alarms; give at least {math.ceil(1 / false_alarms)}"
         )
-    return float(np.quantile(np.asarray(scores, dtype=np.float64), false_alarms))

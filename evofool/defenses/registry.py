@@ -1,9 +1,37 @@
-"""The defenses that a config can name, for listings."""
+"""The defenses that a config can name: shipped ones, those of packages, classes in files."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from evofool.classifiers.code import code_in
+from evofool.classifiers.spec import resolve
+from evofool.defenses.base import Defense
+from evofool.errors import DefenseError, UsageError
+from evofool.plugins import class_from_entry_point, class_from_file, entry_names, in_file
+from evofool.text import suggestion
+
+GROUP = "evofool.defenses"
+"""The entry point group by which packages offer defenses."""
+_SHIPPED: Mapping[str, str] = {
+    "jpeg": "evofool.defenses.transforms:Jpeg",
+    "bit-depth": "evofool.defenses.transforms:BitDepth",
+    "median": "evofool.defenses.transforms:MedianBlur",
+    "max-softmax": "evofool.defenses.detectors:MaxSoftmax",
+    "energy": "evofool.defenses.detectors:Energy",
+    "denoiser": "evofool.defenses.denoiser:Denoiser",
+}
+"""Imported on demand: most of them import torch."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +98,118 @@ _ALL = (
 
 
 def names() -> tuple[str, ...]:
-    """Every defense a config can name."""
-    return tuple(each.name for each in _ALL)
+    """Every defense a config can name, those of installed packages last."""
+    own = tuple(each.name for each in _ALL)
+    return (*own, *(name for name in entry_names(GROUP) if name not in own))
 
 
 def describe(name: str) -> Description:
     """A defense by name.
 
     Raises:
-        KeyError: there is none of this name.
+        DefenseError: there is none of this name, or it fails to load.
     """
-    return {each.name: each for each in _ALL}[name]
+    for each in _ALL:
+        if each.name == name:
+            return each
+    kind = find(name)
+    about = " ".join((inspect.getdoc(kind) or "").split("\n\n", 1)[0].split())
+    defaults = {
+        f.name: None if f.default is dataclasses.MISSING else f.default
+        for f in dataclasses.fields(kind)
+    }
+    return Description(name, kind.place, about, kind.paper, defaults)
+
+
+def is_foreign(name: str) -> bool:
+    """Whether `name` is that of a defense in a file or of an installed package."""
+    return in_file(name) or (
+        name not in {each.name for each in _ALL} and name in entry_names(GROUP)
+    )
+
+
+def find(name: str) -> type[Defense]:
+    """The class of a defense: shipped, of an installed package, or ``path/to/file.py:Class``.
+
+    Raises:
+        DefenseError: there is none, it fails to import, or it is no defense.
+    """
+    if name in _SHIPPED:
+        module, _, attribute = _SHIPPED[name].partition(":")
+        kind: type[Defense] = getattr(importlib.import_module(module), attribute)
+        return kind
+    if in_file(name):
+        return _checked(class_from_file(name, DefenseError).factory, name)
+    if (offered := class_from_entry_point(GROUP, name, DefenseError)) is not None:
+        return _checked(offered.factory, name)
+    near = suggestion(name, names()) or f"; there are {', '.join(names())}"
+    raise DefenseError(f"no defense is called {name!r}{near} (or path/to/file.py:Class)")
+
+
+def make(name: str, options: Mapping[str, Any], folder: Path) -> Defense:
+    """A defense with its options, checked.
+
+    Args:
+        name: as for `find`; a file's path starts from `folder`.
+        options: plain values.
+        folder: that relative paths start from.
+
+    Raises:
+        DefenseError: as `find`, or an option is unknown or wrong; the message names it.
+    """
+    if in_file(name):
+        file, _, attribute = name.rpartition(":")
+        name = f"{resolve(file, folder)}:{attribute}"
+    kind = find(name)
+    given = {
+        key: str(resolve(value, folder)) if key in kind.files and isinstance(value, str) else value
+        for key, value in options.items()
+    }
+    try:
+        adapter: TypeAdapter[Defense] = TypeAdapter(kind)
+        return adapter.validate_json(json.dumps(given))  # strictly, as YAML's types are JSON's
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"])
+        known = [f.name for f in dataclasses.fields(kind)]
+        message = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            mend = suggestion(option, known) or f"; its options: {', '.join(known) or 'none'}"
+            message = f"has no such option{mend}"
+        raise DefenseError(f"defense {name}: {option}: {message}", option or None) from error
+    except UsageError as error:
+        raise DefenseError(str(error)) from error
+    except Exception as error:  # a defense may be anyone's: whatever it raises is its fault
+        raise DefenseError(f"defense {name}: {type(error).__name__}: {error}") from error
+
+
+def code_digest(name: str, folder: Path | None = None) -> str | None:
+    """Hex sha256 of the file that holds a defense and of what it imports from beside it.
+
+    None where the defense is not in a file.
+    """
+    if not in_file(name):
+        return None
+    (files,) = code_in({"name": name}, Path.cwd() if folder is None else folder).values()
+    known = [(file["sha256"], file.get("beside", {})) for file in files]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _checked(kind: type[Any], name: str) -> type[Defense]:
+    """`kind`, a class from outside, once it is known to be a defense that a config can name."""
+    if not issubclass(kind, Defense):
+        raise DefenseError(
+            f"{name}: {kind.__name__} is no defense; derive it from evofool.defenses.base.Defense"
+        )
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise DefenseError(f"{name}: {kind.__name__} does not define {', '.join(missing)}")
+    own = vars(kind).get("__annotations__", {})
+    if any("ClassVar" not in str(hint) for hint in own.values()) and (
+        "__dataclass_fields__" not in vars(kind)
+    ):
+        raise DefenseError(
+            f"{name}: {kind.__name__} is no dataclass; put @dataclass(frozen=True) above it"
+        )
+    if not isinstance(getattr(kind, "name", None), str):
+        raise DefenseError(f'{name}: {kind.__name__} has no name; add name: ClassVar[str] = "mine"')
+    return kind

@@ -8,9 +8,10 @@ backward.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,33 +19,34 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from evofool.classifiers import Classifier
+from evofool.defenses.base import Defense
 from evofool.errors import UsageError
 from evofool.images import UInt8Images, to_hwc
 
 
-class Transform(Protocol):
-    """What pictures go through before they reach a net."""
+@dataclass(frozen=True)
+class Transform(Defense):
+    """A defense that changes pictures before the net is shown them."""
 
-    name: ClassVar[str]
-
+    @abstractmethod
     def apply(self, pictures: UInt8Images) -> UInt8Images:
-        """The real transform: uint8 N x C x H x W to the same shape."""
-        ...
+        """The real transform of uint8 N x C x H x W, to the same shape."""
 
     def stand_in(self, x: torch.Tensor) -> torch.Tensor:
-        """A differentiable approximation of the transform, whose gradient BPDA takes.
+        """A differentiable relative of it, float N x C x H x W on [0, 1] to the same shape.
 
-        Args:
-            x: floating N x C x H x W on [0, 1].
-
-        Returns:
-            The same shape and data type.
+        BPDA takes its gradient; by default that of a transform that changes nothing.
         """
-        ...
+        return x
+
+    def module(self, base: Classifier) -> nn.Module:
+        assert base.module is not None
+        return Transformed(base.module, self)
 
 
 @dataclass(frozen=True)
-class BitDepth:
+class BitDepth(Transform):
     """Feature squeezing by fewer levels (Xu, Evans, Qi, NDSS 2018): round(x (2^b - 1)) / (2^b - 1).
 
     Attributes:
@@ -66,13 +68,9 @@ class BitDepth:
         squeezed: UInt8Images = levels[pictures]
         return squeezed
 
-    def stand_in(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` itself, of any shape and data type: the gradient passes straight through."""
-        return x
-
 
 @dataclass(frozen=True)
-class MedianBlur:
+class MedianBlur(Transform):
     """Feature squeezing by a median over `size` x `size` pixels, a channel at a time.
 
     Attributes:
@@ -105,8 +103,8 @@ class MedianBlur:
 
 
 @dataclass(frozen=True)
-class Jpeg:
-    """Compression as JPEG of a quality, and decompression.
+class Jpeg(Transform):
+    """Compression as JPEG of a quality, and back.
 
     Attributes:
         quality: 1 to 100.
@@ -139,11 +137,6 @@ class Jpeg:
         return jpeg_stand_in(x, self.quality)
 
 
-TRANSFORMS: dict[str, type[BitDepth] | type[MedianBlur] | type[Jpeg]] = {
-    kind.name: kind for kind in (BitDepth, MedianBlur, Jpeg)
-}
-
-
 class Transformed(nn.Module):
     """A net behind a transform.
 
@@ -159,6 +152,10 @@ class Transformed(nn.Module):
         self.net = net
         self.transform = transform
         self.adaptive = adaptive
+
+    def adapted(self) -> Transformed | None:
+        """The same with the gradients of the stand-in; None if it has them already."""
+        return None if self.adaptive else Transformed(self.net, self.transform, adaptive=True)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """float32 N x C x H x W on [0, 1] to the net's outputs for the transformed pictures, N x

@@ -11,19 +11,32 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.classifiers.files import sha256_file
 from evofool.classifiers.load import Source, inspect_classifier
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config import ClassifierConfig, Model, load_model
-from evofool.errors import ClassifierError, UsageError
+from evofool.config.models import gathered
+from evofool.defenses.base import Defense
+from evofool.defenses.registry import code_digest, is_foreign, make
+from evofool.errors import ClassifierError, EvofoolError, UsageError
 from evofool.files import is_file
+
+T = TypeVar("T")
 
 REJECTED = "rejected"
 """Label of the class that means "no answer"."""
@@ -35,6 +48,8 @@ class BitDepthConfig(Model):
     name: Literal["bit-depth"]
     bits: Annotated[int, Field(ge=1, le=7)] = 3
 
+    rejects: ClassVar[bool] = False
+
 
 class MedianConfig(Model):
     """A median blur (`transforms.MedianBlur`)."""
@@ -42,12 +57,16 @@ class MedianConfig(Model):
     name: Literal["median"]
     size: Literal[3, 5] = 3
 
+    rejects: ClassVar[bool] = False
+
 
 class JpegConfig(Model):
     """JPEG and back (`transforms.Jpeg`)."""
 
     name: Literal["jpeg"]
     quality: Annotated[int, Field(ge=1, le=100)] = 75
+
+    rejects: ClassVar[bool] = False
 
 
 class MaxSoftmaxConfig(Model):
@@ -59,6 +78,8 @@ class MaxSoftmaxConfig(Model):
 
     name: Literal["max-softmax"]
     threshold: float
+
+    rejects: ClassVar[bool] = True
 
 
 class EnergyConfig(Model):
@@ -73,9 +94,11 @@ class EnergyConfig(Model):
     threshold: float
     temperature: Annotated[float, Field(gt=0)] = 1.0
 
+    rejects: ClassVar[bool] = True
+
 
 class DenoiserConfig(Model):
-    """A denoiser that was trained for this base (`denoiser.denoised`).
+    """A denoiser that was trained for this base (`denoiser.Denoiser`).
 
     Attributes:
         weights: a safetensors file with its card beside it; from the folder of this file.
@@ -84,10 +107,45 @@ class DenoiserConfig(Model):
     name: Literal["denoiser"]
     weights: Annotated[str, Field(pattern=r"\.safetensors$")]
 
+    rejects: ClassVar[bool] = False
+
+
+class ForeignDefense(Model):
+    """A defense of a file or an installed package; its options stand beside its name.
+
+    Attributes:
+        name: ``path/to/file.py:Class``, or what a package offers.
+        options: checked by the defense itself.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=4096)]
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        return gathered(value, "name")
+
+    @model_serializer
+    def _spread(self) -> dict[str, Any]:
+        return {"name": self.name, **self.options}
+
+
+def foreign(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """`value` as a `ForeignDefense` if its name is that of one, else as `handler` takes it."""
+    if isinstance(value, ForeignDefense):
+        return value
+    name = value.get("name") if isinstance(value, Mapping) else None
+    if isinstance(name, str) and is_foreign(name):
+        return ForeignDefense.model_validate(value)
+    return handler(value)
+
 
 DefenseConfig: TypeAlias = Annotated[
     BitDepthConfig | MedianConfig | JpegConfig | MaxSoftmaxConfig | EnergyConfig | DenoiserConfig,
     Field(discriminator="name"),
+    WrapValidator(foreign),
+    SerializeAsAny(),
 ]
 
 
@@ -121,10 +179,32 @@ def defend(
 
     Raises:
         UsageError: a black box, ten crops, a detector on outputs without logits, a denoiser that
-            cannot be read or was trained for another net.
+            cannot be read or was trained for another net; a defense from outside that fails.
     """
-    if defense is None:
-        return base
+    return base if defense is None else put_around(base, *made(defense, folder))
+
+
+def made(config: Model, folder: Path | None = None) -> tuple[Defense, str | None]:
+    """The defense of a config, and a digest of its code where that is a file of the user's.
+
+    Args:
+        config: name and options.
+        folder: that relative paths start from; by default the working directory.
+
+    Raises:
+        DefenseError: it fails to load, or an option is wrong.
+    """
+    options = config.model_dump(exclude_none=True)
+    name = str(options.pop("name"))
+    return make(name, options, Path.cwd() if folder is None else folder), code_digest(name, folder)
+
+
+def check_defense(base: Classifier, defense: Defense) -> None:
+    """Refuse a net that a defense does not go around.
+
+    Raises:
+        UsageError: what is wrong with it.
+    """
     if base.module is None:
         raise UsageError(
             f"defense {defense.name}: {base.name} is a black box; a defense goes around a net:"
@@ -132,58 +212,67 @@ def defend(
         )
     if base.crops > 1:
         raise UsageError(f"defense {defense.name}: {base.name} averages crops; set crops: 1")
-    if isinstance(defense, DenoiserConfig):
-        from evofool.defenses.denoiser import denoised
-
-        module, sha256 = denoised(base, _beside(defense.weights, folder))
-        return _around(base, {"name": defense.name, "sha256": sha256}, module=module)
-    # here: whoever only asks what victims there are must not wait for torch
-    from evofool.defenses.detectors import DETECTORS, Rejecting
-    from evofool.defenses.transforms import TRANSFORMS, Transformed
-
-    options = {k: v for k, v in defense.model_dump().items() if k not in ("name", "threshold")}
-    said = defense.model_dump()
-    if defense.name in TRANSFORMS:
-        front = Transformed(base.module, TRANSFORMS[defense.name](**options))
-        return _around(base, said, module=front)
-    if base.output not in ("logits", "log_probs") or base.link != "softmax":
-        raise UsageError(
-            f"defense {defense.name}: needs softmax logits, {base.name} gives {base.output}"
-            f" with link {base.link}"
-        )
-    if base.reject is not None:
+    if defense.rejects and base.reject is not None:
         raise UsageError(f"defense {defense.name}: {base.name} has a reject option already")
-    assert isinstance(defense, MaxSoftmaxConfig | EnergyConfig)
-    module = Rejecting(base.module, DETECTORS[defense.name](**options), defense.threshold)
-    return _around(
-        base,
-        said,
-        module=module,
-        output="logits",
-        labels=(*base.labels, REJECTED),
-        reject=base.n_classes,
-    )
+    _guarded(defense, lambda: defense.check(base))
 
 
-def _around(base: Classifier, said: Mapping[str, object], **changes: Any) -> Classifier:
-    """`base` with a defense that `said` describes: another name, other digests, and `changes`."""
-    text = json.dumps(said, sort_keys=True)
+def put_around(base: Classifier, defense: Defense, code: str | None = None) -> Classifier:
+    """`base` with `defense` around it, under another name and other digests.
+
+    Args:
+        base: a white box.
+        defense: with all that it learns.
+        code: digest of the file that it comes from.
+
+    Raises:
+        UsageError: it does not go around this net, or fails.
+    """
+    from torch import nn
+
+    check_defense(base, defense)
+    module = _guarded(defense, lambda: defense.module(base))
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"defense {defense.name}: gives a {type(module).__name__}, not a torch.nn.Module"
+        )
+    text = json.dumps(identity_of(defense, code), sort_keys=True)
 
     def digest(of: str) -> str:
         return hashlib.sha256(f"{of} {text}".encode()).hexdigest()
 
+    changes: dict[str, Any] = {}
+    if defense.rejects:
+        changes = {
+            "output": "logits",
+            "labels": (*base.labels, REJECTED),
+            "reject": base.n_classes,
+        }
     return dataclasses.replace(
         base,
-        name=f"{base.name}+{said['name']}",
-        title=f"{base.headline}+{said['name']}",
+        module=module,
+        name=f"{base.name}+{defense.name}",
+        title=f"{base.headline}+{defense.name}",
         digest=digest(base.digest),
         old_digest=None if base.old_digest is None else digest(base.old_digest),
         **changes,
     )
 
 
-def _beside(path: str, folder: Path | None) -> Path:
-    return resolve(path, Path.cwd() if folder is None else folder)
+def identity_of(defense: Defense, code: str | None) -> dict[str, Any]:
+    """What tells a defense from others: its options, and of a file of the user's the code."""
+    return {**defense.identity(), **({} if code is None else {"code": code})}
+
+
+def _guarded(defense: Defense, do: Callable[[], T]) -> T:
+    try:
+        return do()
+    except EvofoolError:
+        raise
+    except Exception as error:  # a defense may be anyone's: whatever it raises is its fault
+        raise UsageError(
+            f"defense {defense.name}: fails ({type(error).__name__}: {error})"
+        ) from error
 
 
 def adapted(victim: Classifier) -> Classifier | None:
@@ -192,13 +281,9 @@ def adapted(victim: Classifier) -> Classifier | None:
     The outputs are the same. A transform gets the gradient of its stand-in; a detector is part of
     the outputs anyway, and gradients pass through a denoiser as they are.
     """
-    from evofool.defenses.transforms import Transformed
-
-    module = victim.module
-    if isinstance(module, Transformed) and not module.adaptive:
-        adaptive = Transformed(module.net, module.transform, adaptive=True)
-        return dataclasses.replace(victim, module=adaptive)
-    return None
+    make_adapted = getattr(victim.module, "adapted", None)
+    module = make_adapted() if callable(make_adapted) else None
+    return None if module is None else dataclasses.replace(victim, module=module)
 
 
 def load_victim(path: Path) -> Classifier:
@@ -243,14 +328,28 @@ def _inspect(spec: ClassifierSpec, base: Path) -> Inspection:
     config = load_model(path, VictimConfig).config
     found = inspect_classifier(_spec(config), base=path.parent)
     n = found.n_classes
-    if n is not None and isinstance(config.defense, MaxSoftmaxConfig | EnergyConfig):
-        n += 1
-    if isinstance(config.defense, DenoiserConfig):
-        weights = _beside(config.defense.weights, path.parent)
-        if not is_file(weights):
-            missing = f"{weights}: no such file"
-            found = dataclasses.replace(found, ready=False, missing=missing)
+    if config.defense is not None:
+        n = classes_behind(config.defense, n)
+        for file in files_of(config.defense, path.parent):
+            if not is_file(file):
+                missing = f"{file}: no such file"
+                found = dataclasses.replace(found, ready=False, missing=missing)
     return dataclasses.replace(found, name=spec.name, n_classes=n)
+
+
+def classes_behind(defense: Model, n: int | None) -> int | None:
+    """Classes of a net of `n` classes behind a defense; None where only its code tells."""
+    rejects = getattr(defense, "rejects", None)
+    return n if n is None or rejects is False else None if rejects is None else n + 1
+
+
+def files_of(defense: Model, folder: Path) -> list[Path]:
+    """The files that a defense of a config names."""
+    named = defense.model_dump()
+    texts = [named["weights"]] if isinstance(named.get("weights"), str) else []
+    name = str(named["name"])
+    texts += [name.rpartition(":")[0]] if ".py:" in name else []
+    return [resolve(text, folder) for text in texts]
 
 
 SOURCE = Source(

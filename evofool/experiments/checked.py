@@ -81,19 +81,24 @@ def check_like(loaded: Loaded[Any], where: KeyPath, net: Classifier, base: Class
     Raises:
         ConfigError: at `where`.
     """
+    if (fault := difference(net, base)) is not None:
+        raise loaded.error_at(where, fault)
+
+
+def difference(net: Classifier, base: Classifier) -> str | None:
+    """How labels or input of a net differ from those of `base`; None if they do not."""
     if net.labels != base.labels:
-        raise loaded.error_at(
-            where,
+        return (
             f"{net.name} has other labels than {base.name} ({net.n_classes} against"
             f" {base.n_classes}, the first {net.labels[0][:40]!r} against"
-            f" {base.labels[0][:40]!r}); name a net of the same classes",
+            f" {base.labels[0][:40]!r}); name a net of the same classes"
         )
     if net.input_shape != base.input_shape:
-        raise loaded.error_at(
-            where,
+        return (
             f"{net.name} takes {_by(net.input_shape)} images, {base.name} {_by(base.input_shape)};"
-            " name a net of the same input",
+            " name a net of the same input"
         )
+    return None
 
 
 def load_split(loaded: Loaded[Any], split: str, where: str = "data.split") -> Dataset:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evofool.config import AttackCampaign, Campaign, Loaded
     from evofool.encodings import Encoding
     from evofool.evolution.campaign import Progress
-    from evofool.experiments.defend_config import DefendConfig
+    from evofool.experiments.defend.config import DefendConfig
     from evofool.experiments.engine.progress import ExperimentProgress
     from evofool.images import Shape
     from evofool.store import Check
@@ -146,14 +146,14 @@ def defend(
         ConfigError: the config is wrong, or does not fit net and data.
         StoreError: the folder cannot be used.
         ScoringError: a net failed; what was done so far is saved.
-        Interrupted: `should_stop` was true; all finished threats are saved.
+        Interrupted: `should_stop` was true; all that is done is saved.
     """
-    from evofool.experiments.defending import defend as run
+    from evofool.experiments.defend.study import DefendStudy
+    from evofool.experiments.engine.study import Options, begin
 
     with _named(source, "base", classifier, overrides) as (written, changes):
-        result = run(
-            written, out, seed=seed, overrides=changes, progress=progress, should_stop=should_stop
-        )
+        options = Options(progress, should_stop)
+        result = begin(DefendStudy, written, out, seed=seed, overrides=changes, options=options)
     return DefendRun(result.path, result.summary)
 
 

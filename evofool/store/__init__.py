@@ -2,9 +2,6 @@
 
 from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, ResultRow
 from evofool.store.attackfolder import AttackFolder
-from evofool.store.defend_schema import DiagnosticRow, ThreatRow
-from evofool.store.defendfolder import DefendFolder
-from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
 from evofool.store.runfolder import Archive, RunFolder
@@ -25,9 +22,7 @@ __all__ = [
     "Check",
     "ChunkRow",
     "Counts",
-    "DefendFolder",
     "Delta",
-    "DiagnosticRow",
     "EliteRow",
     "ExperimentFolder",
     "Folder",
@@ -38,7 +33,6 @@ __all__ = [
     "Result",
     "ResultRow",
     "RunFolder",
-    "ThreatRow",
     "WinRow",
     "head_of",
     "state_of",

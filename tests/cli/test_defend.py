@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evofool.experiments.defend_status import status
+from evofool.experiments.runs import status
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,9 +112,8 @@ def test_the_list_knows_defenses(evofool: Any, tmp_path: Path) -> None:
 
 
 HELD = """
-import signal, sys
-from pathlib import Path
-from evofool.experiments.defending import defend
+import sys
+from evofool.experiments.library import defend
 
 def hold(progress):
     if progress.done > 3:

@@ -10,14 +10,10 @@ from torch import nn
 from evofool.classifiers import Classifier, from_module, load_classifier
 from evofool.defenses.victims import JpegConfig, defend
 from evofool.experiments.curves import Curve
-from evofool.experiments.defend_pictures import (
-    SIDE,
-    chosen,
-    first_filters,
-    loss_surface,
-    orthogonal_signs,
-)
-from evofool.experiments.threats import Ground
+from evofool.experiments.works.answers import AnswerRow, answers
+from evofool.experiments.works.first_layer import first_filters
+from evofool.experiments.works.surface import SIDE, all_right, loss_surface, orthogonal_signs
+from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
 
 
@@ -45,15 +41,21 @@ def test_the_other_direction_is_orthogonal(odd: int) -> None:
     assert not np.array_equal(found, orthogonal_signs(signs, seed=1, row=3))
 
 
+def test_the_other_direction_has_draws_of_its_own() -> None:
+    """Those of (CHOICE, 2) choose the pictures that a denoiser learns from."""
+    other = generator(1, Stream.CHOICE, 2, 0)
+    drawn = other.choice(np.array([-1, 1], np.float32), (1, 28, 28))
+    zeros = np.zeros((1, 28, 28), np.float32)  # so that nothing but the draw is seen
+    assert not np.array_equal(orthogonal_signs(zeros, seed=1, row=0), drawn)
+
+
 def test_a_loss_surface_rises_along_the_gradient_alone() -> None:
     net = from_module(Mean(), input_shape=(1, 4, 4), name="mean")
-    ground = Ground(
-        np.full((1, 1, 4, 4), 140, np.uint8),
-        np.ones(1, np.int64),
-        np.zeros((1, 1, 4, 4), np.uint8),
-        (),
-    )
-    surface = loss_surface(net, ground, 0, 0.1, 1, make)
+    image = np.full((1, 4, 4), 140, np.uint8)
+    with make(net) as scorer:
+        surface = loss_surface(
+            scorer, net, image, 1, 0.1, lambda signs: orthogonal_signs(signs, 1, 0)
+        )
     assert surface.shape == (SIDE, SIDE)
     assert (np.diff(surface, axis=1) > 0).all()
     assert surface == pytest.approx(surface[:1].repeat(SIDE, 0), abs=1e-5)
@@ -65,9 +67,15 @@ def test_a_loss_surface_rises_along_the_gradient_alone() -> None:
 def test_only_pictures_that_all_nets_get_right_are_shown() -> None:
     net = from_module(Mean(), input_shape=(1, 4, 4), name="mean")
     images = np.stack([np.full((1, 4, 4), level, np.uint8) for level in (10, 200, 20, 210)])
-    ground = Ground(images, np.array([1, 1, 0, 0]), images, ())
-    assert chosen({"undefended": net}, ground, 8, make) == [1, 2]
-    assert chosen({"undefended": net}, ground, 1, make) == [1]
+    labels = np.array([1, 1, 0, 0])
+    with make(net) as scorer:
+        own = list(answers(scorer, images, labels))
+    assert all_right([own], 8) == [1, 2]
+    assert all_right([own], 1) == [1]
+    other = [AnswerRow(k, int(label), 0, 0.9) for k, label in enumerate(labels)]
+    assert all_right([own, other], 8) == [2]
+    none = [AnswerRow(k, 0, 1, 0.9) for k in range(4)]
+    assert all_right([own, none], 3) == [0, 1, 2]
 
 
 def test_first_layers() -> None:

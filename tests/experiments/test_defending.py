@@ -5,26 +5,38 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from evofool.classifiers import load_classifier
 from evofool.data import load_dataset
 from evofool.errors import ConfigError, EvofoolError, FolderError, Interrupted, UsageError
-from evofool.experiments import defending
-from evofool.experiments.defend_config import load_defense
-from evofool.experiments.defend_setup import plan
-from evofool.experiments.defending import defend, resume_defense
+from evofool.experiments.defend import preparing
+from evofool.experiments.defend.config import load_defense
+from evofool.experiments.defend.setup import load_pictures, plan
+from evofool.experiments.defend.study import DefendStudy
+from evofool.experiments.engine import Context, Results
 from evofool.experiments.engine.progress import ExperimentProgress
+from evofool.experiments.engine.study import Options, begin, redraw
+from evofool.experiments.engine.study import resume as resume_study
 from evofool.experiments.runs import kind_of, resume, status, verify
+from evofool.experiments.works.answers import AnswerRow
+from evofool.experiments.works.defended import DefendedRow
 from evofool.scoring import Scorer
-from evofool.store import DefendFolder
+from evofool.store import Result
+from evofool.store.experiment import ExperimentFolder
 
 TOYS = Path(__file__).parents[1] / "toys"
+
+
+def defend(source: Any, out: Path, command: str | None = None, **options: Any) -> Result:
+    return begin(DefendStudy, source, out, command=command, options=Options(**options))
 
 
 def config(**sections: Any) -> dict[str, Any]:
@@ -44,6 +56,27 @@ def config(**sections: Any) -> dict[str, Any]:
         },
         **sections,
     }  # fmt: skip
+
+
+COUNTED: Mapping[tuple[str, str], tuple[int, int, int]] = {
+    ("undefended", "no attack"): (0, 12, 0),
+    ("undefended", "FGSM"): (10, 24, 12),
+    ("undefended", "R+FGSM"): (5, 24, 12),
+    ("undefended", "PGD-20"): (12, 78, 42),
+    ("undefended", "adaptive PGD-20"): (12, 72, 36),
+    ("undefended", "substitute, FGSM"): (0, 22, 0),
+    ("undefended", "Square"): (2, 218, 0),
+    ("defended", "no attack"): (0, 12, 0),
+    ("defended", "FGSM"): (0, 24, 12),
+    ("defended", "R+FGSM"): (0, 24, 12),
+    ("defended", "PGD-20"): (0, 252, 240),
+    ("defended", "adaptive PGD-20"): (12, 76, 40),
+    ("defended", "FGSM from mnist-lenet"): (11, 12, 0),
+    ("defended", "PGD-20 from mnist-lenet"): (12, 12, 0),
+    ("defended", "substitute, FGSM"): (2, 22, 0),
+    ("defended", "Square"): (5, 173, 0),
+}  # fmt: skip
+"""Errors, queries and gradients of `config`, as they were before experiments had an engine."""
 
 
 def table(run: Path) -> list[dict[str, str]]:
@@ -78,8 +111,16 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     }
     assert kind_of(finished).name == "defend"
     found = status(finished)
-    assert (found["status"], found["verdict"], found["threats"]) == ("finished", "red", 16)
-    assert all(check.ok for check in verify(finished))
+    # the defended net; 7 + 9 threats, PGD on the base that makes all steps; campaigns,
+    # diagnostics; of each net a surface and a first layer
+    works = 1 + 7 + 9 + 1 + 4 + 1 + 2 + 2
+    assert (found["status"], found["verdict"], found["defense"]) == ("finished", "red", "bit-depth")
+    assert (found["works"], found["finished"], found["unused"]) == (works, works, 0)
+    checks = list(verify(finished))
+    assert all(check.ok for check in checks), [check for check in checks if not check.ok]
+    assert {"threats.csv", "FGSM from mnist-lenet on the defended net, again"} <= {
+        check.name for check in checks
+    }
 
 
 def test_both_nets_stand_in_the_matrix(finished: Path) -> None:
@@ -95,6 +136,17 @@ def test_both_nets_stand_in_the_matrix(finished: Path) -> None:
         assert float(row["rate"]) == int(row["errors"]) / int(row["n"])
 
 
+def test_the_matrix_is_what_it_always_was(finished: Path) -> None:
+    counted = {
+        (row["net"], row["threat"]): tuple(
+            int(row[key]) for key in ("errors", "queries", "backward_images")
+        )
+        for row in table(finished)
+    }
+    assert counted == COUNTED
+    assert list(counted) == list(COUNTED)
+
+
 def test_the_verdict_is_red_for_reasons_that_stand_beside_their_bars(finished: Path) -> None:
     found = summary(finished)
     verdict = found["verdict"]
@@ -107,10 +159,13 @@ def test_the_verdict_is_red_for_reasons_that_stand_beside_their_bars(finished: P
     assert "Athalye" in findings["unbounded"]["source"]
     # black box against white box is counted on the same images
     black = findings["black_minus_white"]
+    study = DefendStudy.make(load_defense(finished / "config.yaml"))
     first = {}
-    with DefendFolder.open(finished) as run:
-        for row in run.threats("defended"):
-            first[row.threat] = (row.group, row.rate_of_first(8))
+    with ExperimentFolder.open(finished) as run:
+        for threat in study.nets[1].threats:
+            rows = Results(run, study.plan).rows(threat.work, AnswerRow)[:8]
+            assert len(rows) == 8
+            first[threat.name] = (threat.group, sum(row.is_error for row in rows) / 8)
     best = max(rate for group, rate in first.values() if group in ("transfer", "black"))
     assert black["value"] == best - max(r for g, r in first.values() if g == "white")
 
@@ -189,7 +244,7 @@ def test_a_killed_run_goes_on_to_the_same_end(finished: Path, tmp_path: Path, af
     with pytest.raises(Stopped):
         defend(config(), path, progress=stop)
     assert status(path)["status"] == "interrupted"
-    assert 0 < status(path)["threats"] <= 16
+    assert 7 < status(path)["finished"] < 27
     seen: list[str] = []
     resume(path, progress=lambda p: seen.append(p.step))
     assert "FGSM on the undefended net" not in seen  # what is done is not done again
@@ -228,11 +283,17 @@ def test_a_detector_is_calibrated_and_rejects(tmp_path: Path) -> None:
     assert all(row["rejected"] == "0" for (net, _), row in rows.items() if net == "undefended")
     assert int(rows["defended", "FGSM"]["rejected"]) > 0
     # the threshold lies where a quarter of the pictures it was set on are rejected
-    with DefendFolder.open(path) as run:
-        loaded = load_defense(run.path / "config.yaml")
-    ground = defending.make_ground(loaded, load_classifier("mnist-lenet"))
+    loaded = load_defense(path / "config.yaml")
+    _, start = load_pictures(loaded, load_classifier("mnist-lenet"))
     with Scorer(victim) as scorer:
-        assert (scorer.labels(ground.start) == 10).sum() == 10
+        assert (scorer.labels(start.images) == 10).sum() == 10
+    # and stands in a row of the work that made the net, which owns the queries for it
+    study = DefendStudy.make(loaded)
+    with ExperimentFolder.open(path) as run:
+        results = Results(run, study.plan)
+        row = results.only(study.defended, DefendedRow)
+        assert results.cost(study.defended).queries == 40
+    assert f"threshold: {row.options['threshold']}" in (path / "victim.yaml").read_text()
     # "rejected" is no class that evolution is asked for
     assert victim.n_classes == 11
     written = path / "evolution" / "defended-direct-1" / "elites.csv"
@@ -264,6 +325,7 @@ def _small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(sample, name=name, split=split)
 
     monkeypatch.setattr(loop, "load_dataset", load)
+    monkeypatch.setattr(preparing, "load_dataset", lambda name, split: load(name, split, None))
 
 
 @pytest.mark.usefixtures("_small_mnist")
@@ -278,10 +340,11 @@ def test_a_defense_is_trained_first(trained: Mapping[str, Any], tmp_path: Path) 
     assert load_classifier(str(path / "victim.yaml")).white_box
     # killed between the training and the first row, it is not trained again
     with sqlite3.connect(path / "run.sqlite") as database:
-        database.execute("DELETE FROM meta WHERE key = 'victim'")
+        database.execute("UPDATE works SET finished = 0 WHERE kind = 'trained'")
     steps.clear()
     resume(path, progress=lambda p: steps.append(p.step))
-    assert not any(step.startswith("training") for step in steps)
+    assert "training" in steps  # its weights are looked at again
+    assert not any(step.startswith("training, epoch") for step in steps)
     # its clean errors are its own
     rows = {(row["net"], row["threat"]): row for row in table(path)}
     assert int(rows["defended", "no attack"]["errors"]) > 0
@@ -360,26 +423,117 @@ def test_a_truncated_data_file_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_resume_takes_nothing_that_would_make_another_run(finished: Path) -> None:
     with pytest.raises(UsageError, match=r"only scoring\.workers"):
-        resume_defense(finished, overrides=["threats.steps=5"])
+        resume(finished, overrides=["threats.steps=5"])
     with pytest.raises(UsageError, match="--classifier"):
-        resume_defense(finished, classifier="other.safetensors")
+        resume(finished, classifier="other.safetensors")
     with pytest.raises(FolderError, match="not defend"):
-        resume_defense(finished / "evolution" / "defended-direct-1")
+        resume_study(DefendStudy, finished / "evolution" / "defended-direct-1")
 
 
-def test_another_victim_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_another_victim_is_not_gone_on_with(finished: Path, tmp_path: Path) -> None:
+    """``victim.yaml`` is made again as it was, and rows that were measured on it stay."""
     path = tmp_path / "run"
-
-    def stop(progress: ExperimentProgress) -> None:
-        if progress.step.startswith("FGSM on the defended"):
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        defend(config(evolution=None), path, progress=stop)
+    shutil.copytree(finished, path)
     text = (path / "victim.yaml").read_text()
     (path / "victim.yaml").write_text(text.replace("bits: 2", "bits: 3"))
-    with pytest.raises(EvofoolError, match="not the net that the run was begun with"):
-        resume_defense(path)
+    assert not {c.name: c.ok for c in verify(path)}["the defended net"]
+    steps: list[str] = []
+    resume(path, progress=lambda p: steps.append(p.step))
+    assert set(steps) == {"the defended net", "report"}
+    assert (path / "victim.yaml").read_text() == text
+    assert (path / "threats.csv").read_bytes() == (finished / "threats.csv").read_bytes()
+
+
+def _edit(run: Path, key: str, value: object) -> None:
+    data = yaml.safe_load((run / "config.yaml").read_text())
+    *above, last = key.split(".")
+    section = data
+    for part in above:
+        section = section[part]
+    section[last] = value
+    (run / "config.yaml").write_text(yaml.safe_dump(data))
+
+
+def test_an_edited_config_keeps_what_it_shares(finished: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(finished, path)
+    _edit(path, "threats.square_queries", 20)
+    (config_check,) = [check for check in verify(path) if check.name == "config"]
+    assert config_check.ok is False
+    assert "threats.square_queries was 30 and is 20" in config_check.detail
+    steps: list[str] = []
+    said: list[str] = []
+    options = Options(progress=lambda p: steps.append(p.step), say=said.append)
+    resume_study(DefendStudy, path, options=options)
+    squares = [f"Square on the {net} net" for net in ("undefended", "defended")]
+    assert set(steps) == {*squares, "report"}
+    assert f"new: {', '.join(squares)}\n" in said[0]
+    assert f"no longer used: {', '.join(squares)}" in said[0]
+    found = status(path)
+    assert (found["finished"], found["unused"]) == (27, 2)
+    before, after = table(finished), table(path)
+    changed = {row["threat"] for row, old in zip(after, before, strict=True) if row != old}
+    assert changed == {"Square"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kept"),
+    [
+        ("threats.eps", 0.3, {"clean", "first-layer", "campaign", "defended"}),
+        ("threats.steps", 10, {"clean", "first-layer", "campaign", "defended", "substitute"}),
+        ("defense.bits", 3, {"clean", "first-layer", "attacked", "substitute", "campaign"}),
+        ("data.limit", 13, {"campaign", "first-layer"}),
+        ("evolution.generations", 3, {"clean", "attacked", "transferred", "diagnosed"}),
+        ("evolution.seeds", [1, 2, 3], {"clean", "attacked", "diagnosed", "campaign"}),
+        ("scoring.batch", 7, {"first-layer"}),
+        ("scoring.workers", 1, None),
+        ("seed", 4, {"first-layer"}),
+    ],
+)
+def test_what_an_edited_key_makes_anew(key: str, value: object, kept: set[str] | None) -> None:
+    written = config()
+    section: Any = written
+    *above, last = key.split(".")
+    for part in above:
+        section = section.setdefault(part, {})
+    before = DefendStudy.make(load_defense(config())).plan
+    section[last] = value
+    after = DefendStudy.make(load_defense(written)).plan
+    new = [planned for planned in after if planned.work.address not in before]
+    if kept is None:  # not part of the result
+        assert not new
+        return
+    assert new
+    assert kept <= {p.work.kind for p in after if p.work.address in before}
+
+
+def test_a_report_is_drawn_again_without_a_query(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pictures and surfaces are rows of works, which own the queries."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a net is asked")
+
+    path = tmp_path / "run"
+    shutil.copytree(finished, path)
+    drawn = sorted(p.relative_to(path) for p in (path / "report").rglob("*") if p.is_file())
+    shutil.rmtree(path / "report")
+    (path / "threats.csv").unlink()
+    monkeypatch.setattr(Context, "scorer", refuse)
+    monkeypatch.setattr(Scorer, "score", refuse)
+    redraw(DefendStudy, path)
+    again = sorted(p.relative_to(path) for p in (path / "report").rglob("*") if p.is_file())
+    assert again == drawn
+    for name in ("threats.csv", "curves.csv", "summary.json", "report/index.html"):
+        assert (path / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_detector_needs_enough_clean_pictures(tmp_path: Path) -> None:
+    few = {"dataset": "mnist-sample", "limit": 12, "start": 10}
+    with pytest.raises(ConfigError, match=r"data\.start: 10 clean pictures .* at least 20"):
+        defend(config(defense="energy", data=few), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_plan_counts_the_work() -> None:

@@ -13,11 +13,12 @@ import pytest
 
 from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.errors import ConfigError, EvofoolError, Interrupted
-from evofool.experiments.defend_config import load_defense
-from evofool.experiments.defend_setup import plan
-from evofool.experiments.defending import defend, resume_defense
+from evofool.experiments.defend.config import load_defense
+from evofool.experiments.defend.preparing import denoiser_attacks
+from evofool.experiments.defend.setup import plan
 from evofool.experiments.engine.progress import ExperimentProgress
-from evofool.experiments.runs import verify
+from evofool.experiments.library import defend
+from evofool.experiments.runs import resume, verify
 
 TOYS = Path(__file__).parents[1] / "toys"
 DENOISER = {
@@ -89,7 +90,7 @@ def test_killed_while_it_is_trained_it_ends_the_same(finished: Path, tmp_path: P
     with pytest.raises(Interrupted, match="evofool resume"):
         defend(config(), path, progress=progress, should_stop=should_stop)
     assert (path / "training" / "denoiser.checkpoint.json").is_file()
-    resume_defense(path)
+    resume(path)
     assert table(path) == table(finished)
     for name in ("training/denoiser.safetensors", "victim.yaml"):
         assert (path / name).read_bytes() == (finished / name).read_bytes()
@@ -129,10 +130,8 @@ def test_a_denoiser_of_another_net_is_refused(finished: Path, tmp_path: Path) ->
 
 
 def test_attacks_are_those_of_the_threats_unless_given() -> None:
-    from evofool.experiments.defend_training import denoiser_attacks
-
     loaded = load_defense(config(defense={"name": "denoiser"}))
-    found = denoiser_attacks(loaded, loaded.config.defense)  # type: ignore[arg-type]
+    found = denoiser_attacks(loaded)
     eps = 64 / 255
     assert [(a.name, a.eps) for a in found] == [  # type: ignore[attr-defined]
         ("fgsm", eps / 2), ("fgsm", eps), ("i-fgsm", eps / 2), ("i-fgsm", eps),

@@ -7,8 +7,8 @@ import pytest
 from evofool.classifiers import load_classifier
 from evofool.data import load_dataset
 from evofool.defenses.victims import BitDepthConfig, defend
-from evofool.experiments.diagnosing import Probe, diagnose
-from evofool.experiments.masking import Colour, judge
+from evofool.experiments.defend.masking import Colour, judge
+from evofool.experiments.works.diagnosed import Probe, black_minus_white, diagnose
 from evofool.scoring import Scorer
 
 PROBE = Probe(eps=0.25, step_size=0.025, steps=20, random_points=20)
@@ -26,9 +26,9 @@ def verdicts() -> dict[str, object]:
         ("quantised", defend(base, BitDepthConfig(name="bit-depth", bits=2))),
     ):
         with Scorer(victim) as own, Scorer(base) as other:
-            found[name] = judge(
-                diagnose(own, other, images, labels, PROBE, {"pgd": 1.0}, {"square": 0.9})
-            )
+            apart = black_minus_white({"fgsm": 0.5, "pgd": 1.0}, {"square": 0.9, "taught": 0.2})
+            measured = diagnose(own, other, images, labels, PROBE)
+            found[name] = judge({**measured, "black_minus_white": apart})
     return found
 
 

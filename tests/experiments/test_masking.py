@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evofool.experiments.masking import RULES, Colour, cosines, judge
+from evofool.experiments.defend.masking import RULES, Colour, judge
+from evofool.experiments.works.diagnosed import cosines
 
 GOOD = {
     "black_minus_white": (-0.3, "30 % against 60 %"),
@@ -29,7 +30,7 @@ def test_a_net_without_any_sign_is_green() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.key)
 def test_each_rule_turns_amber_and_red_on_its_side(rule: object) -> None:
-    from evofool.experiments.masking import Rule
+    from evofool.experiments.defend.masking import Rule
 
     assert isinstance(rule, Rule)
     between = (rule.amber + rule.red) / 2

@@ -7,8 +7,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from evofool.experiments.curve_plots import curves_plot
 from evofool.experiments.curves import Curve
-from evofool.experiments.defend_plots import curves_plot, log_odds, surfaces_plot
+from evofool.experiments.defend.plots import log_odds, surfaces_plot
 from evofool.experiments.retrain_plots import rounds_plot
 from evofool.images import UInt8Images, decode_png
 from evofool.report.figures import tones

@@ -251,11 +251,11 @@ def test_cells_read_back_as_they_were(text: str) -> None:
 
 def test_records_match_the_table_that_is_written() -> None:
     from evofool.attacks.outputs import COLUMNS as ATTACKS
-    from evofool.experiments.costs.summary import table
-    from evofool.experiments.defend_outputs import COLUMNS as THREATS
+    from evofool.experiments.costs import summary as costs
+    from evofool.experiments.defend import summary as defend
     from evofool.experiments.records import CostRecord
 
+    threats, rates = defend.table([]), costs.table({"nets": []})
     assert tuple(AttackRecord.__dataclass_fields__) == ATTACKS
-    assert tuple(ThreatRecord.__dataclass_fields__) == THREATS
-    costs = [name for column in table({"nets": []}).columns for name in column.fields()]
-    assert list(CostRecord.__dataclass_fields__) == costs
+    assert tuple(ThreatRecord.__dataclass_fields__) == tuple(c.title for c in threats.columns)
+    assert tuple(CostRecord.__dataclass_fields__) == tuple(c.title for c in rates.columns)

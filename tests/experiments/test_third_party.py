@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import evofool
-from evofool.testing import check_attack, check_classifier, check_encoding
+from evofool.testing import check_attack, check_classifier, check_defense, check_encoding
 
 COMMON = "SIDE = 8\nCLASSES = ('dark', 'light', 'left', 'right')\n"
 VICTIM = """
@@ -95,11 +95,29 @@ class Brighten(Attack):
             if not len(active):
                 return
 """
+DEFENSE = """
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from common_parts import SIDE
+from evofool.defenses.transforms import Transform
+
+@dataclass(frozen=True)
+class Coarse(Transform):
+    \"\"\"Fewer levels, in steps of so many.\"\"\"
+
+    name: ClassVar[str] = "coarse"
+    step: int = 32
+
+    def apply(self, pictures):
+        return (pictures // self.step * self.step + self.step // 2).astype(np.uint8)
+"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    parts = {"common_parts": COMMON, "victim": VICTIM, "encoding": ENCODING, "attack": ATTACK}
+    parts = {"common_parts": COMMON, "victim": VICTIM, "encoding": ENCODING, "attack": ATTACK,
+             "defense": DEFENSE}  # fmt: skip
     for name, text in parts.items():
         (tmp_path / f"{name}.py").write_text(text)
     return tmp_path
@@ -114,6 +132,7 @@ def test_one_folder_of_parts_serves_every_kind_of_run(folder: Path) -> None:
     check_classifier(f"{folder}/victim.py:make")
     check_encoding(f"{folder}/encoding.py:Columns", (1, 8, 8))
     check_attack(f"{folder}/attack.py:Brighten", f"{folder}/victim.py:make")
+    check_defense(f"{folder}/defense.py:Coarse", f"{folder}/victim.py:make")
     evolved = evofool.evolve(
         write(folder, "evolve.yaml", {
             "classifier": "victim.py:make",
@@ -139,4 +158,19 @@ def test_one_folder_of_parts_serves_every_kind_of_run(folder: Path) -> None:
         assert evofool.resume(run).results() == run.results()
         manifest = json.loads((run.path / "manifest.json").read_text())
         assert all("common_parts.py" in file[0]["beside"] for file in manifest["code"].values())
+    net = evofool.load_classifier(str(write(folder, "victim.yaml", {
+        "base": "victim.py:make", "defense": {"name": "defense.py:Coarse", "step": 64},
+    })))  # fmt: skip
+    assert net.labels == ("dark", "light", "left", "right")
+    # behind the defense, the same attack is judged as on any other victim
+    behind = evofool.attack(
+        write(folder, "behind.yaml", {
+            "kind": "attack",
+            "classifier": "victim.yaml",
+            "images": {"noise": "uniform", "count": 8},
+            "attacks": [{"name": "attack.py:Brighten", "eps": 0.5}],
+        }),
+        folder / "behind",
+    )  # fmt: skip
+    assert not [check for check in evofool.verify(behind) if check.ok is False]
     assert evofool.make_gallery([evolved, attacked], folder / "page").pictures == 20

@@ -15,8 +15,8 @@ from evofool.experiments.costs.nets import (
     JudgedNet,
 )
 from evofool.experiments.costs.summary import read_curves, summary, table
+from evofool.experiments.curve_plots import curves_plot
 from evofool.experiments.curves import curves_table
-from evofool.experiments.defend_plots import curves_plot
 from evofool.experiments.engine import Results
 from evofool.experiments.pages import PAGES
 from evofool.experiments.works.campaign import ChampionRow

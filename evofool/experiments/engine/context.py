@@ -73,8 +73,16 @@ class Context:
             raise Interrupted("stopped")
 
     @contextmanager
-    def scorer(self, net: Classifier, scoring: Scoring) -> Iterator[Scorer]:
-        """A scorer whose images count as this work's, and show in the progress."""
+    def scorer(
+        self, net: Classifier, scoring: Scoring, *, counted: bool = True
+    ) -> Iterator[Scorer]:
+        """A scorer whose images count as this work's, and show in the progress.
+
+        Args:
+            net: that is asked.
+            scoring: how.
+            counted: False of a net that is an attacker's own: its passes are no queries.
+        """
         with Scorer(
             net,
             engine=scoring.engine,
@@ -83,6 +91,9 @@ class Context:
             workers=scoring.workers,
             before=self._before,
         ) as scorer:
+            if not counted:
+                yield scorer
+                return
             self._scorers.append(scorer)
             try:
                 yield scorer

@@ -178,6 +178,14 @@ class Study(ABC, Generic[C]):
     def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
         """What a run prints at its end."""
         return lines.result_lines(result, pages)
+    @classmethod
+    def outcome(cls, run: ExperimentFolder) -> dict[str, Any]:
+        """What the status of a run says beside what all kinds say, as JSON values.
+
+        Raises:
+            StoreError: the run is damaged.
+        """
+        return {}
 
 
 @dataclass(frozen=True)
@@ -314,6 +322,7 @@ def status(study: type[Study[Any]], path: Path | str) -> dict[str, Any]:
         spent = sum(here, run.repeated())  # in this run, whatever of it is still used
         return {
             **head_of(run),
+            **study.outcome(run),
             "works": len(planned),
             "finished": len(finished),
             "reused": sum(bool(work.origin) for work in own),

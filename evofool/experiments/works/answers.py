@@ -184,9 +184,24 @@ def stored_pictures(context: Context, attacked: Work) -> UInt8Images:
 def _verify(
     work: Clean | Attacked | Transferred, context: Context, images: UInt8Images
 ) -> Iterator[Check]:
+    yield from verify_answers(work, work.net, work.scoring, context, images)
+
+
+def verify_answers(
+    work: Work, asked: Net, scoring: Scoring, context: Context, images: UInt8Images
+) -> Iterator[Check]:
+    """Show pictures again, and hold the answers against the rows of a work.
+
+    Args:
+        work: whose rows are `AnswerRow`.
+        asked: the net.
+        scoring: how they are scored.
+        context: of the work.
+        images: uint8 N x C x H x W, in the order of the rows.
+    """
     rows = context.rows(work, AnswerRow)
-    net = work.net.load(context)
-    with context.scorer(net, work.scoring) as scorer:
+    net = asked.load(context)
+    with context.scorer(net, scoring) as scorer:
         now = scorer.labels(images)
     wrong = sum(a != row.predicted for a, row in zip(now.tolist(), rows, strict=True))
     detail = (

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from evofool.classifiers import Classifier, load_classifier
+from evofool.config import Loaded
 from evofool.data import Dataset
 from evofool.errors import StoreError
 from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.work import work
-from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
 from evofool.files import is_file
 from evofool.store.files import read_json
-from evofool.training import TrainConfig, train
+from evofool.training import Diverged, TrainConfig, train
 from evofool.training.devices import choose_device
 
 WEIGHTS, CARD = "weights", "card"
@@ -42,10 +42,11 @@ class Trained(Work):
         recipe: the training config, without what does not determine the weights.
         data: of the training split.
         device: ``cpu`` or ``cuda``.
-        sources: nets that adversarial pictures are made on, in the order of the config.
-        config: the whole config.
+        sources: digests of the nets that adversarial pictures are made on, in the config's order.
+        config: the whole config; a `Loaded` one also knows where its paths start.
         folder: of the weights, below the run folder.
         images_shown: over all epochs.
+        where: the key of the experiment's config that asks for it, for messages.
     """
 
     kind: ClassVar[str] = "trained"
@@ -56,29 +57,37 @@ class Trained(Work):
     recipe: Mapping[str, Any]
     data: str
     device: str
-    sources: tuple[GivenNet, ...]
-    config: TrainConfig = outside()
+    sources: tuple[str, ...]
+    config: TrainConfig | Loaded[TrainConfig] = outside()
     folder: str = outside(default="nets")
     images_shown: int = outside(default=0)
+    where: str = outside(default="")
 
     @classmethod
     def of(
         cls,
-        config: TrainConfig,
+        config: TrainConfig | Loaded[TrainConfig],
         data: Dataset,
-        sources: tuple[GivenNet, ...] = (),
+        sources: tuple[str, ...] = (),
         folder: str = "nets",
+        where: str = "",
     ) -> Trained:
         """The training of a config on `data`, its training split."""
-        recipe = config.model_dump(mode="json", exclude={"kind", "name", "device"})
+        plain = _plain(config)
+        recipe = plain.model_dump(
+            mode="json",
+            exclude={"kind": True, "name": True, "device": True, "gpus": True,
+                     "adversary": {"sources"}},
+        )  # fmt: skip
         return cls(
             recipe,
             Pictures.of(data.images, data.labels).digest,
-            choose_device(config.device).type,
+            choose_device(plain.device).type,
             sources,
             config,
             folder,
-            config.epochs * len(data),
+            plain.epochs * len(data),
+            where,
         )
 
     @property
@@ -92,13 +101,16 @@ class Trained(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         weights, card = context.place(WEIGHTS), context.place(CARD)
-        if not (is_file(weights) and is_file(card)):
-            train(
-                self.config.model_copy(update={"name": weights.stem}),
-                out=weights.parent,
-                progress=context.trained,
-                should_stop=lambda: context.should_stop,
-            )
+        if not is_file(card):  # it is written last
+            try:
+                train(
+                    _called(self.config, weights.stem),
+                    out=weights.parent,
+                    progress=context.trained,
+                    should_stop=lambda: context.should_stop,
+                )
+            except Diverged as error:
+                raise Diverged(f"{self.where}: {error}" if self.where else str(error)) from error
         yield Artifact(WEIGHTS, self.digest_of(WEIGHTS, weights))
         yield Artifact(CARD, self.digest_of(CARD, card))
         yield TrainedRow(0, self.load(context).digest)
@@ -110,6 +122,18 @@ class Trained(Work):
     def named(self, context: Context) -> Mapping[str, Any]:
         """By its weights."""
         return {"name": str(context.artifact(self, WEIGHTS))}
+
+
+def _plain(config: TrainConfig | Loaded[TrainConfig]) -> TrainConfig:
+    return config.config if isinstance(config, Loaded) else config
+
+
+def _called(
+    config: TrainConfig | Loaded[TrainConfig], name: str
+) -> TrainConfig | Loaded[TrainConfig]:
+    """A config under another name."""
+    renamed = _plain(config).model_copy(update={"name": name})
+    return replace(config, config=renamed) if isinstance(config, Loaded) else renamed
 
 
 def seconds_of(card: Any) -> float:

@@ -1,4 +1,4 @@
-"""The schema of ``evofool defend``: which net, which defense, judged on what and how hard."""
+"""The schema of ``kind: defend``: which net, which defense, judged on what and how hard."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
 from evofool.config.attack import AttackEntry
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, validate, with_seed
+from evofool.config.loading import absolute_classifier, absolute_code, validate, with_seed
 from evofool.config.models import Count, listed
-from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig
+from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig, foreign
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, Sources
 from evofool.files import is_file
 from evofool.training.config import Radius
-
-FALSE_ALARMS = 0.05
-"""Share of clean pictures that a calibrated detector rejects, unless the config says another."""
 
 
 class NoDefenseConfig(Model):
@@ -132,7 +136,6 @@ class DenoiserDefense(Model):
         return self
 
 
-DetectorDefense: TypeAlias = MaxSoftmaxDefense | EnergyDefense
 DefenseChoice: TypeAlias = Annotated[
     NoDefenseConfig
     | BitDepthConfig
@@ -143,6 +146,8 @@ DefenseChoice: TypeAlias = Annotated[
     | TrainedDefense
     | DenoiserDefense,
     Field(discriminator="name"),
+    WrapValidator(foreign),
+    SerializeAsAny(),
 ]
 
 
@@ -165,7 +170,7 @@ class DataConfig(Model):
 
 
 class ThreatsConfig(Model):
-    """How hard the attacks try; the words are those of `evofool.experiments.threats.Strength`.
+    """How hard the attacks try; the words are those of the attacks.
 
     Attributes:
         eps: radius in the maximum norm; ``8/255`` works too.
@@ -190,6 +195,11 @@ class ThreatsConfig(Model):
     substitute_initial: Count = 150
     substitute_rounds: Annotated[int, Field(ge=1, le=20)] = 6
     random_points: Count = 100
+
+    @property
+    def step(self) -> float:
+        """Step size of PGD."""
+        return self.eps / 10 if self.step_size is None else self.step_size
 
     @model_validator(mode="after")
     def _within(self) -> Self:
@@ -258,34 +268,34 @@ def load_defense(
     for index in range(len(loaded.config.sources or ())):
         document = absolute_classifier(document, ("sources", index), check_files)
     defense = loaded.config.defense
-    if isinstance(defense, DenoiserDefense):
-        for index in range(len(defense.sources or ())):
-            document = absolute_classifier(document, ("defense", "sources", index), check_files)
-    document = _trained(document, defense, check_files)
+    for index in range(len(getattr(defense, "sources", None) or ())):
+        document = absolute_classifier(document, ("defense", "sources", index), check_files)
+    if (weights := getattr(defense, "weights", None)) is not None:
+        document = _weights(document, weights, check_files)
+    if (train := getattr(defense, "train", None)) is not None:
+        document = _training(document, train, check_files)
+    document = absolute_code(document, ("defense",), check_files)
     return Loaded(validate(document, DefendConfig), document)
 
 
-def _trained(document: Document, defense: DefenseChoice, check: bool) -> Document:
-    """`document` with the files of a trained defense absolute; shipped configs keep their names."""
-    if not isinstance(defense, TrainedDefense | DenoiserDefense):
-        return document
-    if isinstance(defense, DenoiserDefense) and defense.weights is None:
-        return document
-    if defense.weights is not None:
-        where: KeyPath = ("defense", "weights")
-        path = document.resolve(where, defense.weights)
-        if check and not is_file(path):
-            raise document.error(where, f"no such file: {path}")
-    else:
-        assert isinstance(defense, TrainedDefense)
-        assert defense.train is not None
-        where = ("defense", "train")
-        path = document.resolve(where, defense.train)
-        if not is_file(path):
-            if check:
-                try:
-                    find(defense.train)
-                except ConfigError as error:
-                    raise document.error(where, str(error)) from error
-            return document
+def _weights(document: Document, weights: str, check: bool) -> Document:
+    """`document` with the weights of a defense absolute."""
+    where: KeyPath = ("defense", "weights")
+    path = document.resolve(where, weights)
+    if check and not is_file(path):
+        raise document.error(where, f"no such file: {path}")
     return document.replaced(where, str(path), document.place(where))
+
+
+def _training(document: Document, train: str, check: bool) -> Document:
+    """`document` with a training config absolute; shipped ones keep their names."""
+    where: KeyPath = ("defense", "train")
+    path = document.resolve(where, train)
+    if is_file(path):
+        return document.replaced(where, str(path), document.place(where))
+    if check:
+        try:
+            find(train)
+        except ConfigError as error:
+            raise document.error(where, str(error)) from error
+    return document

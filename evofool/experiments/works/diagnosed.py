@@ -1,4 +1,4 @@
-"""Measuring the diagnostics that `masking` judges: on a net as its gradients are, never adapted.
+"""The work of measuring signs of hidden gradients: on a net as its gradients are, never adapted.
 
 All attacks climb the margin, which does not saturate where a cross-entropy does, and which for a
 detector means to be taken for something else rather than to be rejected.
@@ -6,13 +6,19 @@ detector means to be taken for something else rather than to be rejected.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evofool.attacks import FGSM, IFGSM, PGD, AttackResult
-from evofool.experiments.masking import cosines
+from evofool.experiments.engine import Artifact, Context, Row, Work
+from evofool.experiments.engine.context import Scoring
+from evofool.experiments.engine.work import work
+from evofool.experiments.works.nets import Net
+from evofool.experiments.works.pictures import Pictures
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
@@ -38,6 +44,60 @@ class Probe:
     steps: int = 40
     random_points: int = 100
     seed: int = 1
+
+
+@dataclass(frozen=True)
+class DiagnosticRow(Row):
+    """One diagnostic.
+
+    Attributes:
+        key: which.
+        value: the number, None where it could not be had.
+        detail: the numbers it is made of.
+    """
+
+    type: ClassVar[str] = "diagnostic"
+
+    key: str
+    value: float | None
+    detail: str
+
+
+@work
+class Diagnosed(Work):
+    """All diagnostics of a net that need the net itself.
+
+    Attributes:
+        net: that is judged, its gradients as they are.
+        undefended: what ratios are taken to.
+        pictures: clean ones.
+        probe: radius and steps.
+        scoring: how images are scored.
+    """
+
+    kind: ClassVar[str] = "diagnosed"
+    rows: ClassVar[tuple[type[Row], ...]] = (DiagnosticRow,)
+
+    net: Net
+    undefended: Net
+    pictures: Pictures
+    probe: Probe
+    scoring: Scoring
+
+    @property
+    def images(self) -> int:
+        """A guess."""
+        return len(self.pictures) * (8 * self.probe.steps + self.probe.random_points)
+
+    def run(self, context: Context) -> Iterator[Row | Artifact]:
+        net, undefended = self.net.load(context), self.undefended.load(context)
+        with (
+            context.scorer(net, self.scoring) as own,
+            context.scorer(undefended, self.scoring) as other,
+        ):
+            found = diagnose(own, other, self.pictures.images, self.pictures.labels, self.probe)
+        for k, (key, (value, detail)) in enumerate(found.items()):
+            yield DiagnosticRow(k, key, value, detail)
 
 
 @dataclass(frozen=True)
@@ -97,10 +157,8 @@ def diagnose(
     images: UInt8Images,
     labels: Labels,
     probe: Probe,
-    white: dict[str, float],
-    black: dict[str, float],
 ) -> Measured:
-    """All diagnostics of `defended`, each with the numbers it is made of.
+    """All diagnostics of `defended` but `black_minus_white`, each with the numbers it is made of.
 
     Args:
         defended: the net that is judged, its gradients as they are.
@@ -108,8 +166,6 @@ def diagnose(
         images: uint8 N x C x H x W.
         labels: their classes.
         probe: radius and steps.
-        white: error rates of white-box attacks that do not know the defense, by name.
-        black: error rates of attacks without its gradients, at the same radius, by name.
     """
     one = FGSM(eps=probe.eps, loss="margin")(defended, images, labels)
     many = _pgd(defended, images, labels, probe, probe.eps, probe.step_size)
@@ -136,12 +192,6 @@ def diagnose(
             f"{(own.norms == 0).sum()} of {n} gradients are zero",
         ),
     }
-    if white and black:
-        w, b = max(white, key=white.__getitem__), max(black, key=black.__getitem__)
-        found["black_minus_white"] = (
-            black[b] - white[w],
-            f"{b}: {black[b]:.1%} errors, {w}: {white[w]:.1%}",
-        )
     mine, theirs = float(np.median(own.norms)), float(np.median(other.norms))
     found["gradient_norm_ratio"] = (
         mine / theirs if theirs > 0 else None,
@@ -150,6 +200,29 @@ def diagnose(
     found["cosine_ratio"] = _ratio(own.cosine, other.cosine, "mean cosine")
     found["loss_ratio"] = _ratio(own.loss_ratio, other.loss_ratio, "loss of one step over many")
     return found
+
+
+def black_minus_white(
+    white: Mapping[str, float], black: Mapping[str, float]
+) -> tuple[float | None, str]:
+    """How much better the best attack without gradients is than the best with them.
+
+    Args:
+        white: error rates of white-box attacks that do not know the defense, by name.
+        black: error rates of attacks without its gradients, at the same radius, by name.
+    """
+    w, b = max(white, key=white.__getitem__), max(black, key=black.__getitem__)
+    return black[b] - white[w], f"{b}: {black[b]:.1%} errors, {w}: {white[w]:.1%}"
+
+
+def cosines(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
+    """N cosines of pairs of perturbations (each N x C x H x W); NaN where one is zero."""
+    a = np.asarray(first, np.float64).reshape(len(first), -1)
+    b = np.asarray(second, np.float64).reshape(len(second), -1)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
+    return np.where(lengths > 0, found, np.nan)
 
 
 def _ratio(own: float, other: float, what: str) -> tuple[float | None, str]:

@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class Colour(StrEnum):
@@ -205,13 +204,3 @@ def judge(values: dict[str, tuple[float | None, str]]) -> Verdict:
         colour, why = Colour.GREEN, []
     reason = "; ".join(f"{f.rule.question} {f.detail}" for f in why)
     return Verdict(colour, reason or "no diagnostic objects", tuple(findings))
-
-
-def cosines(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Cosine of each pair of perturbations (N x C x H x W); NaN where one is zero."""
-    a = np.asarray(first, np.float64).reshape(len(first), -1)
-    b = np.asarray(second, np.float64).reshape(len(second), -1)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
-    return np.where(lengths > 0, found, np.nan)

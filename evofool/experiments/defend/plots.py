@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.experiments.curves import Curve
-from evofool.report.figures import (
-    banded_line,
-    dress,
-    evaluations_axis,
-    grid_lines,
-    legend_beside,
-    name_axes,
-    new_figure,
-    odds_axis,
-    panels,
-    to_png,
-)
+from evofool.images import UInt8Images, to_float
+from evofool.report.figures import dress, new_figure, panels, to_png
 from evofool.report.theme import Colours
 
 if TYPE_CHECKING:
@@ -28,49 +17,16 @@ if TYPE_CHECKING:
 
 MOST_NINES = 12
 """Decimal digits to either end of the colours of a loss surface."""
-_COLOURS: Mapping[str, str] = {"undefended": "main", "defended": "second"}
-_DASHES: Mapping[str, Any] = {"undefended": (0, (5, 2)), "defended": "-"}
 
 
-def curves_plot(
-    curves: Sequence[Curve],
-    colours: Colours,
-    dashes: Mapping[str, Any] | None = None,
-) -> bytes:
-    """Median confidence over evaluations, a panel an encoding, a line a net.
+def filters_plot(filters: Mapping[str, Sequence[UInt8Images]], colours: Colours) -> bytes:
+    """The first layer of each net, every filter on a scale of its own that is grey at 0.
 
     Args:
-        curves: of each encoding and net.
-        colours: of the page, and of the nets by name.
-        dashes: of the nets by name.
+        filters: by net, uint8 C x h x w each.
+        colours: of the page.
     """
-    dashes = _DASHES if dashes is None else dashes
-    names = list(dict.fromkeys(curve.encoding for curve in curves))
-    figure, row = panels(len(names), (5.2 * len(names) + 1, 3.7), colours, sharey=True)
-    drawn = [(curve, *curve.interval()) for curve in curves]
-    for axes, name in zip(row, names, strict=True):
-        for curve, low, high in drawn:
-            if curve.encoding != name:
-                continue
-            banded_line(
-                axes, curve.evaluations, curve.median, low, high,
-                colour=colours[_COLOURS.get(curve.net, curve.net)], dash=dashes[curve.net],
-                label=curve.net,
-            )  # fmt: skip
-        dress(axes, colours, name)
-        evaluations_axis(axes, colours, log=True)  # the first hundred images win the most
-        axes.set_xlim(int(curves[0].evaluations[0]), int(curves[0].evaluations[-1]))
-        grid_lines(axes, colours)
-    ends = [value for curve, low, high in drawn for value in (low, curve.median, high)]
-    odds_axis(row[0], ends, colours)
-    name_axes(row[0], colours, y="median confidence")
-    legend_beside(row[-1], colours)
-    return to_png(figure, colours)
-
-
-def filters_plot(filters: Mapping[str, NDArray[np.float32]], colours: Colours) -> bytes:
-    """The first layer of each net, every filter on a scale of its own that is grey at 0."""
-    shown = {name: _sheet(weights) for name, weights in filters.items()}
+    shown = {name: _sheet(np.stack(tiles)) for name, tiles in filters.items()}
     figure, row = panels(len(shown), (5.2 * len(shown), 4.2), colours)
     for axes, (name, sheet) in zip(row, shown.items(), strict=True):
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -142,15 +98,13 @@ def _losses(most: float) -> list[float]:
     return [*right, float(np.log(2)), *wrong]
 
 
-def _sheet(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """n x C x h x w filters as one picture H x W (x 3) on [0, 1], .5 between them and at 0."""
-    n, channels, height, width = weights.shape
-    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
-    tiles = weights / (2 * np.where(largest > 0, largest, 1)) + 0.5
+def _sheet(tiles: UInt8Images) -> NDArray[np.float32]:
+    """n x C x h x w filters as one picture H x W (x 3) on [0, 1], .5 between them."""
+    n, channels, height, width = tiles.shape
     columns = int(np.ceil(np.sqrt(n * 1.25)))
     rows = -(-n // columns)
     sheet = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), 0.5, np.float32)
-    for k, tile in enumerate(tiles):
+    for k, tile in enumerate(to_float(tiles)):
         top, left = (k // columns) * (height + 1), (k % columns) * (width + 1)
         sheet[top : top + height, left : left + width] = np.moveaxis(tile, 0, -1)
     return sheet if channels == 3 else sheet[..., 0]

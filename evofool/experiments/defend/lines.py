@@ -1,8 +1,8 @@
-"""The evaluation of a defense in lines of text: before it runs, while it runs, and at its end."""
+"""The evaluation of a defense in lines of text: before it runs and at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,7 @@ from evofool.store import Result
 from evofool.text import aligned, bare, counted, duration, estimate
 
 if TYPE_CHECKING:
-    from evofool.experiments.defend_setup import DefendPlan
-    from evofool.experiments.engine.progress import ExperimentProgress
+    from evofool.experiments.defend.setup import DefendPlan
 
 
 def plan_lines(plan: DefendPlan) -> list[str]:
@@ -24,18 +23,6 @@ def plan_lines(plan: DefendPlan) -> list[str]:
         *(f"# not ready: {bare(missing)}" for missing in plan.missing),
         *plan.classifier.lines(work, ready=not plan.missing),
     ]
-
-
-def progress() -> Callable[[ExperimentProgress], tuple[str, float | None]]:
-    """Gives how many steps are done, the time left and the step in a line."""
-    return lambda p: (_progress_line(p), p.share_done)
-
-
-def _progress_line(p: ExperimentProgress) -> str:
-    parts = [f"{p.done}/{p.steps}"] if p.steps else []
-    if p.seconds_left is not None:  # early: a narrow terminal cuts the end
-        parts.append(f"{duration(p.seconds_left)} left")
-    return "  ".join([*parts, p.step])
 
 
 def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:

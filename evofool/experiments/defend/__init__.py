@@ -1,0 +1,1 @@
+"""Judging a defense: the threat matrix, signs of hidden gradients, evolution, a report."""
