@@ -31,7 +31,7 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.replaying import early_and_late
 from evofool.evolution.verify import verify
 from evofool.gallery import build
-from evofool.store import Check, ExperimentFolder, RunFolder
+from evofool.store import Check, ExperimentFolder
 from evofool.store.manifest import new_manifest
 
 Make = Callable[..., dict[str, Any]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evofool.config import yaml_lines
 from evofool.store import Result
-from evofool.text import aligned, bare, counted, duration, estimate
+from evofool.text import aligned, bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.defend.setup import DefendPlan

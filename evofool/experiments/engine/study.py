@@ -178,6 +178,7 @@ class Study(ABC, Generic[C]):
     def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
         """What a run prints at its end."""
         return lines.result_lines(result, pages)
+
     @classmethod
     def outcome(cls, run: ExperimentFolder) -> dict[str, Any]:
         """What the status of a run says beside what all kinds say, as JSON values.

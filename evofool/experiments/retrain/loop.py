@@ -219,7 +219,7 @@ class Loop:
     def planned(self) -> Iterator[Planned]:
         """Everything, in the order in which it is to be found out."""
         if isinstance(self.base, Trained):
-            yield Planned("training of the base", self.base, self.base.config.name)
+            yield Planned("training of the base", self.base, self.base.name)
         for key, judged in self.nets.items():
             at = f"round {key.round}"
             against = "the base" if key.round == 0 else f"the net trained on {key.trained_on}"

@@ -76,8 +76,7 @@ class Trained(Work):
         plain = _plain(config)
         recipe = plain.model_dump(
             mode="json",
-            exclude={"kind": True, "name": True, "device": True, "gpus": True,
-                     "adversary": {"sources"}},
+            exclude={"kind": True, "name": True, "device": True, "adversary": {"sources"}},
         )  # fmt: skip
         return cls(
             recipe,
@@ -91,6 +90,11 @@ class Trained(Work):
         )
 
     @property
+    def name(self) -> str:
+        """What its config calls it."""
+        return _plain(self.config).name
+
+    @property
     def images(self) -> int:
         """An image that is trained on takes about as long as three that are scored."""
         return 3 * self.images_shown
@@ -101,7 +105,7 @@ class Trained(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         weights, card = context.place(WEIGHTS), context.place(CARD)
-        if not is_file(card):  # it is written last
+        if not (is_file(weights) and is_file(card)):
             try:
                 train(
                     _called(self.config, weights.stem),
