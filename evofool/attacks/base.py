@@ -94,6 +94,11 @@ class Attack(ABC):
         norm: Norm = getattr(self, "norm", "linf")
         return norm
 
+    @property
+    def most_queries(self) -> int | None:
+        """Most queries for an image, judging included, as far as the parameters tell; else None."""
+        return None
+
     def __call__(
         self,
         scorer: Scorer,

@@ -34,5 +34,9 @@ class Rubbish(Attack):
         if not 0 <= self.threshold < 1:
             raise UsageError(f"{self.name}: threshold must lie on [0, 1), not {self.threshold}")
 
+    @property
+    def most_queries(self) -> int:
+        return 1
+
     def craft(self, job: Job) -> None:
         job.threshold = self.threshold

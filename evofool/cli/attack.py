@@ -16,7 +16,7 @@ from evofool.cli.terminal import answer
 from evofool.text import bare, counted
 
 if TYPE_CHECKING:
-    from evofool.attacks.planning import AttackPlan
+    from evofool.experiments.attack.plan import AttackPlan
     from evofool.gallery import Gallery
     from evofool.report.tables import Cell
     from evofool.store import Result
@@ -37,13 +37,13 @@ def attack(
 
     loaded = load_attacks(config, overrides or (), seed)
     if dry_run:
-        from evofool.attacks.planning import plan
+        from evofool.experiments.attack.plan import plan
 
         print_attack_plan(plan(loaded))
         return
-    from evofool.attacks.campaign import attack as run_attacks
     from evofool.cli.progress import watch_attacks
     from evofool.cli.report import free_folder
+    from evofool.experiments.attack.run import attack as run_attacks
 
     folder = out or free_folder(loaded.config.name or Path(config).stem)
     command = shlex.join(["evofool", *sys.argv[1:]])
@@ -56,8 +56,8 @@ def resume(
     run: Path, overrides: Sequence[str], classifier: str | None, encoding: str | None
 ) -> None:
     """``evofool resume`` of a run of attacks."""
-    from evofool.attacks.campaign import resume_attacks
     from evofool.cli.progress import watch_attacks
+    from evofool.experiments.attack.run import resume_attacks
 
     with watch_attacks() as progress, signals.stop_requested() as stop:
         result = resume_attacks(

@@ -15,7 +15,6 @@ from evofool.cli.terminal import remark
 from evofool.text import counted, inert, percent
 
 if TYPE_CHECKING:
-    from evofool.attacks.campaign import AttackProgress
     from evofool.evolution.campaign import OnProgress, Progress
     from evofool.experiments.engine.progress import ExperimentProgress
     from evofool.training import TrainProgress
@@ -32,7 +31,7 @@ def watch_campaign() -> Iterator[OnProgress]:
 
 
 @contextmanager
-def watch_attacks() -> Iterator[Callable[[AttackProgress], None]]:
+def watch_attacks() -> Iterator[Callable[[ExperimentProgress], None]]:
     """Shows the attack, its images done and fooled, queries, time left."""
     with _shown("loading the classifier") as show:
         yield lambda p: show(_attack_line(p), p.share_done)
@@ -121,17 +120,14 @@ def _campaign_line(p: Progress) -> str:
     return "  ".join(parts)
 
 
-def _attack_line(p: AttackProgress) -> str:
-    if p.attack is None:
-        return f"{counted(p.done, 'clean image')}  {counted(p.queries, 'query', 'queries')}"
-    parts = [
-        f"{p.attack.name} ({p.attack.index + 1}/{p.attacks})",
-        f"{p.done}/{counted(p.images, 'image')}",
-    ]
+def _attack_line(p: ExperimentProgress) -> str:
+    parts = [p.step]
+    if p.tally is not None:
+        parts.append(f"{p.tally.done}/{counted(p.tally.of, 'image')}")
     if p.seconds_left is not None:
         parts.append(f"{duration(p.seconds_left)} left")
-    if p.done:
-        parts.append(f"fooled {p.fooled}")
+    if p.tally is not None and p.tally.hits:
+        parts.append(f"fooled {p.tally.hits}")
     return "  ".join([*parts, counted(p.queries, "query", "queries")])
 
 

@@ -17,7 +17,6 @@ from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
 
 if TYPE_CHECKING:
-    from evofool.attacks.campaign import AttackProgress
     from evofool.config import AttackCampaign, Campaign
     from evofool.evolution.campaign import Progress
     from evofool.experiments.defend_config import DefendConfig
@@ -69,7 +68,7 @@ def attack(
     classifier: Classifier | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
-    progress: Callable[[AttackProgress], None] | None = None,
+    progress: Callable[[ExperimentProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Run the attacks of a config into a new run folder.
@@ -89,7 +88,7 @@ def attack(
         StoreError: the folder cannot be used.
         ScoringError: the victim failed; what was done so far is saved.
     """
-    from evofool.attacks.campaign import attack as run
+    from evofool.experiments.attack.run import attack as run
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
         return run(

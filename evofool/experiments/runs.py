@@ -37,9 +37,7 @@ def _evolve() -> _Kind:
 
 
 def _attack() -> _Kind:
-    from evofool.attacks.campaign import resume_attacks
-    from evofool.attacks.status import status
-    from evofool.attacks.verify import verify_attacks
+    from evofool.experiments.attack.run import resume_attacks, status, verify_attacks
 
     return _Kind(status, resume_attacks, verify_attacks)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from evofool.errors import FolderError, UsageError
-from evofool.gallery.attacked import attacked
+from evofool.gallery.attacked import KIND, attacked
 from evofool.gallery.campaigns import campaign
 from evofool.gallery.exhibits import IN_PLACE, Collection, Moved
-from evofool.store import AttackFolder, Folder, RunFolder
+from evofool.store import Folder, RunFolder
+from evofool.store.experiment import ExperimentFolder
 
 
 class Reader(Protocol):
@@ -22,7 +23,7 @@ class Reader(Protocol):
         ...
 
 
-READERS: Mapping[str, Reader] = {"evolve": campaign, AttackFolder.KIND: attacked}
+READERS: Mapping[str, Reader] = {"evolve": campaign, KIND: attacked}
 """By the ``kind`` of the manifest."""
 _PAGES: Mapping[object, str] = {
     "defend": "the evaluation of a defense",
@@ -82,7 +83,7 @@ def collect(
 def _opened(path: Path) -> Folder:
     run = Folder.open(path)
     kind = run.manifest.get("kind")
-    folder = next((f for f in (RunFolder, AttackFolder) if kind == f.KIND), None)
+    folder = {RunFolder.KIND: RunFolder, KIND: ExperimentFolder}.get(str(kind))
     if folder is None:
         return run
     run.close()

@@ -1,7 +1,5 @@
 """The run folder: SQLite, manifest, locking. Only this package writes into one."""
 
-from evofool.store.attack_schema import CLEAN, ChunkRow, Counts, ImageRow, ResultRow
-from evofool.store.attackfolder import AttackFolder
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
@@ -21,26 +19,20 @@ from evofool.store.schema import (
 from evofool.store.state import head_of, state_of
 
 __all__ = [
-    "CLEAN",
     "SCHEMA_VERSION",
     "Archive",
-    "AttackFolder",
     "Check",
-    "ChunkRow",
-    "Counts",
     "DefendFolder",
     "Delta",
     "DiagnosticRow",
     "EliteRow",
     "Folder",
     "GenerationRow",
-    "ImageRow",
     "IndividualId",
     "IndividualRow",
     "MeasureRow",
     "NetRow",
     "Result",
-    "ResultRow",
     "RetrainFolder",
     "RunFolder",
     "ThreatRow",

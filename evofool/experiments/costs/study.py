@@ -62,7 +62,7 @@ class CostsStudy(Study[CostsConfig]):
 
     kind = "costs"
     moved = "a comparison of costs trains its own nets"
-    load = staticmethod(load_costs)  # type: ignore[assignment]
+    load = staticmethod(load_costs)
 
     def __init__(self, loaded: Loaded[CostsConfig], nets: Sequence[JudgedNet], data: Dataset):
         self.loaded, self.nets, self.labels = loaded, tuple(nets), data.label_names

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from evofool.attacks.campaign import attack, resume_attacks
-from evofool.attacks.status import status
-from evofool.attacks.verify import verify_attacks
 from evofool.errors import BudgetError, ConfigError, Interrupted, ScoringError
+from evofool.experiments.attack.run import attack, resume_attacks, status, verify_attacks
 
-SERVICE = f"{Path(__file__).parents[1] / 'toys' / 'service.py'}:victim"
+SERVICE = f"{Path(__file__).parents[2] / 'toys' / 'service.py'}:victim"
 
 
 class Log:
