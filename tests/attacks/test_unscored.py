@@ -16,7 +16,7 @@ from evofool.attacks.black_box import progress
 from evofool.attacks.job import Job
 from evofool.attacks.registry import grid
 from evofool.attacks.result import NONE
-from evofool.attacks.rows import IMAGES, read_images, read_results, role_of
+from evofool.attacks import rows as stored
 from evofool.classifiers import Classifier, from_module, from_predict
 from evofool.errors import ScoringError
 from evofool.experiments.attack.run import attack, resume_attacks, verify_attacks
@@ -199,8 +199,8 @@ def test_a_run_of_attacks(run: Path) -> None:
     assert any("non-finite" in note for note in summary["attacks"][0]["notes"])
     with ExperimentFolder.open(run) as folder:
         roles = folder.roles()
-        images = read_images(folder, roles[IMAGES])
-        rows = read_results(folder, roles[role_of(0)])
+        images = stored.read_images(folder, roles[stored.IMAGES])
+        rows = stored.read_results(folder, roles[stored.role_of(0)])
     left_out = [image for image in images if image.predicted == NONE]
     assert summary["left_out"] == len(left_out) > 0
     assert all(not image.used and image.confidence is None for image in left_out)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from evofool.attacks.status import status
+from evofool.experiments.attack.run import status
 
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / "tests" / "toys"

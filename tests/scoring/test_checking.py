@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evofool.attacks.campaign import attack
+from evofool.experiments.attack.run import attack
 from evofool.classifiers import Classifier, load_classifier
 from evofool.config import load_campaign
 from evofool.errors import ConfigError, UsageError

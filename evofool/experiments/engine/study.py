@@ -105,9 +105,7 @@ class Study(ABC, Generic[C]):
         """
 
     @classmethod
-    def restored(
-        cls, loaded: Loaded[C], run: ExperimentFolder, edited: Sequence[str]
-    ) -> Study[C]:
+    def restored(cls, loaded: Loaded[C], run: ExperimentFolder, edited: Sequence[str]) -> Study[C]:
         """The study of a config whose run folder is there; raises as `make`, and FolderError.
 
         Args:
