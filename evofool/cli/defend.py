@@ -17,6 +17,7 @@ from evofool.text import bare, counted, estimate
 if TYPE_CHECKING:
     from evofool.config import Loaded
     from evofool.experiments.defend_setup import DefendPlan
+    from evofool.experiments.engine.study import Study
     from evofool.store import Result
 
 
@@ -45,35 +46,36 @@ def _matrix() -> _Kind:
 
 def _retrain() -> _Kind:
     from evofool.cli import retrain
-    from evofool.experiments.retrain_config import load_retraining
-    from evofool.experiments.retrain_setup import plan
-    from evofool.experiments.retraining import resume_retraining, run_retraining
+    from evofool.experiments.retrain.config import load_retraining
+    from evofool.experiments.retrain.setup import plan
+    from evofool.experiments.retrain.study import RetrainStudy
 
-    return _Kind(
-        load_retraining,
-        plan,
-        run_retraining,
-        resume_retraining,
-        retrain.print_plan,
-        retrain.print_result,
-    )
+    return _of_study(RetrainStudy, load_retraining, plan, retrain.print_plan, retrain.print_result)
 
 
 def _costs() -> _Kind:
     from evofool.experiments.costs.config import load_costs
     from evofool.experiments.costs.study import CostsStudy, plan
+
+    return _of_study(CostsStudy, load_costs, plan, costs.print_plan, costs.print_costs)
+
+
+def _of_study(
+    kind: type[Study[Any]],
+    load: Callable[..., Loaded[Any]],
+    plan: Callable[[Any], Any],
+    print_plan: Callable[[Any], None],
+    print_result: Callable[[Result], None],
+) -> _Kind:
     from evofool.experiments.engine import study
 
     def run(loaded: Any, out: Path, *, command: str, **options: Any) -> Result:
-        return study.begin(
-            CostsStudy, loaded, out, command=command, options=study.Options(**options)
-        )
+        return study.begin(kind, loaded, out, command=command, options=study.Options(**options))
 
     def resume(path: Path, *, progress: Any, should_stop: Any, **rest: Any) -> Result:
-        options = study.Options(progress, should_stop)
-        return study.resume(CostsStudy, path, options=options, **rest)
+        return study.resume(kind, path, options=study.Options(progress, should_stop), **rest)
 
-    return _Kind(load_costs, plan, run, resume, costs.print_plan, costs.print_costs)
+    return _Kind(load, plan, run, resume, print_plan, print_result)
 
 
 KINDS: Mapping[str, Callable[[], _Kind]] = {

@@ -8,7 +8,7 @@ from evofool.cli.terminal import answer
 from evofool.text import bare, counted
 
 if TYPE_CHECKING:
-    from evofool.experiments.retrain_setup import RetrainPlan
+    from evofool.experiments.retrain.setup import RetrainPlan
     from evofool.store import Result
 
 

@@ -69,7 +69,7 @@ def _models(command: str) -> list[type[BaseModel]]:
     if command == "defend":
         from evofool.experiments.costs.config import CostsConfig
         from evofool.experiments.defend_config import DefendConfig
-        from evofool.experiments.retrain_config import RetrainConfig
+        from evofool.experiments.retrain.config import RetrainConfig
 
         return [DefendConfig, RetrainConfig, CostsConfig]
     from evofool.config import Campaign

@@ -50,10 +50,9 @@ def _defend() -> _Kind:
 
 
 def _retrain() -> _Kind:
-    from evofool.experiments.retrain_status import status, verify_retraining
-    from evofool.experiments.retraining import resume_retraining
+    from evofool.experiments.retrain.study import RetrainStudy
 
-    return _Kind(status, resume_retraining, verify_retraining)
+    return _of_study(RetrainStudy)
 
 
 def _costs() -> _Kind:

@@ -61,6 +61,10 @@ class Column:
         """The interval of a cell for people; empty where there is none."""
         return ""
 
+    def ends(self, cell: Cell) -> Estimate | None:
+        """A share and its interval, which a page shows as a bar; None where it shows none."""
+        return None
+
     def accepts(self, cell: Cell) -> bool:
         """Whether a cell is of this column's kind; None always is."""
         return cell is None or self._accepts(cell)
@@ -176,9 +180,24 @@ class _Interval(Column):
 
 @dataclass(frozen=True)
 class Rate(_Interval):
-    """Shares on [0, 1], in per cent with `places` after the point."""
+    """Shares on [0, 1], in per cent.
+
+    Attributes:
+        places: digits after the point.
+        bar: colour of the bar that a page shows each share as, "main" or "second"; empty for none.
+    """
 
     places: int = 1
+    bar: str = ""
+
+    def ends(self, cell: Cell) -> Estimate | None:
+        """What the bar of a cell shows; None for a cell without one."""
+        if not self.bar or cell is None or _missing(cell):
+            return None
+        if isinstance(cell, Estimate):
+            return cell
+        value = cast(float, cell)
+        return Estimate(value, value, value)
 
     def _one(self, value: float) -> str:
         return rate(value, self.places)

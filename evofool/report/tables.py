@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
 from markupsafe import Markup
 
@@ -61,15 +63,19 @@ class Table:
         columns: at least one.
         rows: each with one cell a column; None where there is no value.
         caption: what is to be seen; may be empty.
+        grouped_by: name of a column that on a page is the heading of the rows that follow each
+            other and agree in it, in place of a column; empty for none.
 
     Raises:
         ValueError: there is no column, a row is too short or too long, or a cell is not of its
             column's kind.
+        KeyError: there is no column `grouped_by`.
     """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    grouped_by: str = ""
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -81,22 +87,48 @@ class Table:
                 if not column.accepts(cell):
                     kind = type(column).__name__
                     raise ValueError(f"row {number}, {column.title!r}: {cell!r} is no {kind} cell")
+        if self.grouped_by:
+            self._place(self.grouped_by)
 
     def select(self, *names: str) -> Table:
-        """The table of only some columns, by their `Column.name`, in this order.
+        """The table of only some columns, by their `Column.name`, in this order; not grouped where
+        that column is left out.
 
         Raises:
             KeyError: there is no such column.
         """
-        places = {column.fields()[0]: k for k, column in enumerate(self.columns)}
-        chosen = [places[name] for name in names]
-        rows = [[row[k] for k in chosen] for row in self.rows]
-        return replace(self, columns=[self.columns[k] for k in chosen], rows=rows)
+        places = [self._place(name) for name in names]
+        return replace(
+            self,
+            columns=[self.columns[k] for k in places],
+            rows=[[row[k] for k in places] for row in self.rows],
+            grouped_by=self.grouped_by if self.grouped_by in names else "",
+        )
 
     def html(self) -> Markup:
         """A ``<table>``, its first column the headings of the rows, in a box that scrolls."""
+        columns, groups = self._groups()
         template = environment().get_template("table.html")
-        return Markup(template.render(table=self))  # escaped by its template
+        text = template.render(caption=self.caption, columns=columns, groups=groups)
+        return Markup(text)  # escaped by its template
+
+    def _groups(self) -> tuple[list[Column], list[tuple[str, list[list[Cell]]]]]:
+        """The columns of a page, and its groups of rows, each with its heading."""
+        if not self.grouped_by:
+            return list(self.columns), [("", [list(row) for row in self.rows])]
+        place = self._place(self.grouped_by)
+        heading = self.columns[place]
+        groups = [
+            (heading.shown(cell), [[*row[:place], *row[place + 1 :]] for row in rows])
+            for cell, rows in groupby(self.rows, key=itemgetter(place))
+        ]
+        return [*self.columns[:place], *self.columns[place + 1 :]], groups
+
+    def _place(self, name: str) -> int:
+        places = {column.fields()[0]: k for k, column in enumerate(self.columns)}
+        if name not in places:
+            raise KeyError(f"no column {name!r}; there are {', '.join(places)}")
+        return places[name]
 
     def csv(self) -> bytes:
         """UTF-8 with a line of names; numbers in full, an interval in columns of its own."""

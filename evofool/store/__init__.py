@@ -4,8 +4,6 @@ from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
-from evofool.store.retrain_schema import MeasureRow, NetRow
-from evofool.store.retrainfolder import RetrainFolder
 from evofool.store.runfolder import Archive, RunFolder
 from evofool.store.schema import (
     SCHEMA_VERSION,
@@ -30,10 +28,7 @@ __all__ = [
     "GenerationRow",
     "IndividualId",
     "IndividualRow",
-    "MeasureRow",
-    "NetRow",
     "Result",
-    "RetrainFolder",
     "RunFolder",
     "ThreatRow",
     "WinRow",

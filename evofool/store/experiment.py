@@ -11,7 +11,7 @@ import math
 import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +227,15 @@ class ExperimentFolder(Folder):
                 self._meta({"seconds": repr(seconds)})
 
     def forget(self, address: str) -> None:
-        """Remove what a work has found, to do it anew; what it made stays where it lies."""
+        """Remove what a work has found, to do it anew; what it made stays where it lies.
+
+        What it took goes over to `repeated`.
+        """
+        with self._writing:
+            work = self.work(address)
+            if work is not None and not work.origin:
+                spent = self.repeated() + work.cost
+                self.set_meta({"repeated": json.dumps(asdict(spent))})
         with self._writing, self._errors(), self._db:
             for table in ("rows", "reads", "works"):
                 self._db.execute(f"DELETE FROM {table} WHERE address = ?", (address,))
@@ -266,19 +274,27 @@ class ExperimentFolder(Folder):
 
     # what is read
 
+    def work(self, address: str) -> WorkRow | None:
+        """A work that was begun; None if it was not."""
+        return self._works("WHERE address = ?", (address,)).get(address)
+
     def works(self) -> dict[str, WorkRow]:
         """The works that were begun, by address.
 
         Raises:
             StoreError: damaged.
         """
+        return self._works()
+
+    def _works(self, where: str = "", values: tuple[str, ...] = ()) -> dict[str, WorkRow]:
         stored = {}
         with self._writing:
             rows = self._rows(
                 "SELECT address, kind, version, definition, finished, origin, queries,"
-                " forward_images, backward_images, seconds, notes, versions FROM works"
+                f" forward_images, backward_images, seconds, notes, versions FROM works {where}"
                 " ORDER BY address",
                 (str, str, int, str, int, str, int, int, int, float, str, str),
+                values,
             )
         for row in rows:
             address, kind, version, definition, finished, origin, *cost, notes, versions = row
@@ -360,6 +376,27 @@ class ExperimentFolder(Folder):
         for artifact in stored:
             self.inside(f"{artifact.path}/.")  # the thing itself, were it a link
         return stored
+
+    def repeated(self) -> Cost:
+        """What went into works that had to be done anew, beside what their rows say.
+
+        Raises:
+            StoreError: damaged.
+        """
+        with self._writing:
+            text = self.meta().get("repeated")
+        if text is None:
+            return Cost()
+        values = json_object(text, self.path)
+        try:
+            cost = Cost(**values)
+            counts = (cost.queries, cost.forward_images, cost.backward_images)
+            sane = all(type(n) is int and n >= 0 for n in counts) and cost.seconds >= 0
+        except TypeError as error:
+            raise StoreError(f"{self.path}: its counts are damaged ({error})") from error
+        if not sane:
+            raise StoreError(f"{self.path}: its counts are damaged")
+        return cost
 
     def reads(self, address: str) -> list[Read]:
         """The artifacts of other works that a work has used."""

@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 
 from evofool.classifiers import load_classifier
-from evofool.errors import ConfigError, FolderError, Interrupted, UsageError
-from evofool.experiments.retrain_config import load_retraining
-from evofool.experiments.retrain_setup import plan
-from evofool.experiments.retraining import resume_retraining, run_retraining
+from evofool.errors import ConfigError, Interrupted, StoreError, UsageError
+from evofool.experiments.engine import Results
+from evofool.experiments.engine.study import Options, begin
+from evofool.experiments.retrain.config import load_retraining
+from evofool.experiments.retrain.retrained import RetrainedRow
+from evofool.experiments.retrain.setup import plan
+from evofool.experiments.retrain.study import NetKey, RetrainStudy
 from evofool.experiments.runs import kind_of, resume, status, verify
-from evofool.store import RetrainFolder
+from evofool.experiments.works.answers import AnswerRow
+from evofool.experiments.works.campaign import ChampionRow
+from evofool.store.experiment import ExperimentFolder
 
 TOYS = Path(__file__).parents[1] / "toys"
 
@@ -49,17 +54,23 @@ def table(run: Path, name: str = "retrain.csv") -> list[dict[str, str]]:
         ]
 
 
+def opened(run: Path) -> tuple[RetrainStudy, Results]:
+    study = RetrainStudy.make(load_retraining(run / "config.yaml"))
+    return study, Results(ExperimentFolder.open(run), study.plan)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("retrain") / "run"
-    run_retraining(config(others=["mnist-lenet"]), path, command="evofool defend toy.yaml")
+    begin(RetrainStudy, config(others=["mnist-lenet"]), path, command="evofool defend toy.yaml")
     return path
 
 
 def test_it_leaves_nets_runs_and_tables(finished: Path) -> None:
     assert kind_of(finished) == "retrain"
     found = status(finished)
-    assert (found["status"], found["round"], found["nets"]) == ("finished", 2, 5)
+    assert found["status"] == "finished"
+    assert found["works"] == found["finished"] == len(opened(finished)[0].plan)
     assert {path.name for path in (finished / "evolution").iterdir()} == {
         f"round-{net}-{encoding}-1"
         for net in ("0-base", "1-direct", "1-all", "2-direct", "2-all")
@@ -68,10 +79,11 @@ def test_it_leaves_nets_runs_and_tables(finished: Path) -> None:
     net = load_classifier(str(finished / "nets" / "round-2-all-1.safetensors"))
     assert net.labels[-1] == "fooling"
     assert net.n_classes == 11
-    with RetrainFolder.open(finished) as run:
-        digests = {(n.round, n.trained_on): n.digest for n in run.nets()}
-    assert digests[2, "all"] == net.digest
-    assert len(set(digests.values())) == 5
+    study, results = opened(finished)
+    trained = {key: each.net for key, each in study.nets.items() if key.round}
+    digests = {key: results.only(work, RetrainedRow).digest for key, work in trained.items()}  # type: ignore[arg-type]
+    assert digests[NetKey(2, "all", 1)] == net.digest
+    assert len(set(digests.values())) == 4
     assert all(check.ok for check in verify(finished))
 
 
@@ -85,26 +97,25 @@ def test_the_table_adds_up(finished: Path) -> None:
     rows = {(r["round"], r["trained_on"]): r for r in table(finished)}
     assert [r["fooling_images"] for r in rows.values()] == ["0", "20", "20", "30", "30"]
     assert rows["0", "base"]["recall_old"] == ""  # it has no such class
-    with RetrainFolder.open(finished) as run:
-        measures = {
-            (m.round, m.trained_on, m.measure, m.encoding): m for m in run.measures() if not m.other
-        }
-    for (round, chain), row in rows.items():
-        clean = measures[int(round), chain, "clean_error", ""]
-        assert (clean.n, float(row["clean_error"])) == (50, clean.hits / 50)
-        if round != "0":
-            assert measures[int(round), chain, "recall_old", ""].n == int(row["fooling_images"])
-            assert measures[int(round), chain, "recall_last", "cppn"].n == 5
-            assert float(row["recall_last_cppn"]) == (
-                measures[int(round), chain, "recall_last", "cppn"].hits / 5
-            )
+    study, results = opened(finished)
+    for key, net in study.nets.items():
+        row = rows[str(key.round), key.trained_on]
+        clean = results.rows(net.clean, AnswerRow)
+        assert len(clean) == 50
+        assert float(row["clean_error"]) == sum(r.predicted != r.label for r in clean) / 50
+        if net.recall_old is not None:
+            old = results.rows(net.recall_old, AnswerRow)
+            assert len(old) == int(row["fooling_images"])
+            last = results.rows(net.recall_last["cppn"], AnswerRow)
+            assert len(last) == 5
+            assert float(row["recall_last_cppn"]) == sum(r.predicted == 10 for r in last) / 5
         assert float(row["cells_99_cppn"]) <= float(row["cells_50_cppn"])
     curves = table(finished, "curves.csv")
-    last = [c for c in curves if (c["round"], c["trained_on"]) == ("2", "all")]
-    assert [(c["encoding"], c["evaluations"]) for c in last] == [
+    points = [c for c in curves if (c["round"], c["trained_on"]) == ("2", "all")]
+    assert [(c["encoding"], c["evaluations"]) for c in points] == [
         ("direct", "12"), ("direct", "24"), ("cppn", "12"), ("cppn", "24")
     ]  # fmt: skip
-    assert float(last[-1]["median_confidence"]) == float(rows["2", "all"]["median_cppn"])
+    assert float(points[-1]["median_confidence"]) == float(rows["2", "all"]["median_cppn"])
 
 
 def test_champions_are_shown_to_other_nets(finished: Path) -> None:
@@ -112,13 +123,14 @@ def test_champions_are_shown_to_other_nets(finished: Path) -> None:
     own = [r for r in rows if r["round"] == "0" and r["other"] == "mnist-lenet"]
     counts = {(r["encoding"], r["measure"]): int(r["hits"]) for r in own}
     # the base is shown its own champions: the target class is what its cells say
-    with RetrainFolder.open(finished) as run:
-        cells = {
-            (m.encoding, m.measure): m.hits for m in run.measures()
-            if m.round == 0 and m.measure.startswith("cells")
-        }  # fmt: skip
+    study, results = opened(finished)
+    campaigns = study.nets[NetKey(0, "base", 1)].campaigns
+    cells = {
+        encoding: sum(row.confidence >= 0.5 for row in results.rows(campaign, ChampionRow))
+        for encoding, campaign in campaigns.items()
+    }
     for encoding in ("direct", "cppn"):
-        assert counts[encoding, "target_50"] == cells[encoding, "cells_50"]
+        assert counts[encoding, "target_50"] == cells[encoding]
         assert counts[encoding, "any_50"] >= counts[encoding, "target_50"]
 
 
@@ -148,7 +160,8 @@ def test_the_page_in_a_browser(finished: Path, browser: Any, eventually: Any) ->
 HELD = """
 import sys
 from pathlib import Path
-from evofool.experiments.retraining import run_retraining
+from evofool.experiments.engine.study import Options, begin
+from evofool.experiments.retrain.study import RetrainStudy
 
 run = Path(sys.argv[2])
 
@@ -157,7 +170,7 @@ def hold(progress):
         print("midway", flush=True)
         sys.stdin.read()  # until it is killed, however late that is
 
-run_retraining(sys.argv[1], run, progress=hold)
+begin(RetrainStudy, sys.argv[1], run, options=Options(progress=hold))
 """
 
 
@@ -181,8 +194,9 @@ def test_a_killed_loop_goes_on_to_the_same_end(finished: Path, tmp_path: Path) -
 
 def test_a_stop_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     calls = iter(range(100_000))
+    options = Options(should_stop=lambda: next(calls) > 20)
     with pytest.raises(Interrupted, match="evofool resume"):
-        run_retraining(config(), tmp_path / "run", should_stop=lambda: next(calls) > 20)
+        begin(RetrainStudy, config(), tmp_path / "run", options=options)
     assert status(tmp_path / "run")["status"] == "interrupted"
 
 
@@ -193,16 +207,21 @@ def test_another_net_is_not_gone_on_with(finished: Path, tmp_path: Path) -> None
     shutil.copytree(finished, run)
     for kind in ("safetensors", "json"):
         shutil.copy(run / "nets" / f"round-1-all-1.{kind}", run / "nets" / f"round-2-all-1.{kind}")
-    with pytest.raises(FolderError, match="round 2 is not the one"):
-        resume_retraining(run)
+    with pytest.raises(StoreError, match=r"round-2-all-1\.json is not what was made"):
+        resume(run)
     wrong = [check.name for check in verify(run) if check.ok is False]
-    assert "round-2-all-1" in wrong
+    assert "round 2: training on all" in wrong
+    for kind in ("safetensors", "json"):
+        (run / "nets" / f"round-2-all-1.{kind}").unlink()
+    resume(run)
+    name = "nets/round-2-all-1.safetensors"
+    assert (run / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_scratch_needs_no_weights_of_before(tmp_path: Path) -> None:
     sections = {"rounds": 1, "trained_on": ["direct"], "ascent": None}
     training = {"start": "scratch", "epochs": 1, "batch": 50}
-    run_retraining(config(**sections, training=training), tmp_path / "run")
+    begin(RetrainStudy, config(**sections, training=training), tmp_path / "run")
     card = json.loads((tmp_path / "run" / "nets" / "round-1-direct-1.json").read_text())
     assert card["retrained"]["start"] == "scratch"
     row = table(tmp_path / "run")[1]
@@ -234,7 +253,7 @@ def test_scratch_needs_no_weights_of_before(tmp_path: Path) -> None:
 )
 def test_bad_configs(tmp_path: Path, sections: dict[str, Any], where: str, word: str) -> None:
     with pytest.raises(ConfigError) as info:
-        run_retraining(config(**sections), tmp_path / "run")
+        begin(RetrainStudy, config(**sections), tmp_path / "run")
     assert where in str(info.value)
     assert word in str(info.value)
     assert not (tmp_path / "run").exists()
@@ -242,9 +261,9 @@ def test_bad_configs(tmp_path: Path, sections: dict[str, Any], where: str, word:
 
 def test_resume_takes_nothing_that_would_make_another_run(finished: Path) -> None:
     with pytest.raises(UsageError, match=r"only scoring\.workers"):
-        resume_retraining(finished, overrides=["rounds=5"])
+        resume(finished, overrides=["rounds=5"])
     with pytest.raises(UsageError, match="--classifier"):
-        resume_retraining(finished, classifier="other.safetensors")
+        resume(finished, classifier="other.safetensors")
 
 
 def test_a_plan_counts_the_work() -> None:

@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from evofool.images import decode_png
 from evofool.report.figures import (
+    banded_line,
     dress,
     inside,
     legend_beside,
+    light_and_dark,
     new_figure,
     odds_axis,
+    panels,
     to_png,
     tones,
 )
-from evofool.report.theme import DARK, LIGHT
+from evofool.report.theme import DARK, LIGHT, Colours
 
 
 def axes() -> Axes:
@@ -114,3 +117,42 @@ def test_a_plot_is_a_png_on_its_paper() -> None:
     dress(figure.subplots(), DARK, "Title", "what is seen")
     pixels = decode_png(to_png(figure, DARK))
     assert pixels[:, 0, 0].tolist() == [round(255 * level) for level in to_rgb(DARK["paper"])]
+
+
+def test_a_figure_is_drawn_for_light_and_for_dark_pages() -> None:
+    def draw(colours: Colours) -> bytes:
+        figure, (left, right) = panels(2, (4, 2), colours, sharey=True)
+        for found in (left, right):
+            dress(found, colours, "Title")
+            values = np.array([0.5, 0.9, 0.99])
+            banded_line(
+                found, [1, 2, 3], values, values - 0.1, values + 0.005, colour=colours["main"]
+            )
+            odds_axis(found, [values], colours)
+        return to_png(figure, colours)
+
+    files = light_and_dark("curves", draw)
+    assert list(files) == ["curves.png", "curves-dark.png"]
+    for data, colours in zip(files.values(), (LIGHT, DARK), strict=True):
+        pixels = decode_png(data)
+        paper = [round(255 * level) for level in to_rgb(colours["paper"])]
+        line = np.array([round(255 * level) for level in to_rgb(colours["main"])])
+        assert pixels[:, 0, 0].tolist() == paper
+        near = (np.abs(pixels.astype(int) - line[:, None, None]) <= 2).all(axis=0)
+        for half in np.array_split(near, 2, axis=1):
+            assert half.sum() > 50
+
+
+def test_nothing_to_draw_is_no_file() -> None:
+    assert light_and_dark("curves", lambda _: None) == {}
+
+
+def test_a_band_is_of_the_colour_that_it_is_given() -> None:
+    found = axes()
+    values = np.array([0.5, 1.0])
+    banded_line(found, [1, 2], values, values, values, colour="#010203", band="#040506", label="x")
+    (band,), (line,) = found.collections, found.lines
+    assert np.asarray(band.get_facecolor())[0].tolist() == pytest.approx([*to_rgb("#040506"), 0.2])
+    assert line.get_color() == "#010203"
+    assert line.get_label() == "x"
+    assert np.asarray(line.get_ydata()).max() < 1  # an axis of log-odds has no ends

@@ -52,6 +52,7 @@ class AttackStudy(Study[AttackCampaign]):
     """
 
     kind = "attack"
+    config = AttackCampaign
     moved = ""
     changeable = CHANGEABLE
     partial = True
@@ -65,18 +66,18 @@ class AttackStudy(Study[AttackCampaign]):
         judged: JudgedImages,
         attacks: Sequence[AttackOnImages],
     ) -> None:
-        self.loaded, self.victim, self.judged = loaded, scorer.classifier, judged
-        scoring = judged.scoring
-        self.engines = {(id(self.victim), scoring.engine, scoring.on): scorer}
-        self.attacks = tuple(attacks)
+        self.judged, self.attacks = judged, tuple(attacks)
         count = len(attacks)
         titles = [f"{each.planned.name} ({each.planned.index + 1}/{count})" for each in attacks]
-        self.plan = Plan(
+        plan = Plan(
             [
                 Planned("clean images", judged),
                 *(Planned(title, each) for title, each in zip(titles, attacks, strict=True)),
             ]
         )
+        super().__init__(loaded, plan, scorer.classifier)
+        scoring = judged.scoring
+        self.engines = {(id(self.victim), scoring.engine, scoring.on): scorer}
         self.roles = {
             IMAGES: judged,
             **{role_of(each.planned.index): each for each in attacks},

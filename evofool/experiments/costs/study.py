@@ -65,14 +65,11 @@ class CostsStudy(Study[CostsConfig]):
     load = staticmethod(load_costs)
 
     def __init__(self, loaded: Loaded[CostsConfig], nets: Sequence[JudgedNet], data: Dataset):
-        self.loaded, self.nets, self.labels = loaded, tuple(nets), data.label_names
+        self.nets, self.labels = tuple(nets), data.label_names
         by_seed = sorted(nets, key=lambda net: loaded.config.seeds.index(net.seed))
-        self.plan = Plan(
-            [
-                *(Planned(f"training, {net.name}", net.trained, net.name) for net in by_seed),
-                *(planned for net in by_seed for planned in _judging(net)),
-            ]
-        )
+        trainings = [Planned(f"training, {n.name}", n.trained, n.name) for n in by_seed]
+        judgings = [planned for net in by_seed for planned in _judging(net)]
+        super().__init__(loaded, Plan([*trainings, *judgings]))
 
     @classmethod
     def make(cls, loaded: Loaded[CostsConfig]) -> CostsStudy:

@@ -1,11 +1,23 @@
-"""The engine of all experiments: what is to be found out, found out once, and kept."""
+"""The engine of all experiments: what is to be found out, found out once, and kept.
 
-from evofool.experiments.engine.context import Context
+An experiment is a `Study`: a config, a `Plan` of works, a report drawn from their rows.
+"""
+
+from evofool.experiments.engine.context import Context, Scoring
 from evofool.experiments.engine.plan import Plan, Planned
-from evofool.experiments.engine.progress import ExperimentProgress, OnProgress
+from evofool.experiments.engine.progress import ExperimentProgress, Meter, OnProgress
 from evofool.experiments.engine.results import Results
-from evofool.experiments.engine.run import run_plan
-from evofool.experiments.engine.work import Artifact, Chunk, Found, Row, Work, outside
+from evofool.experiments.engine.run import WorksFailedError, run_plan
+from evofool.experiments.engine.study import (
+    Options,
+    Study,
+    begin,
+    redraw,
+    resume,
+    status,
+    verify,
+)
+from evofool.experiments.engine.work import Artifact, Chunk, Found, Row, Work, outside, work
 
 __all__ = [
     "Artifact",
@@ -13,12 +25,23 @@ __all__ = [
     "Context",
     "ExperimentProgress",
     "Found",
+    "Meter",
     "OnProgress",
+    "Options",
     "Plan",
     "Planned",
     "Results",
     "Row",
+    "Scoring",
+    "Study",
     "Work",
+    "WorksFailedError",
+    "begin",
     "outside",
+    "redraw",
+    "resume",
     "run_plan",
+    "status",
+    "verify",
+    "work",
 ]

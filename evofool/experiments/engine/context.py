@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from evofool.classifiers import Classifier
-from evofool.errors import Interrupted
+from evofool.errors import ClassifierError, FolderError, Interrupted
 from evofool.experiments.engine.plan import Planned
 from evofool.experiments.engine.progress import Meter, Tally
 from evofool.experiments.engine.results import Results, everything_below
@@ -155,6 +155,19 @@ class Context:
             self._check_need(work)
             self.reads[work.address, name] = Read(work.address, name, artifact.digest)
         return (self.results.folder.path / artifact.path).absolute()
+
+    def net(self, work: Work, artifact: str, load: Callable[[Path], Classifier]) -> Classifier:
+        """The net that a work has made, loaded once for all works that need it.
+
+        Raises:
+            FolderError: it cannot be loaded, or is not what was made.
+        """
+        path = self.artifact(work, artifact)
+        digest = self.results.artifact(work, artifact).digest
+        try:
+            return self.results.remembered((path, digest), lambda: load(path))
+        except ClassifierError as error:
+            raise FolderError(f"{self.results.folder.path}: damaged: {error}") from error
 
     def place(self, artifact: str) -> Path:
         """Where an artifact of this work is to lie."""

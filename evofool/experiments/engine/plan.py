@@ -92,4 +92,4 @@ class Plan:
             for artifact in planned.work.makes:
                 place = planned.work.place(artifact, planned.called)
                 if (other := taken.setdefault(place, planned)) is not planned:
-                    raise UsageError(f"{planned.title} and {other.title} both write {place}")
+                    raise UsageError(f"{other.title} and {planned.title} both write {place}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from evofool.errors import StoreError
 from evofool.experiments.engine.plan import Plan
@@ -12,6 +14,9 @@ from evofool.experiments.engine.work import Row, Work
 from evofool.store.experiment import ArtifactRow, Cost, ExperimentFolder, WorkRow
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+REMEMBERED = 16
+"""Things that are kept in memory for works that need them again."""
 
 
 class Results:
@@ -24,7 +29,9 @@ class Results:
 
     def __init__(self, folder: ExperimentFolder, plan: Plan) -> None:
         self.folder, self.plan = folder, plan
-        self._sound: dict[tuple[Path, str], bool] = {}
+        self._sound: set[tuple[Path, str]] = set()
+        self._remembered: OrderedDict[Hashable, Any] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def rows(self, work: Work, type: type[R]) -> list[R]:
         """The rows of one type that a work has found, in the order of their items.
@@ -70,7 +77,7 @@ class Results:
 
     def stored(self, work: Work) -> WorkRow | None:
         """A work as it is stored; None if it was never begun."""
-        return self.folder.works().get(work.address)
+        return self.folder.work(work.address)
 
     def artifact(self, work: Work, name: str) -> ArtifactRow:
         """Something that a work has made, whole.
@@ -106,6 +113,23 @@ class Results:
                 return False
         return True
 
+    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once as long as it is among the last that were asked for.
+
+        For what several works need and what takes long to make: nets, pictures bred again.
+        """
+        with self._remembering:
+            if key in self._remembered:
+                self._remembered.move_to_end(key)
+                value: T = self._remembered[key]
+                return value
+        made = make()
+        with self._remembering:
+            self._remembered[key] = made
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
+        return made
+
     def cost(self, work: Work) -> Cost:
         """What a work took by itself."""
         stored = self.stored(work)
@@ -118,17 +142,20 @@ class Results:
         return sum((stored[a].cost for a in all_works if a in stored), Cost())
 
     def _is_whole(self, work: Work, artifact: ArtifactRow | None) -> bool:
-        """Whether an artifact lies there as its digest says; looked at once a process."""
+        """Whether an artifact lies there as its digest says; looked at until it once does."""
         if artifact is None or not artifact.digest:
             return False
         path = self.folder.path / artifact.path
         key = (path, artifact.digest)
-        if key not in self._sound:
-            try:
-                self._sound[key] = work.digest_of(artifact.name, path) == artifact.digest
-            except StoreError:
-                self._sound[key] = False
-        return self._sound[key]
+        if key in self._sound:
+            return True
+        try:
+            whole = work.digest_of(artifact.name, path) == artifact.digest
+        except StoreError:
+            return False
+        if whole:  # what is missing may be made yet
+            self._sound.add(key)
+        return whole
 
     def _where(self, work: Work) -> str:
         title = self.plan[work.address].title if work.address in self.plan else work.kind

@@ -164,10 +164,11 @@ class _Runner:
     def _carry_out(self, planned: Planned) -> None:
         """One work, from where it was broken off if it goes on from there, else anew."""
         work, folder = planned.work, self._folder
-        before = folder.works().get(work.address)
+        before = folder.work(work.address)
         if before is not None and not (work.continues and not before.finished):
             folder.forget(work.address)
             before = None
+        self._check_artifacts(planned)
         row = before or WorkRow(work.address, work.kind, work.version, work.definition)
         places = [
             ArtifactRow(work.address, name, self._plan.place(work, name), "") for name in work.makes
@@ -214,6 +215,22 @@ class _Runner:
             store(sent=kept if work.continues else None)
             raise
         store(finished=True)
+
+    def _check_artifacts(self, planned: Planned) -> None:
+        """Refuse to take for a work's own what was put in the place of its artifacts."""
+        for artifact in self._folder.artifacts(planned.work.address):
+            path = self._folder.path / artifact.path
+            if not artifact.digest or not path.exists():
+                continue
+            try:
+                digest = planned.work.digest_of(artifact.name, path)
+            except StoreError:
+                digest = ""
+            if digest != artifact.digest:
+                raise StoreError(
+                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was made;"
+                    " put it back as it was, or remove it: evofool resume then makes it again"
+                )
 
 
 def _stored(row: Row) -> StoredRow:

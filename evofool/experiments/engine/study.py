@@ -6,6 +6,7 @@ a report. All else is the same for all of them, and is here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
@@ -20,7 +21,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from evofool.classifiers import Classifier
-from evofool.config import Loaded, moved_classifier, to_yaml
+from evofool.config import Loaded, Model, load_model, moved_classifier, to_yaml
+from evofool.config.loading import validate, with_seed
 from evofool.errors import (
     BudgetError,
     ConfigError,
@@ -69,6 +71,8 @@ class Study(ABC, Generic[C]):
 
     kind: ClassVar[str]
     """Of its configs and run folders."""
+    config: ClassVar[type[Model]]
+    """Of its configs; it has a key ``seed``."""
     moved: ClassVar[str] = "an experiment names several nets; put the file where config.yaml says"
     """Why its run folders take no ``--classifier``; empty where they do."""
     changeable: ClassVar[Changeable] = CHANGEABLE
@@ -76,24 +80,36 @@ class Study(ABC, Generic[C]):
     partial: ClassVar[bool] = False
     """Whether its report can be drawn while works are missing or cut short by a budget."""
 
-    loaded: Loaded[C]
-    plan: Plan
-    victim: Classifier | None = None
     roles: Mapping[str, Work] = MappingProxyType({})
     """Works by the name under which whoever reads the run folder looks for them."""
     engines: Engines = MappingProxyType({})
     """Of nets that were scored by when it was made."""
 
+    def __init__(self, loaded: Loaded[C], plan: Plan, victim: Classifier | None = None) -> None:
+        self.loaded, self.plan, self.victim = loaded, plan, victim
+
     @classmethod
-    @abstractmethod
     def load(
         cls,
         source: Any,
         overrides: Sequence[str] = (),
         seed: int | None = None,
         check_files: bool = True,
-    ) -> Loaded[C]:
-        """A config of this kind; raises ConfigError."""
+    ) -> Loaded[Any]:
+        """A config of this kind, as `config` says; a kind whose configs name files overrides it.
+
+        Args:
+            source: a file, the name of a shipped config, a mapping, or a config object.
+            overrides: ``key.sub=value``.
+            seed: instead of the config's.
+            check_files: whether files that it names must be there.
+
+        Raises:
+            ConfigError: anything is wrong; the message starts with the place.
+        """
+        loaded = load_model(source, cls.config, overrides)
+        document = with_seed(loaded.document, seed)
+        return Loaded(validate(document, cls.config), document)
 
     @classmethod
     @abstractmethod
@@ -302,14 +318,15 @@ def status(study: type[Study[Any]], path: Path | str) -> dict[str, Any]:
         works = run.works()
         finished = [a for a in planned if a in works and works[a].finished]
         own = [works[address] for address in planned if address in works]
+        here = [work.cost for work in works.values() if not work.origin]
+        spent = sum(here, run.repeated())  # in this run, whatever of it is still used
         return {
             **head_of(run),
             "works": len(planned),
             "finished": len(finished),
             "reused": sum(bool(work.origin) for work in own),
             "unused": sum(address not in planned for address in works),
-            "queries": sum(work.cost.queries for work in own),
-            "backward_images": sum(work.cost.backward_images for work in own),
+            **{name: getattr(spent, name) for name in ("queries", "backward_images")},
             "seconds": round(run.seconds(), 3),
             **study.counted(run, run.roles()),
         }
@@ -363,6 +380,7 @@ def verify(
             yield check_victim(victim_faults(run.manifest, made.victim) + faults)
         else:
             yield Check("seed", not faults, "; ".join(faults) or "is the config's")
+        yield check_works(run)
         yield from made.verify(Results(run, made.plan), engine)
 
 
@@ -404,6 +422,23 @@ def verify_works(made: Study[Any], results: Results) -> Iterator[Check]:
         except OSError:
             same = False
         yield Check(name, same, "holds the stored rows" if same else "differs or is missing")
+
+
+def check_works(run: ExperimentFolder) -> Check:
+    """Whether every work that is stored, used or not, is what its address says."""
+    try:
+        works, artifacts = run.works(), run.artifacts()
+    except StoreError as error:
+        return Check("works", False, str(error))
+    wrong = [
+        f"{work.kind} {address[:12]} is not what its address says"
+        for address, work in works.items()
+        if hashlib.sha256(work.definition.encode()).hexdigest() != address
+        or [json_object(work.definition, run.path).get(k) for k in ("kind", "version")]
+        != [work.kind, work.version]
+    ]
+    wrong += [f"{a.path} belongs to no work" for a in artifacts if a.address not in works]
+    return Check("works", not wrong, "; ".join(wrong[:3]) or f"{len(works)} are stored")
 
 
 class _Files:

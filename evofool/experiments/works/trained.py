@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.data import Dataset
-from evofool.errors import ClassifierError, FolderError, StoreError
+from evofool.errors import StoreError
 from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import GivenNet
@@ -92,7 +92,7 @@ class Trained(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         weights, card = context.place(WEIGHTS), context.place(CARD)
-        if not is_file(card):  # it is written last
+        if not (is_file(weights) and is_file(card)):
             train(
                 self.config.model_copy(update={"name": weights.stem}),
                 out=weights.parent,
@@ -105,12 +105,7 @@ class Trained(Work):
 
     def load(self, context: Context) -> Classifier:
         """The trained net."""
-        context.artifact(self, CARD)
-        path = context.artifact(self, WEIGHTS)
-        try:
-            return load_classifier(str(path))
-        except ClassifierError as error:
-            raise FolderError(f"{context.results.folder.path}: damaged: {error}") from error
+        return context.net(self, WEIGHTS, lambda path: load_classifier(str(path)))
 
     def named(self, context: Context) -> Mapping[str, Any]:
         """By its weights."""

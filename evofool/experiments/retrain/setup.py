@@ -5,41 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evofool import encodings
 from evofool.classifiers import Classifier, Inspection
-from evofool.classifiers.architectures import ARCHITECTURES
-from evofool.classifiers.bundled import BUNDLED
-from evofool.config import ClassifierConfig, Loaded, load_model
+from evofool.config import Loaded, load_model
 from evofool.data import inspect_dataset
-from evofool.errors import ConfigError, DataError, FolderError, StoreError, UsageError
+from evofool.errors import ConfigError, DataError, UsageError
 from evofool.experiments.checked import (
     check_images,
     check_like,
-    check_white,
     classes_of,
     inspected,
     load_split,
     loaded_net,
 )
-from evofool.experiments.retrain_config import RetrainConfig, is_training, load_retraining
-from evofool.images import UInt8Images
+from evofool.experiments.retrain.config import RetrainConfig, is_training
+from evofool.experiments.works.pictures import Pictures
 from evofool.randomness import Stream, generator
-from evofool.store import RetrainFolder
-from evofool.store.files import read_json
 from evofool.training import TrainConfig
 from evofool.training.plan import plan as plan_training
 
-if TYPE_CHECKING:
-    import torch
-
 Config: TypeAlias = Loaded[RetrainConfig]
-FOOLING = "fooling"
-"""Label of class n + 1."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +50,6 @@ class RetrainPlan:
     evolved: int
     trainings: int
     missing: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Labelled images, as classes of the base."""
-
-    images: UInt8Images
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Base:
-    """The net of round 0 as retraining needs it.
-
-    Attributes:
-        net: as it is attacked.
-        architecture: what a larger one is built from.
-        state: the weights of the bare net.
-    """
-
-    net: Classifier
-    architecture: str
-    state: dict[str, torch.Tensor]
 
 
 def plan(loaded: Config) -> RetrainPlan:
@@ -154,67 +117,6 @@ def load_base_training(loaded: Config) -> Loaded[TrainConfig]:
         raise loaded.error_at("base", str(error)) from error
 
 
-def make_base(loaded: Config, weights: Path | None = None) -> Base:
-    """The net of round 0.
-
-    Args:
-        loaded: the config.
-        weights: where its training left it, if it is trained first.
-
-    Raises:
-        ConfigError: it cannot be had, is a black box, or its head cannot grow.
-    """
-    from evofool.classifiers.normalised import Normalised
-    from evofool.training.growing import grown
-
-    where = ("base",)
-    spec = loaded.config.base if weights is None else ClassifierConfig(name=str(weights))
-    net = loaded_net(loaded, where, spec)
-    name = _architecture(spec)
-    if net.module is None or name is None:
-        raise loaded.error_at(
-            where,
-            f"{net.name} cannot be given a class more: the loop builds the net anew with a larger"
-            " head, and knows only weights of its own architectures"
-            f" ({', '.join(ARCHITECTURES)}); name a bundled classifier, a weights file that"
-            " evofool train wrote, or a training config",
-        )
-    check_white(loaded, where, net)
-    if spec.mean is not None or spec.std is not None:
-        raise loaded.error_at(
-            where, "mean and std cannot be kept in the card of a retrained net; leave them out"
-        )
-    if (net.output, net.link) != ("logits", "softmax"):
-        raise loaded.error_at(
-            where,
-            f"{net.name} gives {net.output} with link {net.link}; class n + 1 is learnt by"
-            " softmax cross entropy: name a net with a softmax over its logits",
-        )
-    if FOOLING in net.labels:
-        raise loaded.error_at(where, f"{net.name} has a class {FOOLING!r} already")
-    bare = net.module.net if isinstance(net.module, Normalised) else net.module
-    base = Base(net, name, dict(bare.state_dict()))
-    try:
-        grown(name, net.input_shape, net.n_classes, base.state, loaded.config.seed)
-    except UsageError as error:
-        raise loaded.error_at(where, str(error)) from error
-    return base
-
-
-def _architecture(spec: ClassifierConfig) -> str | None:
-    """What a net is built from, None where that is not known."""
-    if spec.name in BUNDLED:
-        return BUNDLED[spec.name].architecture
-    if spec.name in ARCHITECTURES:
-        return spec.name
-    if spec.name.endswith(".safetensors"):
-        try:  # its card has been read and checked by whoever loaded it
-            return str(read_json(Path(spec.name).with_suffix(".json"))["architecture"])
-        except (StoreError, KeyError):
-            return None
-    return None
-
-
 def make_others(loaded: Config, base: Classifier) -> tuple[Classifier, ...]:
     """The nets that champions are shown to.
 
@@ -229,7 +131,7 @@ def make_others(loaded: Config, base: Classifier) -> tuple[Classifier, ...]:
     return tuple(found)
 
 
-def make_examples(loaded: Config, base: Classifier) -> tuple[Examples, Examples]:
+def make_examples(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]:
     """What nets are retrained on, and what their clean errors are measured on.
 
     Raises:
@@ -240,7 +142,7 @@ def make_examples(loaded: Config, base: Classifier) -> tuple[Examples, Examples]
     return train, _examples(loaded, base, "split", wanted.limit, 1)
 
 
-def _examples(loaded: Config, base: Classifier, key: str, limit: int | None, draw: int) -> Examples:
+def _examples(loaded: Config, base: Classifier, key: str, limit: int | None, draw: int) -> Pictures:
     data = load_split(loaded, getattr(loaded.config.data, key), f"data.{key}")
     check_images(loaded, data, base)
     labels = classes_of(loaded, data, base)
@@ -253,36 +155,10 @@ def _examples(loaded: Config, base: Classifier, key: str, limit: int | None, dra
             " was trained on",
         )
     if limit is None or limit >= len(data):
-        return Examples(data.images, labels)
+        return Pictures.of(data.images, labels)
     order = generator(loaded.config.seed, Stream.CHOICE, draw, 0).permutation(len(data))
     chosen = np.sort(order[:limit])
-    return Examples(data.images[chosen], labels[chosen])
-
-
-def load_retrain_run(run: RetrainFolder, overrides: Sequence[str] = ()) -> Loaded[RetrainConfig]:
-    """The config of a run folder.
-
-    Raises:
-        FolderError: it is damaged.
-    """
-    try:
-        return load_retraining(run.path / "config.yaml", overrides, check_files=False)
-    except ConfigError as error:
-        if overrides:
-            raise
-        raise FolderError(f"{run.path}: damaged: {error}") from error
-
-
-def base_of(run: RetrainFolder, loaded: Loaded[RetrainConfig]) -> Base:
-    """The base of a run folder, whose own training, if it has one, is done.
-
-    Raises:
-        ConfigError: it cannot be had.
-    """
-    if not is_training(loaded.config.base.name):
-        return make_base(loaded)
-    name = load_base_training(loaded).config.name
-    return make_base(loaded, run.path / "training" / f"{name}.safetensors")
+    return Pictures.of(data.images[chosen], labels[chosen])
 
 
 def by_name(nets: Sequence[Classifier]) -> dict[str, Classifier]:

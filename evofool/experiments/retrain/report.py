@@ -7,30 +7,37 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from evofool.experiments.engine import Results
 from evofool.experiments.pages import PAGES
-from evofool.experiments.retrain_chain import BASE, NetKey, RunKey
-from evofool.experiments.retrain_config import RetrainConfig
-from evofool.experiments.retrain_measures import champions
-from evofool.experiments.retrain_outputs import Curves, chains
-from evofool.experiments.retrain_plots import rounds_plot, strip
-from evofool.images import encode_png
+from evofool.experiments.retrain.config import RetrainConfig
+from evofool.experiments.retrain.plots import rounds_plot, strip
+from evofool.experiments.retrain.study import BASE, RetrainStudy
+from evofool.experiments.retrain.summary import (
+    curves_table,
+    net_rows,
+    nets_table,
+    read_curves,
+    shown_counts,
+    shown_table,
+    summary,
+)
+from evofool.experiments.works.campaign import ChampionRow
+from evofool.images import decode_png, encode_png
 from evofool.report.figures import light_and_dark
-from evofool.report.output import PAGE
-from evofool.store import RetrainFolder
+from evofool.report.output import Report
 
 
-def write_report(
-    run: RetrainFolder, config: RetrainConfig, found: Mapping[str, Any], curves: Curves
-) -> Path:
-    """Draw the pictures and write the page; returns where it is.
-
-    Args:
-        run: the run folder.
-        config: of the run.
-        found: the content of ``summary.json``.
-        curves: by round, chain and encoding.
-    """
+def report(study: RetrainStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
+    """The page with its plots and champions, the tables and the summary."""
+    config = study.loaded.config
     encodings = config.evolution.encodings
+    curves = read_curves(study, results)
+    rows = net_rows(study, results, curves)
+    shown = shown_counts(study, results)
+    found = summary(study, results, manifest, curves, rows, shown)
+    files: dict[str, bytes] = {}
     for chain in config.trained_on:
         lines = [
             (round, curves[round, chain if round else BASE, encoding])
@@ -38,18 +45,20 @@ def write_report(
             for round in range(config.rounds + 1)
         ]
         titles = [f"attacked by {encoding}" for encoding in encodings]
-        files = light_and_dark(_plot(chain), partial(rounds_plot, lines, titles))
-        for name, data in files.items():
-            run.write_file(f"report/{name}", data, durable=False)
-    seed = config.evolution.seeds[0]
-    for round in range(config.rounds + 1):
-        for chain in chains(config, round):
-            for encoding in encodings:
-                images, _ = champions(run.path, RunKey(NetKey(round, chain, seed), encoding))
-                run.write_file(
-                    _strip(round, chain, encoding), encode_png(strip(images)), durable=False
-                )
-    return run.write_file(PAGE, page(run.manifest, config, found).encode())
+        files |= light_and_dark(_plot(chain), partial(rounds_plot, lines, titles))
+    for key, judged in study.nets.items():
+        if key.seed != config.evolution.seeds[0]:
+            continue
+        for encoding, campaign in judged.campaigns.items():
+            champions = results.with_pictures(campaign, ChampionRow)
+            images = np.stack([decode_png(row.png or b"") for row in champions])
+            files[_strip(key.round, key.trained_on, encoding)] = encode_png(strip(images))
+    tables = {
+        "retrain.csv": nets_table(study, rows),
+        "shown.csv": shown_table(shown),
+        "curves.csv": curves_table(curves),
+    }
+    return Report(page(manifest, config, found), files, tables, found)
 
 
 def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str, Any]) -> str:
@@ -84,8 +93,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
                 "round": net["round"],
                 "trained_on": net["trained_on"],
                 "files": [
-                    _strip(net["round"], net["trained_on"], e).removeprefix("report/")
-                    for e in config.evolution.encodings
+                    _strip(net["round"], net["trained_on"], e) for e in config.evolution.encodings
                 ],
             }
             for net in found["nets"]
@@ -122,4 +130,4 @@ def _plot(chain: str) -> str:
 
 
 def _strip(round: int, chain: str, encoding: str) -> str:
-    return f"report/champions/round-{round}-{chain}-{encoding}.png"
+    return f"champions/round-{round}-{chain}-{encoding}.png"

@@ -1,0 +1,34 @@
+"""An empty run folder of an experiment, and what carries a plan out in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_works import RAN
+
+from evofool.experiments.engine import Meter, Plan, Results, run_plan
+from evofool.store.experiment import ExperimentFolder
+from evofool.store.manifest import new_manifest
+
+
+@pytest.fixture(autouse=True)
+def nothing_ran() -> None:
+    RAN.clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[ExperimentFolder]:
+    manifest = new_manifest("toy", None, 1, None)
+    with ExperimentFolder.create(tmp_path / "run", manifest, "kind: toy\n") as run:
+        yield run
+
+
+@pytest.fixture
+def carry_out(folder: ExperimentFolder) -> Callable[..., Results]:
+    def carry_out(plan: Plan, **options: Any) -> Results:
+        return run_plan(plan, folder, Meter(None, None, 0.0), **options)
+
+    return carry_out
