@@ -94,15 +94,24 @@ class ChunkRow(Row):
     Attributes:
         forward_shared: images that went forward for all of them together.
         notes: what a person should know of them.
-        share: most queries that the attack could send, over all of its images, when this was done;
-            None without a budget.
+        cut: queries for images that the budget has cut short, which are attacked anew with a larger
+            one.
+        budget: of the run, where it has cut some short; else None.
+        wasted: queries for images that smaller budgets had cut short before.
     """
 
     type: ClassVar[str] = "chunk"
 
     forward_shared: Count = 0
     notes: tuple[str, ...] = ()
-    share: int | None = None
+    cut: Count = 0
+    budget: Count | None = None
+    wasted: Count = 0
+
+    def lost(self, budget: int) -> int:
+        """Queries that a run with this budget has sent for images that it attacks anew."""
+        anew = self.budget is not None and self.budget < budget
+        return self.wasted + (self.cut if anew else 0)
 
 
 def read_images(run: ExperimentFolder, address: str) -> list[ImageRow]:

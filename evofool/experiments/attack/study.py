@@ -13,7 +13,7 @@ from evofool.attacks import Attack
 from evofool.attacks.planning import Planned as PlannedAttack
 from evofool.attacks.planning import planned_attacks
 from evofool.attacks.restoring import CHANGEABLE
-from evofool.attacks.rows import IMAGES, read_images, read_results, role_of
+from evofool.attacks.rows import IMAGES, read_chunks, read_images, read_results, role_of
 from evofool.classifiers import Classifier
 from evofool.config import AttackCampaign, Loaded, ScoringConfig, load_attacks
 from evofool.errors import AttackError, FolderError, StoreError, UsageError
@@ -166,8 +166,9 @@ class AttackStudy(Study[AttackCampaign]):
     def spending(self, run: ExperimentFolder) -> Spending:
         """The budget, shared out: the clean images first, the attacks as `equal_shares` says.
 
-        The shares depend on the config and, of a service, on what it was sent beside the queries:
-        for the probe, in vain, by ``evofool verify``.
+        So the shares depend on the config alone, but for what is lost already: of a service what it
+        was sent beside the queries (for the probe, in vain, by ``evofool verify``), and what went
+        to images that a smaller budget had cut short.
         """
         budget = self.loaded.config.scoring.budget
         if budget is None:
@@ -175,12 +176,18 @@ class AttackStudy(Study[AttackCampaign]):
         sent = run.sent() if self.victim.metered else {}
         beside = sum(count for heading, count in sent.items() if heading != Heading.QUERIES)
         left = max(0, budget - beside)
-        wishes = {}
+        wishes: dict[str, int | None] = {}
+        wasted: dict[str, int] = {}
         for each in self.attacks:
             most = each.planned.attack.most_queries
             images = self.judged.source.count * _targets(each.planned, self.victim)
             wishes[each.address] = None if most is None else most * images
-        shares = equal_shares(max(0, left - self.judged.source.count), wishes)
+            wasted[each.address] = sum(c.lost(budget) for c in read_chunks(run, each.address))
+        rest = left - self.judged.source.count - sum(wasted.values())
+        shares = {
+            address: share + wasted[address]
+            for address, share in equal_shares(max(0, rest), wishes).items()
+        }
         return Spending(run.bookings, budget, {self.judged.address: left, **shares}, every_net=True)
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Drawn:

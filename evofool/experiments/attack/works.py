@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evofool.attacks import AttackResult
+from evofool.attacks import Attack, AttackResult
 from evofool.attacks.planning import Planned, check_rows, items_of
 from evofool.attacks.result import NONE, name_of
 from evofool.attacks.rows import (
@@ -205,8 +205,11 @@ class AttackOnImages(Work):
                 part = range(start, min(start + size, len(items)))
                 self._tell(context, stored, start, len(items))
                 if not _is_through(stored, part):
-                    _check_larger(context, chunks.get(number))
-                    made = self._attack(context, scorer, images, items, stored, number, part)
+                    before = chunks.get(number)
+                    _check_larger(context, before)
+                    made = self._attack(
+                        context, scorer, images, items, stored, number, part, before
+                    )
                     stored |= {row.item: row for row in made if isinstance(row, ResultRow)}
                     yield Chunk(made)
                     stored |= {item: replace(stored[item], png=None) for item in part}
@@ -223,6 +226,7 @@ class AttackOnImages(Work):
         stored: Mapping[int, ResultRow],
         number: int,
         part: range,
+        chunk: ChunkRow | None,
     ) -> list[Row]:
         """Attack what is not complete of a chunk; what is to be stored of that."""
         attack = self.planned.attack
@@ -248,8 +252,15 @@ class AttackOnImages(Work):
             if not np.array_equal(decode_png(png), pixels):
                 raise StoreError("a picture does not read back as it was scored")
             kept.append(replace(row, png=png))
-        share = None if all(result.complete) else context.share
-        return [*kept, ChunkRow(number, result.forward_shared, tuple(result.notes), share)]
+        done = ChunkRow(
+            number,
+            result.forward_shared,
+            tuple(result.notes),
+            _cut(attack, scorer, result),
+            None if all(result.complete) else context.budget,
+            0 if chunk is None else chunk.wasted + chunk.cut,
+        )
+        return [*kept, done]
 
     def _provenance(
         self, context: Context, images: Sequence[ImageRow], row: ResultRow, pixels: UInt8Images
@@ -289,10 +300,20 @@ def _is_through(stored: Mapping[int, ResultRow], part: range) -> bool:
 
 def _check_larger(context: Context, before: ChunkRow | None) -> None:
     """Do not attack anew what a budget has cut short unless there is more of it now."""
-    if before is None or before.share is None or context.share is None:
+    if before is None or before.budget is None or context.budget is None:
         return
-    if context.share <= before.share:
+    if context.budget <= before.budget:
         raise _spent(context)
+
+
+def _cut(attack: Attack, scorer: Scorer, result: AttackResult) -> int:
+    """Queries for images that a budget has cut short, so that they will be sent again."""
+    anew = ~result.complete
+    if attack.whole and anew.any():
+        anew = np.ones_like(anew)
+    forward = int(result.forward_each[anew].sum() + result.verify_each[anew].sum())
+    shared = result.forward_shared if attack.whole and anew.any() else 0
+    return (forward + shared) // scorer.classifier.crops
 
 
 def _spent(context: Context) -> BudgetError:

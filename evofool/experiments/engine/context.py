@@ -55,6 +55,7 @@ class Context:
         notes: for people, stored with the work; it may add to them.
         reads: artifacts of other works that it has used so far.
         share: most queries that it may send over all processes, or None.
+        budget: most pictures of the whole run, or None.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Context:
         self._spending, self._spent = spending, spent
         self._engines = engines
         self.share = None if spending is None else spending.share(planned.work.address)
+        self.budget = None if spending is None else spending.budget
         self.notes: list[str] = []
         self.reads: dict[tuple[str, str], Read] = {}
         self._meter = meter

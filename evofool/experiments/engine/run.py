@@ -158,8 +158,9 @@ class _Runner:
             raise first
         more = f" (and {len(others)} more)" if others else ""
         left = f"; {len(self._skipped)} that stand on them were not begun" if self._skipped else ""
-        message = f"{self._plan[address].title} failed{more}{left}: {first}"
-        raise (WorksFailedError if others else type(first))(message) from first
+        raise WorksFailedError(
+            f"{self._plan[address].title} failed{more}{left}: {first}"
+        ) from first
 
     def _carry_out(self, planned: Planned) -> None:
         """One work, from where it was broken off if it goes on from there, else anew."""

@@ -37,7 +37,7 @@ from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.reuse import reuse as take_over
-from evofool.experiments.engine.run import run_plan
+from evofool.experiments.engine.run import WorksFailedError, run_plan
 from evofool.experiments.engine.spending import Spending, settle
 from evofool.experiments.engine.work import Work
 from evofool.files import read_file
@@ -501,7 +501,9 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
             report = made.report(results, run.manifest)
             report.write(run)
             return Result(run.path, report.summary or {})
-        raise type(error)(
+        # whoever waits for the error of a net or a config gets it, whatever stood on that work
+        first = error.__cause__ if isinstance(error, WorksFailedError) else error
+        raise (type(first) if isinstance(first, EvofoolError) else type(error))(
             f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
             f" resume {run.path}"
         ) from error

@@ -648,7 +648,7 @@ def test_results_of_nothing(copied: Path, key: str, value: str, where: str) -> N
     if key == "item":
         change(copied, "UPDATE rows SET item = item + 60 WHERE type = 'result' AND item = 3")
     for look in (lambda: list(verify(copied)), lambda: resume_attacks(copied)):
-        with pytest.raises(StoreError, match="is of no image and target|says that it is"):
+        with pytest.raises(StoreError, match=r"is of no image and target|says that it is"):
             look()
 
 
