@@ -40,7 +40,9 @@ def load_attack_run(
         if moved:
             raise
         raise StoreError(f"{run.path}: damaged: {error}") from error
-    check_config(run, loaded.config, CHANGEABLE)
+    check_config(
+        run, loaded.config, CHANGEABLE, f"go on with the edited config: evofool resume {run.path}"
+    )
     if runs_code:
         check_code(run, loaded.config, moved=[each.partition("=")[0] for each in moved])
     return loaded

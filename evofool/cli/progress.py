@@ -16,7 +16,7 @@ from evofool.text import counted, inert, percent
 
 if TYPE_CHECKING:
     from evofool.evolution.campaign import OnProgress, Progress
-    from evofool.experiments.engine.progress import ExperimentProgress
+    from evofool.experiments.engine.progress import ExperimentProgress, Tally
     from evofool.training import TrainProgress
 
 PLAIN_SECONDS = 5.0
@@ -34,7 +34,12 @@ def watch_campaign() -> Iterator[OnProgress]:
 def watch_attacks() -> Iterator[Callable[[ExperimentProgress], None]]:
     """Shows the attack, its images done and fooled, queries, time left."""
     with _shown("loading the classifier") as show:
-        yield lambda p: show(_attack_line(p), p.share_done)
+
+        def draw(p: ExperimentProgress) -> None:
+            if p.tally is not None:  # between attacks there is nothing to tell
+                show(_attack_line(p, p.tally), p.share_done)
+
+        yield draw
 
 
 @contextmanager
@@ -120,14 +125,12 @@ def _campaign_line(p: Progress) -> str:
     return "  ".join(parts)
 
 
-def _attack_line(p: ExperimentProgress) -> str:
-    parts = [p.step]
-    if p.tally is not None:
-        parts.append(f"{p.tally.done}/{counted(p.tally.of, 'image')}")
+def _attack_line(p: ExperimentProgress, tally: Tally) -> str:
+    parts = [p.step, f"{tally.done}/{counted(tally.of, 'image')}"]
     if p.seconds_left is not None:
         parts.append(f"{duration(p.seconds_left)} left")
-    if p.tally is not None and p.tally.hits:
-        parts.append(f"fooled {p.tally.hits}")
+    if tally.hits:
+        parts.append(f"fooled {tally.hits}")
     return "  ".join([*parts, counted(p.queries, "query", "queries")])
 
 

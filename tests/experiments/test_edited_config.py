@@ -1,9 +1,8 @@
-"""Runs of attacks and experiments go on with the config they were begun with, or not at all."""
+"""Evaluations of defenses go on with the config they were begun with, or not at all."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from evofool.attacks.campaign import attack
 from evofool.config.loading import to_yaml
-from evofool.errors import FolderError, Interrupted, UsageError
+from evofool.errors import FolderError
 from evofool.experiments.begun import begun_with
-from evofool.experiments.costs_config import load_costs
 from evofool.experiments.defend_config import load_defense
-from evofool.experiments.retrain_config import load_retraining
 from evofool.experiments.runs import resume, status, verify
-from evofool.gallery import build
-from evofool.store import AttackFolder, CostsFolder, DefendFolder, RetrainFolder
-from evofool.store.history import commands_of
+from evofool.store import DefendFolder
 
-TOYS = Path(__file__).parents[1] / "toys"
 EVOLUTION = {"encodings": ["direct"], "initial": 8, "children": 8, "generations": 2}
 VICTIM = {
     "name": "mnist-lenet",
@@ -41,20 +34,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "evolution": {**EVOLUTION, "seeds": [1]},
         "seed": 3,
     },
-    "retrain": {
-        "kind": "retrain",
-        "base": "mnist-lenet",
-        "data": {"dataset": "mnist-sample", "train": "test"},
-        "images": {"first": 4, "more": 4},
-        "evolution": {**EVOLUTION, "seeds": [1]},
-        "seed": 3,
-    },
-    "costs": {"kind": "costs", "nets": ["cross-entropy"], "evolution": EVOLUTION, "seed": 3},
 }
 KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "defend": (DefendFolder, load_defense),
-    "retrain": (RetrainFolder, load_retraining),
-    "costs": (CostsFolder, load_costs),
 }
 
 
@@ -93,13 +75,6 @@ def _refused(run: Path, key: str) -> str:
         ("defend", "evolution.seeds", [1, 2], "is [1, 2], but the run was begun with [1]"),
         ("defend", "scoring.batch", 7, "is 7, but the run was begun with 100"),
         ("defend", "seed", 4, "is 4, but the run was begun with 3"),
-        ("retrain", "rounds", 6, "is 6, but the run was begun with 5"),
-        ("retrain", "images.more", 5, "is 5, but the run was begun with 4"),
-        ("retrain", "training.epochs", 2, "is 2, but the run was begun with 1"),
-        ("costs", "eps", 0.1, "is 0.1, but the run was begun with 0.25"),
-        ("costs", "training.epochs", 5, "is 5, but the run was begun with 3"),
-        ("costs", "nets.0.loss", "sigmoid", 'is "sigmoid", but the run was begun with "cross-'),
-        ("costs", "seeds", [1], "is [1], but the run was begun with [1, 2, 3]"),
     ],
 )
 def test_an_edited_experiment_is_refused(
@@ -111,80 +86,3 @@ def test_an_edited_experiment_is_refused(
     folder.create(tmp_path / "run", manifest, to_yaml(config)).close()
     _edit(tmp_path / "run", key, value)
     assert f"{key} {both}" in _refused(tmp_path / "run", key)
-
-
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of attacks that was stopped after its first rows."""
-    out = tmp_path_factory.mktemp("attacked") / "run"
-    calls = 0
-
-    def stop() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls > 6
-
-    config = {
-        "classifier": f"{TOYS / 'linear.py'}:victim",
-        "images": {"noise": "uniform", "count": 12},
-        "attacks": [{"name": "fgsm", "eps": 0.25}, {"name": "pgd", "eps": 0.25, "steps": 5}],
-        "scoring": {"batch": 8, "workers": 2, "engine": "torch", "budget": 10_000},
-        "chunk": 4,
-    }
-    with pytest.raises(Interrupted):
-        attack(config, out, should_stop=stop, command="evofool attack toy.yaml")
-    assert status(out)["results"] > 0
-    return out
-
-
-@pytest.fixture
-def run(attacked: Path, tmp_path: Path) -> Path:
-    shutil.copytree(attacked, tmp_path / "run")
-    return tmp_path / "run"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("attacks.0.eps", 0.05),
-        ("attacks.1.steps", 6),
-        ("images.count", 13),
-        ("only_correct", False),
-        ("targets", "next"),
-        ("scoring.batch", 4),
-        ("scoring.engine", "onnxruntime"),
-        ("chunk", 5),
-        ("seed", 2),
-    ],
-)
-def test_edited_attacks_are_refused(run: Path, key: str, value: object) -> None:
-    _edit(run, key, value)
-    message = _refused(run, key)
-    if key == "attacks.0.eps":
-        assert "attacks.0.eps is 0.05, but the run was begun with 0.25" in message
-    with pytest.raises(FolderError, match="was edited"):
-        build(run)
-
-
-def test_attacks_that_were_left_as_they_are_go_on(run: Path) -> None:
-    with pytest.raises(UsageError, match=r"scoring.budget: 1 is less than the \d+ queries"):
-        resume(run, overrides=["scoring.budget=1"])
-    found = resume(run, overrides=["scoring.workers=1", "scoring.budget=20000"]).summary
-    assert len(found["attacks"]) == 2
-    with AttackFolder.open(run) as folder:
-        story = commands_of(folder.manifest)
-        assert folder.manifest["changes"][0]["set"] == {
-            "scoring.workers": [2, 1],
-            "scoring.budget": [10_000, 20_000],
-        }
-    assert story == (
-        f"evofool attack toy.yaml && evofool resume {run} scoring.workers=1 scoring.budget=20000"
-    )
-    assert all(check.ok for check in verify(run))
-
-
-def test_an_encoding_is_for_campaigns(run: Path) -> None:
-    with pytest.raises(UsageError, match="--encoding"):
-        resume(run, encoding="x.py:X")
-    with pytest.raises(UsageError, match="--encoding"):
-        list(verify(run, encoding="x.py:X"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import AttackFolder, DefendFolder, DiagnosticRow, RunFolder, ThreatRow
+from evofool.store import DefendFolder, DiagnosticRow, RunFolder, ThreatRow
 
 from .conftest import CONFIG, MANIFEST  # type: ignore[import-not-found]  # tests are no package
 
@@ -84,7 +84,7 @@ def test_other_tables_are_refused(run: Path) -> None:
 
 @pytest.mark.parametrize("writable", [False, True])
 def test_a_run_of_another_kind_is_refused_and_not_locked(run: Path, writable: bool) -> None:
-    with pytest.raises(FolderError, match="not attack"):
-        AttackFolder.open(run, writable=writable)
-    with RunFolder.open(run, writable=True):
+    with pytest.raises(FolderError, match="not evolve"):
+        RunFolder.open(run, writable=writable)
+    with DefendFolder.open(run, writable=True):
         pass

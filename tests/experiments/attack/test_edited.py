@@ -68,7 +68,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped in its second attack."""
     out = tmp_path_factory.mktemp("attacked") / "run"
     with pytest.raises(Interrupted):
-        attack(config(), out, should_stop=after(15), command="evofool attack toy.yaml")
+        attack(config(), out, should_stop=after(19), command="evofool attack toy.yaml")
     found = status(out)
     assert (found["works"], found["finished"]) == (3, 2)
     assert 12 < found["results"] < 24
