@@ -86,7 +86,7 @@ class Cppn:
 
     Args:
         shape: channels (1 or 3), height, width of the victim's input. The genome has no size:
-            height and width only say what raw coordinates count (see `render`).
+            height and width only fix the range of raw coordinates (see `render`).
         **options: see `Options`.
 
     Raises:
@@ -169,8 +169,8 @@ class Cppn:
     ) -> torch.Tensor:
         """Pixels N x C x height x width uint8 on `device`, drawn there; see `render`.
 
-        Off the CPU another back end draws them, which rounds differently: whoever scores these
-        pixels keeps these, not those of `render`.
+        On other devices than the CPU another back end draws them, which rounds differently: a run
+        that scores these pixels must store these, not those of `render`.
         """
         if not genomes:
             import torch

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 Genome: TypeAlias = NDArray[np.float32]
-"""Channels x h x w float32 on [0, 1], C-contiguous and read-only."""
+"""float32 channels x h x w on [0, 1], C-contiguous and read-only."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The text: mutation only, and its rate halves every 1000 generations.
@@ -83,14 +83,17 @@ class Direct:
         self.options: dict[str, Any] = self.settings.model_dump(mode="json")
         height, width = self.settings.resolution or shape[1:]
         self.shape: Shape = (shape[0], height, width)
-        """Of a genome."""
+        """Channels x h x w of a genome."""
 
     def sample(self, rng: np.random.Generator) -> Genome:
-        """Uniform genes."""
+        """A genome of uniform genes."""
         return _frozen(rng.random(self.shape, dtype=np.float32))
 
     def mutate(self, genome: Genome, rng: np.random.Generator, generation: int = 0) -> Genome:
-        """Polynomial mutation; the rate is that of `generation` (from 1)."""
+        """Polynomial mutation of `genome` (channels x h x w).
+
+        The rate is that of `generation` (from 1).
+        """
         rate = self.rate_in(generation)
         genes = polynomial_mutation(genome.reshape(-1), rng, rate, self.settings.eta)
         return _frozen(genes.reshape(self.shape))
@@ -118,7 +121,9 @@ class Direct:
         return _frozen(children[0].reshape(self.shape)), _frozen(children[1].reshape(self.shape))
 
     def render(self, genomes: Sequence[Genome], size: Size) -> UInt8Images:
-        """Pixels N x C x height x width uint8; each takes the gene its centre falls on."""
+        """The pixels of `genomes`, uint8 N x C x height x width: each takes the gene under its
+        centre.
+        """
         channels, height, width = self.shape
         levels = np.empty((len(genomes), channels, height, width), dtype=np.uint8)
         for level, genome in zip(levels, genomes, strict=True):
@@ -129,7 +134,10 @@ class Direct:
         return np.ascontiguousarray(levels[:, :, rows[:, None], columns])
 
     def dump(self, genome: Genome) -> bytes:
-        """Magic with version, channels, height, width (uint32), genes (float32); little-endian."""
+        """The canonical bytes of `genome`, which is channels x h x w.
+
+        Magic with version, channels, height, width (uint32), genes (float32); little-endian.
+        """
         # Adding zero turns -0 into 0: equal genomes give equal bytes.
         return _HEADER.pack(_MAGIC, *genome.shape) + (genome + 0).astype("<f4").tobytes()
 
@@ -158,7 +166,10 @@ class Direct:
         return _frozen(genes.reshape(self.shape))
 
     def describe(self, genome: Genome) -> dict[str, Any]:
-        """Kind, shape, number of genes, and their mean and standard deviation."""
+        """Kind, shape, number of genes, and their mean and standard deviation.
+
+        `genome` is channels x h x w.
+        """
         return {
             "kind": self.name,
             "shape": list(self.shape),
@@ -168,11 +179,11 @@ class Direct:
         }
 
     def to_vector(self, genome: Genome) -> NDArray[np.float64]:
-        """The genes as (n,) float64, channel by channel, row by row."""
+        """The genes of `genome` (channels x h x w) as (n,), channel by channel, row by row."""
         return genome.reshape(-1).astype(np.float64)
 
     def from_vector(self, vector: NDArray[np.float64]) -> Genome:
-        """The genome whose genes are `vector`, clipped to [0, 1].
+        """The genome whose genes are `vector`, (n,), clipped to [0, 1]; the inverse of `to_vector`.
 
         Raises:
             ValueError: another length, or a value that is not a number.
@@ -188,9 +199,13 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How genes come about: at random, of a parent that mutates, or of two that cross.
+    """How genes are made: at random, by mutation of one parent, or by crossover of two.
 
-    `keys` are Philox's, `side` tells which of a pair's children it is.
+    Attributes:
+        keys: those of Philox.
+        parents: none, one or two.
+        rate: probability of a gene to mutate.
+        side: which of a pair's two children this is, 0 or 1.
     """
 
     keys: tuple[int, int]
@@ -200,7 +215,12 @@ class Recipe:
 
 
 class TensorGenome:
-    """Genes on a device, (n,) float32, or until somebody needs them the recipe alone."""
+    """A genome on a device: its genes, or only their recipe until the genes are needed.
+
+    Args:
+        genes: float32 (n,) on [0, 1].
+        recipe: how to make them, where they have not been made.
+    """
 
     __slots__ = ("genes", "recipe")
 
@@ -210,12 +230,12 @@ class TensorGenome:
 
 
 class DirectTensors:
-    """`Direct` with genomes on a device: children are made where and when they are drawn.
+    """`Direct` with genomes on a device: children are made there when they are rendered.
 
-    Operators only write recipes down; a micro-batch is sampled, crossed, mutated and quantised
-    at once. A genome comes to the host when it is dumped, so only what wins a cell does. Pixels are
-    those of `Direct.render` to the last bit; the numbers that operators draw are others
-    (`evofool.operators.tensors`), equal on all devices.
+    Operators only note recipes; a whole micro-batch is sampled, crossed, mutated and quantised at
+    once. A genome is copied to the host when it is dumped, so only if it wins a cell. Pixels equal
+    those of `Direct.render` to the last bit; operators draw other numbers than `Direct` does
+    (`evofool.operators.tensors`), the same ones on all devices.
     """
 
     name: ClassVar[str] = "direct"
@@ -248,13 +268,13 @@ class DirectTensors:
         return one, two
 
     def renderer(self, device: torch.device | str) -> str:
-        """``host``: the same pixels."""
+        """``host``, since the pixels are those of `Direct.render`."""
         return "host"
 
     def render_tensor(
         self, genomes: Sequence[TensorGenome], size: Size, device: torch.device | str
     ) -> torch.Tensor:
-        """Pixels N x C x height x width uint8 on `device`; see `Direct.render`."""
+        """Pixels of `genomes` as `Direct.render`: uint8 N x C x height x width on `device`."""
         import torch
 
         channels, height, width = self._plain.shape
@@ -271,7 +291,7 @@ class DirectTensors:
         return levels.to(device).contiguous()
 
     def render(self, genomes: Sequence[TensorGenome], size: Size) -> UInt8Images:
-        """The same on the host."""
+        """The same as an array, uint8 N x C x height x width."""
         images: UInt8Images = self.render_tensor(genomes, size, self._device).cpu().numpy()
         return images
 
@@ -288,11 +308,11 @@ class DirectTensors:
         return self._plain.describe(self._array(genome))
 
     def to_vector(self, genome: TensorGenome) -> NDArray[np.float64]:
-        """As `Direct.to_vector`."""
+        """As `Direct.to_vector`: the genes as (n,), channel by channel, row by row."""
         return self._plain.to_vector(self._array(genome))
 
     def from_vector(self, vector: NDArray[np.float64]) -> TensorGenome:
-        """As `Direct.from_vector`."""
+        """As `Direct.from_vector`: the genome whose genes are `vector`, (n,)."""
         return self._moved(self._plain.from_vector(vector))
 
     def _moved(self, genome: Genome) -> TensorGenome:
@@ -308,7 +328,7 @@ class DirectTensors:
         return array
 
     def _genes(self, genomes: Sequence[TensorGenome]) -> torch.Tensor:
-        """Genes of `genomes`, a copy N x n; whoever has none gets them."""
+        """Genes of `genomes`, a copy N x n; those that are still recipes are made now."""
         import torch
 
         # what another thread makes meanwhile comes out the same
@@ -350,7 +370,9 @@ class DirectTensors:
 
 
 def nearest(count: int, length: int) -> NDArray[np.int64]:
-    """For each of `count` pixels along a side, which of `length` genes its centre falls on."""
+    """For each of `count` pixels along a side, which of `length` genes its centre falls on:
+    (count,).
+    """
     return (2 * np.arange(count) + 1) * length // (2 * count)
 
 

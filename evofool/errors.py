@@ -23,6 +23,10 @@ class ConfigError(UsageError):
     """A config is wrong; the message starts with ``file:line: key:``."""
 
 
+class KindError(UsageError):
+    """There is no such kind of run, or the package that declares it is broken."""
+
+
 class ClassifierError(UsageError):
     """A classifier cannot be loaded, or does not behave as a classifier when probed."""
 

@@ -25,7 +25,9 @@ from evofool.errors import ImageError
 from evofool.files import open_file
 
 UInt8Images: TypeAlias = NDArray[np.uint8]
+"""uint8 N x C x H x W, values 0 to 255. A docstring says where it is one image C x H x W."""
 FloatImages: TypeAlias = NDArray[np.float32]
+"""float32 N x C x H x W, values on [0, 1] unless a docstring says otherwise."""
 Shape: TypeAlias = tuple[int, int, int]
 """Channels, height, width."""
 Size: TypeAlias = tuple[int, int]
@@ -38,10 +40,10 @@ MAX_FILE = 512 * 1024 * 1024
 """Largest file that is opened as a picture, in bytes: WebP is read whole before it is decoded."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""What is decoded. Pillow knows more, but EPS, for one, would start Ghostscript."""
+"""What is decoded. Pillow can read more, but EPS, for one, would start Ghostscript."""
 
 PROVENANCE = "evofool"
-"""The PNG text key whose value is a JSON object that says where the picture came from."""
+"""The PNG text key whose value is a JSON object that describes where the picture came from."""
 SIDECAR = "provenance.json"
 """Beside pictures: the same objects by file name, for when a tool has stripped their text."""
 
@@ -85,8 +87,11 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
         images: N x C x H x W, uint8, or floating with every value in [0, 1].
         shape: the C x H x W that is wanted, or None for any with 1 or 3 channels.
 
+    Returns:
+        N x C x H x W, uint8 as it was, anything floating as float32.
+
     Raises:
-        ImageError: wrong rank, shape, dtype or range; the message names what was found.
+        ImageError: wrong rank, shape, dtype or range; the message names the images' own.
     """
     try:
         array = np.asarray(images)
@@ -115,30 +120,36 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
 
 
 def to_float(images: UInt8Images | FloatImages) -> FloatImages:
-    """float32 on [0, 1]: level k becomes the float32 nearest to k/255, floats stay as they are."""
+    """Images of any shape as float32 on [0, 1].
+
+    Level k becomes the float32 nearest to k/255; floats stay as they are.
+    """
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     return images.astype(np.float32, copy=False)
 
 
 def to_uint8(images: FloatImages) -> UInt8Images:
-    """float32 on [0, 1] to the nearest of the 256 levels."""
+    """Images of any shape, float32 on [0, 1], each value as the nearest of the 256 levels."""
     levels: UInt8Images = np.rint(np.clip(images, 0.0, 1.0) * np.float32(255)).astype(np.uint8)
     return levels
 
 
 def to_hwc(image: UInt8Images) -> UInt8Images:
-    """C x H x W to H x W x C, contiguous (the order of digests and of PNG rows)."""
+    """`image`, C x H x W, as H x W x C, contiguous (the order of digests and of PNG rows)."""
     return np.ascontiguousarray(np.moveaxis(image, -3, -1))
 
 
 def pixels_sha256(image: UInt8Images) -> str:
-    """Of the uint8 H x W x C pixels of a C x H x W image: the same however they are packed."""
+    """The sha256 of the pixels of `image` (uint8 C x H x W), in hexadecimal.
+
+    It is taken over H x W x C bytes, so it is the same however the picture was compressed.
+    """
     return hashlib.sha256(to_hwc(image).tobytes()).hexdigest()
 
 
 def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> bytes:
-    """One C x H x W uint8 image as PNG bytes, with `text` as UTF-8 text chunks.
+    """One `image`, uint8 C x H x W, as PNG bytes, with `text` as UTF-8 text chunks.
 
     What a text chunk cannot hold (NUL, lone surrogates) is written as U+FFFD.
 
@@ -178,8 +189,8 @@ def decode_png(data: bytes) -> UInt8Images:
 def read_picture(path: Path) -> PIL.Image.Image:
     """A picture from disk as people see it, as RGB or grey ("L"), fully decoded.
 
-    It is turned as its EXIF orientation says; what is transparent (an alpha channel, a transparent
-    colour of a palette) lies on black; 16 bits a channel become 8; of an animation or a file of
+    It is turned by its EXIF orientation; transparent parts (of an alpha channel, or a transparent
+    colour of a palette) are put on black; 16 bits a channel become 8; of an animation or a file of
     several pages the first is taken. Colour profiles are not applied.
 
     Raises:

@@ -11,7 +11,7 @@ import difflib
 import io
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _BREAKS = frozenset(("Cc", "Zl", "Zp"))
@@ -67,6 +67,11 @@ def safe_cell(value: object) -> object:
         return value
     text = inert(value)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def written_cell(cell: str) -> str:
+    """What was written as `cell` by `safe_cell`, without the apostrophe before a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].lstrip().startswith(_FORMULA) else cell
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
@@ -150,3 +155,34 @@ def _nines(confidence: float) -> int:
 def _floored(value: float, digits: int) -> str:
     scale = 10**digits
     return f"{math.floor(value * scale + 1e-9) / scale:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3:05``, ``2:03:04``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def sent_line(sent: Mapping[str, int]) -> str:
+    """What was sent to a victim: ``1,041: 8 probe, 1,000 queries, 33 retries``, the total first."""
+    parts = [
+        f"{count:,} {heading}" for heading, count in sent.items() if heading != "total" and count
+    ]
+    return f"{sent['total']:,}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows of equally many cells as lines of columns; the first `left` columns flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = (
+            cell.ljust(width) if k < left else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join(cells).rstrip())
+    return lines

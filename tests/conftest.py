@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+# OpenMP's threads sleep while they wait for each other; else they spin, and on cores that others
+# use too a training of 3 seconds takes 14. Read when torch is loaded, and by children.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from evofool.classifiers import Classifier, load_classifier
 from evofool.scoring import Scorer
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+
     from playwright.sync_api import Browser, Page
 
 HAS_GPU = torch.cuda.is_available()
@@ -24,9 +32,22 @@ TOYS = Path(__file__).parent / "toys" / "exact.py"
 
 
 MakeScorer: TypeAlias = Callable[..., Scorer]
-Until: TypeAlias = "Callable[[subprocess.Popen[Any], Callable[[], bool]], None]"
 PATIENCE = 600.0
 """Seconds until a test gives up on something that does happen when all is well."""
+
+settings.register_profile(
+    "any machine", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
+
+class Polled(Protocol):
+    """A process that can be asked for its exit code: None while it runs."""
+
+    def poll(self) -> int | None: ...
+
+
+Until: TypeAlias = Callable[[Polled, Callable[[], bool]], None]
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +119,9 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        running = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=1000 * PATIENCE
+        )
         yield running
         running.close()
 
@@ -128,7 +151,7 @@ def until() -> Until:
     happen within a time, since a machine may be as busy as it likes.
     """
 
-    def wait(process: subprocess.Popen[Any], holds: Callable[[], bool]) -> None:
+    def wait(process: Polled, holds: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
         while not holds():
             assert process.poll() is None, "the process ended first"
@@ -136,6 +159,120 @@ def until() -> Until:
             time.sleep(0.02)
 
     return wait
+
+
+PRELOADED = (
+    *("torch", "torchvision", "torch.export", "numba", "cv2", "onnxruntime", "matplotlib.figure"),
+    *("evofool", "evofool.cli.app", "evofool.evolution.campaign", "evofool.gallery"),
+)
+START = """
+import os, signal, sys
+
+os.chdir(folder)
+os.environ.clear()
+os.environ.update(environment)
+for number, file in enumerate(streams):
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+sys.stdin = sys.__stdin__ = open(0, closefd=False)
+sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
+sys.stderr = sys.__stderr__ = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+sys.argv[:] = arguments
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):  # the latter is ignored where tests run under nohup
+    signal.signal(number, signal.SIG_DFL)
+exec(compile(code, "<code>", "exec"), {"__name__": "__main__"})
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a process left: its exit code, negative after a signal, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Forked:
+    """A Python process of its own that did not have to import torch: see `forked`."""
+
+    def __init__(self, process: ForkServerProcess, streams: tuple[Path, Path]) -> None:
+        self._process = process
+        self._streams = streams
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """As `os.kill` does."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        self._process.join(PATIENCE)
+        code = self._process.exitcode
+        assert code is not None, "it does not end"
+        return Ended(code, *(f.read_text() if f.is_file() else "" for f in self._streams))
+
+
+class Start(Protocol):
+    """What `forked` gives."""
+
+    def __call__(
+        self,
+        code: str,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        stdout: Path | None = None,
+        stderr: Path | None = None,
+        **environment: str,
+    ) -> Forked: ...
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """``forked(code, argument, ..., cwd=..., VARIABLE=...)``: starts a process that runs `code`.
+
+    It is forked from a process in which what takes seconds to import is imported already and
+    nothing has run yet, so it starts at once. All else is its own: signals, exit code, streams
+    (files, unless `stdout` or `stderr` name others), environment and folder. Where an import is
+    what is tested, or what the first use of a library decides, take ``python -c`` instead.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    folder = tmp_path_factory.mktemp("forked")
+    started: list[ForkServerProcess] = []
+
+    def start(
+        code: str,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        stdout: Path | None = None,
+        stderr: Path | None = None,
+        **environment: str,
+    ) -> Forked:
+        number = len(started)
+        streams = (stdout or folder / f"{number}-out", stderr or folder / f"{number}-err")
+        settings = {
+            "code": code,
+            "arguments": ["-c", *map(str, arguments)],
+            "folder": str(cwd or Path.cwd()),
+            "environment": {**os.environ, **environment},
+            "streams": [os.devnull, *map(str, streams)],
+        }
+        process = context.Process(target=exec, args=(START, settings))
+        started.append(process)
+        process.start()
+        return Forked(process, streams)
+
+    yield start
+    for process in started:
+        if process.is_alive():
+            process.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,15 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
+    frozenset({"kinds"}),
     frozenset({"images", "config", "operators", "randomness"}),
     frozenset({"render", "classifiers", "data"}),
+    frozenset({"plugins"}),
     frozenset({"encodings", "training", "scoring", "store"}),
     frozenset({"evolution", "attacks"}),
     frozenset({"defenses"}),
     frozenset({"report"}),
-    frozenset({"experiments", "gallery"}),
+    frozenset({"experiments", "gallery", "testing"}),
     frozenset({"cli"}),
 )
 """From the bottom up."""
@@ -119,6 +122,49 @@ def test_an_arrow_that_points_up_is_seen(where: str, source: str) -> None:
 )
 def test_an_arrow_that_points_down_is_let_be(where: str, source: str) -> None:
     assert violations(source, ROOT / where) == []
+
+
+def circle(sources: Mapping[str, tuple[str, Path]]) -> list[str]:
+    """Modules that import each other in a circle, the first one again at the end; empty: none do.
+
+    Args:
+        sources: text and file by dotted name. Imports count on any level and under any condition.
+    """
+    needs: dict[str, set[str]] = {}
+    for module, (source, file) in sources.items():
+        needs[module] = set()
+        for _, imported in imports_of(ast.parse(source), file):
+            name = imported
+            while name and name not in sources:  # what is imported may be a name in a module
+                name = name.rpartition(".")[0]
+            needs[module] |= {name} - {"", module}
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    sources = {module_of(file): (file.read_text(encoding="utf-8"), file) for file in FILES}
+    assert circle(sources) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("if TYPE_CHECKING:\n    from evofool.gallery.x import Room", True),
+        ("def f():\n    from evofool.gallery import x", True),
+        ("from .x import Room", True),
+        ("from evofool.gallery.z import Room", False),
+    ],
+)
+def test_a_circle_is_seen(source: str, seen: bool) -> None:
+    sources = {
+        f"evofool.gallery.{name}": (text, PACKAGE / "gallery" / f"{name}.py")
+        for name, text in (("x", "from evofool.gallery.y import f"), ("y", source), ("z", ""))
+    }
+    assert bool(circle(sources)) == seen
 
 
 def calls_in(file: Path) -> Iterator[tuple[int, str]]:

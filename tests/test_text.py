@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evofool.text import csv_bytes, inert, safe_cell, suggestion
+from evofool.text import aligned, csv_bytes, duration, inert, safe_cell, sent_line, suggestion
 
 PACKAGE = Path(__file__).parents[1] / "evofool"
 
@@ -82,3 +82,25 @@ def test_there_is_one_writer_of_csv() -> None:
 def test_what_was_meant(word: str, meant: str | None) -> None:
     found = suggestion(word, ["mnist-lenet", "colour", "generations", "s"])
     assert found == ("" if meant is None else f"; did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (185, "3:05"), (7384, "2:03:04")],
+)
+def test_a_duration(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_what_was_sent() -> None:
+    sent = {"total": 1041, "probe": 8, "queries": 1000, "retries": 33, "verify": 0}
+    assert sent_line(sent) == "1,041: 8 probe, 1,000 queries, 33 retries"
+    assert sent_line({"total": 0, "probe": 0}) == "0"
+
+
+def test_columns_of_lines() -> None:
+    assert aligned([["net", "n"], ["mine", "10"], ["", "7"]], left=1) == [
+        "net    n",
+        "mine  10",
+        "       7",
+    ]

@@ -94,8 +94,11 @@ class GradientAscent(Attack):
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"{self.name}: steps must be at least 1, not {self.steps}")
 
+    @property
+    def least_confidence(self) -> float:
+        return self.confidence
+
     def craft(self, job: Job) -> None:
-        job.threshold = self.confidence
         setting = SETTINGS.get(self.setting)
         steps = self.steps or (setting.steps if setting else 200)
         missing = _missing(job, self.confidence)
@@ -184,7 +187,7 @@ def _without_least(big: FloatImages, weight: FloatImages, per_cent: float) -> Fl
 
 
 def blurred(images: FloatImages, sigma: float) -> FloatImages:
-    """Gaussian blur of N x C x H x W, cut at four sigma, edges mirrored."""
+    """Gaussian blur of `images`, N x C x H x W of any range, cut at four sigma, edges mirrored."""
     radius = max(1, int(4 * sigma + 0.5))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)

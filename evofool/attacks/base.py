@@ -1,4 +1,4 @@
-"""What all attacks share: parameters checked once, one way of being called."""
+"""What all attacks share: parameters that are checked once, and the way they are called."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Attack(ABC):
     aim: ClassVar[Aim] = "both"
     paper: ClassVar[str] = ""
     whole: ClassVar[bool] = False
-    """Whether a run must hand over all its images in one call, since every call prepares at a cost
-    (a substitute is trained, say)."""
+    """Whether a run must give it all images in one call, since each call has a cost of its own
+    (training a substitute, for example)."""
 
     seed: int = 0
 
@@ -99,6 +99,12 @@ class Attack(ABC):
         """Most queries for an image, judging included, as far as the parameters tell; else None."""
         return None
 
+    @property
+    def least_confidence(self) -> float:
+        """Confidence on [0, 1) that a picture must exceed as well to count as a success: in its
+        target, or, of attacks without a goal, in any class."""
+        return 0.0
+
     def __call__(
         self,
         scorer: Scorer,
@@ -113,23 +119,24 @@ class Attack(ABC):
         Args:
             scorer: the victim; its counters and budget apply.
             images: N x C x H x W of the victim's shape: uint8, or floats on the lattice k/255.
-            labels: N true classes; needed for untargeted attacks.
-            targets: N classes to be taken for; makes the attack targeted.
-            ids: N numbers that key the random draws; by default 0..N-1. With an image's own number
-                its result does not depend on which others are attacked with it.
+            labels: (N,) integers, the true classes; needed for untargeted attacks.
+            targets: (N,) integers, the classes to be taken for; they make the attack targeted.
+            ids: (N,) integers that key the random draws; by default 0..N-1. With an image's own
+                number its result does not depend on which others are attacked with it.
 
         Raises:
-            UsageError: labels out of range or missing, a target that is the true class, an attack
-                that knows no targets.
+            UsageError: labels out of range or missing, a target that is the true class, targets for
+                an attack that takes none.
             ImageError: images of the wrong shape or off the lattice.
             ScoringError: the victim cannot give what the attack needs.
             BudgetError: the budget is too small even to judge the results. One that ends midway
-                raises nothing: `AttackResult.complete` and its notes say so.
+                raises nothing, but shows in `AttackResult.complete` and in the notes.
         """
         self.check_victim(scorer.classifier)
         own = None if self.aim == "any" else labels  # which then are nothing to get away from
         job = Job(scorer, images, own, targets, ids, self.seed)
         self.check_aim(labels is not None, targets is not None)
+        job.threshold = self.least_confidence
         if len(job):
             try:
                 self.craft(job)
@@ -146,7 +153,7 @@ class Attack(ABC):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """What a config may say, in the order of the signature."""
+        """The parameters that a config may give, in the order of the signature."""
         hints = get_type_hints(cls)
         return tuple(
             Parameter(
@@ -160,7 +167,7 @@ class Attack(ABC):
         )
 
     def plain_parameters(self) -> dict[str, Any]:
-        """The parameters by name, the seed left out: what tells one of a grid from another."""
+        """The parameters by name, without the seed: those by which attacks of a grid differ."""
         known = {each.name for each in self.parameters()} - {"seed"}
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name in known}
 

@@ -1,4 +1,4 @@
-"""What attacks by queries share: the number they climb, and pictures that are asked once."""
+"""What attacks by queries share: the number they increase, and pictures that are queried once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evofool.scoring import Scores
 
 
 def progress(job: Job, rows: Rows, scores: Scores) -> NDArray[np.float64]:
-    """How near answers to pictures of `rows` are to the goal, float64, larger is nearer.
+    """How near pictures of `rows` are to the goal, by their `scores`: (n,), larger is nearer.
 
     Untargeted: the largest log-confidence of another class minus that of the label (on a softmax
     over logits that is the difference of the logits, whatever has saturated). Targeted: the
-    log-odds of the target, which order as its confidence and its cross-entropy do. Where the
-    victim may reject, that class is none to be led to: it counts only once the label is left, as
-    in `Goal.climb`. A picture without scores is as far away as can be.
+    log-odds of the target, which order pictures as its confidence and its cross-entropy do. Where
+    the victim may reject, the rejection is no class to aim at: it counts only once the picture has
+    left its label, as in `Goal.climb`. A picture without scores gets -inf.
     """
     sought = job.goal.sought[rows]
     at = np.arange(len(rows)), np.maximum(sought, 0)
@@ -44,7 +44,7 @@ def progress(job: Job, rows: Rows, scores: Scores) -> NDArray[np.float64]:
 
 
 def part(scores: Scores, index: NDArray[np.bool_] | NDArray[np.int64]) -> Scores:
-    """The scores of some of the images."""
+    """The scores of some of the images: `index` is (N,) booleans, or (k,) positions."""
     return Scores(
         scores.log_odds[index],
         None if scores.outputs is None else scores.outputs[index],
@@ -53,9 +53,21 @@ def part(scores: Scores, index: NDArray[np.bool_] | NDArray[np.int64]) -> Scores
 
 
 def stand(job: Job, rows: Rows, pictures: UInt8Images, scores: Scores) -> NDArray[np.bool_]:
-    """Let `pictures`, which got `scores`, stand for `rows`; returns which of them are through.
+    """Make `pictures`, which got `scores`, the current pictures of `rows` and judge them.
 
-    The pictures themselves become `x`: an attack that asks pictures has no floats between levels.
+    The pictures also become `x`: an attack that queries pictures has no floats between levels.
+
+    Args:
+        job: the call of the attack.
+        rows: (n,) rows of it.
+        pictures: uint8 n x C x H x W.
+        scores: of these pictures.
+
+    Returns:
+        (n,), whether the row is a success; such rows are closed in `job.open`.
+
+    Raises:
+        BudgetSpent: as `Job.check`.
     """
     if len(rows):
         job.x[rows] = to_float(pictures)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 @lru_cache(maxsize=256)
 def bump(side: int, turned: bool) -> NDArray[np.float64]:
-    """A square of Euclidean length 1: one half rises, the other falls (left and right if turned).
+    """A side x side patch of Euclidean length 1: positive in one half, negative in the other.
 
+    The halves are the upper and the lower one, or if `turned` the left and the right one.
     Each half is largest in its middle: at maximum-norm distance d from there it is the sum of
     1/(k+1)^2 over k from d on.
     """

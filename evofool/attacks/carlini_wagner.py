@@ -30,16 +30,17 @@ class CarliniWagner(Attack):
     """min |x' - x|^2 + c max(kappa - margin(x'), 0), x' = (tanh w + 1) / 2.
 
     Carlini, Wagner, S&P 2017, 1608.04644, section V with f_6 on the logits. Adam minimises over w
-    from the clean image, for each c of a search: ten times more while nothing is found, then
-    halving. The authors search 9 x 1000 steps from c = .001; here the first c is estimated from the
-    first gradient and 5 x 100 steps follow (give `initial_c`, `search_steps` and `steps` for
-    theirs). An iterate with the margin kappa takes no backward pass: its hinge is flat.
+    from the clean image, for each c of a search: c grows tenfold until an iterate has the margin
+    kappa, then the interval is halved. The authors search 9 x 1000 steps from c = .001; here the
+    first c is estimated from the first gradient and 5 x 100 steps follow (give `initial_c`,
+    `search_steps` and `steps` for theirs). An iterate with the margin kappa takes no backward pass:
+    its hinge is flat.
 
     `images_float` is the nearest iterate with that margin. The picture is the nearest on the ladder
     (see `rounding`) of the linear model there; its margin is at least kappa too.
 
     Attributes:
-        kappa: margin in logits that counts as found.
+        kappa: margin in logits that an iterate must reach.
         search_steps: values of c that are tried.
         steps: most steps of Adam for each.
         learning_rate: of Adam (the authors': .01). By default `RATE` times the root mean square of
@@ -170,7 +171,7 @@ class _Search:
         return found
 
     def _movable(self) -> NDArray[np.bool_]:
-        """Rows whose gradient says how to move them at all."""
+        """Rows whose gradient gives a direction to move in."""
         both: NDArray[np.bool_] = np.isfinite(self.c) & np.isfinite(self.rate)
         return both
 

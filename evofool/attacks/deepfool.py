@@ -26,7 +26,7 @@ FLOATS_AT_ONCE = 2**26
 
 @dataclass(frozen=True)
 class DeepFool(Attack):
-    """x + 1.02 sum r_i, r_i the way to the nearest of the linearised boundaries.
+    """x + 1.02 sum r_i, where r_i leads to the nearest of the linearised boundaries.
 
     Moosavi-Dezfooli, Fawzi, Frossard, CVPR 2016, 1511.04599, Algorithm 2, L2: with
     f_k = z_k - z_label and w_k its gradient, r = |f_l| / |w_l|^2 w_l for the l with the least
@@ -35,7 +35,7 @@ class DeepFool(Attack):
 
     Attributes:
         steps: most steps.
-        candidates: classes that are looked at, the label included: the likeliest at the clean
+        candidates: classes that are considered, the label included: the likeliest for the clean
             image. A step costs one backward image for each but the label.
         overshoot: share added to the whole perturbation.
         models: most new linearisations for a picture that does not fool yet.

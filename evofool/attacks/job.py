@@ -1,4 +1,4 @@
-"""One call of an attack: the images on their way, every pass booked on the image it is for."""
+"""One call of an attack: its images, and every forward and backward pass that each has cost."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import torch
 
 Rows = NDArray[np.int64]
-"""Indices of images of the call."""
+"""int64 (n,): indices of images of the call."""
 
 
 class Verdict(NamedTuple):
-    """The victim's answer to a picture; confidences are NaN where it gives labels alone."""
+    """The victim's answer to one picture; confidences are NaN where it gives labels alone."""
 
     label: int
     confidence: float
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
 
     @property
     def decisive(self) -> float:
-        """In the class sought, or where none is, in the first answer."""
+        """The confidence in the class sought, or where none is sought, in the top-1 class."""
         return self.confidence if math.isnan(self.sought_confidence) else self.sought_confidence
 
 
@@ -43,25 +43,40 @@ class BudgetSpent(EvofoolError):
 
 
 class Job:
-    """The images of one call of an attack, and what has become of them.
+    """The N images of one call of an attack, and their state so far.
 
     An attack works on `x` (float32) through `gradients`, `scores` and `labels_of`, and may set
     `pixels` for rows whose picture is not simply `x` rounded towards the clean one.
 
+    Args:
+        scorer: the victim.
+        images: N x C x H x W of the victim's shape: uint8, or floats on the lattice k/255.
+        labels: (N,) integers, the true classes, or None.
+        targets: (N,) integers, the classes aimed at, or None.
+        ids: (N,) integers that key the random draws, or None for 0..N-1.
+        seed: of the attack.
+
     Attributes:
         scorer: the backend; attacks use it through this job alone, so that every pass is booked.
         clean: uint8 N x C x H x W.
-        start: the same as float32.
-        x: the float images as they stand, first the clean ones.
-        labels: true classes or `NONE`.
-        targets: target classes or `NONE`.
+        start: the same as float32 on [0, 1].
+        x: the current float images, float32 N x C x H x W on [0, 1]; at first the clean ones.
+        pixels: by row, the current picture (uint8 C x H x W) where it is not `x` rounded.
+        labels: (N,), true classes or `NONE`.
+        targets: (N,), target classes or `NONE`.
         goal: losses and the rule for success.
-        ids: what keys the randomness of each image: results depend on no batch.
-        forward: images forward per row, crops included.
-        backward: images backward per row.
+        ids: (N,), what keys the randomness of each image, so that results depend on no batch.
+        forward: (N,), images that went forward through the net for each row, crops included.
+        backward: (N,), images that gradients were taken of for each row.
         forward_shared: images forward that no single row took (to teach a substitute).
-        open: rows that the attack is still working on; what a spent budget cut off.
+        open: (N,), whether the attack is still working on the row; at the end, whether a spent
+            budget cut it off.
         notes: for people.
+
+    Raises:
+        ImageError: images of another shape than the victim's, or off the lattice.
+        UsageError: classes that do not exist, or a target that is the true class.
+        BudgetError: the budget is too small even to judge the results.
     """
 
     def __init__(
@@ -136,7 +151,7 @@ class Job:
         return generator(self.seed, Stream.ATTACK, int(self.ids[row]), draw)
 
     def rows(self) -> Rows:
-        """All rows."""
+        """All N rows, (N,)."""
         return np.arange(len(self))
 
     def gradients(
@@ -149,15 +164,16 @@ class Job:
         wanted: Wanted | None = None,
         lead: float = SLACK,
     ) -> Gradients:
-        """`Scorer.gradients` of `images`, which stand for `rows`.
+        """`Scorer.gradients` of `images`, which are versions of the images of `rows`.
 
         Args:
-            rows: the rows of this job that the images are versions of.
-            images: uint8 or float32.
-            loss: gets outputs and *rows of this job*.
+            rows: (n,), the rows of this job that the images belong to.
+            images: n x C x H x W, uint8, or float32 on [0, 1].
+            loss: gets outputs (n x classes) and *rows of this job* (n,), and returns n losses, or n
+                x K for K gradients an image.
             unless_fooled: take no gradient of images that fool already (`Gradients.wanted` says
                 which were taken).
-            wanted: or a rule of the attack's own, of outputs and rows of this job.
+            wanted: or a rule of the attack's own: gets the same and returns n booleans.
             lead: margin above which an image counts as fooling here.
 
         Raises:
@@ -185,9 +201,10 @@ class Job:
         return found
 
     def differentiable(self, rows: Rows) -> Callable[[torch.Tensor], torch.Tensor]:
-        """`Scorer.differentiable` for code that sends versions of `rows`, all or many times over.
+        """`Scorer.differentiable` for code that sends versions of `rows`, once or many times.
 
-        Its passes are booked evenly on the rows, since nobody says which image is whose.
+        Its passes are booked evenly on the rows, since that code does not tell which image belongs
+        to which row.
         """
         outputs_of = self.scorer.differentiable(keep_unscored=True)
         crops = self.scorer.classifier.crops
@@ -208,21 +225,21 @@ class Job:
         return booked
 
     def scores(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
-        """`Scorer.score` of `images`, which stand for `rows`; raises as `gradients`."""
+        """`Scorer.score` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
         found = self._score(rows, images)
         np.add.at(self.forward, rows, self.scorer.classifier.crops)
         return found
 
     def labels_of(self, rows: Rows, images: UInt8Images | FloatImages) -> Labels:
-        """`Scorer.labels` of `images`, which stand for `rows`; raises as `gradients`."""
+        """`Scorer.labels` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
         found = self.scorer.labels(images)
         np.add.at(self.forward, rows, self.scorer.classifier.crops)
         return found
 
     def on_lattice(self, rows: Rows) -> UInt8Images:
-        """The pictures of `rows` as they stand: `x` rounded towards the clean ones, or as set."""
+        """The current pictures of `rows`: of `pixels`, else `x` rounded towards the clean ones."""
         found = toward(self.x[rows], self.clean[rows])
         for i, row in enumerate(rows.tolist()):
             if row in self.pixels:
@@ -230,9 +247,10 @@ class Job:
         return found
 
     def check(self, rows: Rows) -> NDArray[np.bool_]:
-        """Judge the pictures of `rows` as they stand; counted as verifying, and not done twice.
+        """Judge the current pictures of `rows`: (n,), whether each is a success.
 
-        Whoever changes a row's `x` or `pixels` afterwards calls `touch`.
+        The queries count as verifying, and a picture is not judged twice: whoever changes a row's
+        `x` or `pixels` afterwards calls `touch`.
         """
         fresh = np.array([row for row in rows.tolist() if row not in self._judged], np.int64)
         if len(fresh):
@@ -243,7 +261,7 @@ class Job:
         return self._success(rows, labels, np.array([v.decisive for v in found]))
 
     def hits(self, rows: Rows, scores: Scores) -> NDArray[np.bool_]:
-        """Whether pictures with these scores would be successes, were they to stand for `rows`."""
+        """Whether pictures of `rows` with these scores would be successes, (n,)."""
         labels, own, sought = self._columns(rows, scores)
         return self._success(rows, labels, np.where(np.isnan(sought), own, sought))
 
@@ -256,13 +274,13 @@ class Job:
         """`touch`, before rows that have been judged change again.
 
         Raises:
-            BudgetSpent: nothing would be left to judge them anew; the judgements stand.
+            BudgetSpent: nothing would be left to judge them anew; the judgements are kept.
         """
         self._reserve(sum(row in self._judged for row in rows.tolist()))
         self.touch(rows)
 
     def known(self, rows: Rows, scores: Scores) -> None:
-        """Take over scores of exactly the pictures that stand in `rows`, instead of new ones."""
+        """Judge `rows` by these scores of exactly their current pictures, without new queries."""
         self._judged.update(self._read(rows, scores))
 
     def result(

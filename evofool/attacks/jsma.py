@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 Chooser = Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.int64]]
-"""(K gradients x D features, features that can still move) to the features to move."""
+"""From the gradients (K x D, of K outputs for D features) and the features that can still move (m,)
+to the features that are moved."""
 VALUES_AT_ONCE = 2**25
 """Gradient values that one call may hold."""
 
@@ -132,7 +133,7 @@ class SimplifiedJSMA(_Saliency):
 
     Attributes:
         features: how many change in a step.
-        of: ``confidence`` takes derivatives of the target's log-confidence, which knows of the
+        of: ``confidence`` takes derivatives of the target's log-confidence, which depends on the
             other classes too; ``logit`` of its logit alone.
     """
 

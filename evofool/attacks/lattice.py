@@ -38,7 +38,8 @@ def on_lattice(images: object) -> UInt8Images:
 def toward(x: FloatImages, clean: UInt8Images) -> UInt8Images:
     """`x` on the lattice, every pixel rounded towards `clean`: never farther from it than `x` is.
 
-    So a ball around the clean picture that holds `x`, in any norm, holds the rounded picture.
+    So a ball around the clean picture that holds `x`, in any norm, holds the rounded picture. Both
+    are N x C x H x W, and so is the result.
     """
     step = x * np.float32(255) - clean
     near = np.rint(step)
@@ -59,9 +60,9 @@ class Norms:
     """Sizes of N perturbations, images on [0, 1].
 
     Attributes:
-        l0: how many pixels changed (a pixel counts once, whatever its channels).
-        l2: Euclidean length over all channels.
-        linf: the largest change of a channel.
+        l0: (N,), how many pixels changed (a pixel counts once, however many of its channels did).
+        l2: (N,), Euclidean length over all channels.
+        linf: (N,), the largest change of a channel.
     """
 
     l0: NDArray[np.int64]
@@ -70,7 +71,7 @@ class Norms:
 
 
 def norms(clean: UInt8Images | FloatImages, other: UInt8Images | FloatImages) -> Norms:
-    """Sizes of `other` - `clean`, both N x C x H x W."""
+    """Sizes of the perturbations `other` - `clean`, both N x C x H x W, uint8 or on [0, 1]."""
     if clean.dtype == np.uint8 and other.dtype == np.uint8:
         difference = (other.astype(np.float64) - clean.astype(np.float64)) / 255
     else:
@@ -84,7 +85,10 @@ def norms(clean: UInt8Images | FloatImages, other: UInt8Images | FloatImages) ->
 
 
 def project(x: FloatImages, center: FloatImages, eps: float, norm: Norm) -> FloatImages:
-    """The nearest point to `x` in the ball of `eps` (``linf`` or ``l2``), cut to [0, 1]."""
+    """The nearest images to `x` in the balls of radius `eps` around `center`, cut to [0, 1].
+
+    `norm` is ``linf`` or ``l2``; `x` may leave [0, 1].
+    """
     delta = x - center
     if norm == "linf":
         radius = np.float32(eps)

@@ -14,11 +14,12 @@ from evofool.scoring import Loss
 from evofool.text import counted
 
 Step: TypeAlias = Callable[[Rows, FloatImages, FloatImages, int], FloatImages]
-"""(rows, their x, gradients, step from 0) to their next x."""
+"""From rows (n,), their `x`, the gradients (both n x C x H x W) and the number of the step (from 0)
+to the next `x` of these rows."""
 
 
 def ascend(job: Job, rows: Rows, steps: int, loss: Loss, step: Step, *, early_stop: bool) -> Rows:
-    """Climb `loss` for at most `steps` steps; returns the rows that were not seen to fool.
+    """Climb `loss` for at most `steps` steps; returns those of `rows` not yet seen to fool, (k,).
 
     With `early_stop` the gradient is taken at the *picture* of each iterate, so that one forward
     pass both judges it and serves the gradient; an image that fools as a picture leaves the batch
@@ -43,7 +44,10 @@ def ascend(job: Job, rows: Rows, steps: int, loss: Loss, step: Step, *, early_st
 
 
 def note_vanishing(job: Job, gradients: FloatImages) -> None:
-    """Say so where gradients are exactly zero: nothing can be climbed there."""
+    """Add a note to the job if some of `gradients` (n x C x H x W) are exactly zero.
+
+    Where the gradient is zero an attack has no direction to climb in.
+    """
     dead = int((~gradients.any(axis=tuple(range(1, gradients.ndim)))).sum())
     if dead:
         job.notes.append(
@@ -55,19 +59,22 @@ def note_vanishing(job: Job, gradients: FloatImages) -> None:
 
 
 def sign(values: FloatImages) -> FloatImages:
-    """-1, 0 or 1."""
+    """The sign of each of the values, which have any shape and range: -1, 0 or 1."""
     signs: FloatImages = np.sign(values)
     return signs
 
 
 def unit(values: FloatImages) -> FloatImages:
-    """Each image's gradient divided by its Euclidean length (zero stays zero)."""
+    """Each gradient of `values` (n x C x H x W, any range) divided by its Euclidean length.
+
+    A gradient of zero stays zero.
+    """
     length = lengths(values)[:, None, None, None]
     return (values / np.maximum(length, 1e-20)).astype(np.float32)
 
 
 def lengths(values: FloatImages) -> NDArray[np.float64]:
-    """Euclidean length of each image."""
+    """The Euclidean length, (n,), of each gradient of `values` (n x C x H x W, any range)."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     found: NDArray[np.float64] = np.sqrt((flat**2).sum(axis=1))
     return found

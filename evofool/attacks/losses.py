@@ -21,20 +21,36 @@ gradients, and the engine that judges the picture differ by less than this."""
 
 
 class Goal:
-    """The goal of each image: its target class, or any class but its label.
+    """The goal of each of N images: its target class, or any class but its label.
 
-    Losses grow towards the goal: the cross-entropy of the label, or minus that of the target.
+    Losses grow towards the goal: the cross-entropy of the label, or minus that of the target. They
+    take `outputs` (floating n x classes, as `Scorer.gradients` gives them) and `rows` (int64 (n,),
+    which of the N images these are), and return (n,).
+
+    Args:
+        classifier: the victim.
+        labels: (N,), true classes or `NONE`.
+        targets: (N,), target classes or `NONE`.
     """
 
     def __init__(self, classifier: Classifier, labels: Labels, targets: Labels) -> None:
         self._classifier = classifier
         self.targets = targets
         self.sought = np.where(targets == NONE, labels, targets)
-        """The class whose score must rise (targets) or fall (labels)."""
+        """int64 (N,), the class whose score must rise (targets) or fall (labels)."""
         self.sign = np.where(targets == NONE, -1.0, 1.0).astype(np.float32)
 
     def success(self, predicted: Labels, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether answers to pictures of `rows` are what was wanted (without goal, any is)."""
+        """Whether the classes `predicted` for pictures of `rows` are what was wanted.
+
+        Args:
+            predicted: (n,), the victim's top-1 classes.
+            rows: (n,), which of the N images the pictures belong to.
+
+        Returns:
+            (n,), whether the goal is reached; of an image without a goal, whether the victim gave
+            any class.
+        """
         same = predicted == self.sought[rows]
         hit: NDArray[np.bool_] = np.where(self.targets[rows] == NONE, ~same, same)
         hit &= predicted != NONE  # the victim gave no usable scores
@@ -45,15 +61,32 @@ class Goal:
     def fooled(
         self, outputs: torch.Tensor, rows: torch.Tensor, lead: float = SLACK
     ) -> torch.Tensor:
-        """Which images fool with a margin above `lead`, of `outputs` n x classes."""
+        """Whether each image fools with a margin above `lead`, booleans (n,).
+
+        Args:
+            outputs: floating n x classes.
+            rows: int64 (n,).
+            lead: the margin to exceed, in the unit of `margin`.
+        """
         return self.margin(outputs, rows) > lead
 
     def loss(self, name: LossName, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """n losses that grow towards the goal."""
+        """The loss called `name`, (n,), which grows towards the goal.
+
+        Args:
+            name: which loss.
+            outputs: floating n x classes.
+            rows: int64 (n,).
+        """
         return (self.cross_entropy if name == "cross_entropy" else self.climb)(outputs, rows)
 
     def cross_entropy(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """-log p of the label, or log p of the target."""
+        """-log p of the label, or log p of the target, (n,).
+
+        Args:
+            outputs: floating n x classes.
+            rows: int64 (n,).
+        """
         import torch
 
         sought = torch.from_numpy(self.sought).to(rows.device)[rows]
@@ -62,11 +95,15 @@ class Goal:
         return sign * logs.gather(1, sought[:, None])[:, 0]
 
     def climb(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """`margin`, but on the way to another class a rejection is no wall.
+        """As `margin`, (n,), but a rejection does not stop the climb from one class to another.
 
-        Between a confident label and a confident other class a detector rejects; an attack that
-        minded would turn back there. So the lead over the label counts first, and the rejection
-        only once that is won.
+        Between a confident label and a confident other class a detector rejects, and an attack
+        that avoided the rejection would turn back there. So the lead over the label counts first,
+        and the lead over the rejection only once the label has been left.
+
+        Args:
+            outputs: floating n x classes.
+            rows: int64 (n,).
         """
         import torch
 
@@ -85,9 +122,14 @@ class Goal:
         return torch.where(lead > 0, lead + margin.clamp(max=0), lead)
 
     def margin(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Lead of the best other class over the label, or of the target over the best other.
+        """Lead of the best other class over the label, or of the target over the best other, (n,).
 
-        Where the victim may reject, an untargeted image must lead over that class as well.
+        It is a difference of logits where the victim gives them, else of log-confidences. Where the
+        victim may reject, an untargeted image must lead over the rejection as well.
+
+        Args:
+            outputs: floating n x classes.
+            rows: int64 (n,).
         """
         import torch
 
@@ -110,14 +152,24 @@ class Goal:
 
 
 def class_scores(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:
-    """n x classes scores that are near linear in the image: logits, else log-confidences."""
+    """Scores that are nearly linear in the image, n x classes: logits, else log-confidences.
+
+    Args:
+        outputs: floating n x classes, as `Scorer.gradients` gives them.
+        classifier: the victim.
+    """
     if classifier.output == "logits":
         return outputs
     return log_probabilities(outputs, classifier)
 
 
 def log_probabilities(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:
-    """n x classes log-confidences of a white box's outputs (see `Scorer.gradients`)."""
+    """Log-confidences of a white box, n x classes.
+
+    Args:
+        outputs: floating n x classes, as `Scorer.gradients` gives them.
+        classifier: the victim.
+    """
     import torch
 
     if classifier.crops > 1 or classifier.output == "log_probs":

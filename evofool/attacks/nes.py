@@ -16,7 +16,7 @@ from evofool.errors import UsageError
 from evofool.images import UInt8Images
 
 Levels = NDArray[np.float32]
-"""Images or perturbations in levels of 1/255."""
+"""float32 n x C x H x W, images or perturbations in levels of 1/255."""
 
 VALUES = 2**25
 """About so many channel values of samples are held at once."""
@@ -30,8 +30,9 @@ class NES(Attack):
     momentum) g; x <- project(x + lr sign(m)); the step is halved where f has not risen for some
     steps. f is the lead over the best other class (untargeted) or the target's log-odds.
 
-    Only pictures are asked: x +- d is rounded to whole levels and stays in the ball, and d is then
-    the difference that was really asked. So any of them that fools is a result, and ends it.
+    Only pictures are sent to the victim: x +- d is rounded to whole levels and stays in the ball,
+    and d is then the difference of the picture sent. So any of them that fools is a result, and
+    ends the attack.
 
     Attributes:
         eps: radius in the maximum norm, cut to whole levels.
@@ -135,7 +136,7 @@ class NES(Attack):
         state.x[rows] = np.clip(moved, state.low[rows], state.high[rows])
 
     def _settle(self, job: Job, state: _State, rows: Rows) -> Rows:
-        """Ask the pictures as they stand; returns those that do not fool."""
+        """Judge the current pictures; returns the rows that do not fool."""
         if not len(rows):
             return rows
         pictures: UInt8Images = np.rint(state.x[rows]).astype(np.uint8)

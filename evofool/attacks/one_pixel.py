@@ -28,8 +28,8 @@ class OnePixel(Attack):
     Differential evolution without crossover: child i is r1 + F (r2 - r3) of three distinct
     parents and replaces parent i if it is no worse. Places start uniform, levels around 128 with
     standard deviation 127; genes that leave the picture are drawn anew. A grey victim has 3 genes
-    a pixel instead of 5. Children do not depend on each other, so a generation is asked in parts,
-    and no further once one of a part fools (the paper asks all of it).
+    a pixel instead of 5. Children do not depend on each other, so a generation is scored in parts,
+    and no further once a picture of a part fools (the paper scores all of it).
 
     Attributes:
         pixels: how many may change (1, 3 and 5 in the paper).
@@ -37,7 +37,7 @@ class OnePixel(Attack):
         generations: most generations after the first population.
         factor: F.
         queries: most pictures an image, or None for no limit but the generations.
-        part: pictures of a generation that are asked at once.
+        part: pictures of a generation that are scored at once.
     """
 
     name: ClassVar[str] = "one-pixel"
@@ -104,7 +104,7 @@ class OnePixel(Attack):
     def _ask(
         self, job: Job, rows: Rows, genes: Genes, best: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """How near each of `genes` is; the best picture so far stands in `job`."""
+        """How near each of `genes` is to the goal; the best picture so far is kept in `job`."""
         count = genes.shape[1]
         pictures = painted(job.clean[rows], genes, self.pixels)
         owners = np.repeat(rows, count)
@@ -119,7 +119,7 @@ class OnePixel(Attack):
 
 
 def initial(rng: np.random.Generator, population: int, pixels: int, shape: Shape) -> Genes:
-    """The first population of one image."""
+    """The first population of one image, population x (pixels * (2 + channels))."""
     channels, height, width = shape
     places = rng.uniform(0, [height, width], (population, pixels, 2))
     levels = np.clip(rng.normal(128, 127, (population, pixels, channels)), 0, 255)
@@ -130,7 +130,20 @@ def initial(rng: np.random.Generator, population: int, pixels: int, shape: Shape
 def offspring(
     rng: np.random.Generator, genes: Genes, factor: float, pixels: int, shape: Shape
 ) -> Genes:
-    """A child for each of one image's population: r1 + F (r2 - r3), all three others than i."""
+    """One child for each member i of one image's population: r1 + F (r2 - r3).
+
+    r1, r2 and r3 are three distinct members other than i, and F is `factor`.
+
+    Args:
+        rng: where randomness comes from.
+        genes: population x (pixels * (2 + channels)).
+        factor: F.
+        pixels: how many pixels a member sets.
+        shape: channels, height, width of the image.
+
+    Returns:
+        The children, of the same shape as `genes`.
+    """
     population = len(genes)
     # three distinct of the other indices: draw from one fewer each time, and step over those taken
     taken = np.arange(population)[:, None]
@@ -148,7 +161,16 @@ def offspring(
 
 
 def painted(clean: UInt8Images, genes: Genes, pixels: int) -> UInt8Images:
-    """n x C x H x W pictures with the pixels of n x k genes set: (n * k) x C x H x W."""
+    """Copies of pictures in which the pixels that `genes` describe are set.
+
+    Args:
+        clean: n x C x H x W.
+        genes: n x k x (pixels * (2 + C)), k members for each picture.
+        pixels: how many pixels a member sets.
+
+    Returns:
+        (n * k) x C x H x W, the k pictures of one clean picture in a row.
+    """
     n, count, _ = genes.shape
     each = np.floor(genes).astype(np.int64).reshape(n * count, pixels, -1)
     pictures = np.repeat(clean, count, axis=0)

@@ -88,7 +88,7 @@ class RFGSM(Attack):
 
 @dataclass(frozen=True)
 class StepLL(Attack):
-    """x - eps sign(grad J(x, y)), y the class found least likely (Kurakin et al., 2016).
+    """x - eps sign(grad J(x, y)), y the least likely class (Kurakin et al., 2016).
 
     Success is being called anything but the label. As used by Tramèr et al., ICLR 2018.
 

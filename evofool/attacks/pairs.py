@@ -32,8 +32,8 @@ def best_pair(a: Floats, b: Floats) -> tuple[int, int] | None:
     """The i != j with the largest (a_i + a_j)(b_i + b_j), both sums above 0; None without any.
 
     Args:
-        a: n derivatives of the target.
-        b: n derivatives of the others, negated.
+        a: (n,), the derivatives of the target.
+        b: (n,), the derivatives of the others, negated.
     """
     near = _undominated_by_two(a, b)
     first, rest = _front(a, b, near)

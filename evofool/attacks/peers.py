@@ -46,7 +46,7 @@ _LABELS = (
     "Pointwise",
     "SaltAndPepper",
 )
-"""Parts of the names of attacks that only ask for the first answer; all others climb gradients."""
+"""Parts of the names of attacks that only need the top-1 class; all others climb gradients."""
 _UNTARGETED = ("DeepFool", "FastGradient", "NewtonFool", "VirtualAdversarial")
 _TARGETED = ("GenAttack",)
 _NEEDS_MORE = frozenset(("DatasetAttack", "BinarizationRefinementAttack"))
@@ -81,7 +81,7 @@ class FoolboxAttack(Attack):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """What a config may say: `eps` where there is a fixed radius, and foolbox's own."""
+        """The parameters that a config may give: `eps` for a fixed radius, and foolbox's own."""
         own = tuple(
             Parameter(name, hint, default, required)
             for name, (hint, default, required) in _signature(cls.kind).items()
@@ -301,7 +301,7 @@ _DRAWS: ContextVar[np.random.RandomState | None] = ContextVar("draws", default=N
 
 
 def _bind(module: str) -> None:
-    """Let a module of foolbox draw from what `_alone` says; all else of it stays as it is."""
+    """Let a module of foolbox draw from the generators of `_alone`; all else stays as it is."""
     names = vars(import_module(module))
     names.update({name: _NUMPY for name, value in names.items() if value is np})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.attacks.base import Attack
-from evofool.attacks.registry import grid, parameters_of
+from evofool.attacks.registry import grid, parameters_of, title
 from evofool.attacks.result import NONE
 from evofool.attacks.rows import ImageRow, ResultRow
 from evofool.attacks.transfer import SubstituteAttack
@@ -27,7 +27,7 @@ class Planned:
         index: its number, in names of files.
         entry: position of its entry in the config.
         attack: with its parameters.
-        name: as in the config.
+        name: as in the config; of an attack in a file, without the file's folder.
         parameters: as JSON values, the seed first.
         targets: one of `AIMS`, or a class.
     """
@@ -70,7 +70,9 @@ def planned_attacks(
         for attack in attacks:
             targets = _fitting(loaded, key, attack, wanted, own)
             parameters = {"seed": attack.seed, **parameters_of(attack)}
-            found.append(Planned(len(found), position, attack, entry.name, parameters, targets))
+            found.append(
+                Planned(len(found), position, attack, title(entry.name), parameters, targets)
+            )
     return tuple(found)
 
 

@@ -1,4 +1,7 @@
-"""Attacks by name: what can be named, with which parameters, and how a config's values fit them."""
+"""Attacks by name: what can be named, with which parameters, and how a config's values fit them.
+
+Our own attacks, those that installed packages offer, foolbox's, and classes in a user's file.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 import evofool.attacks as shipped
 from evofool.attacks.base import Aim, Attack, Needs, Parameter
+from evofool.attacks.foreign import checked_attack
 from evofool.attacks.peers import PREFIX, peer, peer_names
 from evofool.classifiers import Classifier
+from evofool.classifiers.base import short_name
 from evofool.config.document import describe_type
 from evofool.errors import AttackError, UsageError
+from evofool.plugins import class_from_entry_point, class_from_file, entry_names, in_file
 from evofool.text import suggestion
+
+GROUP = "evofool.attacks"
+"""The entry point group by which packages offer attacks."""
 
 MAX_GRID = 10_000
 """Most combinations of one grid."""
@@ -62,26 +71,39 @@ class Description:
 
 
 def names() -> tuple[str, ...]:
-    """Our own attacks, then those of an installed foolbox."""
-    return (*_own(), *peer_names())
+    """Our own attacks, those of entry points, then those of an installed foolbox."""
+    own = _own()
+    return (*own, *(name for name in entry_names(GROUP) if name not in own), *peer_names())
 
 
 def describe(name: str) -> Description:
-    """The attack of this name.
+    """The attack called `name`: ours, from an entry point, of foolbox, or ``file.py:Class``.
 
     Raises:
-        AttackError: no such attack, with those that are near; or a peer that is not installed.
+        AttackError: no such attack, with those that are near; a peer that is not installed; a file
+            or package that fails to import, or whose class is no attack that a config can name.
     """
+    if in_file(name):
+        source = class_from_file(name, AttackError)
+        return _described(checked_attack(source.factory, name), name=name)
     if name.startswith(PREFIX):
         kind = peer(name.removeprefix(PREFIX))
         return _described(kind, kind.make)
     own = _own()
-    if name not in own:
-        raise AttackError(
-            f"no attack is called {name!r}{suggestion(name, own) or '; known: ' + ', '.join(own)}"
-            f" ({PREFIX}NAME runs one of an installed foolbox)"
-        )
-    return _described(own[name], own[name])
+    if name in own:
+        return _described(own[name])
+    if (offered := class_from_entry_point(GROUP, name, AttackError)) is not None:
+        return _described(checked_attack(offered.factory, name), name=name)
+    near = suggestion(name, (*own, *entry_names(GROUP))) or "; there are " + ", ".join(own)
+    raise AttackError(
+        f"no attack is called {name!r}{near} (path/to/file.py:Class is one of your own,"
+        f" {PREFIX}NAME one of an installed foolbox)"
+    )
+
+
+def title(name: str) -> str:
+    """What tables and pages call the attack that a config calls `name`: of a file no folders."""
+    return short_name(name) if in_file(name) else name
 
 
 def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
@@ -162,15 +184,23 @@ def _own() -> dict[str, type[Attack]]:
     return {kind.name: kind for kind in concrete}
 
 
-def _described(kind: type[Attack], factory: Callable[..., Attack]) -> Description:
+def _described(
+    kind: type[Attack], factory: Callable[..., Attack] | None = None, name: str | None = None
+) -> Description:
     about = " ".join((inspect.getdoc(kind) or "").split("\n\n", 1)[0].split())
     return Description(
-        kind.name, kind.needs, kind.aim, kind.paper, about, kind.parameters(), factory
+        name or kind.name,
+        kind.needs,
+        kind.aim,
+        kind.paper,
+        about,
+        kind.parameters(),
+        factory or kind,
     )
 
 
 def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
-    """The values that stand for one parameter: one, or those of a grid."""
+    """The values given for one parameter: one, or those of a grid."""
     if not isinstance(value, list | tuple):
         return [_checked(name, parameter, value)]
     if not value:
@@ -183,7 +213,7 @@ def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
 
 
 def _inner(name: str, parameter: Parameter, value: Any) -> list[tuple[Attack, bool]]:
-    """The attacks that stand for a parameter, each with whether it is given a seed of its own."""
+    """The attacks given for a parameter, each with whether it has a seed of its own."""
     each = value if isinstance(value, list | tuple) and value else [value]
     return [
         (attack, isinstance(one, Mapping) and "seed" in one)

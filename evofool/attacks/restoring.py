@@ -25,7 +25,8 @@ def load_attack_run(
     Args:
         run: the folder.
         classifier: where the victim is now, if its file has moved.
-        runs_code: whether the caller is about to run what the config names.
+        runs_code: whether the caller is about to run all that the config names. If not, it may
+            still ask for the attacks, so a file that holds one is checked in any case.
 
     Raises:
         FolderError: ``config.yaml`` was edited since, or code that it names is not what the run was
@@ -43,6 +44,17 @@ def load_attack_run(
     check_config(
         run, loaded.config, CHANGEABLE, f"go on with the edited config: evofool resume {run.path}"
     )
-    if runs_code:
-        check_code(run, loaded.config, moved=[each.partition("=")[0] for each in moved])
+    sections = None if runs_code else _attack_keys(loaded.config)
+    keys = [each.partition("=")[0] for each in moved]
+    check_code(run, loaded.config, moved=keys, sections=sections)
     return loaded
+
+
+def _attack_keys(config: AttackCampaign) -> list[str]:
+    """Keys that name attacks: whoever only looks at a run runs the files there, and no others."""
+    return [
+        f"attacks.{index}.{key}"
+        for index, entry in enumerate(config.attacks)
+        for key in ("name", *entry.options)
+        if key != "substitute"  # a net, which only an attack that is run loads
+    ]

@@ -13,12 +13,13 @@ from evofool.attacks.lattice import Norms, norms
 from evofool.images import FloatImages, UInt8Images, to_float
 
 Labels = NDArray[np.int64]
+"""int64 (N,): the class of each image, or `NONE`."""
 NONE = -1
-"""Stands in label arrays where there is no label, or the victim gave no finite scores."""
+"""In label arrays: there is no label, or the victim gave no finite scores."""
 
 
 def name_of(labels: Sequence[str], index: int) -> str:
-    """The label of a class, or what stands for it where the victim gave no finite scores."""
+    """The label of a class, or a phrase for it where the victim gave no finite scores."""
     return "no finite scores" if index == NONE else labels[index]
 
 
@@ -29,27 +30,30 @@ class AttackResult:
     Attributes:
         attack: the attack's name.
         clean: the images it started from, uint8 N x C x H x W.
-        pixels: the adversarial pictures, uint8, each rounded so that the ball still holds it.
-        images_float: what the textbook attack gives before rounding, float32 on [0, 1].
-        labels: the classes the images had, or `NONE`.
-        targets: the classes aimed at, or `NONE` for an untargeted attack.
-        predicted: the victim's first answer to `pixels` (`NONE`: its scores are not finite).
-        predicted_float: its first answer to `images_float`.
-        confidence: the victim's confidence in `predicted` (NaN: it gives labels alone, or no finite
-            scores).
-        sought_confidence: its confidence in the target, or (untargeted) in the label.
-        success: whether the saved picture fools: is called its target, or (untargeted) anything
-            but its label.
-        success_float: the same of the float image.
-        complete: False where a budget ended before the attack was through with the image.
+        pixels: the adversarial pictures, uint8 N x C x H x W, each rounded so that the ball still
+            holds it.
+        images_float: what the textbook attack gives before rounding, float32 N x C x H x W on
+            [0, 1].
+        labels: (N,), the classes the images had, or `NONE`.
+        targets: (N,), the classes aimed at, or `NONE` for an untargeted attack.
+        predicted: (N,), the victim's top-1 class of `pixels` (`NONE`: its scores are not finite).
+        predicted_float: (N,), its top-1 class of `images_float`.
+        confidence: (N,), the victim's confidence in `predicted` (NaN: it gives labels alone, or no
+            finite scores).
+        sought_confidence: (N,), its confidence in the target, or (untargeted) in the label.
+        success: (N,), whether the saved picture fools: it is classified as its target, or
+            (untargeted) as anything but its label.
+        success_float: (N,), the same of the float image.
+        complete: (N,), False where a budget ended before the attack was through with the image.
         eps: the radius that was asked for (None: the attack has none).
         effective_eps: the radius that 8 bits allow.
-        forward_each: images that went forward for crafting each one, crops included.
-        backward_each: the same for gradients.
+        forward_each: (N,), images that went forward through the net to craft each one, crops
+            included.
+        backward_each: (N,), images that gradients were taken of, crops included.
         forward_shared: images that went forward for all of them together (to teach a substitute).
-        verify_each: images that went forward to judge each result, counted apart.
+        verify_each: (N,), images that went forward to judge each result, counted apart.
         seconds: for all of it.
-        notes: what a person should know (a spent budget, vanishing gradients...).
+        notes: for people (a spent budget, vanishing gradients...).
     """
 
     attack: str
@@ -79,7 +83,7 @@ class AttackResult:
 
     @cached_property
     def images(self) -> FloatImages:
-        """The adversarial pictures as float32 on the 8-bit lattice."""
+        """The adversarial pictures as float32 N x C x H x W on the 8-bit lattice k/255."""
         return to_float(self.pixels)
 
     @property

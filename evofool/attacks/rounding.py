@@ -23,9 +23,9 @@ from evofool.scoring import Scores
 Floats = NDArray[np.float64]
 
 MOST_LEVELS = 2**22
-"""Levels after which a ladder ends, whatever gain was asked for."""
+"""Levels after which a ladder ends, whatever gain it was to reach."""
 REACH = 6.0
-"""Ladders go on to this many times the gain that the linear model asks for."""
+"""Ladders go on to this many times the gain that is enough by the linear model."""
 FURTHEST = 1e6
 """Stands for an infinite lead, with which no slope could be computed."""
 GROUP = 64
@@ -36,12 +36,14 @@ GROUP = 64
 class Ladder:
     """Pictures of growing gain, each the nearest to the clean one among all that gain as much.
 
+    They are reached one after another by n single steps, each of one level of one coordinate.
+
     Attributes:
         clean: uint8 C x H x W.
-        signs: int8, flat: the way each coordinate moves.
-        order: int32: the coordinate that the next level is taken of.
-        gains: float64: what all levels so far gain by the linear model.
-        squares: int64: squared length of the perturbation so far, in levels.
+        signs: (C * H * W,), the direction in which each coordinate moves: -1, 0 or 1.
+        order: (n,), the coordinate that each step changes, an index into the flat picture.
+        gains: (n,), the gain of the margin by all steps so far, according to the linear model.
+        squares: (n,), the squared length of the perturbation so far, in levels.
     """
 
     clean: UInt8Images
@@ -112,17 +114,17 @@ def _counts(each: Floats, room: NDArray[np.int64], gain: float) -> NDArray[np.in
 
 
 class Rounder:
-    """Finds for rows of a job the nearest picture on their ladders that fools.
+    """Searches the ladders of a job's rows for the nearest picture that fools.
 
-    Forward passes alone decide: the gain asked of the ladder is scaled up until the picture fools
-    and then down again by interpolation of the margins seen. The best picture of a row, with the
-    victim's answer to it, is in the job at every moment.
+    Forward passes alone decide: the gain to reach is scaled up until the picture fools and then
+    down again by interpolation of the margins seen. At every moment the job holds the best
+    picture of a row so far, with the victim's answer to it.
 
     Args:
         job: where pictures go and passes are booked.
         lead: margin that a picture must have (kappa of C&W).
         trials: most pictures tried on one ladder.
-        tolerance: share by which the gain may exceed the one that interpolation calls enough.
+        tolerance: share by which the gain may exceed the least that is enough by interpolation.
     """
 
     def __init__(
@@ -135,7 +137,7 @@ class Rounder:
         self.squares: dict[int, int] = {}
         """Squared length in levels of each row's picture that fools."""
         self.nearest: dict[int, UInt8Images] = {}
-        """Of rows without one, the picture that came nearest to fooling."""
+        """Of rows without such a picture, the one that came nearest to fooling, uint8 C x H x W."""
 
     def settle(
         self,
@@ -145,14 +147,17 @@ class Rounder:
         margins: NDArray[np.floating],
         clean_margins: NDArray[np.floating],
     ) -> NDArray[np.bool_]:
-        """Search the ladders of linear models of the margins; which rows have a fooling picture.
+        """Search the ladders that belong to linear models of the margins.
 
         Args:
-            rows: n rows of the job.
-            at: where the models touch, n x C x H x W.
-            slopes: d margin / d image there.
-            margins: the margins there.
-            clean_margins: the margins of the clean pictures.
+            rows: (n,), rows of the job.
+            at: the images at which the models were taken, n x C x H x W on [0, 1].
+            slopes: d margin / d image there, n x C x H x W.
+            margins: (n,), the margins there.
+            clean_margins: (n,), the margins of the clean pictures.
+
+        Returns:
+            (n,), whether the row has a picture that fools.
 
         Raises:
             BudgetSpent: as `Job.scores`.
@@ -165,13 +170,22 @@ class Rounder:
         return self.settled(rows)
 
     def settled(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which rows have a picture that fools."""
+        """Whether each of the rows has a picture that fools, (n,)."""
         return np.array([row in self.squares for row in rows.tolist()], np.bool_)
 
     def again(
         self, rows: Rows, clean_margins: NDArray[np.floating], times: int
     ) -> NDArray[np.bool_]:
-        """Take new models where rows came nearest to fooling, `times` at most."""
+        """Take new models at the pictures that came nearest to fooling, `times` at most.
+
+        Args:
+            rows: (n,), rows of the job.
+            clean_margins: (n,), the margins of the clean pictures.
+            times: how often at most.
+
+        Returns:
+            (n,), whether the row has a picture that fools.
+        """
         for _ in range(times):
             left = np.array([row in self.nearest for row in rows.tolist()], np.bool_)
             if not left.any():
@@ -184,7 +198,16 @@ class Rounder:
     def touching(
         self, rows: Rows, at: FloatImages, clean_margins: NDArray[np.floating]
     ) -> NDArray[np.bool_]:
-        """`settle` with models taken at `at`: one forward and one backward image each."""
+        """`settle` with models taken here, at one forward and one backward image each.
+
+        Args:
+            rows: (n,), rows of the job.
+            at: the images at which the models are taken, n x C x H x W on [0, 1].
+            clean_margins: (n,), the margins of the clean pictures.
+
+        Returns:
+            (n,), whether the row has a picture that fools.
+        """
         found = self.job.gradients(rows, at, self.job.goal.margin)
         return self.settle(rows, at, found.values, found.loss, clean_margins)
 
@@ -258,7 +281,7 @@ class Rounder:
 
 
 def take(scores: Scores, which: slice) -> Scores:
-    """Scores of some of the images."""
+    """The scores of some of the images."""
     outputs, top = scores.outputs, scores.top
     return dataclasses.replace(
         scores,
@@ -269,7 +292,7 @@ def take(scores: Scores, which: slice) -> Scores:
 
 
 def margins_of(job: Job, rows: Rows, scores: Scores) -> Floats:
-    """`Goal.margin` of scores, in float64: n leads towards the goal.
+    """`Goal.margin` of the scores of pictures of `rows`, (n,), in float64.
 
     On the logits where the victim gives them, else on the logarithms of its confidences.
     """

@@ -38,5 +38,9 @@ class Rubbish(Attack):
     def most_queries(self) -> int:
         return 1
 
+    @property
+    def least_confidence(self) -> float:
+        return self.threshold
+
     def craft(self, job: Job) -> None:
-        job.threshold = self.threshold
+        """The pictures are judged as they are."""

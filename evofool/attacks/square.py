@@ -17,7 +17,7 @@ from evofool.errors import UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
 
 Window = tuple[NDArray[np.int64], ...]
-"""Index of one square window in each of n images, n x C x s x s."""
+"""Index of one square window in each of n images: it picks out n x C x s x s."""
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After these tries of 10,000 the share of pixels is halved (the authors' code)."""
@@ -99,7 +99,7 @@ class Square(Attack):
 
 
 class _Search:
-    """The pictures as they stand and the next ones to try, in one norm."""
+    """The current pictures and the next ones to try, in one norm."""
 
     def __init__(self, job: Job) -> None:
         self.clean = job.clean
@@ -212,10 +212,15 @@ class _L2(_Search):
 
 
 def nearest_inside(x: FloatImages, clean: UInt8Images, eps: float) -> UInt8Images:
-    """`x` rounded to the nearest levels, drawn in a little where that left the L2 ball of `eps`.
+    """`x` rounded to the nearest levels, moved inwards where that left the L2 ball of `eps`.
 
-    Rounding all towards the clean picture would be inside too, but gives away a good part of a
-    radius that is a few levels a pixel.
+    Rounding every pixel towards the clean picture would stay inside too, but wastes a good part of
+    a radius that is only a few levels a pixel.
+
+    Args:
+        x: N x C x H x W on [0, 1].
+        clean: the centres of the balls, N x C x H x W.
+        eps: the radius, for images on [0, 1].
     """
     step = x * np.float32(255) - clean
     found = np.clip(np.rint(clean + step), 0, 255).astype(np.uint8)

@@ -14,7 +14,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 def ssim(a: UInt8Images | FloatImages, b: UInt8Images | FloatImages) -> NDArray[np.float64]:
-    """N mean SSIMs of N x C x H x W pictures, the mean over channels; 1 where they are equal.
+    """The mean SSIM of each pair of pictures, (N,), averaged over channels; 1 where they are equal.
 
     A Gaussian window of 11 x 11 and deviation 1.5 over every place where it fits, on [0, 1], in
     float64, as in the paper (without its optional shrinking of large pictures). The window of a

@@ -34,7 +34,7 @@ _OWN = 2**63
 
 @dataclass(frozen=True)
 class SubstituteSettings:
-    """How a substitute is learnt (Papernot et al., AsiaCCS 2017, 1602.02697).
+    """How a substitute is trained (Papernot et al., AsiaCCS 2017, 1602.02697).
 
     Attributes:
         seed: of initial weights, order of training and choice of points.
@@ -49,8 +49,8 @@ class SubstituteSettings:
         epochs: passes over the points in each round.
         lr: of Adam.
         batch: points a step.
-        shift: points are moved at random by up to so many pixels each way while training (not in
-            the paper; their labels are taken to stay, which costs no query).
+        shift: points are moved at random by up to so many pixels in each direction while training
+            (not in the paper; their labels are assumed to stay the same, which costs no query).
     """
 
     seed: int = 0
@@ -90,7 +90,10 @@ class SubstituteSettings:
         return -levels if turns % 2 else levels
 
     def chosen(self, augmentation: int, points: int) -> NDArray[np.int64]:
-        """Which of `points` are augmented: all, or a uniform sample, as a reservoir gives."""
+        """Indices, (n,), of those of `points` that are augmented: all, or a uniform sample.
+
+        The sample is what reservoir sampling gives.
+        """
         every = np.arange(points)
         if self.reservoir_after is None or augmentation < self.reservoir_after:
             return every
@@ -123,14 +126,15 @@ class Round:
 
 @dataclass(frozen=True)
 class Substitute:
-    """A net that was taught by a victim's labels.
+    """A net that was trained on a victim's labels.
 
     Attributes:
         classifier: the net, a white box.
         rounds: what each round reached.
-        points: all images that were labelled, uint8 (none that got no finite scores).
-        labels: what the victim said.
-        queries: how many that took.
+        points: all images that were labelled, uint8 N x C x H x W (without those for which the
+            victim gave no finite scores).
+        labels: (N,), the victim's labels of them.
+        queries: how many queries that took.
         evaluation_queries: queries for the labels of the evaluation images, counted apart.
         complete: False if a budget ended before the last round; what was labelled was used.
     """
@@ -159,7 +163,7 @@ def train_substitute(
     c the victim's label of x.
 
     Args:
-        scorer: the victim, of which only labels are asked; its budget applies.
+        scorer: the victim, of which only labels are used; its budget applies.
         start: N x C x H x W pictures of the victim's shape.
         settings: by default `SubstituteSettings()`.
         evaluation: pictures to measure agreement on, once labelled by the victim at a query each.
@@ -232,7 +236,18 @@ def augmented(
     points: UInt8Images,
     labels: Labels,
 ) -> UInt8Images:
-    """x + lambda sgn(d F_c / dx) of the points chosen, c their labels: Jacobian augmentation."""
+    """x + lambda sgn(d F_c / dx) of the points chosen, c their labels: Jacobian augmentation.
+
+    Args:
+        substitute: F.
+        settings: `step_of` gives lambda, and `chosen` the points that are augmented.
+        augmentation: its number, from 0.
+        points: uint8 N x C x H x W.
+        labels: (N,).
+
+    Returns:
+        uint8 n x C x H x W, one new point for each of those chosen.
+    """
     import torch
 
     chosen = settings.chosen(augmentation, len(points))

@@ -20,14 +20,14 @@ from evofool.scoring import Scorer
 
 @dataclass(frozen=True)
 class SubstituteAttack(SubstituteSettings, Attack):
-    """Train a substitute by the victim's labels, attack that, and hope that it transfers.
+    """Trains a substitute on the victim's labels and attacks that; its images may fool the victim.
 
     Papernot et al., AsiaCCS 2017, 1602.02697. With `substitute` given, its second strategy: an
     existing net for the same classes, no training and no query but those that judge the results.
 
-    The parameters of `SubstituteSettings` say how a substitute is trained. Queries for it belong to
-    no image of the call: `AttackResult.forward_shared`. To use one substitute for several attacks,
-    or to see its rounds, call `train_substitute` and give its `classifier`.
+    The parameters of `SubstituteSettings` determine how a substitute is trained. Queries for it
+    belong to no single image of the call: `AttackResult.forward_shared`. To use one substitute for
+    several attacks, or to see its rounds, call `train_substitute` and give its `classifier`.
 
     Attributes:
         inner: the attack on the substitute; one that stops early leaves images that just cross the

@@ -21,7 +21,7 @@ def owned(result: object, name: str) -> NDArray[np.generic]:
         name: of the victim, for messages.
 
     Returns:
-        A copy: float16 and bfloat16 as float32, all else in its own type.
+        A copy of the same shape: float16 and bfloat16 as float32, all else in its own data type.
 
     Raises:
         ScoringError: a tuple, a mapping, or anything else that is no array of numbers.

@@ -156,7 +156,7 @@ def check_fixed(name: str, architecture: Architecture, shape: Shape) -> None:
     """Refuses another shape where only one is taken.
 
     Raises:
-        ClassifierError: as said.
+        ClassifierError: the architecture takes one shape only, and this is another.
     """
     if architecture.fixed_shape and shape != architecture.input_shape:
         raise ClassifierError(

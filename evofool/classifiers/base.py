@@ -1,4 +1,4 @@
-"""What a victim is: a name, labels, an input shape and a way from images to outputs."""
+"""What a victim is: a name, labels, an input shape, and what turns images into outputs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does with
 Output: TypeAlias = Literal["logits", "log_probs", "probs", "topk", "label"]
 Link: TypeAlias = Literal["softmax", "sigmoid", "identity"]
 Predict: TypeAlias = Callable[[UInt8Images], NDArray[np.generic]]
-"""uint8 N x C x H x W to what `output` says: N x classes, or N integers for ``label``.
+"""uint8 N x C x H x W to N x classes of what `output` names, or (N,) integers for ``label``.
 
-With ``topk`` the matrix holds NaN where the service said nothing."""
+With ``topk`` the matrix holds NaN for classes that the service left out."""
 
 DIGEST_VERSION = 2
 """Rule 1, of manifests that name none, saw parameters, buffers and the user's one file only."""
@@ -63,8 +63,8 @@ class Classifier:
         preprocessing: one line for people.
         source: path and sha256 of a file from outside that defines the victim, with the files
             beside it that it imports, else None.
-        reject: the class that stands for "no answer" (of a detector), else None. To be put there
-            is neither right nor fooled.
+        reject: the class that means "no answer" (of a detector), else None. A picture in it is
+            neither right nor fooling.
         old_digest: by rule 1, for runs that were made under it; None where it is the same.
         title: what pages call the victim; by default its name without folders.
         opaque: parts of it that the digest cannot cover, each with its type, for people.
@@ -105,7 +105,7 @@ class Classifier:
 
         Args:
             digest: hex sha256.
-            version: of the rule that it was made by; None where that is not known.
+            version: of the rule by which it was made; None if that was not recorded.
         """
         old = self.digest if self.old_digest is None else self.old_digest
         if version is None:

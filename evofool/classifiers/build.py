@@ -1,4 +1,4 @@
-"""Victims from a module or a function: the library's own way in, and what the loaders end in."""
+"""Victims from a module or a function: for users of the library, and for all loaders."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def from_module(
     keep: bool = False,
     probe: ProbeLevel = "full",
 ) -> Classifier:
-    """A white-box victim.
+    """A classifier (the victim) of a torch module, whose gradients can be taken too: a white box.
+
+    >>> victim = evofool.from_module(net, input_shape=(3, 32, 32), labels=NAMES, mean=[0.5])
 
     The module is copied, put in evaluation mode and frozen, so that later training of the
     original neither changes the victim nor makes its digest untrue.
@@ -65,7 +67,7 @@ def from_module(
             N x classes.
         input_shape: channels, height, width of one image.
         name: for messages and run folders.
-        labels: one a class; by default ``"0"`` to ``"n-1"``, found by a probe.
+        labels: one a class; by default ``"0"`` to ``"n-1"``, as many as a probe shows classes.
         output: what the module gives: ``logits``, ``log_probs`` or ``probs``; by default
             ``probs`` where all rows of a probe are probabilities that sum to 1, else ``logits``.
         link: how logits become confidences; by default a softmax (for ``probs``: as they are).
@@ -76,7 +78,7 @@ def from_module(
         preprocessing: one line for people, by default made from `mean` and `std`.
         source: path and sha256 of the file that defines it.
         keep: take the module itself rather than a copy (it is changed in place).
-        probe: how much it is asked before it is believed; see `evofool.classifiers.probe`.
+        probe: how thoroughly it is tested first; see `evofool.classifiers.probe`.
 
     Raises:
         ClassifierError: it does not behave as a classifier (see `evofool.classifiers.probe`).
@@ -155,24 +157,27 @@ def from_predict(
     source: tuple[Path, str] | None = None,
     probe: ProbeLevel = "small",
 ) -> Classifier:
-    """A black-box victim: uint8 N x C x H x W to what `output` says.
+    """A classifier (the victim) of a function from images to confidences or labels: a black box.
+
+    >>> victim = evofool.from_predict(call_the_service, input_shape=(3, 64, 64), labels=NAMES)
 
     Its digest is the sha256 of the file that defines it, or of the file of `predict` itself, with
-    the arrays, tensors and modules that the function holds; one made at a prompt is known by its
-    compiled code. A service behind it cannot be seen.
+    the arrays, tensors and modules that the function holds; for one made at a prompt the compiled
+    code takes the place of the file. It does not cover a service that the function calls.
 
     Args:
-        predict: called with C-contiguous uint8 batches of any length.
+        predict: called with C-contiguous uint8 batches N x C x H x W of any length; gives what
+            `output` says, N x classes or N labels.
         input_shape: channels, height, width of one image.
         name: for messages and run folders.
         labels: one a class; needed for ``label``, else by default ``"0"`` to ``"n-1"``.
-        output: ``probs``, ``logits``, ``log_probs``, ``topk`` (NaN where nothing was said) or
-            ``label`` (N integers).
+        output: what it returns: N x classes of ``probs``, ``logits``, ``log_probs`` or ``topk``
+            (NaN for classes that are left out), or ``label``, (N,) integers.
         link: how logits become confidences; by default a softmax.
         resize: how natural pictures are resized; by default to just cover the input.
         preprocessing: one line for people.
         source: path and sha256 of the file that defines it.
-        probe: how much it is asked before it is believed: nothing, at most 8 pictures, or more.
+        probe: how thoroughly it is tested first: with no picture, at most 8 pictures, or more.
 
     Raises:
         ClassifierError: it does not behave as a classifier (see `evofool.classifiers.probe`).

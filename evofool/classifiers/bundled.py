@@ -102,7 +102,7 @@ def load_bundled(spec: ClassifierSpec, base: Path) -> Classifier:
 
 
 def inspect_bundled(spec: ClassifierSpec, base: Path) -> Inspection:
-    """What is known of a bundled victim without loading it."""
+    """The description of a bundled victim, without loading it."""
     spec.allow("a bundled victim", ("labels",))
     bundled = BUNDLED[spec.name]
     architecture = ARCHITECTURES[bundled.architecture]
@@ -137,7 +137,7 @@ def load_architecture(spec: ClassifierSpec, base: Path) -> Classifier:
 
 
 def inspect_architecture(spec: ClassifierSpec, base: Path) -> Inspection:
-    """What is known of an architecture with weights, without reading them."""
+    """The description of an architecture with weights, without reading these."""
     path, shape = _check_architecture(spec, base)
     labels = spec.read_labels(base)
     n_classes = None if labels is None else len(labels)

@@ -22,13 +22,14 @@ from evofool.files import is_file, open_file, reason
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 StateDict = Mapping[str, torch.Tensor]
+"""The tensors of a net by name, of any shape and data type, as ``module.state_dict()`` gives."""
 
 
 def check_weights_file(path: Path, name: str) -> None:
     """Refuses a weights file that is missing or of an unknown kind, without reading it.
 
     Raises:
-        ClassifierError: as said.
+        ClassifierError: it is missing, or its suffix is none of `SUFFIXES`.
     """
     if path.suffix not in SUFFIXES:
         raise ClassifierError(
@@ -40,7 +41,7 @@ def check_weights_file(path: Path, name: str) -> None:
 
 
 def read_state_dict(path: Path, name: str) -> dict[str, torch.Tensor]:
-    """The named tensors of a weights file, on the CPU.
+    """The tensors of a weights file by name, of any shape and data type, on the CPU.
 
     A ``.pth`` or ``.pt`` is read with ``weights_only=True``: a file that would run code when
     unpickled is refused.

@@ -1,6 +1,6 @@
-"""Files from outside that are run for a config, found and hashed without running any of them.
+"""Files from outside that a config runs, listed and hashed without running any of them.
 
-These are the Python files that it names (``file.py:function``, wherever that stands), the modules
+These are the Python files that it names (``file.py:function``, under any key), the modules
 beside them that they import, and YAML files, which may name Python files in turn.
 """
 

@@ -374,7 +374,7 @@ def _options(kind: Any) -> Mapping[str, object]:
     """The options of a layer of torch and their defaults.
 
     Only what differs from a default counts, so that an option that a later version adds does not
-    make another net of an old one. Layers of other libraries are known by their class.
+    make another net of an old one. Layers of other libraries are recognised by their class.
     """
     if not kind.__module__.startswith("torch."):
         return {}

@@ -1,6 +1,6 @@
-"""What makes a module the module it is: its weights, whatever else it holds, and its code.
+"""The identity of a module: its weights, whatever else it holds, and its code.
 
-Two questions are asked of it. A *digest* goes into run folders: the same victim must have it again
+It serves two purposes. A *digest* goes into run folders: the same victim must have it again
 after an upgrade of Python or of a library, on another machine, and from another folder. A *cache
 key* only has to change with everything that can change an answer.
 """
@@ -23,7 +23,7 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "onnx")
 def identity(module: nn.Module) -> Identity:
     """What a module is, by rule 2: all that it holds, and the source text of the user's classes.
 
-    To be asked before the module runs: many keep something of their last batch.
+    To be computed before the module runs, since many keep something of their last batch.
     """
     encoder = Encoder(exact=False)
     encoder.value(module, "")
@@ -33,7 +33,7 @@ def identity(module: nn.Module) -> Identity:
 def cache_key(module: nn.Module) -> str | None:
     """As `identity`, with compiled code, every attribute, and versions of Python and libraries.
 
-    None where something cannot be told apart: what is made of such a module must not be kept.
+    None if the module holds something that cannot be compared: then nothing may be cached for it.
     """
     encoder = Encoder(exact=True)
     encoder.write("python", platform.python_version())

@@ -53,7 +53,7 @@ def load_live(spec: ClassifierSpec, base: Path) -> Classifier:
 
 
 def inspect_live(spec: ClassifierSpec, base: Path) -> Inspection:
-    """All that is known of an object."""
+    """The description of an object."""
     found = _AT_HAND.get().get(spec.name)
     if found is None:
         return Inspection(spec.name, None, None, False, "it is a Python object, not at hand here")

@@ -1,4 +1,4 @@
-"""From a spec to a victim: the table of sources, asked in order.
+"""From a spec to a victim: the table of sources, tried in order.
 
 Other packages add sources by the entry point group ``evofool.classifiers``: each names a `Source`.
 """
@@ -38,7 +38,7 @@ class Source:
         about: one line for people.
         matches: whether a name is of this kind.
         load: the victim, probed.
-        inspect: what is known without loading it.
+        inspect: the victim's description, without loading it.
         names: those that can be listed without a download or a heavy import.
     """
 
@@ -115,7 +115,10 @@ SOURCES: tuple[Source, ...] = (
 def load_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Classifier:
-    """The victim a config names: loaded, in evaluation mode, frozen and probed.
+    """The classifier (the victim) that a config names: loaded, in evaluation mode, and probed.
+
+    >>> victim = evofool.load_classifier("mnist-lenet")
+    >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
@@ -124,8 +127,8 @@ def load_classifier(
             directory.
 
     Raises:
-        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier. One
-            message that says what to do.
+        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier; the
+            message explains what to do.
     """
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
@@ -136,7 +139,7 @@ def load_classifier(
 def inspect_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Inspection:
-    """What is known of a victim without loading weights, running its code or using a network.
+    """A description of a victim, without loading weights, running its code or using a network.
 
     Raises:
         ClassifierError: the spec itself is wrong. What is only absent from this machine is
@@ -168,7 +171,7 @@ def names() -> tuple[str, ...]:
 
 
 def forms() -> tuple[tuple[str, str], ...]:
-    """Every way a victim can be named, each with one line of explanation."""
+    """Every form in which a config can name a victim, each with one line of explanation."""
     return tuple((source.form, source.about) for source in sources())
 
 

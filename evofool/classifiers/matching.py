@@ -1,4 +1,4 @@
-"""The classes of a data set as those of a victim, whose names for them may differ."""
+"""Which class of a victim each class of a data set is, although their names may differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 5
 def match_classes(
     names: Sequence[str], labels: Sequence[str], *, by_index: bool = False
 ) -> tuple[list[int], str]:
-    """For each class of a data set the index of the victim's class, and what a person should know.
+    """For each class of a data set the index of the victim's class, and a note for the user.
 
     Classes are matched by name. Class k of the data set is class k of the victim
 
@@ -30,7 +30,7 @@ def match_classes(
         by_index: go by the index whatever the names are.
 
     Returns:
-        An index a name, and a sentence where names differ, else "".
+        One index for each of `names`, and a sentence where names differ, else "".
 
     Raises:
         LookupError: a class of the data set has no counterpart.

@@ -9,7 +9,7 @@ from torch import nn
 
 
 class Normalised(nn.Module):
-    """(x - mean) / std a channel, then `net`.
+    """(x - mean) / std for each channel, then `net`.
 
     Args:
         net: takes normalised images.
@@ -18,7 +18,9 @@ class Normalised(nn.Module):
     """
 
     mean: torch.Tensor
+    """float32 1 x C x 1 x 1, or 1 x 1 x 1 x 1."""
     std: torch.Tensor
+    """float32 1 x C x 1 x 1, or 1 x 1 x 1 x 1."""
 
     def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -27,6 +29,6 @@ class Normalised(nn.Module):
         self.register_buffer("std", torch.tensor(list(std)).reshape(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] to whatever `net` gives."""
+        """float32 N x C x H x W on [0, 1] to the outputs of `net`, as a rule N x classes."""
         result: torch.Tensor = self.net((images - self.mean) / self.std)
         return result

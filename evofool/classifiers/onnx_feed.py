@@ -34,7 +34,7 @@ class OnnxFeed:
         return f"{self.dtype} {self.layout.upper()} images{size}{output}"
 
     def run(self, session: Any, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
-        """The graph's scores, one row an image, as it gives them (float16 as float32).
+        """The graph's scores, N x classes, in its own data type (float16 as float32).
 
         Args:
             session: of onnxruntime.

@@ -22,9 +22,9 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
     """An ONNX file: one input, images on [0, 1] or uint8, and an output N x classes.
 
     Layout, number type, fixed batch and the output with the scores are read from the graph, and
-    from ``onnx: {layout, output_name, fixed_batch}`` where it does not say them. A graph that ends
+    from ``onnx: {layout, output_name, fixed_batch}`` where it leaves them open. A graph that ends
     in a softmax gives ``probs``. The digest is the sha256 over the file and the files it keeps
-    weights in, and over options that say other than the graph.
+    weights in, and over options that differ from the graph.
 
     Raises:
         ClassifierError: not such a graph, or it does not behave as a classifier.

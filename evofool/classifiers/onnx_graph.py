@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself: how it wants its images, and what its outputs are."""
+"""What can be read from an ONNX file: how it takes its images, and what its outputs are."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Graph:
         n_classes: as declared, else None.
         feed: how it is run.
         guessed: what `feed` would be without any option.
-        ends: what the operator that makes the scores says of them, else None.
-        operator: the name of that one.
+        ends: what the scores are according to the last operator, None if it does not determine
+            that.
+        operator: the name of that operator.
         external: files beside the graph that hold its larger tensors, in order of name.
     """
 
@@ -47,7 +48,7 @@ def read_graph(path: Path, spec: ClassifierSpec) -> Graph:
 
     Raises:
         ClassifierError: no ONNX file, or none that takes images and gives scores; the message
-            names the option that would say what the graph does not.
+            names the option that supplies what the graph leaves open.
     """
     import onnx
 

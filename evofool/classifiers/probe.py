@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 ProbeLevel: TypeAlias = Literal["none", "small", "full"]
-"""How much a victim is asked at load: nothing; at most `SMALL` pictures; or also in other orders,
-other batch shapes and by several threads at once."""
+"""How thoroughly a victim is tested at load: not at all; with at most `SMALL` pictures; or also in
+other orders, other batch shapes and by several threads at once."""
 
 SMALL = 8
 """Most pictures of a ``small`` probe: a service may be paid by the picture."""
@@ -69,7 +69,7 @@ def probe(classifier: Classifier, level: ProbeLevel | None = None) -> Probed:
     Raises:
         ClassifierError: it fails, or gives no finite matrix of N x classes, or other values the
             second time, or values that depend on the rest of the batch, on the order of requests
-            or on other threads, or values that cannot be what `output` says, or another number of
+            or on other threads, or values that cannot be what `output` names, or another number of
             classes than labels.
     """
     given = [classifier.module, classifier.onnx, classifier.predict]
@@ -108,9 +108,9 @@ def probe_source(
     level: ProbeLevel | None = None,
     lock: CallLock | None = None,
 ) -> Probed:
-    """As `probe`, for the parts of a victim whose labels may not be known yet.
+    """As `probe`, for the parts of a victim whose labels may not have been determined yet.
 
-    With `output` None the values say whether these are logits or probabilities.
+    With `output` None the values decide whether these are logits or probabilities.
     """
     run: Callable[[UInt8Images], object]
     if module is not None:
@@ -270,7 +270,7 @@ class _Call:
         """Whether the rows are probabilities: another softmax on top of them would flatten them.
 
         Raises:
-            ClassifierError: they are, where `output` says logits.
+            ClassifierError: they are, but `output` is ``logits``.
         """
         if self.output not in (None, "logits"):
             return

@@ -1,4 +1,4 @@
-"""Pictures on which victims are tried, and on which two ways through one are compared."""
+"""Pictures on which victims are tested, and on which two implementations of one are compared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from evofool.images import Shape, UInt8Images
 
 CHEAP = 3
-"""How many of them a victim is shown that may be paid by the picture."""
+"""How many of them are sent to a victim that may have to be paid by the picture."""
 
 
 def probe_pictures(shape: Shape) -> UInt8Images:

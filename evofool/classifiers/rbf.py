@@ -1,4 +1,4 @@
-"""A net that ends in radial basis functions: sure only near what it knows."""
+"""A net that ends in radial basis functions: it is confident only near its training data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ START = 0.1
 class RbfHead(nn.Module):
     """log p_k = -softplus(beta_k) ||h - c_k||^2, at most 0: one bump a class.
 
-    Unlike a softmax's, the confidences p_k do not know of each other: where no bump reaches, all
+    Unlike a softmax's, the confidences p_k do not depend on each other: where no bump reaches, all
     are near 0. Goodfellow et al. (ICLR 2015, 1412.6572, section 7) compare such units, there over
     the pixels themselves, with softmax nets.
 
     Args:
-        features: of h.
+        features: length of h.
         n_classes: number of bumps.
     """
 

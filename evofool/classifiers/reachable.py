@@ -23,7 +23,7 @@ _HEAP_TYPE = 1 << 9
 def is_installed(file: str | None) -> bool:
     """Whether code comes from the standard library, an installed package or evofool itself.
 
-    Such code is told apart by its name and version; anybody else's by what it says.
+    Such code is identified by its name and version; anybody else's by its text.
     """
     if file is None or file.startswith("<frozen"):
         return True
@@ -79,7 +79,7 @@ def weights_of(root: object) -> list[tuple[str, object]]:
 def modules_of(module: object) -> list[object]:
     """A module and all modules in it, those in plain lists and other attributes too.
 
-    `nn.Module.modules` knows only those that are registered.
+    `nn.Module.modules` gives only those that are registered.
     """
     from torch import nn
 

@@ -56,7 +56,7 @@ def imported_files(path: Path) -> tuple[Path, ...]:
 
     Compiled modules are among them, but not what they import.
 
-    A file that is not Python has no imports: running it will say so.
+    A file that is not valid Python counts as one without imports: running it will give the error.
     """
     folder = path.parent
     todo: list[tuple[Path, str]] = [(path, "")]

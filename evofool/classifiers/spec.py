@@ -1,4 +1,4 @@
-"""What a config says about a victim, checked; and the cheap answer of `inspect_classifier`."""
+"""The ``classifier:`` part of a config, checked; and what `inspect_classifier` returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evofool.images import Shape
 
 
 class ClassifierSpec(ClassifierConfig):
-    """The ``classifier:`` part of a config, with what a source of victims asks of it."""
+    """The ``classifier:`` part of a config, with the checks that sources of victims need."""
 
     def allow(self, kind: str, keys: Iterable[str]) -> None:
         """Refuses options that mean nothing to a `kind` of victim (`name`, `crops` always do).
@@ -45,12 +45,12 @@ class ClassifierSpec(ClassifierConfig):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of a victim without loading it.
+    """The description of a victim that has not been loaded.
 
     Attributes:
         name: as in the spec.
         input_shape: channels, height, width of what is scored (crops included), None if unknown.
-        n_classes: number of classes, None if only loading tells.
+        n_classes: number of classes, None if only loading shows it.
         ready: whether everything it needs is on this machine.
         missing: what is not, and how to get it; empty if ready.
     """
@@ -60,6 +60,20 @@ class Inspection:
     n_classes: int | None
     ready: bool
     missing: str = ""
+
+    def lines(self, work: str, ready: bool = True) -> list[str]:
+        """What a dry run prints of it, of the `work` there is to do, and whether it can be done.
+
+        `ready` is False where something else is missing, which another line tells.
+        """
+        shape = "unknown" if self.input_shape is None else " x ".join(map(str, self.input_shape))
+        classes = "unknown" if self.n_classes is None else f"{self.n_classes:,}"
+        lines = [f"# victim: {self.name}, input {shape}, classes {classes}", f"# {work}"]
+        if not self.ready:
+            lines.append(f"# not ready: {self.missing}")
+        elif ready:
+            lines.append("# ready to run")
+        return lines
 
 
 def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierSpec:

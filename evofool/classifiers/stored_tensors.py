@@ -21,11 +21,11 @@ from evofool.files import reason
 
 
 class TensorsError(ValueError):
-    """No tensors are to be had from a file; the message says why, the caller names the file."""
+    """A file gives no tensors; the message explains why, and the caller names the file."""
 
 
 def read_safetensors(source: Path | bytes) -> dict[str, torch.Tensor]:
-    """The named tensors of a safetensors file, or of its bytes.
+    """The tensors of a safetensors file or of its bytes, by name, of any shape and data type.
 
     Args:
         source: a path must be that of a regular file (`evofool.files.is_file`).
@@ -41,9 +41,10 @@ def read_safetensors(source: Path | bytes) -> dict[str, torch.Tensor]:
 
 
 def read_pickle(file: BinaryIO) -> dict[str, torch.Tensor]:
-    """The named tensors of a ``.pth`` file that holds a state dict, or one under ``state_dict``.
+    """The tensors of a ``.pth`` file by name, of any shape and data type.
 
-    It is read with ``weights_only=True``, which runs no code.
+    The file holds a state dict, or a mapping with one under ``state_dict``. It is read with
+    ``weights_only=True``, which runs no code.
 
     Args:
         file: opened for reading bytes; can be sought in.

@@ -17,9 +17,11 @@ _QUALIFIED = re.compile(r"(?<=GLOBAL ')__torch__[\w.]* \w+|__torch__[\w.]*")
 
 
 def tensor_parts(tensor: torch.Tensor) -> list[object] | None:
-    """A header, then sha256 digests of bytes and inner tensors or numbers; None if unreadable.
+    """What determines the content of `tensor` (of any shape and data type); None if unreadable.
 
-    Quantised and sparse tensors and subclasses that wrap others come apart into what they hold.
+    It is a header, followed by the sha256 digest of the tensor's bytes. Quantised and sparse
+    tensors
+    and subclasses that wrap others are taken apart: inner tensors and numbers follow the header.
     """
     tensor = tensor.detach()
     header = f"{tensor.dtype} {tuple(tensor.shape) if not _lazy(tensor) else 'lazy'}"
@@ -47,7 +49,7 @@ def tensor_parts(tensor: torch.Tensor) -> list[object] | None:
 
 
 def tensor_bytes(tensor: torch.Tensor) -> bytes:
-    """The numbers of a plain tensor in row-major order."""
+    """The bytes of a plain `tensor`, of any shape and data type, in row-major order."""
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
     return plain.reshape(-1).view(torch.uint8).numpy().tobytes()
 

@@ -1,8 +1,8 @@
 """Whether a module may serve several threads at once, and how a thread gets one that it may use.
 
 Code that keeps anything between two lines of ``forward`` (an attention map, a list that a hook
-fills, a counter) gives wrong answers when two threads run it on the same object. Nothing tells
-that from outside, so it is read from the classes, functions and attributes a module is made of.
+fills, a counter) gives wrong answers when two threads run it on the same object. That does not
+show from outside, so the classes, functions and attributes of a module are searched for it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ outside the module (a global list, a closure, a hook) or cannot be read.
 """
 
 _LIBRARIES = frozenset({"torch", "torchvision", "timm", "evofool"})
-"""Packages whose modules are known to keep nothing between calls in evaluation mode."""
+"""Packages whose modules keep nothing between calls in evaluation mode."""
 _PURE = frozenset({"numpy", "einops", *sys.stdlib_module_names})
 """Further packages that foreign code may call."""
 _CONSTANTS = (int, float, complex, str, bytes, bool, type(None), type(...), torch.dtype)
@@ -97,8 +97,8 @@ class ThreadModules:
     Args:
         module: in evaluation mode; not to be called by anyone else while this is in use.
         lock: shared by all that call the same victim.
-        sharing: by default what `sharing_of` says. Copies that cannot be made are replaced by one
-            call at a time.
+        sharing: by default that of `sharing_of`. If copies cannot be made, there is one call at a
+            time instead.
     """
 
     def __init__(self, module: nn.Module, lock: CallLock, sharing: Sharing | None = None) -> None:
@@ -133,7 +133,7 @@ class ThreadModules:
 
 
 class _Reader:
-    """Reads whatever a module can reach. `foreign` says whether any of it is not a library's."""
+    """Reads whatever a module can reach. `foreign`: whether any of it is not a library's."""
 
     def __init__(self) -> None:
         self.foreign = False

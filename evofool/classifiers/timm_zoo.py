@@ -169,7 +169,7 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
 
 
 def _size(spec: ClassifierSpec) -> dict[str, object]:
-    """Transformers must be told of an input size that is not theirs; convolutions need not."""
+    """The argument for another input size, which transformers need and convolutions do not."""
     if spec.input_shape is None or not spec.name.removeprefix(PREFIX).startswith(("vit", "deit")):
         return {}
     return {"img_size": spec.input_shape[1:]}

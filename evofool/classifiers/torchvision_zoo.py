@@ -50,7 +50,7 @@ def load_torchvision(spec: ClassifierSpec, base: Path) -> Classifier:
     """A torchvision model; weights come from its cache, else its download, or from a file.
 
     Raises:
-        ClassifierError: unknown model or weights, no way to get them, or they do not fit.
+        ClassifierError: unknown model or weights, or weights that cannot be got or do not fit.
     """
     plan = _plan(spec, base)
     net = _fill(spec, plan)
@@ -183,7 +183,7 @@ def _cached(enum: Any) -> Path:
 
 
 def _renamed(state: Any, model: str) -> Any:
-    """The older DenseNet checkpoints say ``norm.1`` for the layer ``norm1``."""
+    """The older DenseNet checkpoints call the layer ``norm1`` ``norm.1``."""
     if not model.startswith("densenet"):
         return state
     return {re.sub(r"\.(norm|relu|conv)\.([12])\.", r".\1\2.", key): state[key] for key in state}

@@ -34,7 +34,7 @@ class _Card:
 
 
 def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
-    """A net from its weights file, built as the card beside it says.
+    """A net from its weights file, built according to the card beside it.
 
     Raises:
         ClassifierError: no such file, no card or a damaged one, other weights than the card's.
@@ -62,7 +62,7 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
 
 
 def inspect_trained(spec: ClassifierSpec, base: Path) -> Inspection:
-    """What the card says, without reading the weights."""
+    """The description of a net by its card, without reading the weights."""
     path, card = _read(spec, base)
     missing = "" if is_file(path) else f"{path}: no such file"
     return Inspection(spec.name, card.input_shape, len(card.labels), not missing, missing)

@@ -89,7 +89,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
 
 
 def inspect_user(spec: ClassifierSpec, base: Path) -> Inspection:
-    """What the spec says, and whether the file defines the function; nothing is run."""
+    """The description by the spec, and whether the file defines the function; nothing is run."""
     spec.allow("a file of your own", _KEYS)
     path, function = _split(spec, base)
     labels = spec.read_labels(base)

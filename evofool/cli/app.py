@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from evofool.cli import attack, defend, signals, terminal, usage
-from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Seed
-from evofool.cli.gallery import Host, Port, Watch, gallery, served, shown, stay
+from evofool import kinds
+from evofool.cli import completion, running, signals, terminal, usage
+from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Reuse, RunPath, Seed
+from evofool.cli.gallery import Host, Port, Watch, gallery
+from evofool.cli.progress import watch_run
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
@@ -23,12 +23,11 @@ app = typer.Typer(
     name="evofool",
     help="Evolve images that fool image classifiers.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Moved = Annotated[
     str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
 ]
@@ -48,6 +47,7 @@ class Listed(StrEnum):
     CONFIGS = "configs"
     DATASETS = "datasets"
     CLASSES = "classes"
+    KINDS = "kinds"
 
 
 def _version(asked: bool) -> None:
@@ -69,6 +69,19 @@ def _top(
 
 
 @app.command(cls=Command)
+def run(
+    config: ConfigName,
+    overrides: Overrides = None,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Run a config of any kind, as the command of its kind would."""
+    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse)
+
+
+@app.command(cls=Command)
 def evolve(
     config: ConfigName,
     overrides: Overrides = None,
@@ -80,33 +93,38 @@ def evolve(
     host: Host = "127.0.0.1",
 ) -> None:
     """Evolve images that a classifier is sure about, into a new run folder."""
-    from evofool.config import load_campaign
-
-    loaded = load_campaign(config, overrides or (), seed)
-    if dry_run:
-        from evofool.cli.report import print_plan
-        from evofool.evolution.setup import plan
-
-        print_plan(plan(loaded))
-        return
-    from evofool.cli.progress import watch_campaign
-    from evofool.cli.report import free_folder, print_result
-    from evofool.evolution.campaign import evolve as run_campaign
-
-    folder = out or free_folder(loaded.config.name or Path(config).stem)
-    command = shlex.join(["evofool", *sys.argv[1:]])
-    with served(folder, host, port) if watch else nullcontext():
-        with watch_campaign() as progress, signals.stop_requested() as stop:
-            result = run_campaign(
-                loaded, folder, command=command, progress=progress, should_stop=stop
-            )
-        print_result(result, shown(result.path))
-        if watch:
-            stay()
+    watched = running.Served(host, port) if watch else None
+    running.begin("evolve", config, overrides, out, seed, dry_run, watched)
 
 
-app.command(cls=Command)(attack.attack)
-app.command(cls=Command)(defend.defend)
+@app.command(cls=Command)
+def attack(
+    config: ConfigName,
+    overrides: Overrides = None,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Attack a classifier with gradients or queries, into a new run folder."""
+    running.begin("attack", config, overrides, out, seed, dry_run, reuse=reuse)
+
+
+@app.command(cls=Command)
+def defend(
+    config: ConfigName,
+    overrides: Overrides = None,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Judge a defense: attack it in every way, with its undefended net beside it.
+
+    A config of kind retrain makes a class of what fools, again and again; one of kind costs
+    compares cost functions.
+    """
+    running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse)
 
 
 @app.command(cls=Command)
@@ -118,31 +136,14 @@ def resume(
     ] = None,
     classifier: Moved = None,
     encoding: MovedEncoding = None,
+    reuse: Reuse = None,
 ) -> None:
-    """Go on with an interrupted run, to the same end as if it had never stopped."""
-    from evofool.experiments.runs import kind_of
+    """Go on with an interrupted run, to the same end as if it had never stopped.
 
-    kind = kind_of(run)
-    if kind == "attack":
-        attack.resume(run, overrides or (), classifier, encoding)
-        return
-    if kind in defend.KINDS:
-        defend.resume(kind, run, overrides or (), classifier, encoding)
-        return
-    from evofool.cli.progress import watch_campaign
-    from evofool.cli.report import print_result
-    from evofool.evolution.campaign import resume as resume_campaign
-
-    with watch_campaign() as progress, signals.stop_requested() as stop:
-        result = resume_campaign(
-            run,
-            classifier=classifier,
-            encoding=encoding,
-            overrides=overrides or (),
-            progress=progress,
-            should_stop=stop,
-        )
-    print_result(result, shown(result.path))
+    An experiment whose config.yaml was edited goes on with what the edited config needs, and
+    keeps what it shares with the old one.
+    """
+    running.go_on(run, overrides, classifier, encoding, reuse)
 
 
 @app.command(cls=Command)
@@ -188,7 +189,7 @@ app.command(cls=Command)(gallery)
 
 @app.command(cls=Command)
 def train(
-    config: Annotated[str, typer.Argument(help="A config of kind train.")],
+    config: ConfigName,
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path("weights"),
@@ -207,29 +208,24 @@ def train(
 
     Interrupted or killed, the same command goes on from the last checkpoint to the same weights.
     """
-    from evofool.cli.progress import watch_training
-    from evofool.config import load_model
-    from evofool.training import TrainConfig
+    from evofool.experiments.trained import plan_lines, run_training
+    from evofool.training.config import load_training
+    from evofool.training.plan import plan
 
-    loaded = load_model(config, TrainConfig, overrides or ())
+    loaded = load_training(config, overrides or ())
     if dry_run:
-        from evofool.cli.report import print_training_plan
-        from evofool.training.plan import plan
-
-        print_training_plan(plan(loaded, data, out))
+        answer(*plan_lines(plan(loaded, data, out)))
         return
-    from evofool.training import train as fit
-
     if download:
         from evofool.data import download_dataset
 
         download_dataset(loaded.config.dataset, data)
-    with watch_training() as progress, signals.stop_requested() as stop:
-        result = fit(loaded, data, out, progress, fresh=not resume, should_stop=stop)
-    answer(f"test accuracy {result.test_accuracy:.2%} after {result.seconds:.0f} s")
-    if result.adversarial_accuracy is not None:
-        answer(f"under the attack it was trained with: {result.adversarial_accuracy:.1%}")
-    answer(str(result.weights), str(result.card))
+    kind = kinds.find("train")
+    with watch_run(kind) as progress, signals.stop_requested() as stop:
+        result = run_training(
+            loaded, out, progress=progress, should_stop=stop, data=data, fresh=not resume
+        )
+    running.finish(kind, result)
 
 
 @app.command(cls=Command)
@@ -239,7 +235,8 @@ def score(
         str | None,
         typer.Option(
             help="The victim: a name, or in braces a mapping as in a config (default: the one"
-            " that ships with evofool and that the pictures claim)."
+            " that ships with evofool and that the pictures claim).",
+            autocompletion=completion.classifiers,
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
@@ -261,11 +258,15 @@ def list_(
     what: Annotated[
         Listed,
         typer.Argument(
-            help="attacks, classes, classifiers, configs, datasets, defenses or encodings."
+            help="attacks, classes, classifiers, configs, datasets, defenses, encodings or kinds."
         ),
     ],
     victim: Annotated[
-        str | None, typer.Argument(help="Of classes: the victim, a name or a mapping in braces.")
+        str | None,
+        typer.Argument(
+            help="Of classes: the victim, a name or a mapping in braces.",
+            autocompletion=completion.classifiers,
+        ),
     ] = None,
     classes: Annotated[
         list[str] | None,
@@ -296,7 +297,10 @@ def list_(
 def bench(
     classifier: Annotated[
         list[str] | None,
-        typer.Option(help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0)."),
+        typer.Option(
+            help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0).",
+            autocompletion=completion.classifiers,
+        ),
     ] = None,
     alternations: Annotated[
         int, typer.Option(min=1, help="Generations held against bare scoring.")

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-ConfigName = Annotated[str, typer.Argument(help="A config file, or the name of a shipped one.")]
+from evofool.cli import completion
+
+ConfigName = Annotated[
+    str,
+    typer.Argument(
+        help="A config file, or the name of a shipped one.", autocompletion=completion.configs
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(help="A run folder.", autocompletion=completion.runs)]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Changes to the config, such as seed=2 or stop.generations=50."),
@@ -16,4 +24,12 @@ Out = Annotated[Path | None, typer.Option(help="The run folder (default: runs/NA
 Seed = Annotated[int | None, typer.Option(help="Instead of the config's.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what the run would do, and do not run it.")
+]
+Reuse = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A run folder whose results may be taken over where they are what this run would find"
+        " out (may be given more than once).",
+        autocompletion=completion.runs,
+    ),
 ]

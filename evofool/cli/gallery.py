@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evofool.cli import completion
 from evofool.cli.terminal import answer, remark
 from evofool.errors import UsageError
 
@@ -44,7 +45,9 @@ Host = Annotated[
 
 
 def gallery(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders.", autocompletion=completion.runs)
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder (or file) to write to; needed for several runs."),

@@ -7,6 +7,7 @@ from typing import Any
 
 from evofool.cli.terminal import answer
 from evofool.errors import EvofoolError, UsageError
+from evofool.kinds import every
 
 Row = Mapping[str, Any]
 
@@ -62,16 +63,26 @@ def encodings() -> list[Row]:
 
     rows: list[Row] = []
     for name in names():
-        about = (find(name).factory.__doc__ or "").strip().split("\n", 1)[0]
+        try:
+            about = (find(name).factory.__doc__ or "").strip().split("\n", 1)[0]
+        except EvofoolError as error:  # of an installed package that is broken
+            about = str(error)
         rows.append({"name": name, "note": about})
     return rows
 
 
 def attacks() -> list[Row]:
-    """Our attacks, then those of an installed foolbox."""
+    """Our attacks, those of installed packages, then those of an installed foolbox."""
     from evofool.attacks.registry import describe, names
 
-    return [describe(name).to_json() for name in names()]
+    rows: list[Row] = []
+    for name in names():
+        try:
+            rows.append(describe(name).to_json())
+        except EvofoolError as error:  # of an installed package that is broken
+            empty: Row = {"needs": "not usable", "aim": "", "paper": "", "parameters": {}}
+            rows.append({"name": name, **empty, "about": str(error)})
+    return rows
 
 
 def defenses() -> list[Row]:
@@ -86,6 +97,11 @@ def configs() -> list[Row]:
     from evofool.config import shipped
 
     return [{"name": c.name, "kind": c.kind, "note": c.description} for c in shipped()]
+
+
+def kinds_of_run() -> list[Row]:
+    """The kinds of config and run, with the command of each."""
+    return [{"name": k.name, "command": f"evofool {k.command}", "note": k.about} for k in every()]
 
 
 def datasets() -> list[Row]:
@@ -106,6 +122,7 @@ LISTS: Mapping[str, Callable[[], list[Row]]] = {
     "defenses": defenses,
     "configs": configs,
     "datasets": datasets,
+    "kinds": kinds_of_run,
 }
 
 

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evofool.cli.progress import duration
-from evofool.cli.sent import sent_line
 from evofool.cli.terminal import answer
-from evofool.config import load_value, to_yaml
+from evofool.config import load_value
 from evofool.errors import UsageError
-from evofool.text import bare, counted, percent
+from evofool.text import bare, percent, sent_line
 
 if TYPE_CHECKING:
-    from evofool.classifiers import Inspection
     from evofool.evolution.reading import Reading
-    from evofool.evolution.setup import Plan
     from evofool.experiments.bench import Report
-    from evofool.gallery import Gallery
-    from evofool.store import Check, Result
-    from evofool.training.plan import TrainPlan
-
-
-def free_folder(name: str) -> Path:
-    """``runs/NAME``, or the first of ``runs/NAME-2``, ``runs/NAME-3``... that is not there."""
-    folder, number = Path("runs") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+    from evofool.store import Check
 
 
 def spec(text: str) -> str | dict[str, Any]:
@@ -40,62 +24,6 @@ def spec(text: str) -> str | dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError("--classifier: is neither a name nor a mapping")
     return value
-
-
-def print_plan(plan: Plan) -> None:
-    """The resolved config, then what stands in the way of running it."""
-    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
-    images = "until a stop rule says so" if plan.evaluations is None else f"{plan.evaluations:,}"
-    print_victim(plan.classifier, f"images to be scored: {images}")
-
-
-def print_victim(victim: Inspection, work: str, ready: bool = True) -> None:
-    """What is known of the victim, what there is to do, and whether it can be done.
-
-    `ready` is False where something else is missing, which has been said.
-    """
-    shape = "unknown" if victim.input_shape is None else " x ".join(map(str, victim.input_shape))
-    classes = "unknown" if victim.n_classes is None else f"{victim.n_classes:,}"
-    answer(f"# victim: {victim.name}, input {shape}, classes {classes}")
-    answer(f"# {work}")
-    if not victim.ready:
-        answer(f"# not ready: {victim.missing}")
-    elif ready:
-        answer("# ready to run")
-
-
-def print_training_plan(plan: TrainPlan) -> None:
-    """The resolved config, then what is not here yet."""
-    answer(*to_yaml(plan.config).rstrip("\n").split("\n"))
-    for missing in plan.missing:
-        answer(f"# not ready: {missing}")
-    if not plan.missing:
-        answer("# ready to train")
-
-
-def print_result(result: Result, gallery: Gallery) -> None:
-    """What a campaign came to, and where to look at it."""
-    s = result.summary
-    answer(
-        f"{s['cells_won']} of {counted(s['cells'], 'class', 'classes')} won, median confidence"
-        f" {percent(s['confidence']['median'])}, best {percent(s['confidence']['max'])}"
-    )
-    shares = ", ".join(
-        f"{round(share * s['cells'])} at {t}" for t, share in s["share_at"].items() if share
-    )
-    if shares:
-        answer(f"classes by confidence: {shares}")
-    answer(
-        f"{counted(s['evaluations'], 'image')} in {duration(s['seconds'])}"
-        f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
-    )
-    if s["unscored"]:
-        answer(f"{counted(s['unscored'], 'picture')} got no usable scores and won nothing")
-    if s["sent"]["total"] != s["evaluations"]:
-        answer(f"pictures sent to the victim: {sent_line(s['sent'])}")
-    answer(f"look at {gallery.page}")
-    if gallery.contact_sheet is not None:
-        answer(f"        {gallery.contact_sheet}")
 
 
 def print_status(found: Mapping[str, Any]) -> None:

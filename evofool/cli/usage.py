@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from evofool import kinds
 from evofool.cli import terminal
 from evofool.text import suggestion
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 """``ClickException``: newer versions of typer carry a click of their own."""
@@ -49,29 +47,8 @@ def _meant(context: Any, option: str) -> str:
 
     if not any(parameter.name == "overrides" for parameter in context.command.params):
         return ""
-    for model in _models(str(context.info_name)):
-        key = key_called(model, option.lstrip("-").replace("-", "_"))
+    for kind in kinds.of_command(str(context.info_name)):
+        key = key_called(kind.part("model"), option.lstrip("-").replace("-", "_"))
         if key is not None:
             return f"; did you mean {key}=...? Keys of a config are written without dashes"
     return ""
-
-
-def _models(command: str) -> list[type[BaseModel]]:
-    """Those of the configs that a command takes."""
-    if command == "attack":
-        from evofool.config import AttackCampaign
-
-        return [AttackCampaign]
-    if command == "train":
-        from evofool.training import TrainConfig
-
-        return [TrainConfig]
-    if command == "defend":
-        from evofool.experiments.costs.config import CostsConfig
-        from evofool.experiments.defend_config import DefendConfig
-        from evofool.experiments.retrain.config import RetrainConfig
-
-        return [DefendConfig, RetrainConfig, CostsConfig]
-    from evofool.config import Campaign
-
-    return [Campaign]

@@ -29,6 +29,7 @@ from evofool.config.loading import (
     shipped,
     shipped_folder,
     to_yaml,
+    yaml_lines,
 )
 from evofool.config.models import (
     Campaign,
@@ -79,4 +80,5 @@ __all__ = [
     "shipped_folder",
     "to_yaml",
     "typed_classes",
+    "yaml_lines",
 ]

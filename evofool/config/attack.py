@@ -14,6 +14,7 @@ from evofool.config.loading import (
     Loaded,
     absolute,
     absolute_classifier,
+    absolute_code,
     load_model,
     validate,
     with_seed,
@@ -104,12 +105,12 @@ class AttackEntry(Model):
     """One attack: in YAML its parameters stand beside its name; a list of values is a grid.
 
     Attributes:
-        name: one that ``evofool list attacks`` shows.
+        name: one that ``evofool list attacks`` shows, or ``path/to/file.py:Class``.
         targets: what it aims at, instead of the config's `targets`.
         options: its parameters, checked by the attack itself.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=4096)]
     targets: Targets | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -192,6 +193,7 @@ def load_attacks(
         if isinstance(entry.options.get("substitute"), str):
             where = ("attacks", index, "substitute")
             document = absolute_classifier(document, where, check_files)
+    document = absolute_code(document, ("attacks",), check_files)
     if images.has_pattern:
         _check_pattern(images.labels or "", document.error(("images", "labels"), ""))
     return Loaded(validate(document, AttackCampaign), document)

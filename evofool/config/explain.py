@@ -9,8 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from evofool import kinds
 from evofool.config.document import Document, KeyPath, describe_type
 from evofool.errors import ConfigError
+from evofool.kinds import Kind
 from evofool.text import suggested, suggestion
 
 _DEEPEST = 3
@@ -36,28 +38,21 @@ _BOUNDS = {
     "less_than": ("lt", "below"),
 }
 
-OWN_KEYS: Mapping[str, frozenset[str]] = {
-    "evolve": frozenset(("encoding", "stop")),
-    "attack": frozenset(("attacks", "only_correct", "targets", "chunk")),
-    "train": frozenset(("architecture", "dataset", "epochs", "optimiser", "adversary")),
-    "defend": frozenset(("defense", "sources", "threats", "pictures")),
-    "retrain": frozenset(("rounds", "trained_on", "ascent", "others")),
-    "costs": frozenset(("nets", "seeds", "rubbish")),
-}
-"""Keys that only configs of one kind have: by them a config without ``kind`` is recognised."""
-_COMMANDS = {"retrain": "defend", "costs": "defend"}
-"""Commands of kinds that have none of their own name."""
-
 
 def explain(error: ValidationError, document: Document, model: type[BaseModel]) -> ConfigError:
     """The one error to show of all that pydantic found; the others are counted."""
     own = model.model_fields.get("kind")
     looks = looks_like(document.data)
-    if own is not None and "kind" not in document.data and looks not in (None, own.default):
-        telling = OWN_KEYS[str(looks)] - model.model_fields.keys()
+    if (
+        own is not None
+        and "kind" not in document.data
+        and looks is not None
+        and looks.name != own.default
+    ):
+        telling = looks.keys - model.model_fields.keys()
         key = next((key for key in document.data if key in telling), None)
         if key is not None:  # a key that this model has as well tells nothing
-            return document.error(key, _wrong_kind(str(looks), str(own.default)))
+            return document.error(key, _wrong_kind(looks, kinds.find(own.default)))
     details = error.errors()
     # A misspelt key makes two errors, "missing" and "unknown": only the second says what to mend.
     first = min(details, key=_rank)
@@ -75,17 +70,24 @@ def _rank(detail: ErrorDetails) -> int:
     return 1 if detail["type"] == "extra_forbidden" else 2
 
 
-def looks_like(data: Mapping[str, Any]) -> str | None:
-    """The kind of config that `data` is by its keys, None where they do not say."""
-    found = [kind for kind, keys in OWN_KEYS.items() if not keys.isdisjoint(data)]
+def looks_like(data: Mapping[str, Any]) -> Kind | None:
+    """The kind of config that `data` is by its keys, None where they do not say.
+
+    Kinds of other packages are asked only where ours do not know.
+    """
+    found = [kind for kind in kinds.BUILT_IN if not kind.keys.isdisjoint(data)]
+    if not found:
+        found = [kind for kind in kinds.every() if not kind.keys.isdisjoint(data)]
     return found[0] if len(found) == 1 else None
 
 
-def _wrong_kind(kind: str, wanted: str) -> str:
-    command, mine = _COMMANDS.get(kind, kind), _COMMANDS.get(wanted, wanted)
-    if command == mine:
-        return f"this is a config of kind {kind}, not {wanted}; say so with `kind: {kind}`"
-    return f"this is a config for `evofool {command}`, not for `evofool {mine}`"
+def _wrong_kind(kind: Kind, wanted: Kind) -> str:
+    if kind.command == wanted.command:
+        return (
+            f"this is a config of kind {kind.name}, not {wanted.name}; say so with"
+            f" `kind: {kind.name}`"
+        )
+    return f"this is a config for `evofool {kind.command}`, not for `evofool {wanted.command}`"
 
 
 def written_path(detail: ErrorDetails, data: object) -> KeyPath:
@@ -173,10 +175,10 @@ def _choice(
     expected = str(context.get("expected") or context.get("expected_tags"))
     words = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
     given = tag or (value if isinstance(value, str) else "")
-    if path == ("kind",) and given in OWN_KEYS:
-        return _wrong_kind(given, words[0])
+    if path == ("kind",) and given in kinds.names():
+        return _wrong_kind(kinds.find(given), kinds.find(words[0]))
     if path == ("kind",) and given:
-        return f"must be {words[0]}, not {given}{suggestion(given, OWN_KEYS)}"
+        return f"must be {words[0]}, not {given}{suggestion(given, kinds.names())}"
     allowed = words[0] if len(words) == 1 else "one of " + ", ".join(words)
     return f"must be {allowed}, not {given or _shown(value)}{suggestion(given, words)}"
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from evofool import kinds
 from evofool.config.document import (
     Document,
     KeyPath,
@@ -25,6 +26,7 @@ from evofool.config.explain import explain, looks_like, models_at
 from evofool.config.models import Campaign
 from evofool.errors import ConfigError
 from evofool.files import PathError, expanded, is_file, read_file, reason, short
+from evofool.kinds import Kind
 from evofool.text import suggested
 
 M = TypeVar("M", bound=BaseModel)
@@ -81,7 +83,10 @@ def load_campaign(
     loaded = load_model(source, Campaign, overrides)
     document = loaded.document
     document = with_seed(document, seed)
-    document = absolute(document, check_files, [("encoding", "name", _names_file)])
+    keys: list[PathKey] = [("encoding", "name", _names_file)]
+    if "evolution" in document.data:
+        keys.append(("evolution", "fitness", _names_file))
+    document = absolute(document, check_files, keys)
     return Loaded(validate(document, Campaign), document)
 
 
@@ -110,22 +115,34 @@ def load_model(
     return Loaded(validate(document, model), document)
 
 
-def kind_of(source: Path | str, kinds: Collection[str] | None = None) -> str:
-    """What a config file or a shipped config says that it is, or else what its keys say.
+def kind_of(source: Path | str, command: str = kinds.RUN) -> Kind:
+    """The kind that a config file or a shipped config says that it is, or else that its keys say.
 
     Args:
         source: the file or the name.
-        kinds: those that will do, as in `find`.
+        command: that is given the config. One that is not for configs of the kind gets its own
+            main kind, whose loader then tells which command is.
 
     Raises:
-        ConfigError: no such config, or no YAML mapping.
+        ConfigError: no such config, no YAML mapping, or no such kind.
+        KindError: the package that declares the kind is broken.
     """
-    path = find(source, kinds)
-    return _kind(load_yaml(path, _display(path)).data)
+    own = None if command == kinds.RUN else kinds.of_command(command)
+    path = find(source, None if own is None else [kind.name for kind in own])
+    document = load_yaml(path, _display(path))
+    name = _kind(document.data)
+    if own is not None:
+        return next((kind for kind in own if kind.name == name), own[0])
+    if name not in kinds.names():
+        raise document.error("kind", kinds.unknown(name))
+    return kinds.find(name)
 
 
 def _kind(data: Mapping[str, Any]) -> str:
-    return str(data.get("kind") or looks_like(data) or "evolve")
+    if data.get("kind"):
+        return str(data["kind"])
+    found = looks_like(data)
+    return "evolve" if found is None else found.name
 
 
 def to_yaml(campaign: BaseModel) -> str:
@@ -141,12 +158,17 @@ def to_yaml(campaign: BaseModel) -> str:
     )
 
 
-def find(source: Path | str, kinds: Collection[str] | None = None) -> Path:
+def yaml_lines(config: BaseModel) -> list[str]:
+    """The whole config as `to_yaml` writes it, line by line."""
+    return to_yaml(config).rstrip("\n").split("\n")
+
+
+def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
     """The file of a config: a path that exists, or the name of a shipped one.
 
     Args:
         source: the path or the name.
-        kinds: of the shipped ones that an error lists; None for all.
+        fitting: kinds of the shipped ones that an error lists; None for all.
 
     Raises:
         ConfigError: neither; the message lists what is near and what is shipped.
@@ -166,11 +188,11 @@ def find(source: Path | str, kinds: Collection[str] | None = None) -> Path:
     if wanted in names:
         return names[wanted]
     beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    fitting = [config.name for config in there if kinds is None or config.kind in kinds]
-    near = dict.fromkeys((suggested(str(path), beside), suggested(wanted, fitting)))
+    listed = [config.name for config in there if fitting is None or config.kind in fitting]
+    near = dict.fromkeys((suggested(str(path), beside), suggested(wanted, listed)))
     close = [name for name in near if name is not None]
     mend = f"did you mean {' or '.join(close)}? " if close else ""
-    raise ConfigError(f"{source}: no such config; {mend}Shipped: {', '.join(fitting) or 'none'}")
+    raise ConfigError(f"{source}: no such config; {mend}Shipped: {', '.join(listed) or 'none'}")
 
 
 def shipped() -> list[Shipped]:
@@ -333,6 +355,26 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
     return _absolute_key(document, section, "labels", lambda *_: True, check)
 
 
+def absolute_code(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with every ``path/to/file.py:NAME`` at or below `section` absolute.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    inner: Any = document.data
+    for part in section:
+        inner = inner[part]
+    if isinstance(inner, str):
+        return _absolute_text(document, section, inner, check) if ".py:" in inner else document
+    if isinstance(inner, Mapping):
+        parts: list[str | int] = list(inner)
+    else:
+        parts = list(range(len(inner))) if isinstance(inner, list | tuple) else []
+    for part in parts:
+        document = absolute_code(document, (*section, part), check)
+    return document
+
+
 def _absolute_key(
     document: Document,
     section: KeyPath,
@@ -347,15 +389,19 @@ def _absolute_key(
     value = inner.get(key) if isinstance(inner, dict) else None
     if isinstance(inner, str) and key == "name":
         value, where = inner, section
-    place = document.place(where)
-    if not isinstance(value, str) or not is_path(value, place.folder):
+    if not isinstance(value, str) or not is_path(value, document.place(where).folder):
         return document
+    return _absolute_text(document, where, value, check)
+
+
+def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) -> Document:
+    """`document` with `value`, the path at `where` and perhaps a name in that file, absolute."""
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
     if check and not is_file(path):
         what = "no regular file" if os.path.lexists(path) else "no such file"
         raise document.error(where, f"{what}: {short(path)}")
-    return document.replaced(where, f"{path}{colon}{function}", place)
+    return document.replaced(where, f"{path}{colon}{function}", document.place(where))
 
 
 def _names_file(value: str, folder: Path) -> bool:

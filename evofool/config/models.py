@@ -16,8 +16,13 @@ from pydantic import (
     model_validator,
 )
 
+from evofool.text import suggestion
+
 RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 """``151-285``: an inclusive range of class indices."""
+
+
+FITNESSES = ("log_odds", "probability", "log_probability")
 
 
 def listed(value: Any) -> Any:
@@ -77,6 +82,18 @@ def _classes(value: Any) -> Any:
     return value
 
 
+def _fitness(value: Any) -> Any:
+    if value in FITNESSES:
+        return value
+    if isinstance(value, str) and re.fullmatch(r".+\.py:[^\W\d]\w*", value):
+        return value
+    shown = repr(value[:60]) if isinstance(value, str) else value
+    mend = suggestion(value, FITNESSES) if isinstance(value, str) else ""
+    raise ValueError(
+        f"must be one of {', '.join(FITNESSES)}, or path/to/file.py:function, not {shown}{mend}"
+    )
+
+
 def gathered(value: Any, *own: str) -> Any:
     """A mapping with all that is not one of the keys `own` moved into ``options``."""
     if not isinstance(value, dict):
@@ -93,6 +110,7 @@ Floats: TypeAlias = Annotated[
 ]
 Target: TypeAlias = Annotated[int | str, BeforeValidator(class_name)]
 Classes: TypeAlias = Annotated[Literal["all"] | tuple[int | str, ...], BeforeValidator(_classes)]
+RankedBy: TypeAlias = Annotated[str, BeforeValidator(_fitness)]
 Side: TypeAlias = Annotated[int, Field(ge=1, le=8192)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
@@ -195,7 +213,8 @@ class _Evolution(Model):
         algorithm: which of the classes below this is.
         initial: random individuals before the first generation.
         children: individuals a generation.
-        fitness: what ranks; `log_odds` does not saturate where a probability does.
+        fitness: what ranks; `log_odds` does not saturate where a probability does. Or the
+            ``path/to/file.py:function`` of a function of log-odds and pictures.
         lag: generations that selection is behind scoring. With 1 (`map_elites` only) no worker
             waits at a generation's end; it is part of what a digest means.
     """
@@ -203,7 +222,7 @@ class _Evolution(Model):
     algorithm: Literal["map_elites", "mu_plus_lambda", "cma_es"]
     initial: Count = 200
     children: Count = 200
-    fitness: Literal["log_odds", "probability", "log_probability"] = "log_odds"
+    fitness: RankedBy = "log_odds"
     lag: Literal[0, 1] = 0
 
 

@@ -22,7 +22,7 @@ class Dataset:
         name: as in `names`.
         split: ``train``, ``validation`` or ``test``.
         images: uint8 N x C x H x W.
-        labels: int64 N, indices into `label_names`.
+        labels: int64 (N,), indices into `label_names`.
         label_names: one a class.
     """
 

@@ -44,10 +44,10 @@ FETCHERS: dict[str, Callable[[str], None]] = {
 
 
 def fetch(name: str, root: Path, missing: str) -> None:
-    """Downloads a data set into the data folder `root`; `missing` is what a person reads if not.
+    """Downloads a data set into the data folder `root`; `missing` goes into the error if it fails.
 
     Raises:
-        DataError: it cannot be had this way, there is no network, or `root` cannot be written.
+        DataError: it cannot be downloaded, there is no network, or `root` cannot be written.
     """
     if name not in FETCHERS:
         raise DataError(f"data set {name}: comes with evofool, there is nothing to download")

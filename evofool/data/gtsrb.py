@@ -83,7 +83,12 @@ def load(split: Split, root: Path) -> Dataset:
 
 
 def held_out(labels: NDArray[np.int64], tracks: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which pictures are validation: every fifth track of each class, in order of name."""
+    """Which pictures are for validation, (N,): every fifth track of each class, in order of name.
+
+    Args:
+        labels: (N,), the class of each picture.
+        tracks: the name of each picture's track (one sign, photographed several times).
+    """
     chosen: set[tuple[int, str]] = set()
     for label in np.unique(labels).tolist():
         own = sorted({track for track, found in zip(tracks, labels, strict=True) if found == label})

@@ -23,7 +23,10 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
     Args:
         path: a gzip file.
-        dimensions: 1 for labels, 3 for images; the magic number must say the same.
+        dimensions: 1 for labels, 3 for images; the magic number must agree.
+
+    Returns:
+        (N,) labels, or N x H x W images.
 
     Raises:
         DataError: missing, no gzip, another magic number, absurd sizes, too short or too long.

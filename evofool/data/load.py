@@ -1,4 +1,4 @@
-"""Where data sets are found, and the table of those that are known."""
+"""Where data sets are looked for, and the table of those that can be loaded."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _ENTRIES: dict[str, _Entry] = {
 
 
 def names() -> tuple[str, ...]:
-    """The data sets that are known, here or not."""
+    """The names of all data sets that can be loaded, whether they are on this machine or not."""
     return tuple(_ENTRIES)
 
 
@@ -114,7 +114,7 @@ def download_dataset(name: str, folder: Path | None = None) -> None:
     """Fetches a data set that is not here through torchvision's loader; else does nothing.
 
     Raises:
-        DataError: an unknown name, or it could not be fetched; the message says what to do.
+        DataError: an unknown name, or it could not be fetched; the message explains what to do.
     """
     entry = _entry(name)
     root = entry.root(folder)

@@ -39,7 +39,7 @@ def read_sheet(path: Path, side: int = 32) -> UInt8Images:
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
-    """The labels in a JSON list.
+    """The labels in a JSON list, (N,).
 
     Raises:
         DataError: missing, truncated, or not a list of whole numbers.
@@ -56,7 +56,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
 
 
 def checked(labels: list[int], path: Path) -> NDArray[np.int64]:
-    """`labels`, read from `path`, as an array.
+    """`labels`, read from `path`, as an array (N,).
 
     Raises:
         DataError: none at all, or absurd ones.
@@ -71,7 +71,14 @@ def checked(labels: list[int], path: Path) -> NDArray[np.int64]:
 def check_pair(
     images: UInt8Images, labels: NDArray[np.int64], n_classes: int, where: Path, source: Path
 ) -> None:
-    """Holds pictures found in `where` against their labels in `source`.
+    """Checks that pictures from `where` and their labels from `source` fit together.
+
+    Args:
+        images: N x C x H x W.
+        labels: (N,).
+        n_classes: how many classes there are.
+        where: the file of the images.
+        source: the file of the labels.
 
     Raises:
         DataError: not as many of both, or a label beyond the last class.

@@ -28,7 +28,7 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Card:
-    """What a denoiser's JSON says that matters for using it.
+    """What is needed of a denoiser's JSON file in order to use it.
 
     Attributes:
         input_shape: of the pictures it was trained on.
@@ -104,10 +104,10 @@ def load_denoiser(path: Path, base: Classifier) -> tuple[UNet, str]:
 
     Args:
         path: a safetensors file with its card beside it.
-        base: the net it is to stand before.
+        base: the net that it is to protect.
 
     Raises:
-        UsageError: missing, damaged, not what its card says, or trained for another net.
+        UsageError: missing, damaged, not the weights of its card, or trained for another net.
     """
     from evofool.classifiers.build import freeze
     from evofool.classifiers.checkpoints import load_strictly, read_state_dict

@@ -65,13 +65,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pictures and which clean one each was made of.
+    """N pictures, and the clean one of M that each was made from.
 
     Attributes:
         pictures: uint8 N x C x H x W; the clean ones first.
-        clean: M x C x H x W.
-        labels: of the clean ones.
-        index: N numbers of clean pictures.
+        clean: uint8 M x C x H x W.
+        labels: (M,), the classes of the clean pictures.
+        index: (N,), which clean picture each picture was made from.
     """
 
     pictures: UInt8Images
@@ -93,9 +93,17 @@ def make_pairs(
     sources: Sequence[Classifier],
     make_scorer: MakeScorer,
 ) -> Pairs:
-    """The clean pictures, and each attacked by every attack on every source.
+    """The clean pictures, and each of them attacked by every attack on every source.
 
-    What fools and what does not is kept alike: the denoiser is to undo attempts, too.
+    Attacked pictures are kept whether they fool or not: the denoiser is to undo failed attempts
+    too.
+
+    Args:
+        images: M x C x H x W, the clean pictures.
+        labels: (M,), their classes.
+        attacks: what they are attacked with.
+        sources: the nets that are attacked.
+        make_scorer: gives the scorer of a net.
     """
     parts = [images]
     for source in sources:
@@ -120,17 +128,17 @@ def train_denoiser(
 
     Args:
         base: a white box; neither its weights nor its statistics change.
-        pairs: what is shown.
-        recipe: how.
-        path: ends in ``.safetensors``.
-        facts: of how the pairs were made; they go into the card.
+        pairs: the training pictures.
+        recipe: how to train.
+        path: where to write the weights; ends in ``.safetensors``.
+        facts: how the pairs were made; they go into the card.
         progress: called after every step.
-        should_stop: asked after every step.
+        should_stop: called after every step; if it returns true, the training ends.
 
     Raises:
-        UsageError: the base does not fit the guide, its pictures not the U-net.
+        UsageError: the base does not fit the guide, or its pictures do not fit the U-net.
         Diverged: the loss is no longer finite.
-        Interrupted: `should_stop` said so; a checkpoint is kept.
+        Interrupted: `should_stop` returned true; a checkpoint is kept.
     """
     device = choose_device(recipe.device)
     net = initial(lambda: UNet(base.input_shape, recipe.width, recipe.levels), recipe.seed)

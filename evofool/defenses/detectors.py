@@ -15,12 +15,16 @@ from evofool.errors import UsageError
 
 
 class Detector(Protocol):
-    """What looks at logits and says how much an input looks like what was trained on."""
+    """Tells from the logits how much an input resembles the training data."""
 
     name: ClassVar[str]
 
     def score(self, logits: torch.Tensor) -> torch.Tensor:
-        """n numbers, larger for inputs like the training's."""
+        """One number an image, (n,), larger for inputs that resemble the training data.
+
+        Args:
+            logits: floating n x classes.
+        """
         ...
 
 
@@ -34,6 +38,7 @@ class MaxSoftmax:
     name: ClassVar[str] = "max-softmax"
 
     def score(self, logits: torch.Tensor) -> torch.Tensor:
+        """The score of each image: floating n x classes logits to (n,)."""
         top, index = logits.max(1)
         rest = logits.scatter(1, index[:, None], float("-inf")).logsumexp(1)
         return top - rest
@@ -55,6 +60,7 @@ class Energy:
             raise UsageError(f"energy: temperature must be above 0, not {self.temperature}")
 
     def score(self, logits: torch.Tensor) -> torch.Tensor:
+        """The score of each image: floating n x classes logits to (n,)."""
         return self.temperature * (logits / self.temperature).logsumexp(1)
 
 
@@ -95,10 +101,10 @@ class Rejecting(nn.Module):
 
 
 def threshold_for(scores: NDArray[np.floating], false_alarms: float) -> float:
-    """The threshold below which a share `false_alarms` of clean `scores` falls.
+    """The threshold below which a share `false_alarms` of clean `scores`, (N,), falls.
 
     Raises:
-        UsageError: a share outside (0, 1), or fewer scores than it takes to tell.
+        UsageError: a share outside (0, 1), or too few scores to set such a threshold.
     """
     if not 0 < false_alarms < 1:
         raise UsageError(f"false_alarms must lie on (0, 1), not {false_alarms}")

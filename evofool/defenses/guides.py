@@ -14,7 +14,8 @@ from evofool.errors import UsageError
 Guide: TypeAlias = Literal["logits", "feature", "pixel", "class"]
 GUIDES: tuple[Guide, ...] = get_args(Guide)
 Distance: TypeAlias = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""(denoised, clean, labels) of n pictures to n losses."""
+"""From n denoised and n clean pictures (float32 n x C x H x W on [0, 1]) and their labels (int64
+(n,)) to n losses."""
 
 
 def guide_loss(guide: Guide, base: Classifier, net: nn.Module) -> Distance:
@@ -51,7 +52,7 @@ def guide_loss(guide: Guide, base: Classifier, net: nn.Module) -> Distance:
 
 
 class Features:
-    """The outputs of a net's last convolution, "last" as a picture passes them.
+    """The outputs of a net's last convolution, in the order in which a picture passes them.
 
     Args:
         net: in evaluation mode.
@@ -85,7 +86,7 @@ class Features:
         self._last = seen[-1]
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """N x C x H x W to the maps, N x c x h x w."""
+        """float32 N x C x H x W on [0, 1] to the feature maps, N x c x h x w."""
         found: list[torch.Tensor] = []
         handle = self._last.register_forward_hook(lambda _, __, maps: found.append(maps))
         try:

@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Description:
-    """What a person wants to know of a defense.
+    """A description of a defense for people.
 
     Attributes:
         name: in a config.
-        kind: where it stands: before the net, behind it, or in its weights.
+        kind: where it acts: before the net, behind it, or in its weights.
         about: one line.
         paper: where it comes from, or empty.
         parameters: with their defaults, None where there is none.

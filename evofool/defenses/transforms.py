@@ -1,8 +1,9 @@
-"""Input transforms: JPEG, bit depth, median blur. Real ones, with a way around their gradients.
+"""Input transforms: JPEG, bit depth, median blur, each with a stand-in that has gradients.
 
 The pictures go through OpenCV as a deployed defense would send them. That has no gradient, so a
-white-box attack that knows nothing sees zeros. An attack adapted to the transform (BPDA, Athalye,
-Carlini, Wagner, ICML 2018) runs the real transform forward and differentiates a stand-in backward.
+white-box attack that is not adapted to it sees zeros. An attack adapted to the transform (BPDA,
+Athalye, Carlini, Wagner, ICML 2018) runs the real transform forward and differentiates a stand-in
+backward.
 """
 
 from __future__ import annotations
@@ -22,16 +23,23 @@ from evofool.images import UInt8Images, to_hwc
 
 
 class Transform(Protocol):
-    """What stands in front of a net."""
+    """What pictures go through before they reach a net."""
 
     name: ClassVar[str]
 
     def apply(self, pictures: UInt8Images) -> UInt8Images:
-        """The real transform of uint8 N x C x H x W."""
+        """The real transform: uint8 N x C x H x W to the same shape."""
         ...
 
     def stand_in(self, x: torch.Tensor) -> torch.Tensor:
-        """A differentiable relative of it on [0, 1], whose gradient BPDA takes."""
+        """A differentiable approximation of the transform, whose gradient BPDA takes.
+
+        Args:
+            x: floating N x C x H x W on [0, 1].
+
+        Returns:
+            The same shape and data type.
+        """
         ...
 
 
@@ -51,6 +59,7 @@ class BitDepth:
             raise UsageError(f"bit-depth: bits must be 1 to 7, not {self.bits}")
 
     def apply(self, pictures: UInt8Images) -> UInt8Images:
+        """Every value rounded to one of 2^bits levels; the shape stays the same."""
         table = np.arange(256) / 255
         steps = 2**self.bits - 1
         levels: UInt8Images = np.rint(np.rint(table * steps) / steps * 255).astype(np.uint8)
@@ -58,6 +67,7 @@ class BitDepth:
         return squeezed
 
     def stand_in(self, x: torch.Tensor) -> torch.Tensor:
+        """`x` itself, of any shape and data type: the gradient passes straight through."""
         return x
 
 
@@ -77,6 +87,7 @@ class MedianBlur:
             raise UsageError(f"median: size must be 3 or 5, not {self.size}")
 
     def apply(self, pictures: UInt8Images) -> UInt8Images:
+        """The median of OpenCV, which repeats pixels at the edges; the shape stays the same."""
         import cv2
 
         def through(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -85,6 +96,7 @@ class MedianBlur:
         return _each(pictures, through)
 
     def stand_in(self, x: torch.Tensor) -> torch.Tensor:
+        """The same median in PyTorch: floating N x C x H x W on [0, 1] to the same shape."""
         n, c, h, w = x.shape
         half = self.size // 2
         padded = functional.pad(x, (half,) * 4, mode="replicate")
@@ -94,7 +106,7 @@ class MedianBlur:
 
 @dataclass(frozen=True)
 class Jpeg:
-    """Compression as JPEG of a quality, and back.
+    """Compression as JPEG of a quality, and decompression.
 
     Attributes:
         quality: 1 to 100.
@@ -108,6 +120,7 @@ class Jpeg:
             raise UsageError(f"jpeg: quality must be 1 to 100, not {self.quality}")
 
     def apply(self, pictures: UInt8Images) -> UInt8Images:
+        """The pictures as JPEG files of OpenCV hold them; the shape stays the same."""
         import cv2
 
         def through(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -122,6 +135,7 @@ class Jpeg:
         return np.ascontiguousarray(found[:, ::-1]) if pictures.shape[1] == 3 else found
 
     def stand_in(self, x: torch.Tensor) -> torch.Tensor:
+        """See `jpeg_stand_in`: floating N x C x H x W on [0, 1] to the same shape."""
         return jpeg_stand_in(x, self.quality)
 
 
@@ -147,7 +161,8 @@ class Transformed(nn.Module):
         self.adaptive = adaptive
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] to the net's outputs for the transformed pictures."""
+        """float32 N x C x H x W on [0, 1] to the net's outputs for the transformed pictures, N x
+        classes."""
         if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             # a graph would hold the pictures it was traced with
             raise RuntimeError(f"{self.transform.name} runs outside torch")
@@ -197,20 +212,23 @@ _CHROMA = (
 
 
 def quantisation(table: tuple[tuple[int, ...], ...], quality: int) -> torch.Tensor:
-    """An 8 x 8 table scaled by quality as the Independent JPEG Group's encoder does."""
+    """An 8 x 8 table scaled by quality as the Independent JPEG Group's encoder does it, float32."""
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
     scaled = (torch.tensor(table, dtype=torch.float32) * scale + 50).div(100).floor()
     return scaled.clamp(1, 255)
 
 
 def jpeg_stand_in(x: torch.Tensor, quality: int) -> torch.Tensor:
-    """JPEG without its rounding's zero gradient: coefficients are rounded straight through.
+    """JPEG with gradients: where coefficients are rounded, the gradient passes straight through.
 
-    Chroma is halved and spread again as usual encoders do.
+    Chroma is halved in size and enlarged again as usual encoders do.
 
     Args:
-        x: float N x C x H x W on [0, 1], 1 or 3 channels.
+        x: floating N x C x H x W on [0, 1], 1 or 3 channels.
         quality: 1 to 100.
+
+    Returns:
+        The same shape and data type, on [0, 1].
     """
     levels = x * 255
     if x.shape[1] == 1:

@@ -22,10 +22,10 @@ _MIN_COARSE = 2  # a batch of one has no statistics over a single pixel
 class UNet(nn.Module):
     """x -> x - dx with dx from a U-net with lateral links (Liao et al., CVPR 2018, section 3.3).
 
-    Each level down halves the sides (rounded up) in its first convolution. On the way up the
-    coarser maps are stretched to the size of the level's own, joined to them, and convolved; so
-    any size fits. All convolutions are 3 x 3 with batch normalisation and ReLU; a last one of
-    1 x 1 gives dx. That one starts at zero here, so an untrained denoiser changes nothing.
+    Each level down halves the sides (rounded up) in its first convolution. Each level up enlarges
+    the coarser maps to the size of the level's own, joins them to these, and convolves; so any size
+    fits. All convolutions are 3 x 3 with batch normalisation and ReLU; a last one of 1 x 1 gives
+    dx. That one starts at zero here, so an untrained denoiser changes nothing.
 
     Args:
         input_shape: channels, height and width.
@@ -57,7 +57,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.noise.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] to the same without the noise, not cut to [0, 1]."""
+        """float32 N x C x H x W on [0, 1] to the same shape without the noise, uncut."""
         laterals = []
         hidden = images
         for level in self.down:
@@ -86,7 +86,7 @@ class Denoised(nn.Module):
         self.net = net
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] to the net's outputs for the denoised pictures."""
+        """float32 N x C x H x W on [0, 1] to the net's outputs, N x classes."""
         outputs: torch.Tensor = self.net(self.denoiser(images))
         return outputs
 
@@ -95,7 +95,7 @@ def check_size(input_shape: Shape, width: int, levels: int) -> None:
     """Refuse what cannot be built.
 
     Raises:
-        UsageError: as `UNet` says.
+        UsageError: as `UNet`.
     """
     if width < 1:
         raise UsageError(f"denoiser: width must be at least 1, not {width}")

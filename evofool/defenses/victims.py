@@ -26,7 +26,7 @@ from evofool.errors import ClassifierError, UsageError
 from evofool.files import is_file
 
 REJECTED = "rejected"
-"""Label of the class that stands for no answer."""
+"""Label of the class that means "no answer"."""
 
 
 class BitDepthConfig(Model):
@@ -92,11 +92,11 @@ DefenseConfig: TypeAlias = Annotated[
 
 
 class VictimConfig(Model):
-    """What a ``victim.yaml`` says.
+    """The content of a ``victim.yaml``.
 
     Attributes:
         base: the net.
-        defense: what stands around it; None where the defense is in its weights.
+        defense: what is put around it; None where the defense is in its weights.
     """
 
     kind: Literal["victim"] = "victim"
@@ -187,10 +187,10 @@ def _beside(path: str, folder: Path | None) -> Path:
 
 
 def adapted(victim: Classifier) -> Classifier | None:
-    """`victim` as an attack that knows its defense differentiates it; None: as it is will do.
+    """`victim` with the gradients that an attack adapted to its defense takes; None if it has them.
 
-    The outputs are the same. A transform's gradient is that of its stand-in; a detector is part of
-    the outputs anyway, and through a denoiser gradients pass as they are.
+    The outputs are the same. A transform gets the gradient of its stand-in; a detector is part of
+    the outputs anyway, and gradients pass through a denoiser as they are.
     """
     from evofool.defenses.transforms import Transformed
 

@@ -1,30 +1,32 @@
 """Encodings: how a genome becomes pixels. Only the protocol and the loader live here.
 
-The encodings themselves stand in the folder ``encodings/`` at the root of the project, one file
+The encodings themselves are in the folder ``encodings/`` at the root of the project, one file
 each, and are imported as ``evofool.encodings.NAME``. In a checkout the line at the end of this
 file puts that folder on this package's path; a wheel carries the files here already.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from evofool.errors import EncodingError
-from evofool.files import PathError, expanded, read_file, reason, short
 from evofool.images import Shape, Size, UInt8Images
+from evofool.plugins import (
+    ClassSource,
+    class_from_entry_point,
+    class_from_file,
+    entry_names,
+    in_file,
+)
+from evofool.plugins import file_is_missing as file_is_missing
 from evofool.text import suggestion
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
 
 G = TypeVar("G")
 
-_MAX_SOURCE = 1 << 24
-"""Most bytes of an encoding's file."""
+GROUP = "evofool.encodings"
+"""The entry point group by which packages offer encodings."""
+EncodingSource: TypeAlias = ClassSource
+"""An encoding's class, with path and sha256 where it comes from a file of the user's."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "encodings").is_dir():
@@ -78,7 +82,7 @@ class Encoding(Protocol[G]):
         ...
 
     def describe(self, genome: G) -> dict[str, Any]:
-        """What a person wants to know of a genome, as JSON values (kind, size, graph...)."""
+        """A description of a genome for people, as JSON values (kind, size, graph...)."""
         ...
 
 
@@ -87,11 +91,11 @@ class VectorEncoding(Protocol[G]):
     """An encoding whose genomes are points of a box [0, 1]^n, as CMA-ES needs."""
 
     def to_vector(self, genome: G) -> NDArray[np.float64]:
-        """The genome as n numbers on [0, 1]."""
+        """The genome as n numbers on [0, 1], (n,)."""
         ...
 
     def from_vector(self, vector: NDArray[np.float64]) -> G:
-        """The genome at `vector`, clipped to [0, 1]."""
+        """The genome at `vector`, (n,), whose numbers are clipped to [0, 1]."""
         ...
 
 
@@ -126,15 +130,6 @@ class DeviceEncoding(Protocol[G]):
         ...
 
 
-@dataclass(frozen=True)
-class EncodingSource:
-    """An encoding's class, with path and sha256 where it comes from a file of the user's."""
-
-    factory: type[Any]
-    path: Path | None = None
-    sha256: str | None = None
-
-
 def names() -> tuple[str, ...]:
     """The encodings that can be named in a config: those shipped and those of entry points."""
     shipped = {
@@ -143,34 +138,25 @@ def names() -> tuple[str, ...]:
         for path in Path(folder).glob("*.py")
         if not path.stem.startswith("_")
     }
-    return tuple(
-        sorted(shipped | {point.name for point in entry_points(group="evofool.encodings")})
-    )
+    return tuple(sorted(shipped.union(entry_names(GROUP))))
 
 
 def find(name: str) -> EncodingSource:
     """The encoding called `name`: shipped, from an entry point, or ``path/to/file.py:Class``.
 
     Raises:
-        EncodingError: no such encoding, file or class, or the file fails to import.
+        EncodingError: no such encoding, file or class, or the file or package fails to import.
     """
-    if ".py:" in name:
-        return _from_file(name)
+    if in_file(name):
+        return class_from_file(name, EncodingError)
     if re.fullmatch(r"[a-z][a-z0-9_]*", name) and any(
         (Path(folder) / f"{name}.py").is_file() for folder in __path__
     ):
         return EncodingSource(importlib.import_module(f"evofool.encodings.{name}").ENCODING)
-    for point in entry_points(group="evofool.encodings"):
-        if point.name == name:
-            return EncodingSource(point.load())
+    if (offered := class_from_entry_point(GROUP, name, EncodingError)) is not None:
+        return offered
     mend = suggestion(name, names()) or f"; there are {', '.join(names())}, or path.py:Class"
     raise EncodingError(f"unknown encoding {name!r}{mend}")
-
-
-def file_is_missing(name: str) -> bool:
-    """Whether `name` is that of an encoding in a file, ``path/to/file.py:Class``, and there is no
-    such file."""
-    return ".py:" in name and not Path(name.rpartition(":")[0]).expanduser().is_file()
 
 
 def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> Encoding[Any]:
@@ -201,32 +187,9 @@ def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> E
 
 
 def _near(source: EncodingSource, shape: Shape, option: str) -> str:
-    """What was meant by an option that the encoding does not have, as far as it says."""
+    """For an error message: an option like `option` that the encoding has, or all its options."""
     try:
         known = tuple(source.factory(shape).options)
     except Exception:  # a user's own may want arguments or fail in any way: then no suggestion
         return ""
     return suggestion(option, known) or f"; its options: {', '.join(known) or 'none'}"
-
-
-def _from_file(name: str) -> EncodingSource:
-    file, _, attribute = name.rpartition(":")
-    try:
-        path = expanded(file).resolve()
-        data = read_file(path, _MAX_SOURCE)
-    except (OSError, PathError) as error:
-        raise EncodingError(f"{short(file)}: cannot be read ({reason(error)})") from error
-    digest = hashlib.sha256(data).hexdigest()
-    spec = importlib.util.spec_from_file_location(f"_evofool_encoding_{digest[:16]}", path)
-    if spec is None or spec.loader is None:
-        raise EncodingError(f"{file}: is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pydantic look their module up by name
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the file is the user's: whatever it raises is its fault
-        raise EncodingError(f"{file}: fails to import ({type(error).__name__}: {error})") from error
-    factory = getattr(module, attribute, None)
-    if not isinstance(factory, type):
-        raise EncodingError(f"{file}: has no class named {attribute!r}")
-    return EncodingSource(factory, path, digest)

@@ -1,9 +1,9 @@
 """The algorithms, each one generation at a time over a DEAP toolbox.
 
-`map_elites` is ours in the style of DEAP's; `mu_plus_lambda` and `cma_es` run DEAP's own
-``eaMuPlusLambda`` and ``eaGenerateUpdate`` with both global generators seeded for the generation.
-The toolbox is the seam: sample, select, mate, mutate, evaluate and map are registered there, and
-`evaluate` takes a whole batch.
+`map_elites` is ours, in the style of DEAP's; `mu_plus_lambda` and `cma_es` run DEAP's own
+``eaMuPlusLambda`` and ``eaGenerateUpdate``, which draw from generators of their own for each
+generation. The toolbox is the seam (`evofool.evolution.toolbox`); its `evaluate`, which a campaign
+puts there, takes a whole batch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from deap import base
 
 from evofool.config import CmaEsConfig, EvolutionConfig, MuPlusLambdaConfig
 from evofool.encodings import Encoding
-from evofool.evolution.archive import ChampionArchive, Parents
 from evofool.evolution.cma_es import CmaEs
 from evofool.evolution.evaluation import Evaluator
+from evofool.evolution.generations import MapElitesGenerations
 from evofool.evolution.individual import Individual
 from evofool.evolution.map_elites import MapElites
 from evofool.evolution.mu_plus_lambda import MuPlusLambda
@@ -45,36 +45,31 @@ class Algorithm(Protocol):
         ...
 
 
-def make_toolbox(
-    encoding: Encoding[Any], archive: ChampionArchive, evaluator: Evaluator
-) -> base.Toolbox:
-    """The toolbox every algorithm breeds with; operators are pure and take their generator."""
-    toolbox = base.Toolbox()
-    toolbox.register("sample", encoding.sample)
-    toolbox.register("mate", encoding.mate)
-    toolbox.register("mutate", encoding.mutate)
-    toolbox.register("select", Parents.pick)
-    toolbox.register("evaluate", evaluator)
-    toolbox.register("map", lambda function, population: function(population))
-    toolbox.register("clone", Individual.clone)
-    return toolbox
-
-
 def make_algorithm(
     config: EvolutionConfig,
     seed: int,
     encoding: Encoding[Any],
-    archive: ChampionArchive,
     evaluator: Evaluator,
+    toolbox: base.Toolbox,
+    search: MapElites,
 ) -> Algorithm:
     """The algorithm of a campaign.
+
+    Args:
+        config: of its evolution.
+        seed: of the campaign.
+        encoding: of its genomes.
+        evaluator: scores, and fills the archive of `search`; it becomes the ``evaluate`` of the
+            toolbox.
+        toolbox: to breed with.
+        search: what `map_elites` drives.
 
     Raises:
         UsageError: `cma_es` with an encoding that has no vector of genes, or too many of them.
     """
-    toolbox = make_toolbox(encoding, archive, evaluator)
+    toolbox.register("evaluate", evaluator)
     if isinstance(config, MuPlusLambdaConfig):
         return MuPlusLambda(config, seed, toolbox, encoding)
     if isinstance(config, CmaEsConfig):
         return CmaEs(config, seed, toolbox, encoding)
-    return MapElites(config, seed, toolbox, encoding, archive, evaluator)
+    return MapElitesGenerations(config, search, encoding, evaluator)

@@ -1,4 +1,7 @@
-"""The champion archive: one cell a class, every child against every cell (Nguyen et al. 2015)."""
+"""The champion archive: one cell for each class, and every child competes for every cell.
+
+It is that of Nguyen et al. 2015.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ class Win:
         class_index: the class of the cell.
         replaced: who held it before, None where it was empty (`new`).
         gain: by how much fitness rose (infinite for a new cell).
-        log_odds: of the class, for the new elite.
+        fitness: of the new elite, by which it won.
+        log_odds: of the class, for the new elite; NaN where what was told were no log-odds.
         switched: goal switching: its parents were drawn from cells of other classes only.
     """
 
@@ -30,6 +34,7 @@ class Win:
     class_index: int
     replaced: Individual | None
     gain: float
+    fitness: float
     log_odds: float
     switched: bool
 
@@ -40,10 +45,10 @@ class Win:
 
 
 class Parents:
-    """The elites of a moment.
+    """The elites at one moment, from which parents are drawn.
 
     Attributes:
-        cells: K class indices.
+        cells: (K,), class indices.
         holders: K elites, None in an empty cell.
     """
 
@@ -64,20 +69,21 @@ class Parents:
 
 
 class ChampionArchive:
-    """Cells of the classes `cells`, each holding the individual its class likes best.
+    """K cells, one for each of the classes `cells`, which holds the individual of highest fitness.
 
     A child replaces an elite by strictly higher fitness only; among children that tie, the first
     wins. A child may win several cells, which then share one object.
 
     Attributes:
-        cells: K class indices, ascending.
-        fitness, log_odds: K, of each elite for its class; -inf in an empty cell.
-        filled: K, whether the cell has an elite (the first child fills them all).
-        won: K, whether the elite's top-1 class is the cell's own.
+        cells: (K,), class indices, ascending.
+        fitness, log_odds: (K,), of each elite for its class; -inf in an empty cell. Log-odds are
+            NaN where something else was told.
+        filled: (K,), whether the cell has an elite (the first child fills them all).
+        won: (K,), whether the elite's top-1 class is the cell's own.
         holders: K elites, None in an empty cell.
     """
 
-    def __init__(self, cells: Sequence[int], fitness: Fitness) -> None:
+    def __init__(self, cells: Sequence[int], fitness: Fitness = "log_odds") -> None:
         self.cells: NDArray[np.int64] = np.asarray(cells, dtype=np.int64)
         self.kind: Fitness = fitness
         self.fitness: NDArray[np.float64] = np.full(len(self.cells), -np.inf)
@@ -89,30 +95,55 @@ class ChampionArchive:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def contenders(self, scores: Scores) -> list[int]:
+    def contenders(self, scores: Scores, fitness: Matrix | None = None) -> list[int]:
         """Rows of the children that would win a cell, if `scores` were to be trusted; ascending.
 
         Children without scores are among them: a lower precision may lack what float32 has.
+        `fitness` is as for `add`.
         """
-        _, fitness = self._ranked(scores)
+        best, _, changed = self._contest(self._ranked(scores, fitness))
         unscored = np.flatnonzero(~scores.scored).tolist()
-        if len(unscored) == len(fitness):
-            return unscored
-        best, _, changed = self._contest(fitness, scores.scored)
         return sorted({*best[changed].tolist(), *unscored})
 
-    def add(self, children: Sequence[Individual], scores: Scores) -> tuple[list[Win], Matrix]:
+    def add(
+        self, children: Sequence[Individual], scores: Scores, fitness: Matrix | None = None
+    ) -> tuple[list[Win], Matrix]:
         """Offer `children` to every cell; what changed, and their N x K fitness.
 
         A child without scores wins nothing, not even an empty cell, and its fitness is -inf.
+
+        Args:
+            children: N.
+            scores: of the N.
+            fitness: N x classes, what ranks them; None ranks by the archive's own `kind`.
         """
-        odds, fitness = self._ranked(scores)
-        if not scores.scored.any():
-            return [], fitness
-        best, value, changed = self._contest(fitness, scores.scored)
+        ranked = self._ranked(scores, fitness)
+        wins = self.offer(children, ranked, scores.labels, self._of_cells(scores.log_odds))
+        return wins, np.where(np.isnan(ranked), -np.inf, ranked)
+
+    def offer(
+        self,
+        children: Sequence[Individual],
+        fitness: Matrix,
+        top: NDArray[np.int64],
+        log_odds: Matrix | None = None,
+    ) -> list[Win]:
+        """Offer `children` to every cell, ranked as they are given here; what changed.
+
+        Args:
+            children: N.
+            fitness: N x K, of the cells' classes; a NaN wins nothing, not even an empty cell.
+            top: (N,), the class of each that is sure to be meant, which decides what is `won`.
+            log_odds: N x K, kept beside the fitness; None where there are none.
+        """
+        best, value, changed = self._contest(fitness)
+        if not len(changed):
+            return []
         with np.errstate(invalid="ignore"):  # -inf over an empty cell
             gain = np.where(self.filled, value - self.fitness, np.inf)
-        top = scores.labels
+        odds = np.full(len(self.cells), np.nan)
+        if log_odds is not None:
+            odds = log_odds[best, np.arange(len(self.cells))]
         wins = []
         for k in changed.tolist():
             child = children[best[k]]
@@ -123,42 +154,58 @@ class ChampionArchive:
                     class_index,
                     self.holders[k],
                     float(gain[k]),
-                    float(odds[best[k], k]),
+                    float(value[k]),
+                    float(odds[k]),
                     bool(child.parent_cells) and class_index not in child.parent_cells,
                 )
             )
             self.holders[k] = child
         self.filled[changed] = True
         self.fitness[changed] = value[changed]
-        self.log_odds[changed] = odds[best[changed], changed]
+        self.log_odds[changed] = odds[changed]
         self.won[changed] = top[best[changed]] == self.cells[changed]
-        return wins, fitness
+        return wins
 
-    def _ranked(self, scores: Scores) -> tuple[Matrix, Matrix]:
-        """Log-odds and fitness of the cells' classes, each N x K."""
-        odds = scores.log_odds
-        if len(self.cells) != odds.shape[1]:
-            odds = odds[:, self.cells]
-        fitness = fitness_of(odds, self.kind)
-        # a NaN compares greater than anything, in argmax and in DEAP
-        return odds, np.where(scores.scored[:, None], fitness, -np.inf)
+    def _ranked(self, scores: Scores, fitness: Matrix | None) -> Matrix:
+        """N x K, the fitness of the cells' classes; NaN for a child without scores."""
+        if fitness is None:
+            ranked = fitness_of(self._of_cells(scores.log_odds), self.kind)
+        else:
+            ranked = self._of_cells(fitness)
+        if scores.scored.all():
+            return ranked
+        return np.where(scores.scored[:, None], ranked, np.nan)
+
+    def _of_cells(self, matrix: Matrix) -> Matrix:
+        """The columns of the cells' classes."""
+        return matrix if len(self.cells) == matrix.shape[1] else matrix[:, self.cells]
 
     def _contest(
-        self, fitness: Matrix, scored: NDArray[np.bool_]
+        self, fitness: Matrix
     ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
-        """Of each cell the best scored row and its fitness; and the cells that it would take."""
-        if scored.all():
+        """Of each cell the best row and its fitness; and the cells that it would take.
+
+        A NaN compares greater than anything, in argmax and in DEAP, and is never the best.
+        """
+        cells = np.arange(len(self.cells))
+        if not len(fitness):
+            return np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.intp)
+        missing = np.isnan(fitness)
+        if not missing.any():
             best = np.argmax(fitness, axis=0)
-        else:  # an empty cell takes a scored child whose fitness is -inf too
-            rows = np.flatnonzero(scored)
-            best = rows[np.argmax(fitness[rows], axis=0)]
-        value = fitness[best, np.arange(len(self.cells))]
-        return best, value, np.flatnonzero((value > self.fitness) | ~self.filled)
+            value = fitness[best, cells]
+            return best, value, np.flatnonzero((value > self.fitness) | ~self.filled)
+        best = np.argmax(np.where(missing, -np.inf, fitness), axis=0)
+        # where all the others are -inf, an empty cell takes the first of these
+        best = np.where(missing[best, cells], np.argmax(~missing, axis=0), best)
+        value = fitness[best, cells]
+        takes = ~np.isnan(value) & ((value > self.fitness) | ~self.filled)
+        return best, value, np.flatnonzero(takes)
 
     def put(
         self, class_index: int, holder: Individual, fitness: float, log_odds: float, won: bool
     ) -> None:
-        """Set one cell as it was stored; raises ``KeyError`` for a class without a cell."""
+        """Set one cell to what was stored; raises ``KeyError`` for a class without a cell."""
         k = self.position(class_index)
         if k >= len(self.cells) or self.cells[k] != class_index:
             raise KeyError(class_index)
@@ -167,7 +214,7 @@ class ChampionArchive:
         self.fitness[k], self.log_odds[k], self.won[k] = fitness, log_odds, won
 
     def position(self, class_index: int) -> int:
-        """Where in `cells` a class stands."""
+        """The position of a class in `cells`."""
         return int(np.searchsorted(self.cells, class_index))
 
     def parents(self) -> Parents:
@@ -176,5 +223,5 @@ class ChampionArchive:
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """K confidences, 0 in an empty cell."""
+        """(K,), the confidence of each elite in its class, 0 in an empty cell."""
         return sigmoid(self.log_odds)

@@ -18,7 +18,10 @@ from evofool.store import IndividualId
 
 
 def pack(**arrays: NDArray[Any]) -> bytes:
-    """`arrays` as uncompressed npz bytes; none of them holds objects, which would be pickled."""
+    """`arrays`, of any shape and data type, as uncompressed npz bytes.
+
+    None of them may hold objects, which would be pickled.
+    """
     buffer = io.BytesIO()
     assert not any(array.dtype.hasobject for array in arrays.values())
     np.savez(buffer, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
@@ -26,7 +29,7 @@ def pack(**arrays: NDArray[Any]) -> bytes:
 
 
 def unpack(state: Mapping[str, bytes], key: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The arrays `names` of what `pack` wrote under `key`.
+    """The arrays `names` of what `pack` wrote under `key`, of any shape and data type.
 
     Raises:
         StoreError: the entry or an array is missing or damaged.

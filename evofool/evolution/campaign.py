@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deap import tools
+from deap import base, tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
 from evofool.encodings import Encoding
 from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, UsageError
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
+from evofool.evolution.deap_toolbox import check_toolbox, replaced_in
 from evofool.evolution.history import progress_fault
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
@@ -83,6 +84,7 @@ def evolve(
     seed: int | None = None,
     overrides: Sequence[str] = (),
     command: str | None = None,
+    toolbox: base.Toolbox | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
     pictures_when_stopped: bool = False,
@@ -95,6 +97,7 @@ def evolve(
         seed: instead of the config's.
         overrides: ``key.sub=value``.
         command: the command line, for the manifest.
+        toolbox: of `evofool.evolution.toolbox`, with tools of a program.
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends as interrupted,
             everything up to the last generation saved.
@@ -103,14 +106,15 @@ def evolve(
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
         StoreError: the folder cannot be used.
-        ScoringError: the victim failed; what was done so far is saved.
+        UsageError: the toolbox does not fit the config.
+        ScoringError: the victim failed, or a tool; what was done so far is saved.
     """
     if isinstance(source, Loaded) and (overrides or seed is not None):
         raise UsageError("a config that is loaded already takes no overrides and no other seed")
     loaded = source if isinstance(source, Loaded) else load_campaign(source, overrides, seed)
     RunFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
-    parts = make_parts(loaded, stop)
+    parts = make_parts(loaded, stop, toolbox=toolbox)
     with parts.scorer:
         manifest = make_manifest(parts, command)
         with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
@@ -125,6 +129,7 @@ def resume(
     classifier: str | None = None,
     encoding: str | None = None,
     overrides: Sequence[str] = (),
+    toolbox: base.Toolbox | None = None,
     progress: OnProgress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Result:
@@ -136,12 +141,13 @@ def resume(
         encoding: where the encoding is now, if its file has moved; it must hold the same.
         overrides: of ``stop``, ``scoring.workers`` and ``scoring.budget`` only: what changes no
             individual.
+        toolbox: the one that the run was begun with, if it was with tools of a program.
         progress: as in `evolve`.
         should_stop: as in `evolve`.
 
     Raises:
         FolderError: no run folder, its config was edited, another victim or encoding than it was
-            made with, or what drew its pictures is not here.
+            made with, other tools, or what drew its pictures is not here.
         StoreError: a damaged run folder.
         RunBusyError: another process is running it.
         ConfigError, UsageError: an override that would change the result, or end the run before
@@ -153,8 +159,9 @@ def resume(
         warn_unchecked(run)
         check_limits(run, loaded)
         check_device(run, loaded)
+        check_toolbox(run, replaced_in(toolbox, loaded.config.evolution))
         charged = run.bookings.charge_probe(loaded.config.scoring.budget)
-        parts = make_parts(loaded, stop, run.manifest)
+        parts = make_parts(loaded, stop, run.manifest, toolbox=toolbox)
         with parts.scorer:
             parts.scorer.ledger.attach(run.bookings, charged)
             check_sources(run, parts)

@@ -13,8 +13,8 @@ from evofool.encodings import Encoding, VectorEncoding
 from evofool.errors import StoreError, UsageError
 from evofool.evolution.arrays import pack, unpack
 from evofool.evolution.individual import ConfidenceFitness, Individual
-from evofool.evolution.map_elites import sample
 from evofool.evolution.randomness import draws_for_deap
+from evofool.evolution.variation import sample
 from evofool.randomness import PrivateNumPy, rebound
 from evofool.store import IndividualId
 

@@ -15,7 +15,7 @@ COUNTED = ("generation", "evaluations", "forward_images", "seconds")
 def write_curve(run: RunFolder) -> Path:
     """Write ``curve.csv``: counts, active seconds, and the statistics of the cells' confidences.
 
-    Among these stand ``median``, ``min``, ``max``, the shares of all cells at thresholds,
+    Among these are ``median``, ``min``, ``max``, the shares of all cells at thresholds,
     ``cells_won``, and how many cells improved; each is of the archive after that generation.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What draws the pictures of a run: its name is recorded, for another would round differently.
+"""The renderer of a run's pictures: its name is recorded, since another would round differently.
 
-What was scored is what is stored. A campaign whose scorer runs on a GPU draws there, and whoever
-opens its run folder draws with the same, or says that it cannot.
+The pixels that were scored are those that are stored. A campaign whose scorer runs on a GPU draws
+there; when its run folder is opened, the same renderer is used, or a note tells that it is missing.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ operators."""
 
 
 class Drawing:
-    """Genomes to pixels, by one means.
+    """Genomes to pixels, by one renderer.
 
     Attributes:
-        name: of the means, as the manifest records it.
+        name: of the renderer, as the manifest records it.
         device: where pixels are drawn, None for ``render``.
     """
 
@@ -36,14 +36,14 @@ class Drawing:
         self._encoding = encoding
 
     def __call__(self, genomes: Sequence[Any], size: Size) -> UInt8Images:
-        """N x C x H x W uint8 on the host."""
+        """The pixels of `genomes` as an array, uint8 N x C x H x W."""
         if self.device is None:
             return self._encoding.render(genomes, size)
         pixels: UInt8Images = self.to_score(genomes, size).cpu().numpy()  # type: ignore[union-attr]
         return pixels
 
     def to_score(self, genomes: Sequence[Any], size: Size) -> Batch:
-        """The same pixels where the scorer wants them: on its device, if they are drawn there."""
+        """The same pixels, on the scorer's device if they are drawn there, else as an array."""
         if self.device is None:
             return self._encoding.render(genomes, size)
         assert isinstance(self._encoding, TensorEncoding)
@@ -56,7 +56,7 @@ def accelerated(device: str) -> bool:
 
 
 def is_here(device: str) -> bool:
-    """Whether a device of a config is on this machine; torch is asked only for a GPU."""
+    """Whether a device of a config is on this machine; torch is imported only for a GPU."""
     if not device.startswith("cuda"):
         return True
     try:
@@ -67,13 +67,14 @@ def is_here(device: str) -> bool:
 
 
 def drawing_on(device: str, encoding: Encoding[Any], recorded: str | None = None) -> Drawing:
-    """What draws a campaign that is scored on `device`: the one place that decides.
+    """The renderer of a campaign that is scored on `device`; nothing else decides this.
 
     Args:
         device: of the scorer.
         encoding: its genomes.
-        recorded: what the run was begun with, None for a new one. Only ``host`` can be had
-            wherever something else would be chosen; the name of what comes back tells.
+        recorded: the renderer that the run was begun with, None for a new run. If it is ``host``,
+            the host draws even where another renderer would be chosen. Any other may be missing
+            here: compare it with the name of what is returned.
     """
     if not accelerated(device) or not isinstance(encoding, TensorEncoding):
         return Drawing(encoding)
@@ -84,7 +85,7 @@ def drawing_on(device: str, encoding: Encoding[Any], recorded: str | None = None
 
 
 def drawing_again(encoding: Encoding[Any], recorded: str) -> tuple[Drawing, str]:
-    """What draws a stored run anew on this machine, and a note ("" if pixels are as recorded)."""
+    """The renderer that draws a stored run again, and a note ("" if it is the recorded one)."""
     if recorded == HOST:
         return Drawing(encoding), ""
     device = pick_device("auto")
@@ -103,7 +104,7 @@ def breeding_on(device: str, encoding: Encoding[Any], recorded: str | None = Non
     Args:
         device: of the scorer.
         encoding: as it was loaded.
-        recorded: the breeder of a run that is gone on with or looked into, None for a new one.
+        recorded: the breeder of a run that is resumed or read, None for a new one.
     """
     if not isinstance(encoding, DeviceEncoding):
         return encoding

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,13 +14,17 @@ from evofool.encodings import Encoding
 from evofool.errors import Interrupted, ScoringError
 from evofool.evolution.archive import ChampionArchive, Win
 from evofool.evolution.drawing import Drawing
+from evofool.evolution.fitness import CheckedFitness
 from evofool.evolution.individual import Individual
 from evofool.images import Size, UInt8Images
-from evofool.scoring import Batch, OutOfMemory, Producer, Scorer, Scores, ScoreStream
+from evofool.scoring import Batch, Matrix, OutOfMemory, Producer, Scorer, Scores, ScoreStream
 
 HOPELESS = 10
 """A population of at least so many pictures none of which has scores ends a campaign, since the
 victim does not work. Of fewer it may be chance, and then a resume would meet it for ever."""
+
+_Part: TypeAlias = tuple[Scores, Matrix | None]
+"""A micro-batch: its scores, and its fitness where a function gives it."""
 
 
 class Population:
@@ -30,12 +34,15 @@ class Population:
         self.bred: list[Individual] = []
         self.source: Iterator[Individual] = iter(individuals)
         self.stream: ScoreStream | None = None
+        self.pictures: dict[int, Batch] = {}
+        """By micro-batch, what a fitness function still has to look at."""
 
     def restart(self) -> None:
         """Forget what was scored; the same individuals come again."""
         if self.stream is not None:
             self.stream.close()
         self.stream = None
+        self.pictures = {}  # anew: a worker may still put one into the old
         self.source, self.bred = chain(self.bred, self.source), []
 
 
@@ -60,12 +67,14 @@ class Evaluator:
         archive: ChampionArchive,
         should_stop: Callable[[], bool],
         drawing: Drawing | None = None,
+        fitness: CheckedFitness | None = None,
     ) -> None:
         self._scorer = scorer
         self._encoding = encoding
         self._archive = archive
         self._should_stop = should_stop
         self._drawing = drawing or Drawing(encoding)
+        self._fitness = fitness
         self._size: Size = scorer.classifier.input_shape[1:]
         self.evaluations = 0
         self.forward_images = 0
@@ -103,7 +112,7 @@ class Evaluator:
             try:
                 parts = self._scores(population, meanwhile)
                 bred = population.bred
-                children, scores = self._confirmed(bred, self._joined(parts, len(bred)))
+                children, scores, ranks = self._confirmed(bred, *self._joined(parts, len(bred)))
                 break
             except OutOfMemory:
                 # all again at half the size: which micro-batches had been scored before the
@@ -115,7 +124,12 @@ class Evaluator:
                 self.forward_images = self._scorer.forward_images
         self._begun.remove(population)
         self._check_scored(scores)
-        wins, fitness = self._archive.add(children, scores)
+        wins, fitness = self._archive.add(children, scores, ranks)
+        if self._fitness is not None and not self._archive.filled.any():
+            raise ScoringError(
+                f"fitness {self._fitness.name} gave NaN for every picture of the initial"
+                " population and every class that is sought, so there is nothing to breed from"
+            )
         self._wins += wins
         self.evaluations += len(bred)
         self.forward_images += scores.forward_images
@@ -156,6 +170,13 @@ class Evaluator:
         self._check(images, len(individuals))
         return images
 
+    def _to_rank(self, chunk: Sequence[Individual], pictures: dict[int, Batch], at: int) -> Batch:
+        """The same, kept in `pictures` where a fitness function looks at them too."""
+        images = self._to_score(chunk)
+        if self._fitness is not None:
+            pictures[at] = images
+        return images
+
     def _check(self, images: Batch, count: int) -> None:
         name = self._encoding.name
         wanted = (count, *self._scorer.classifier.input_shape)
@@ -170,9 +191,9 @@ class Evaluator:
             population.stream = self._scorer.map(self._producers(population))
         return population.stream
 
-    def _scores(self, population: Population, meanwhile: Callable[[], None]) -> list[Scores]:
+    def _scores(self, population: Population, meanwhile: Callable[[], None]) -> list[_Part]:
         stream = self._stream(population)
-        parts: list[Scores] = []
+        parts: list[_Part] = []
         waiting = True
         while True:
             stream.fill()
@@ -182,35 +203,54 @@ class Evaluator:
             scores = next(stream, None)
             if scores is None:
                 return parts
-            parts.append(scores)
+            parts.append((scores, self._ranks(scores, population.pictures, len(parts))))
 
-    def _joined(self, parts: Sequence[Scores], count: int) -> Scores:
+    def _ranks(self, scores: Scores, pictures: dict[int, Batch], at: int) -> Matrix | None:
+        """N x classes of a micro-batch by a fitness function, None without one."""
+        if self._fitness is None:
+            return None
+        images = pictures.pop(at)
+        pixels: UInt8Images = np.asarray(images if isinstance(images, np.ndarray) else images.cpu())
+        return self._fitness(scores.log_odds, pixels)
+
+    def _joined(self, parts: Sequence[_Part], count: int) -> tuple[Scores, Matrix | None]:
         if not parts:
-            return Scores(np.zeros((0, self._scorer.classifier.n_classes)))
-        odds = np.concatenate([part.log_odds for part in parts])
+            return Scores(np.zeros((0, self._scorer.classifier.n_classes))), None
+        odds = np.concatenate([part.log_odds for part, _ in parts])
         if len(odds) != count:
             raise ScoringError(f"{len(odds)} scores came back for {count} images")
-        top = np.concatenate([part.labels for part in parts])
-        forward = sum(part.forward_images for part in parts)
-        return Scores(odds, top=top, forward_images=forward)
+        top = np.concatenate([part.labels for part, _ in parts])
+        forward = sum(part.forward_images for part, _ in parts)
+        ranks = [ranks for _, ranks in parts if ranks is not None]
+        scores = Scores(odds, top=top, forward_images=forward)
+        return scores, np.concatenate(ranks) if ranks else None
 
-    def _confirmed(self, bred: list[Individual], scores: Scores) -> tuple[list[Individual], Scores]:
+    def _confirmed(
+        self, bred: list[Individual], scores: Scores, ranks: Matrix | None
+    ) -> tuple[list[Individual], Scores, Matrix | None]:
         """Who is offered to the archive: all, or if scores only screened, whoever would win a cell
         by them, with scores in float32.
         """
         if self._scorer.precision == "float32":
-            return bred, scores
-        chosen = [bred[row] for row in self._archive.contenders(scores)]
+            return bred, scores, ranks
+        chosen = [bred[row] for row in self._archive.contenders(scores, ranks)]
         step = self._scorer.images_per_batch
         chunks = [chosen[i : i + step] for i in range(0, len(chosen), step)]
-        producers = [partial(self._to_score, chunk) for chunk in chunks]
-        exact = self._joined(list(self._scorer.confirm(producers)), len(chosen))
+        pictures: dict[int, Batch] = {}
+        producers = [partial(self._to_rank, chunk, pictures, at) for at, chunk in enumerate(chunks)]
+        parts = [
+            (part, self._ranks(part, pictures, at))
+            for at, part in enumerate(self._scorer.confirm(producers))
+        ]
+        exact, ranks = self._joined(parts, len(chosen))
         forward = scores.forward_images + exact.forward_images
-        return chosen, replace(exact, forward_images=forward)
+        return chosen, replace(exact, forward_images=forward), ranks
 
     def _producers(self, population: Population) -> Iterator[Producer]:
-        while chunk := list(islice(population.source, self._scorer.images_per_batch)):
+        pictures = population.pictures
+        chunks = iter(lambda: list(islice(population.source, self._scorer.images_per_batch)), [])
+        for at, chunk in enumerate(chunks):
             if self._should_stop():
                 raise Interrupted("stopped")
             population.bred += chunk
-            yield partial(self._to_score, chunk)
+            yield partial(self._to_rank, chunk, pictures, at)

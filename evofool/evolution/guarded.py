@@ -47,7 +47,7 @@ class _Guarded:
         for method, deed in DEEDS.items():
             if (function := getattr(encoding, method, None)) is not None:
                 what = f"encoding {self.name} failed to {deed}"
-                setattr(self, method, _explained(function, what, method == "render_tensor"))
+                setattr(self, method, explained(function, what, method == "render_tensor"))
         if (breeder := getattr(encoding, "breeder", None)) is not None:
             self.breeder = breeder
         self._load = encoding.load
@@ -61,8 +61,11 @@ class _Guarded:
             raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _explained(function: Callable[..., Any], what: str, smaller: bool) -> Callable[..., Any]:
-    """`smaller` says that half as many genomes at a time may fit where all do not."""
+def explained(function: Callable[..., Any], what: str, smaller: bool) -> Callable[..., Any]:
+    """`function`, whose exceptions come out as `ScoringError` that begins with `what`.
+
+    `smaller` says that half as many genomes at a time may fit where all do not.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the tables of a campaign say of each other.
+"""Whether the tables of a campaign agree with each other.
 
 Every generation is a row of counts and statistics, every change of a cell a row of wins. From the
 wins alone follows who held which cell after each generation, hence the statistics, the elites, and
@@ -20,7 +20,7 @@ from evofool.evolution.archive import Parents
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS
 from evofool.evolution.randomness import Stream, generator
-from evofool.scoring import fitness_of, sigmoid
+from evofool.scoring import Fitness, fitness_of, sigmoid
 from evofool.store import EliteRow, GenerationRow, IndividualId, IndividualRow, WinRow
 
 RELATIVE = 1e-9
@@ -60,16 +60,27 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
 
 
 class History:
-    """Who held which cell after each generation, as the wins have it.
+    """Who held which cell after each generation, according to the wins.
 
     Args:
         wins: oldest first.
-        cells: K class indices, ascending.
+        cells: (K,), class indices, ascending.
         generations: how many are stored.
+        ranking: what ranks, None for a function, which looks at pictures too.
+        drawn: whether parents were drawn as the campaign itself draws them.
     """
 
-    def __init__(self, wins: Iterable[WinRow], cells: NDArray[np.int64], generations: int) -> None:
+    def __init__(
+        self,
+        wins: Iterable[WinRow],
+        cells: NDArray[np.int64],
+        generations: int,
+        ranking: Fitness | None,
+        drawn: bool = True,
+    ) -> None:
         self.cells = cells
+        self._ranking: Fitness | None = ranking
+        self._drawn = drawn
         self._position = {int(c): k for k, c in enumerate(cells)}
         self.faults: list[str] = []
         self.wins: list[list[WinRow]] = [[] for _ in range(generations)]
@@ -87,7 +98,7 @@ class History:
         """Who holds each cell after a generation, by class."""
         return {w.class_index: w.id for wins in self.wins[: generation + 1] for w in wins}
 
-    def win_faults(self, config: Campaign) -> list[str]:
+    def win_faults(self) -> list[str]:
         """Wins over another holder than there was, or that are no improvement."""
         faults = list(self.faults)
         held: dict[int, WinRow] = {}
@@ -103,9 +114,7 @@ class History:
                     faults.append(f"{where}: replaced {win.replaced}, who did not hold the cell")
                 if not same(win.confidence, _confidence(win.log_odds)):
                     faults.append(f"{where}: a confidence of {win.confidence} that is not its own")
-                if before is not None and not (
-                    _fitness(win.log_odds, config) > _fitness(before.log_odds, config)
-                ):
+                if before is not None and not self._better(win, before):
                     faults.append(f"{where}: is no better than {before.id}")
             held.update({win.class_index: win for win in wins})
         return faults
@@ -135,7 +144,13 @@ class History:
                 faults.append(f"generation {row.generation}: {won} cells won")
         return faults
 
-    def elite_faults(self, elites: Sequence[EliteRow], config: Campaign) -> list[str]:
+    def _better(self, win: WinRow, before: WinRow) -> bool:
+        """Whether one ranks above the other, as far as their log-odds tell."""
+        if self._ranking is None:
+            return True
+        return _fitness(win.log_odds, self._ranking) > _fitness(before.log_odds, self._ranking)
+
+    def elite_faults(self, elites: Sequence[EliteRow]) -> list[str]:
         """Elites that are not the last winners of their cells."""
         last: dict[int, WinRow] = {}
         for wins in self.wins:
@@ -149,11 +164,14 @@ class History:
             if win is None or win.id != elite.id:
                 faults.append(f"{where} is {elite.id}, who did not win it last")
                 continue
-            for name, stored, wanted in (
+            figures = [
                 ("log_odds", elite.log_odds, win.log_odds),
                 ("confidence", elite.confidence, win.confidence),
-                ("fitness", elite.fitness, _fitness(win.log_odds, config)),
-            ):
+            ]
+            if self._ranking is not None:
+                wanted = _fitness(win.log_odds, self._ranking)
+                figures.append(("fitness", elite.fitness, wanted))
+            for name, stored, wanted in figures:
                 if not same(stored, wanted):
                     faults.append(f"{where}: {name} is {stored}, not {wanted}")
         return faults
@@ -180,7 +198,7 @@ class History:
                 faults.append(f"{id} is none of those that were bred")
             elif not _has_parents_of(row, evolution.algorithm):
                 faults.append(f"{id} has parents that {evolution.algorithm} gives nobody")
-        if not faults and isinstance(evolution, MapElitesConfig):
+        if not faults and isinstance(evolution, MapElitesConfig) and self._drawn:
             faults = self._draw_faults(lineage, config.seed, evolution.lag)
         return faults
 
@@ -258,7 +276,7 @@ def _share_fits(share: object, confidence: NDArray[np.float64], threshold: float
 
 
 def same(found: Any, wanted: float) -> bool:
-    """Whether `found` is the number `wanted`, but for rounding."""
+    """Whether `found` equals the number `wanted` up to rounding."""
     if not isinstance(found, int | float) or isinstance(found, bool):
         return False
     return found == wanted or bool(np.isclose(found, wanted, rtol=RELATIVE, atol=0))
@@ -268,5 +286,5 @@ def _confidence(log_odds: float) -> float:
     return float(sigmoid(np.array([log_odds]))[0])
 
 
-def _fitness(log_odds: float, config: Campaign) -> float:
-    return float(fitness_of(np.array([log_odds]), config.evolution.fitness)[0])
+def _fitness(log_odds: float, ranking: Fitness) -> float:
+    return float(fitness_of(np.array([log_odds]), ranking)[0])

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from deap import base
-
 from evofool.encodings import Encoding
 from evofool.errors import StoreError
-from evofool.evolution.map_elites import cross, mutate
+from evofool.evolution.deap_toolbox import not_bred_again
+from evofool.evolution.map_elites import operators
 from evofool.evolution.randomness import Stream, generator
+from evofool.evolution.variation import cross, mutate
 from evofool.store import IndividualId, IndividualRow, RunFolder
 
 
@@ -26,9 +26,7 @@ class Lineage:
         self._run = run
         self._encoding = encoding
         self._seed = seed
-        self._toolbox = base.Toolbox()
-        self._toolbox.register("mate", encoding.mate)
-        self._toolbox.register("mutate", encoding.mutate)
+        self._toolbox = operators(encoding)
 
     def of(self, *ids: IndividualId) -> dict[IndividualId, IndividualRow]:
         """`ids` and all their ancestors, oldest first.
@@ -60,7 +58,8 @@ class Lineage:
         Every step is held to the sha256 that was stored when it was bred.
 
         Raises:
-            StoreError: an ancestor is missing or comes out different.
+            StoreError: an ancestor is missing or comes out different, or was bred with tools of a
+                program.
         """
         return dict(self.genomes([id]))[id]
 
@@ -70,6 +69,9 @@ class Lineage:
         A genome is let go of as soon as no one needs it, so that those of a large family need not
         fit into memory together.
         """
+        foreign = not_bred_again(self._run.manifest)
+        if foreign:
+            raise StoreError(f"{self._run.path}: was {foreign}")
         wanted = set(ids)
         family = self.of(*wanted)
         uses = Counter(parent for row in family.values() for parent in row.parents)

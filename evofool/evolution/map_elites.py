@@ -1,150 +1,232 @@
-"""MAP-Elites over classes, and the variation that makes a child from its parents alone."""
+"""MAP-Elites over classes, by `ask` and `tell`: a search that knows nothing of who scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from deap import base
+from numpy.typing import ArrayLike, NDArray
 
-from evofool.config import EvolutionConfig
 from evofool.encodings import Encoding
-from evofool.errors import StoreError
-from evofool.evolution.archive import ChampionArchive, Parents
-from evofool.evolution.arrays import pack, pack_genomes, unpack, unpack_genomes
-from evofool.evolution.evaluation import Evaluator, Population
+from evofool.errors import UsageError
+from evofool.evolution.archive import ChampionArchive, Parents, Win
 from evofool.evolution.individual import Individual
-from evofool.evolution.randomness import Stream, generator
+from evofool.evolution.variation import breed, sample
+from evofool.images import Size, UInt8Images
 from evofool.store import IndividualId
 
+REMEMBERED = 100_000
+"""Asked genomes whose parents are kept until they are told; of older ones that are told at last,
+only the parents are unknown."""
 
-def sample(toolbox: base.Toolbox, seed: int, count: int) -> Iterator[Individual]:
-    """The initial population: individual i draws from (seed, SAMPLE, 0, i)."""
-    for i in range(count):
-        yield Individual(toolbox.sample(generator(seed, Stream.SAMPLE, 0, i)), IndividualId(0, i))
+
+@dataclass(frozen=True)
+class Champion:
+    """The elite of one class.
+
+    Attributes:
+        class_index: the class, a column of the scores.
+        label: its label.
+        score: what it was told with, for this class.
+        genome: of the encoding.
+        id: generation and child, written ``g:i``.
+    """
+
+    class_index: int
+    label: str
+    score: float
+    genome: Any
+    id: IndividualId
+    _encoding: Encoding[Any] = field(repr=False, compare=False)
+
+    def pixels(self, size: Size) -> UInt8Images:
+        """The picture at `size` (height, width): C x H x W uint8."""
+        image: UInt8Images = self._encoding.render([self.genome], size)[0]
+        return image
 
 
 class MapElites:
     """One champion a class (Mouret and Clune 2015; Nguyen et al. 2015).
 
-    Children come in pairs: two parents drawn uniformly over filled cells, crossed, both mutated;
-    all are evaluated before any is inserted.
+    `ask` gives genomes, `tell` takes what they scored; in between anything may score them, in any
+    order, and at any time. A campaign (`evofool.evolve`) is driven by this class too.
 
-    With `lag` 1 the parents of a generation are the champions of one generation earlier, so that
-    it can be bred and scored while the last scores of the one before are on their way.
+    Children come in pairs: two parents drawn uniformly over filled cells, crossed, both mutated.
+    Child i of generation g draws from (seed, g, i), so the same answers give the same search.
+    Whoever asks for a generation before the last one is told has it bred from the champions of
+    that moment: so workers need never wait.
+
+    Args:
+        encoding: makes, varies and renders genomes (`evofool.encodings.load`).
+        classes: how many there are, or their labels: the columns of the scores.
+        seed: of all randomness, from 0 to 2^63 - 1.
+        toolbox: DEAP's, with ``sample``, ``mate``, ``mutate`` and ``select`` as
+            `evofool.evolution.toolbox` has them; None takes the encoding's.
+        archive: to go on with, and to fill; None begins with an empty cell for each class.
+
+    Attributes:
+        archive: the champions.
+        generation: the last one that was asked for, -1 before the first.
+
+    Raises:
+        UsageError: no class, a seed out of range, or an archive with cells that are no classes.
     """
 
     def __init__(
         self,
-        config: EvolutionConfig,
-        seed: int,
-        toolbox: base.Toolbox,
         encoding: Encoding[Any],
-        archive: ChampionArchive,
-        evaluator: Evaluator,
+        classes: int | Sequence[str],
+        seed: int = 1,
+        *,
+        toolbox: base.Toolbox | None = None,
+        archive: ChampionArchive | None = None,
     ) -> None:
-        self._config = config
-        self._seed = seed
-        self._toolbox = toolbox
+        self.labels = _labels(classes)
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"MapElites: seed must be from 0 to 2^63 - 1, not {seed}")
+        if archive is None:
+            archive = ChampionArchive(range(len(self.labels)))
+        if not (len(archive) and 0 <= archive.cells[0] <= archive.cells[-1] < len(self.labels)):
+            raise UsageError(
+                f"MapElites: the archive has cells that are none of the {len(self.labels)} classes"
+            )
+        self.archive = archive
+        self.generation = -1
         self._encoding = encoding
-        self._archive = archive
-        self._evaluator = evaluator
-        self._behind: Parents | None = None
-        self._begun: Population | None = None
+        self._seed = seed
+        self._toolbox = operators(encoding) if toolbox is None else toolbox
+        self._asked: dict[bytes, Individual] = {}
+        self._count = 0
 
-    def start(self) -> None:
-        self._toolbox.evaluate(sample(self._toolbox, self._seed, self._config.initial))
+    def ask(self, n: int) -> list[Any]:
+        """The next generation: `n` genomes, random ones as long as no cell is filled.
 
-    def step(self, generation: int, last: bool) -> list[Individual]:
-        now = self._archive.parents()
-        if self._config.lag == 0:
-            self._toolbox.evaluate(self._breed(generation, now))
+        Raises:
+            UsageError: `n` is not at least 1.
+        """
+        if n < 1:
+            raise UsageError(f"MapElites: ask for at least 1 genome, not {n}")
+        asked = list(self.individuals(n))
+        for individual in reversed(asked):  # of two that are equal the first counts, as in a tie
+            self._asked.pop(digest := self._digest(individual.genome, 0), None)
+            self._asked[digest] = Individual(
+                None, individual.id, individual.parents, individual.parent_cells
+            )
+        while len(self._asked) > max(REMEMBERED, n):
+            del self._asked[next(iter(self._asked))]
+        return [individual.genome for individual in asked]
+
+    def tell(self, genomes: Sequence[Any], scores: ArrayLike) -> list[Win]:
+        """Offer scored genomes to every cell: by strictly higher scores only, ties go to the first.
+
+        They may be any of those that were asked for, in any order and number, again, or genomes
+        from elsewhere; none of them may be changed afterwards.
+
+        Args:
+            genomes: N of the encoding.
+            scores: N x classes real numbers, higher is better, compared as they are. Infinities
+                are compared too; a NaN wins nothing, not even an empty cell.
+
+        Returns:
+            The cells that changed hands.
+
+        Raises:
+            UsageError: scores of another shape, or that are no real numbers; or no genome of this
+                encoding. Nothing was offered then.
+        """
+        values = self._checked(scores, len(genomes))
+        individuals = [self._individual(genome, row) for row, genome in enumerate(genomes)]
+        if not individuals:
             return []
-        current = self._begun
-        if current is None:  # the first generation of all, or after a resume
-            current = self._evaluator.begin(self._breed(generation, self._behind or now))
-        self._begun = None
+        missing = np.isnan(values)
+        top = np.argmax(np.where(missing, -np.inf, values), axis=1)
+        top[missing.all(axis=1)] = -1
+        return self.archive.offer(individuals, values[:, self.archive.cells], top)
 
-        def begin_next() -> None:
-            if self._begun is None and not last:
-                self._begun = self._evaluator.begin(self._breed(generation + 1, now))
+    def elites(self) -> list[Champion]:
+        """The champions of all filled cells, in the order of their classes."""
+        archive, champions = self.archive, []
+        for k, (class_index, holder) in enumerate(
+            zip(archive.cells.tolist(), archive.holders, strict=True)
+        ):
+            if holder is not None:
+                label, score = self.labels[class_index], float(archive.fitness[k])
+                champions.append(
+                    Champion(class_index, label, score, holder.genome, holder.id, self._encoding)
+                )
+        return champions
 
-        self._evaluator.finish(current, begin_next)
-        self._behind = now
-        return []
+    def individuals(
+        self, n: int, *, generation: int | None = None, parents: Parents | None = None
+    ) -> Iterator[Individual]:
+        """What `ask` gives as individuals, bred as they are taken; the parents are chosen now.
 
-    def state(self) -> dict[str, bytes]:
-        if self._behind is None:
-            return {}
-        changed = [
-            (k, holder)
-            for k, (holder, newer) in enumerate(
-                zip(self._behind.holders, self._archive.holders, strict=True)
-            )
-            if holder is not newer and holder is not None
-        ]
-        genomes = {holder.id: holder.genome for _, holder in changed}
-        return {
-            "behind": pack(
-                cells=np.array([k for k, _ in changed], dtype=np.int64),
-                ids=np.array([holder.id for _, holder in changed], np.int64).reshape(-1, 2),
-            ),
-            "behind_genomes": pack_genomes(genomes, self._encoding),
-        }
+        Args:
+            n: how many.
+            generation: its number; None is the next.
+            parents: to breed from; None are the champions of this moment.
+        """
+        self.generation = self.generation + 1 if generation is None else generation
+        self._count = n
+        if parents is None:
+            if not self.archive.filled.any():
+                return sample(self._toolbox, self._seed, n, self.generation)
+            parents = self.archive.parents()
+        return breed(self._toolbox, self._seed, self.generation, parents, n)
 
-    def restore(self, state: dict[str, bytes]) -> None:
-        if "behind" not in state:
-            return
-        arrays = unpack(state, "behind", ("cells", "ids"))
-        genomes = unpack_genomes(state, "behind_genomes", self._encoding)
-        holders = list(self._archive.holders)
-        people = {id: Individual(genome, id) for id, genome in genomes.items()}
+    def _individual(self, genome: Any, row: int) -> Individual:
+        """Who `genome` is; a foreign one is numbered on after those that were asked for."""
+        known = self._asked.get(self._digest(genome, row))
+        if known is not None:
+            return Individual(genome, known.id, known.parents, known.parent_cells)
+        self.generation = max(self.generation, 0)
+        self._count += 1
+        return Individual(genome, IndividualId(self.generation, self._count - 1))
+
+    def _digest(self, genome: Any, row: int) -> bytes:
         try:
-            for k, id in zip(arrays["cells"].tolist(), arrays["ids"].tolist(), strict=True):
-                if k < 0:
-                    raise IndexError(k)
-                holders[k] = people[IndividualId(*id)]
-        except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the stored parents are damaged ({error!r})") from error
-        self._behind = Parents(self._archive.cells, holders)
+            return hashlib.sha256(self._encoding.dump(genome)).digest()
+        except Exception as error:  # of an encoding that may be anyone's, and a genome of another
+            raise UsageError(
+                f"MapElites: genomes[{row}], of type {type(genome).__name__}, is no genome of"
+                f" encoding {self._encoding.name} ({type(error).__name__}: {error})"
+            ) from error
 
-    def _breed(self, generation: int, parents: Parents) -> Iterator[Individual]:
-        return breed(self._toolbox, self._seed, generation, parents, self._config.children)
-
-
-def breed(
-    toolbox: base.Toolbox, seed: int, generation: int, parents: Parents, children: int
-) -> Iterator[Individual]:
-    """The children of a generation, which depend on (seed, generation) and `parents` alone."""
-    for pair in range((children + 1) // 2):
-        rng = generator(seed, Stream.SELECT, generation, pair)
-        first, first_cell = toolbox.select(parents, rng)
-        second, second_cell = toolbox.select(parents, rng)
-        genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
-        for side, genome in enumerate(genomes):
-            child = 2 * pair + side
-            if child == children:
-                return
-            of = slice(None)
-            if genome is (first, second)[side].genome:  # no crossover took place
-                of = slice(side, side + 1)
-            yield Individual(
-                mutate(toolbox, seed, generation, child, genome),
-                IndividualId(generation, child),
-                (first.id, second.id)[of],
-                (first_cell, second_cell)[of],
+    def _checked(self, scores: ArrayLike, count: int) -> NDArray[np.float64]:
+        wanted = (count, len(self.labels))
+        try:
+            values = np.asarray(scores)
+        except ValueError as error:  # rows of several lengths
+            raise UsageError(f"MapElites: the scores are no array of {wanted} ({error})") from error
+        if values.dtype.kind not in "fiub" or (values.shape != wanted and count):
+            raise UsageError(
+                f"MapElites: the scores are {values.dtype} {values.shape}, where real numbers of"
+                f" {wanted} are wanted: one row a genome, one column a class"
             )
+        return values.astype(np.float64)
 
 
-def cross(
-    toolbox: base.Toolbox, seed: int, generation: int, pair: int, first: Any, second: Any
-) -> tuple[Any, Any]:
-    """Pair `pair` of a generation, crossed: what a replayed ancestor goes through again."""
-    one, two = toolbox.mate(first, second, generator(seed, Stream.MATE, generation, pair))
-    return one, two
+def operators(encoding: Encoding[Any]) -> base.Toolbox:
+    """A toolbox that varies genomes as `encoding` does, and draws parents uniformly over cells."""
+    toolbox = base.Toolbox()
+    toolbox.register("sample", encoding.sample)
+    toolbox.register("mate", encoding.mate)
+    toolbox.register("mutate", encoding.mutate)
+    toolbox.register("select", Parents.pick)
+    return toolbox
 
 
-def mutate(toolbox: base.Toolbox, seed: int, generation: int, child: int, genome: Any) -> Any:
-    """Child `child` of a generation, mutated."""
-    return toolbox.mutate(genome, generator(seed, Stream.MUTATE, generation, child), generation)
+def _labels(classes: int | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(classes, str):
+        raise UsageError(
+            f"MapElites: classes must be a number or a list of labels, not {classes!r}"
+        )
+    counted = isinstance(classes, int | np.integer)
+    labels = tuple(map(str, range(classes) if counted else classes))  # type: ignore[arg-type]
+    if not labels:
+        raise UsageError(f"MapElites: classes must be at least one, not {classes!r}")
+    return labels

@@ -6,15 +6,16 @@ import math
 from typing import Any
 
 import numpy as np
-from deap import algorithms, base, tools
+from deap import algorithms, base
 
 from evofool.config import MuPlusLambdaConfig
 from evofool.encodings import Encoding
 from evofool.errors import StoreError
 from evofool.evolution.arrays import pack, pack_genomes, unpack, unpack_genomes
+from evofool.evolution.deap_toolbox import drawing_from
 from evofool.evolution.individual import Individual
-from evofool.evolution.map_elites import cross, mutate, sample
 from evofool.evolution.randomness import draws_for_deap
+from evofool.evolution.variation import cross, mutate, sample
 from evofool.randomness import rebound
 from evofool.store import IndividualId
 
@@ -40,7 +41,6 @@ class MuPlusLambda:
         self._toolbox = base.Toolbox()
         for name in ("evaluate", "map", "clone"):
             self._toolbox.register(name, getattr(toolbox, name))
-        self._toolbox.register("select", tools.selBest)
         self._toolbox.register("mate", self._mate)
         self._toolbox.register("mutate", self._mutate)
         self._population: list[Individual] = []
@@ -58,6 +58,7 @@ class MuPlusLambda:
         before = {individual.id for individual in self._population}
         draws = draws_for_deap(self._seed, generation)
         vary = rebound(algorithms.varOr, random=draws.python)
+        self._toolbox.register("select", drawing_from(self._pure.select, draws))
         rebound(algorithms.eaMuPlusLambda, varOr=vary)(
             self._population,
             self._toolbox,

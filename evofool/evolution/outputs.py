@@ -44,7 +44,15 @@ COLUMNS = ("class_index", "label", "confidence", "generation", "parent", "png", 
 
 @dataclass(frozen=True)
 class Elite:
-    """One filled cell with its pixels."""
+    """One filled cell with its pixels.
+
+    Attributes:
+        class_index: the class of the cell.
+        label: the name of the class.
+        confidence: the victim's confidence in the class, on [0, 1].
+        individual: the elite.
+        pixels: uint8 C x H x W, its picture as it was scored.
+    """
 
     class_index: int
     label: str

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deap import base
 
 from evofool.config import MapElitesConfig
 from evofool.errors import StoreError, UsageError
 from evofool.evolution.archive import Parents
+from evofool.evolution.deap_toolbox import told
 from evofool.evolution.individual import Individual
 from evofool.evolution.lineage import Lineage
-from evofool.evolution.map_elites import breed, sample
+from evofool.evolution.map_elites import operators
 from evofool.evolution.restoring import Shelf, load_run, open_shelf
+from evofool.evolution.variation import breed, sample
 from evofool.images import UInt8Images
 from evofool.store import IndividualId, RunFolder, WinRow
 
@@ -32,8 +33,8 @@ _CHUNK = 256
 def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt8Images]:
     """The first `early` and the last `late` pictures that a campaign scored, in order.
 
-    Nothing is scored. The pixels are those that were: whoever won a cell is held to the digest
-    that was stored.
+    Nothing is scored. The pixels are those that were scored: individuals that won a cell are
+    checked against the digest that was stored.
 
     Args:
         path: a run folder of `map_elites` without lag.
@@ -44,7 +45,8 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
         uint8 early x C x H x W and late x C x H x W.
 
     Raises:
-        UsageError: another algorithm, or fewer individuals than `early` and `late` together.
+        UsageError: another algorithm, tools of a program, or fewer individuals than `early` and
+            `late` together.
         StoreError: a damaged run folder, or a child comes out different.
     """
     with RunFolder.open(path) as run:
@@ -52,6 +54,8 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
         evolution = config.evolution
         if not isinstance(evolution, MapElitesConfig) or evolution.lag:
             raise UsageError(f"{path}: only map_elites without lag can be bred again")
+        if tools := run.manifest.get("toolbox", {}):
+            raise UsageError(f"{path}: was bred with tools of a program: {told(tools)}")
         newest = run.last_generation()
         total = 0 if newest is None else newest.evaluations
         if early + late > total:
@@ -70,10 +74,7 @@ class _Replay:
         self._run, self._shelf, self._seed = run, shelf, seed
         self._initial, self._children = initial, children
         self._lineage = Lineage(run, shelf.breeding, seed)
-        self._toolbox = base.Toolbox()
-        for name in ("sample", "mate", "mutate"):
-            self._toolbox.register(name, getattr(shelf.breeding, name))
-        self._toolbox.register("select", Parents.pick)
+        self._toolbox = operators(shelf.breeding)
         self._wins = run.wins()
         self._won = {win.id for win in self._wins}
 

@@ -21,6 +21,7 @@ from evofool.encodings import Encoding, EncodingSource
 from evofool.errors import ConfigError, FolderError, StoreError, UsageError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.drawing import breeder_of, breeding_on, drawing_again, is_here, recorded_in
+from evofool.evolution.fitness import kind_of
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Render
 from evofool.evolution.setup import CHANGEABLE, Parts, make_encoding
@@ -40,7 +41,7 @@ def load_run(
     check_files: bool = True,
     *,
     encoding: str | None = None,
-    uses: Collection[str] = ("classifier", "encoding"),
+    uses: Collection[str] = ("classifier", "encoding", "evolution"),
 ) -> Loaded[Campaign]:
     """The config of a run folder, with what may still be changed changed.
 
@@ -244,7 +245,7 @@ def open_shelf(run: RunFolder, encoding_file: str | None = None) -> Shelf:
     labels = tuple(victim["labels"])
     encoding, source = make_encoding(loaded, (channels, height, width))
     check_encoding(run, source)
-    archive = ChampionArchive(cells(loaded, labels), loaded.config.evolution.fitness)
+    archive = ChampionArchive(cells(loaded, labels), kind_of(loaded.config.evolution.fitness))
     restore(run, archive, encoding)
 
     renderer, breeder = recorded_in(run.manifest)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from deap import base
 
 from evofool import encodings
 from evofool.classifiers import Classifier, Inspection
@@ -15,7 +16,15 @@ from evofool.encodings import Encoding, EncodingSource
 from evofool.errors import EncodingError, UsageError
 from evofool.evolution.algorithms import Algorithm, make_algorithm
 from evofool.evolution.archive import ChampionArchive
+from evofool.evolution.deap_toolbox import (
+    VARIATION,
+    Replaced,
+    first_tools,
+    replaced_in,
+    with_tools,
+)
 from evofool.evolution.drawing import (
+    HOST,
     Drawing,
     breeder_of,
     breeding_on,
@@ -23,7 +32,9 @@ from evofool.evolution.drawing import (
     recorded_in,
 )
 from evofool.evolution.evaluation import Evaluator
+from evofool.evolution.fitness import CheckedFitness, checked, find_fitness, kind_of
 from evofool.evolution.guarded import guarded
+from evofool.evolution.map_elites import MapElites
 from evofool.images import Shape
 from evofool.scoring import Scorer
 from evofool.scoring.setup import (
@@ -57,6 +68,10 @@ class Parts:
     evaluator: Evaluator
     algorithm: Algorithm
     drawing: Drawing
+    fitness: CheckedFitness | None = None
+    """What ranks, where it is a function of the user's."""
+    replaced: Replaced = field(default_factory=dict)
+    """Tools of a program."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,7 @@ def plan(loaded: Loaded[Campaign]) -> Plan:
         config = _resolved_encoding(config, encoding)
     else:
         _find_encoding(loaded)
+    make_fitness(loaded)
     if _named_classes(config):
         if victim.ready:  # only the victim knows its labels
             cells(loaded, make_victim(loaded).labels)
@@ -159,6 +175,7 @@ def make_parts(
     should_stop: Callable[[], bool],
     manifest: Mapping[str, Any] | None = None,
     engine: Callable[[Loaded[Any], Classifier], str] | None = None,
+    toolbox: base.Toolbox | None = None,
 ) -> Parts:
     """Everything a campaign runs with.
 
@@ -167,11 +184,14 @@ def make_parts(
         should_stop: as for `Evaluator`.
         manifest: of the run that is gone on with or looked into; None for a new one.
         engine: chooses what scores the victim in place of the config's engine.
+        toolbox: of `toolbox`, with tools of a program.
 
     Raises:
         ConfigError: the config does not fit the victim, the encoding or this machine.
+        UsageError: the toolbox does not fit the config.
     """
     check_stop(loaded)
+    replaced = replaced_in(toolbox, loaded.config.evolution)
     classifier = make_victim(loaded)
     _check_budget(loaded, classifier)
     encoding, source = make_encoding(loaded, classifier.input_shape)
@@ -185,19 +205,50 @@ def make_parts(
             "classifier",
             f"{classifier.name} gives labels only; evolution needs confidences to climb",
         )
-    archive = ChampionArchive(chosen, config.evolution.fitness)
     renderer, breeder = recorded_in(manifest) if manifest is not None else (None, None)
+    if any(name in replaced for name in VARIATION):
+        breeder = HOST  # a program's tools take genomes as the encoding makes them
     encoding = breeding_on(scorer.device, encoding, breeder)
     drawing = drawing_on(scorer.device, encoding, renderer)
-    evaluator = Evaluator(scorer, encoding, archive, should_stop, drawing)
+    tools = first_tools(config.evolution, encoding, make_fitness(loaded))
+    with_tools(tools, toolbox, replaced)
+    fitness = checked(tools.fitness, config.evolution.fitness, replaced)
+    archive = ChampionArchive(chosen, kind_of(config.evolution.fitness))
+    search = MapElites(encoding, classifier.labels, config.seed, toolbox=tools, archive=archive)
+    evaluator = Evaluator(scorer, encoding, archive, should_stop, drawing, fitness)
     try:
-        algorithm = make_algorithm(config.evolution, config.seed, encoding, archive, evaluator)
+        algorithm = make_algorithm(
+            config.evolution, config.seed, encoding, evaluator, tools, search
+        )
     except UsageError as error:
         message = str(error).removeprefix("evolution.algorithm: ")
         raise loaded.error_at("evolution.algorithm", message) from error
     return Parts(
-        config, classifier, encoding, source, scorer, archive, evaluator, algorithm, drawing
-    )
+        config, classifier, encoding, source, scorer, archive, evaluator, algorithm, drawing,
+        fitness, replaced,
+    )  # fmt: skip
+
+
+def make_fitness(loaded: Loaded[Campaign]) -> Callable[..., Any]:
+    """The ``fitness`` of a campaign's toolbox; a file is run.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
+    try:
+        return find_fitness(loaded.config.evolution.fitness)
+    except UsageError as error:
+        raise loaded.error_at("evolution.fitness", str(error)) from error
+
+
+def encoding_of(loaded: Loaded[Campaign]) -> Encoding[Any]:
+    """The encoding of a campaign; its victim is only loaded if nothing else tells its input shape.
+
+    Raises:
+        ConfigError: victim or encoding cannot be had.
+    """
+    shape = inspect_victim(loaded).input_shape or make_victim(loaded).input_shape
+    return make_encoding(loaded, shape)[0]
 
 
 def make_manifest(parts: Parts, command: str | None) -> dict[str, Any]:
@@ -211,6 +262,7 @@ def make_manifest(parts: Parts, command: str | None) -> dict[str, Any]:
         "encoding": encoding,
         "renderer": parts.drawing.name,
         "breeder": breeder_of(parts.encoding),
+        **({"toolbox": dict(parts.replaced)} if parts.replaced else {}),
         "config": fixed_part(parts.config, CHANGEABLE),
         "code": code_of(parts.config),
     }

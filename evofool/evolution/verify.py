@@ -14,7 +14,9 @@ import numpy as np
 from evofool.classifiers import Classifier
 from evofool.config import Campaign, Loaded
 from evofool.errors import EvofoolError, ImageError, StoreError
+from evofool.evolution.deap_toolbox import not_bred_again, told
 from evofool.evolution.drawing import is_here, recorded_in
+from evofool.evolution.fitness import is_file, kind_of
 from evofool.evolution.history import History, progress_fault
 from evofool.evolution.lineage import Lineage
 from evofool.evolution.outputs import (
@@ -28,10 +30,10 @@ from evofool.evolution.outputs import (
 from evofool.evolution.restoring import check_of_config, check_sources, load_run, restore
 from evofool.evolution.setup import Parts, make_parts
 from evofool.evolution.verify_files import Claims, check_curve, check_status, check_summary
-from evofool.evolution.verify_state import check_state
+from evofool.evolution.verify_state import check_state, same_fitness
 from evofool.files import read_file
 from evofool.images import UInt8Images, decode_png
-from evofool.scoring import Scores
+from evofool.scoring import Matrix, Scores
 from evofool.scoring.checking import Comparison, checking_engine
 from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import (
@@ -48,6 +50,14 @@ from evofool.store.checking import check_folder, check_victim, seed_faults, vict
 MOST_BRED = 2000
 """Individuals that are bred again at most; of more, the families of `FAMILIES` elites."""
 FAMILIES = 5
+UNSEEN = {
+    "sample": "no ancestor is bred again",
+    "mate": "no ancestor is bred again",
+    "mutate": "no ancestor is bred again",
+    "select": "whom it chose is not compared",
+    "fitness": "no fitness is computed again",
+}
+"""What a tool of a program leaves unchecked."""
 
 
 def verify(
@@ -93,10 +103,12 @@ def verify(
             held = int(parts.archive.filled.sum())
             yield Check("genomes", True, f"{held} elites of {len(rows)} generations load")
             yield Check("ledger", *ledger_verdict(run.sent(), rows[-1].evaluations if rows else 0))
-            history = History(tables.wins, parts.archive.cells, len(rows))
+            history = _history(run, tables, parts)
             yield from _compared(tables, history, loaded.config, parts.classifier)
-            yield check_state(tables.state, parts, history, tables.lineage)
+            tools = run.manifest.get("toolbox", {})
+            yield check_state(tables.state, parts, history, tables.lineage, tools)
             yield check_status(tables.meta, run.summary() or {}, parts, rows)
+            yield from _tools_check(run)
             if held == 0:
                 return
             yield _ancestry(run, parts, tables.lineage)
@@ -148,6 +160,28 @@ def _read(run: RunFolder, parts: Parts) -> _Tables:
         )
 
 
+def _history(run: RunFolder, tables: _Tables, parts: Parts) -> History:
+    """The wins, with what can be said of them by other rows alone."""
+    tools, kind = run.manifest.get("toolbox", {}), parts.config.evolution.fitness
+    by_function = "fitness" in tools or is_file(kind)
+    return History(
+        tables.wins,
+        parts.archive.cells,
+        len(tables.generations),
+        None if by_function else kind_of(kind),
+        drawn="select" not in tools,
+    )
+
+
+def _tools_check(run: RunFolder) -> Iterator[Check]:
+    """What nobody can look at again, since a program did it."""
+    tools = run.manifest.get("toolbox", {})
+    left = [what for name, what in UNSEEN.items() if name in tools]
+    if tools:
+        detail = f"of a program: {told(tools)}; {', '.join(dict.fromkeys(left))}"
+        yield Check("toolbox", None, detail)
+
+
 def _compared(
     tables: _Tables, history: History, config: Campaign, classifier: Classifier
 ) -> Iterator[Check]:
@@ -160,8 +194,8 @@ def _compared(
         of_generations.append(f"{won} elites are won, {rows[-1].stats['cells_won']} are counted")
     for name, faults, sound in (
         ("generations", of_generations, f"{len(rows)} follow from each other"),
-        ("wins", history.win_faults(config), "each is over the one before"),
-        ("elites", history.elite_faults(tables.elites, config), "are the last winners"),
+        ("wins", history.win_faults(), "each is over the one before"),
+        ("elites", history.elite_faults(tables.elites), "are the last winners"),
         (
             "lineage",
             history.lineage_faults(lineage, tables.keepers, tables.elites, config),
@@ -173,6 +207,8 @@ def _compared(
 
 def _ancestry(run: RunFolder, parts: Parts, lineage: Mapping[IndividualId, IndividualRow]) -> Check:
     """Individuals bred again from (seed, generation, child) and their parents."""
+    if foreign := not_bred_again(run.manifest):
+        return Check("ancestry", None, f"{foreign}; nobody is bred again")
     replayable = set(lineage)
     if parts.config.evolution.algorithm == "cma_es":  # its points have no parents
         replayable = {id for id in lineage if id.generation == 0}
@@ -253,6 +289,7 @@ class _Pictures:
         self._wrong: list[str] = []
         self._apart: list[str] = []
         self._mistaken: list[int] = []
+        self._unfit: list[str] = []
         self._furthest = 0.0
         self._count = 0
         filled = int(parts.archive.filled.sum())
@@ -290,6 +327,8 @@ class _Pictures:
         scores = self._parts.scorer.score(pixels, keep_unscored=True)
         for row, (elite, _) in enumerate(self._waiting):
             self._compare(elite, scores, row)
+        if self._parts.fitness is not None:
+            self._rank(self._parts.fitness(scores.log_odds, pixels))
         self._waiting.clear()
 
     def _compare(self, elite: Elite, scores: Scores, row: int) -> None:
@@ -311,6 +350,15 @@ class _Pictures:
         if (top == c) != stored.won and not self._engines.may_answer(odds, top, rival):
             self._mistaken.append(c)
 
+    def _rank(self, fitness: Matrix) -> None:
+        """Hold the stored fitness of those that wait to what a function of the user's says now."""
+        for values, (elite, _) in zip(fitness, self._waiting, strict=True):
+            now, stored = float(values[elite.class_index]), self._stored[elite.class_index].fitness
+            if not same_fitness(stored, now):
+                self._unfit.append(
+                    f"class {elite.class_index}: {stored:.6g} is stored, {now:.6g} is found"
+                )
+
     def checks(self, what: str) -> Iterator[Check]:
         """Once all were scored."""
         wrong = self._wrong
@@ -327,6 +375,10 @@ class _Pictures:
             f"classes {mistaken[:5]} are won or not, unlike stored" if mistaken else "as stored"
         )
         yield Check("won", not mistaken, detail)
+        if self._parts.fitness is not None:
+            unfit = "; ".join(self._unfit[:3])
+            whose = f"of the elites as {self._parts.fitness.name} says (no other's is stored)"
+            yield Check("fitness", not unfit, unfit or whose)
 
 
 def _stored_pictures(run: RunFolder, parts: Parts) -> Render:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from evofool.config import MapElitesConfig, MuPlusLambdaConfig
 from evofool.errors import EvofoolError
 from evofool.evolution.arrays import unpack, unpack_genomes
 from evofool.evolution.cma_es import ARRAYS
+from evofool.evolution.fitness import kind_of
 from evofool.evolution.history import History
 from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
@@ -30,8 +31,11 @@ def check_state(
     parts: Parts,
     history: History,
     lineage: Mapping[IndividualId, IndividualRow],
+    tools: Collection[str] = (),
 ) -> Check:
     """The state in the database: whether it can be gone on from, and fits the rows.
+
+    What follows from `tools` that were a program's is not looked at.
 
     ``cma_es``: its centroid, step size and paths follow from every score of the run, which are not
     stored; of these only the shapes are looked at, and that they are finite.
@@ -42,9 +46,9 @@ def check_state(
         if generations:
             parts.algorithm.restore(dict(state))
         if isinstance(evolution, MapElitesConfig):
-            faults = _behind(state, parts, history, lineage, evolution.lag)
+            faults = _behind(state, parts, history, lineage, evolution.lag, tools)
         elif isinstance(evolution, MuPlusLambdaConfig):
-            faults = _population(state, parts, lineage, generations) if generations else []
+            faults = _population(state, parts, lineage, generations, tools) if generations else []
         else:
             faults = _distribution(state, generations) if generations else []
         wanted = {
@@ -68,6 +72,7 @@ def _behind(
     history: History,
     lineage: Mapping[IndividualId, IndividualRow],
     lag: int,
+    tools: Collection[str],
 ) -> list[str]:
     """The parents one generation earlier, where they are no longer the elites."""
     if not lag or len(history.wins) < 2:
@@ -89,7 +94,7 @@ def _behind(
     faults = []
     if found != wanted or set(genomes) != set(wanted.values()):
         faults.append("its parents are not the elites of one generation earlier")
-    return faults + _genome_faults(genomes, parts, lineage)
+    return faults + _genome_faults(genomes, parts, lineage, tools)
 
 
 def _population(
@@ -97,6 +102,7 @@ def _population(
     parts: Parts,
     lineage: Mapping[IndividualId, IndividualRow],
     generations: int,
+    tools: Collection[str],
 ) -> list[str]:
     """The survivors: how many, in order, whose genomes, and what these are worth now."""
     evolution = parts.config.evolution
@@ -109,31 +115,46 @@ def _population(
     for _ in range(generations - 1):
         count = min(evolution.mu, count + evolution.children)
     faults = []
-    if len(ids) != count:
+    truncated = "select" not in tools
+    if truncated and len(ids) != count:
         faults.append(f"{len(ids)} survivors, where {count} are wanted")
     if set(ids) != set(genomes):
         faults.append("genomes that are no survivors'")
-    if generations > 1 and (np.diff(fitness) > 0).any():
+    if truncated and generations > 1 and (np.diff(fitness) > 0).any():
         faults.append("survivors that are not in the order of their fitness")
-    faults += _genome_faults(genomes, parts, lineage)
+    faults += _genome_faults(genomes, parts, lineage, tools)
     if faults:
         return faults
-    if float(fitness.max()) != float(parts.archive.fitness[0]):
+    if truncated and float(fitness.max()) != float(parts.archive.fitness[0]):
         faults.append("the best survivor is not as good as the elite")
+    if "fitness" in tools:
+        return faults
     people = [Individual(genome, id) for id, genome in genomes.items()]
-    target = parts.archive.cells
-    odds = parts.scorer.score(parts.evaluator.render(people)).log_odds[:, target]
-    now = dict(zip(genomes, fitness_of(odds, evolution.fitness)[:, 0].tolist(), strict=True))
+    target = int(parts.archive.cells[0])
+    images = parts.evaluator.render(people)
+    odds = parts.scorer.score(images).log_odds
+    if parts.fitness is None:
+        ranks = fitness_of(odds, kind_of(evolution.fitness))
+    else:
+        ranks = parts.fitness(odds, images)
+        ranks = np.where(np.isnan(ranks), -np.inf, ranks)
+    now = dict(zip(genomes, ranks[:, target].tolist(), strict=True))
     for id, stored in zip(ids, fitness.tolist(), strict=True):
-        if stored != now[id] and not (
-            abs(stored - now[id]) <= FITNESS_TOLERANCE * (1 + abs(now[id]))
-        ):
+        if not same_fitness(stored, now[id]):
             faults.append(f"survivor {id}: a fitness of {stored:g}, and {now[id]:g} now")
     return faults
 
 
+def same_fitness(stored: float, now: float) -> bool:
+    """Whether a stored fitness is that of today, as far as engines agree."""
+    return stored == now or abs(stored - now) <= FITNESS_TOLERANCE * (1 + abs(now))
+
+
 def _genome_faults(
-    genomes: Mapping[IndividualId, Any], parts: Parts, lineage: Mapping[IndividualId, IndividualRow]
+    genomes: Mapping[IndividualId, Any],
+    parts: Parts,
+    lineage: Mapping[IndividualId, IndividualRow],
+    tools: Collection[str],
 ) -> list[str]:
     """Genomes that are not those that were bred under their name."""
     faults = []
@@ -141,6 +162,8 @@ def _genome_faults(
         dump = parts.encoding.dump(genome)
         if id in lineage:
             wanted = lineage[id].sha256
+        elif id.generation == 0 and "sample" in tools:
+            continue
         elif id.generation == 0:  # never won a cell, and can be drawn again
             rng = generator(parts.config.seed, Stream.SAMPLE, 0, id.child)
             wanted = hashlib.sha256(parts.encoding.dump(parts.encoding.sample(rng))).digest()

@@ -1,13 +1,14 @@
-"""`evofool.evolve`, `evofool.attack`, `evofool.defend`: runs as programs begin them.
+"""What programs do with evofool: begin runs, go on with them, look at them.
 
-They take what the functions behind them take, and also a victim that is a Python object, as
-``classifier=`` or in a mapping at the place of its name.
+Runs take what the functions behind them take, and also a victim that is a Python object, as
+``classifier=`` or in a mapping at the place of its name; they return typed results.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,20 @@ from typing import TYPE_CHECKING, Any
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
+from evofool.experiments import runs
+from evofool.experiments.results import AttackRun, DefendRun, EvolveRun, Run, run_of
 
 if TYPE_CHECKING:
-    from evofool.config import AttackCampaign, Campaign
+    from deap import base
+
+    from evofool.config import AttackCampaign, Campaign, Loaded
+    from evofool.encodings import Encoding
     from evofool.evolution.campaign import Progress
     from evofool.experiments.defend_config import DefendConfig
     from evofool.experiments.engine.progress import ExperimentProgress
-    from evofool.store import Result
+    from evofool.images import Shape
+    from evofool.store import Check
+    from evofool.training import TrainConfig, TrainProgress, TrainResult
 
 
 def evolve(
@@ -31,10 +39,15 @@ def evolve(
     classifier: Classifier | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
+    toolbox: base.Toolbox | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Result:
-    """Run a campaign into a new run folder.
+) -> EvolveRun:
+    """Evolve pictures that a classifier is sure of, into a new run folder.
+
+    >>> run = evofool.evolve("configs/quickstart.yaml", "runs/first", seed=1)
+    >>> run.images()                         # one picture a class, N x C x H x W, uint8
+    >>> run.to_frame().confidence.median()
 
     Args:
         source: a config file, the name of a shipped one, a mapping, or a config object.
@@ -42,6 +55,8 @@ def evolve(
         classifier: the victim, instead of the config's.
         seed: instead of the config's.
         overrides: ``key.sub=value``.
+        toolbox: of `evofool.evolution.toolbox`, with tools of your own; `evofool.resume` asks for
+            it again.
         progress: called after each generation.
         should_stop: asked between micro-batches; once it is true the campaign ends with the
             pictures of its last whole generation. The result's ``status`` is then
@@ -55,10 +70,11 @@ def evolve(
     from evofool.evolution.campaign import evolve as run
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
-        return run(
-            written, out, seed=seed, overrides=changes, progress=progress,
+        result = run(
+            written, out, seed=seed, overrides=changes, toolbox=toolbox, progress=progress,
             should_stop=should_stop, pictures_when_stopped=True,
         )  # fmt: skip
+    return EvolveRun(result.path, result.summary)
 
 
 def attack(
@@ -70,8 +86,11 @@ def attack(
     overrides: Sequence[str] = (),
     progress: Callable[[ExperimentProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Result:
-    """Run the attacks of a config into a new run folder.
+) -> AttackRun:
+    """Attack a classifier's answers to given pictures, into a new run folder.
+
+    >>> run = evofool.attack("configs/attack-mnist.yaml", "runs/attacks", seed=1)
+    >>> run.to_frame().groupby("attack").success_png.mean()
 
     Args:
         source: as in `evolve`.
@@ -88,13 +107,14 @@ def attack(
         StoreError: the folder cannot be used.
         ScoringError: the victim failed; what was done so far is saved.
     """
-    from evofool.experiments.attack.run import attack as run
+    from evofool.experiments.attack.study import AttackStudy
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
-        return run(
+        result = AttackStudy.run(
             written, out, seed=seed, overrides=changes, progress=progress,
-            should_stop=should_stop, pictures_when_stopped=True,
+            should_stop=should_stop, draw_when_stopped=True,
         )  # fmt: skip
+    return AttackRun(result.path, result.summary)
 
 
 def defend(
@@ -106,8 +126,11 @@ def defend(
     overrides: Sequence[str] = (),
     progress: Callable[[ExperimentProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> Result:
-    """Judge a defense into a new run folder.
+) -> DefendRun:
+    """Judge a defense: the defended and the undefended net under the same threats.
+
+    >>> run = evofool.defend("configs/defend/mnist-fgsm.yaml", "runs/defense", seed=1)
+    >>> run.to_frame().pivot(index="threat", columns="net", values="rate")
 
     Args:
         source: a config of kind defend, as in `evolve`.
@@ -127,9 +150,160 @@ def defend(
     from evofool.experiments.defending import defend as run
 
     with _named(source, "base", classifier, overrides) as (written, changes):
-        return run(
+        result = run(
             written, out, seed=seed, overrides=changes, progress=progress, should_stop=should_stop
         )
+    return DefendRun(result.path, result.summary)
+
+
+def resume(
+    path: Path | str | os.PathLike[str],
+    *,
+    classifier: str | Classifier | None = None,
+    overrides: Sequence[str] = (),
+    progress: Callable[[Any], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    **options: Any,
+) -> Run:
+    """Go on with a run of any kind, to the same end as if it had never stopped.
+
+    A run that has ended goes on if a limit is raised (``overrides=["stop.generations=500"]``); else
+    its pictures and tables are made anew.
+
+    Args:
+        path: the run folder, or what `evolve`, `attack` or `defend` returned.
+        classifier: where the victim is now, if its file has moved; or the victim itself, where the
+            run was begun with a Python object.
+        overrides: ``key.sub=value``, of what changes no result: limits, workers, the budget.
+        progress: as in the function that began the run.
+        should_stop: as there; what is done is saved, and `Interrupted` is raised.
+        options: what else runs of this kind take (``encoding=``: where its file is now).
+
+    Raises:
+        StoreError: no run folder, a damaged one, or one whose config or victim is another now.
+        ConfigError, UsageError: an override that would change the result.
+        ScoringError: the victim failed; what was done so far is saved.
+        Interrupted: `should_stop` was true.
+    """
+    folder = Path(path)
+    result = runs.resume(
+        folder, classifier=classifier, overrides=overrides, progress=progress,
+        should_stop=should_stop, **options,
+    )  # fmt: skip
+    return run_of(runs.kind_of(folder), result)
+
+
+def status(path: Path | str | os.PathLike[str]) -> dict[str, Any]:
+    """How far a run is, as JSON values: ``status``, ``kind``, ``seconds``, its counts...
+
+    Loads no classifier, and may be asked while another process is at the run.
+
+    Args:
+        path: the run folder, or what `evolve`, `attack` or `defend` returned.
+
+    Raises:
+        StoreError: no run folder, or a damaged one.
+    """
+    return runs.status(Path(path))
+
+
+def verify(
+    path: Path | str | os.PathLike[str],
+    *,
+    classifier: str | Classifier | None = None,
+    encoding: str | None = None,
+    engine: str | None = None,
+) -> list[Check]:
+    """Whether a run folder is whole, and its pictures do what it claims when they are scored again.
+
+    >>> assert all(check.ok is not False for check in evofool.verify("runs/first"))
+
+    Args:
+        path: the run folder, what `evolve`, `attack` or `defend` returned, or what `train` wrote.
+        classifier: where the victim is now, if its file has moved; or the victim itself, where the
+            run was begun with a Python object.
+        encoding: where the encoding's file is now, if it has moved.
+        engine: what scores the pictures of kinds evolve and attack again: ``torch``,
+            ``onnxruntime``, or None for torch where it can be had.
+
+    Returns:
+        A `Check` for each thing that was looked at: ``name``, ``ok`` (None: nothing to check yet)
+        and ``detail``, a sentence for people.
+
+    Raises:
+        StoreError: no run folder, or one too damaged to look into.
+        ConfigError: its victim cannot be had.
+        UsageError: an engine for another kind of run.
+    """
+    return list(runs.verify(Path(path), classifier=classifier, encoding=encoding, engine=engine))
+
+
+def train(
+    source: Path | str | Mapping[str, Any] | TrainConfig | Loaded[TrainConfig],
+    out: Path | str = "weights",
+    *,
+    data: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    progress: Callable[[TrainProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    fresh: bool = False,
+) -> TrainResult:
+    """Train a classifier; writes ``NAME.safetensors`` and its card ``NAME.json``.
+
+    The weights file is then a victim by its name: ``load_classifier("weights/NAME.safetensors")``.
+    Where `out` holds a checkpoint of exactly this training, it goes on from there.
+
+    Args:
+        source: a config of kind train, as in `evolve`.
+        out: folder for the files; made if it is not there.
+        data: the folder of data sets; by default ``$EVOFOOL_DATA``, else ``~/.cache/evofool``.
+        overrides: ``key.sub=value``.
+        progress: called after every step.
+        should_stop: asked after every step; if true, a checkpoint is written and it ends.
+        fresh: start over, whatever checkpoint there is.
+
+    Returns:
+        Paths of weights and card, accuracy on the test split (on [0, 1]) and seconds.
+
+    Raises:
+        ConfigError: the config is wrong.
+        DataError: the data set is missing or damaged.
+        UsageError: no such device, or a checkpoint of another training.
+        Diverged: the loss is no longer finite.
+        Interrupted: `should_stop` was true.
+    """
+    from evofool.config import Loaded, load_model
+    from evofool.training import TrainConfig
+    from evofool.training import train as run
+
+    if isinstance(source, Loaded) and overrides:
+        raise UsageError("a config that is loaded already takes no overrides")
+    loaded = source if isinstance(source, Loaded) else load_model(source, TrainConfig, overrides)
+    folder = None if data is None else Path(data)
+    return run(loaded, folder, Path(out), progress, fresh=fresh, should_stop=should_stop)
+
+
+def load_encoding(
+    name: str, shape: Shape, options: Mapping[str, Any] | None = None
+) -> Encoding[Any]:
+    """An encoding: what genomes are, how they vary, and how they become pictures.
+
+    >>> cppn = evofool.load_encoding("cppn", (3, 64, 64), {"colour": "hsv"})
+    >>> genome = cppn.sample(np.random.default_rng(1))
+    >>> cppn.render([genome], (256, 256))        # 1 x 3 x 256 x 256, uint8: any size will do
+
+    Args:
+        name: one that ``evofool list encodings`` shows (shipped, or of an installed package), or
+            ``path/to/file.py:Class``. A file is code, and is run.
+        shape: channels (1 or 3), height and width of the victim's input.
+        options: of the encoding, checked by it.
+
+    Raises:
+        EncodingError: no such encoding, file or class, or an option is unknown or wrong.
+    """
+    from evofool.encodings import load
+
+    return load(name, shape, options)
 
 
 @contextlib.contextmanager

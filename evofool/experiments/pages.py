@@ -6,4 +6,4 @@ from pathlib import Path
 
 from evofool.report.page import Pages
 
-PAGES = Pages(Path(__file__).parent / "templates", ("report.css", "defend.css"))
+PAGES = Pages(Path(__file__).parent / "templates", ("table.css", "report.css", "defend.css"))

@@ -2,89 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.live import handed_over
 from evofool.errors import UsageError
+from evofool.files import is_file
+from evofool.kinds import Kind
 from evofool.store import Check, Folder, Result
+from evofool.store.manifest import MANIFEST, kind_in
 
 if TYPE_CHECKING:
-    from evofool.experiments.engine.study import Study
+    from deap import base
 
 
-@dataclass(frozen=True)
-class _Kind:
-    status: Callable[..., dict[str, Any]]
-    resume: Callable[..., Result]
-    verify: Callable[..., Iterator[Check]]
-
-
-# each imported when a run of its kind is there: the others may take a second, for torch
-
-
-def _evolve() -> _Kind:
-    from evofool.evolution.campaign import resume
-    from evofool.evolution.status import status
-    from evofool.evolution.verify import verify
-
-    return _Kind(status, resume, verify)
-
-
-def _attack() -> _Kind:
-    from evofool.experiments.attack.run import resume_attacks, status, verify_attacks
-
-    return _Kind(status, resume_attacks, verify_attacks)
-
-
-def _defend() -> _Kind:
-    from evofool.experiments.defend_status import status, verify_defense
-    from evofool.experiments.defending import resume_defense
-
-    return _Kind(status, resume_defense, verify_defense)
-
-
-def _retrain() -> _Kind:
-    from evofool.experiments.retrain.study import RetrainStudy
-
-    return _of_study(RetrainStudy)
-
-
-def _costs() -> _Kind:
-    from evofool.experiments.costs.study import CostsStudy
-
-    return _of_study(CostsStudy)
-
-
-def _of_study(study: type[Study[Any]]) -> _Kind:
-    from evofool.experiments.engine import study as engine
-
-    return _Kind(
-        partial(engine.status, study), partial(engine.resume, study), partial(engine.verify, study)
-    )
-
-
-_KINDS: dict[str, Callable[[], _Kind]] = {
-    "attack": _attack,
-    "defend": _defend,
-    "retrain": _retrain,
-    "costs": _costs,
-}
-
-
-def kind_of(path: Path | str) -> str:
-    """``evolve``, ``attack``, ``defend``...
+def kind_of(path: Path | str) -> Kind:
+    """The kind of a run folder.
 
     Raises:
         StoreError: no run folder, or a damaged one.
     """
     with Folder.open(Path(path)) as run:
-        return str(run.manifest.get("kind"))
+        return kind_in(run.manifest, run.path)
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -93,18 +36,33 @@ def status(path: Path | str) -> dict[str, Any]:
     Raises:
         StoreError: no run folder, or a damaged one.
     """
-    return _of(path).status(path)
+    found: dict[str, Any] = kind_of(path).part("status")(path)
+    return found
 
 
 def resume(
-    path: Path | str, *, classifier: str | Classifier | None = None, **arguments: Any
+    path: Path | str,
+    *,
+    classifier: str | Classifier | None = None,
+    toolbox: base.Toolbox | None = None,
+    **arguments: Any,
 ) -> Result:
     """Go on with a run of any kind; see `evofool.evolution.campaign.resume`.
 
     `classifier` may also be the victim itself, where the run was begun with a Python object.
+    `toolbox` is the one that a run of evolution was begun with, if it was with tools of a program.
+
+    Raises:
+        UsageError: a toolbox for another kind of run.
     """
-    with _named(path, classifier) as name:
-        return _of(path).resume(path, classifier=name, **arguments)
+    kind = kind_of(path)
+    if toolbox is not None:
+        if kind.name != "evolve":
+            raise UsageError(f"{path}: a run of kind {kind.name} takes no toolbox")
+        arguments["toolbox"] = toolbox
+    with _named(kind, classifier) as name:
+        result: Result = kind.part("resume")(path, classifier=name, **arguments)
+    return result
 
 
 def verify(
@@ -128,31 +86,32 @@ def verify(
         ConfigError: its victim cannot be had.
         UsageError: an engine for another kind of run.
     """
-    from evofool.experiments.training_verify import is_training, verify_training
-
-    if is_training(Path(path)):
-        if any(each is not None for each in (classifier, encoding, engine)):
-            raise UsageError("--classifier, --encoding and --engine are for run folders only")
-        yield from verify_training(Path(path))
-        return
+    kind = _kind_of_result(Path(path)) or kind_of(path)
+    if kind.is_result and any(each is not None for each in (classifier, encoding, engine)):
+        raise UsageError("--classifier, --encoding and --engine are for run folders only")
+    if engine is not None and not kind.one_victim:
+        raise UsageError(
+            f"--engine: the nets of a run of kind {kind.name} are scored by its config's"
+        )
     options = {} if engine is None else {"engine": engine}
-    kind = kind_of(path)
-    if options and kind in _KINDS and kind != "attack":
-        raise UsageError(f"--engine: the nets of a run of kind {kind} are scored by its config's")
-    with _named(path, classifier) as name:
-        yield from _of(path).verify(path, classifier=name, encoding=encoding, **options)
+    with _named(kind, classifier) as name:
+        yield from kind.part("verify")(path, classifier=name, encoding=encoding, **options)
+
+
+def _kind_of_result(path: Path) -> Kind | None:
+    """The kind whose result `path` is where that is no run folder, None of all else."""
+    if is_file(path / MANIFEST):
+        return None
+    with_results = (kind for kind in kinds.every() if kind.is_result)
+    return next((kind for kind in with_results if kind.part("is_result")(path)), None)
 
 
 @contextmanager
-def _named(path: Path | str, classifier: str | Classifier | None) -> Iterator[str | None]:
+def _named(kind: Kind, classifier: str | Classifier | None) -> Iterator[str | None]:
     """The name by which runs load a victim that is an object; None where the config has it."""
     if classifier is None or isinstance(classifier, str):
         yield classifier
         return
     with handed_over(classifier) as name:
         # an evaluation takes no other net than its config's
-        yield None if kind_of(path) in ("defend", "retrain", "costs") else name
-
-
-def _of(path: Path | str) -> _Kind:
-    return _KINDS.get(kind_of(path), _evolve)()
+        yield name if kind.one_victim else None

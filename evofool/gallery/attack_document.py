@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evofool.attacks.result import NONE
-from evofool.gallery.attacked import HEADER, target_of
+from evofool.gallery.attacked import COLUMNS, target_of
 from evofool.gallery.exhibits import Attacks, Collection, Exhibit
+from evofool.report.tables import Table
 from evofool.text import counted, printable
 
 MAX_NAME, MAX_PARAMETERS, MAX_ORIGIN = 200, 2000, 300
@@ -80,11 +81,11 @@ def headline(collection: Collection, shown: Sequence[Exhibit]) -> str:
     return f"{sentence} {len(shown):,} {'is' if len(shown) == 1 else 'are'} shown."
 
 
-def table(attacks: Attacks) -> tuple[Sequence[str], list[list[str]], list[str]]:
-    """Header, a line an attack, and notes on them, for the foot of a page."""
-    lines = [[cut(cell, MAX_NAME) for cell in way.line] for way in attacks.ways]
+def table(attacks: Attacks) -> tuple[Table, list[str]]:
+    """A row an attack, and notes on them, for the foot of a page."""
+    rows = [[cut(way.name, MAX_NAME), *way.row] for way in attacks.ways]
     notes = [cut(f"{way.name}: {note}", 600) for way in attacks.ways for note in way.notes]
-    return HEADER, lines, notes
+    return Table(COLUMNS, rows, "Results of the attacks"), notes
 
 
 def cells(collection: Collection, exhibit: Exhibit) -> Mapping[str, object]:

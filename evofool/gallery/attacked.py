@@ -39,6 +39,7 @@ from evofool.gallery.exhibits import (
     Way,
 )
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
+from evofool.report.tables import Cell, Column, Estimate, Number, Rate, Text
 from evofool.scoring.setup import make_victim
 from evofool.store import Folder, IndividualId, state_of
 from evofool.store.experiment import Cost, ExperimentFolder
@@ -48,8 +49,12 @@ from evofool.store.history import commands_of
 from evofool.store.manifest import headline
 
 KIND = "attack"
-HEADER = ("attack", "images", "fooled", "95 %", "as floats", "L2", "L∞", "forward", "backward")
-"""Of `Way.line`; norms and passes are means of an image."""
+COLUMNS: Sequence[Column] = (
+    Text("attack"), Text("images", at_right=True), Rate("fooled", bounds=("low", "high")),
+    Rate("as floats"), Number("L2", form=".2f"), Number("L∞", form=".3f"),
+    Number("forward", form=".1f"), Number("backward", form=".1f"),
+)  # fmt: skip
+"""The name of an attack and `Way.row`; norms and passes are means of an image."""
 
 
 def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
@@ -245,7 +250,7 @@ def _ways(
         line = line_of(each, of_attack, chunks, items, images)
         unique = name if names.count(name) == 1 else f"{name} ({each.index})"
         parameters = {**each.parameters, "targets": each.targets}
-        found.append(Way(unique, _spelt(parameters), _cells(unique, line), line["notes"]))
+        found.append(Way(unique, _spelt(parameters), _cells(line), line["notes"]))
     return found
 
 
@@ -275,21 +280,19 @@ def spelt(value: Any) -> str:
     return str(value)
 
 
-def _cells(name: str, line: Mapping[str, Any]) -> list[str]:
-    png, of_floats, norms = line["success_png"], line["success_float"], line["norms"]
+def _cells(line: Mapping[str, Any]) -> list[Cell]:
+    png, norms = line["success_png"], line["norms"]
     n = f"{line['n']:,}" + (f" of {line['planned']:,}" if line["n"] < line["planned"] else "")
     if norms is None:
-        return [name, n, *["–"] * (len(HEADER) - 2)]
+        return [n, *[None] * (len(COLUMNS) - 2)]
     return [
-        name,
         n,
-        f"{png['rate'] * 100:.1f} %",
-        f"{png['low'] * 100:.0f}–{png['high'] * 100:.0f} %",
-        f"{of_floats['rate'] * 100:.1f} %",
-        f"{norms['l2']['mean']:.2f}",
-        f"{norms['linf']['mean']:.3f}",
-        f"{line['forward_images_per_image']:.1f}",
-        f"{line['backward_images_per_image']:.1f}",
+        Estimate(png["rate"], png["low"], png["high"]),
+        line["success_float"]["rate"],
+        norms["l2"]["mean"],
+        norms["linf"]["mean"],
+        line["forward_images_per_image"],
+        line["backward_images_per_image"],
     ]
 
 

@@ -13,6 +13,7 @@ from evofool.classifiers.bundled import BUNDLED
 from evofool.config import cells
 from evofool.encodings import file_is_missing
 from evofool.errors import EncodingError, StoreError
+from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.individual import Individual
 from evofool.evolution.lineage import Lineage
 from evofool.evolution.outputs import (
@@ -61,6 +62,8 @@ def campaign(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
     labels = tuple(manifest["classifier"]["labels"])
     algorithm = loaded.config.evolution.algorithm
     no_ancestry = "Points of CMA-ES have no parents." if algorithm == "cma_es" else ""
+    if foreign := not_bred_again(manifest):
+        no_ancestry = f"Its pictures were {foreign}."
     source: SavedElites | Elites
     if file_is_missing(loaded.config.encoding.name):
         source = SavedElites(run)

@@ -1,18 +1,18 @@
-"""From run folders to collections: one reader for each kind of run."""
+"""From run folders to collections: each kind of run has its reader."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from evofool import kinds
 from evofool.errors import FolderError, UsageError
-from evofool.gallery.attacked import KIND, attacked
-from evofool.gallery.campaigns import campaign
 from evofool.gallery.exhibits import IN_PLACE, Collection, Moved
-from evofool.store import Folder, RunFolder
-from evofool.store.experiment import ExperimentFolder
+from evofool.kinds import Kind
+from evofool.store import Folder
+from evofool.store.manifest import kind_in
 
 
 class Reader(Protocol):
@@ -21,16 +21,6 @@ class Reader(Protocol):
     def __call__(self, run: Folder, key: str, *, write: bool, moved: Moved = ...) -> Collection:
         """The collection of an open run; `write` allows to bring its derived files up to date."""
         ...
-
-
-READERS: Mapping[str, Reader] = {"evolve": campaign, KIND: attacked}
-"""By the ``kind`` of the manifest."""
-_PAGES: Mapping[object, str] = {
-    "defend": "the evaluation of a defense",
-    "retrain": "a retraining loop",
-    "costs": "a comparison of cost functions",
-}
-"""Kinds of runs that make a page of their own."""
 
 
 def collect(
@@ -60,34 +50,36 @@ def collect(
     found = []
     taken: set[str] = set()
     for path in paths:
-        run = _opened(Path(path))
+        run, kind = _opened(Path(path))
         keep(run)
-        kind = run.manifest.get("kind")
-        reader = READERS.get(str(kind))
-        if reader is None and kind in _PAGES:
-            raise FolderError(
-                f"{path}: holds {_PAGES[kind]}, which has a page of its own,"
-                f" {path}/report/index.html; the campaigns in it can be shown:"
-                f" evofool gallery {path}/evolution/* --out DIR"
-            )
-        if reader is None:
-            raise FolderError(
-                f"{path}: holds a run of kind {kind!r}; a gallery can show {', '.join(READERS)}"
-            )
         key = _free(slug(run.path.resolve().name), taken)
         taken.add(key)
+        reader: Reader = kind.part("reader")
         found.append(reader(run, key, write=write, moved=moved))
     return found
 
 
-def _opened(path: Path) -> Folder:
-    run = Folder.open(path)
-    kind = run.manifest.get("kind")
-    folder = {RunFolder.KIND: RunFolder, KIND: ExperimentFolder}.get(str(kind))
-    if folder is None:
-        return run
-    run.close()
-    return folder.open(path)
+def _opened(path: Path) -> tuple[Folder, Kind]:
+    """A run folder as the class of its kind, which has pictures to show.
+
+    Raises:
+        FolderError: it has not.
+    """
+    with Folder.open(path) as run:
+        kind = kind_in(run.manifest, path)
+    if not kind.reader and kind.page:
+        raise FolderError(
+            f"{path}: holds {kind.about}, which has a page of its own, {path / kind.page}; the"
+            " campaigns in it can be shown: evofool gallery"
+            f" {path / 'evolution'}/* --out DIR"
+        )
+    if not kind.reader:
+        readable = ", ".join(each.name for each in kinds.every() if each.reader)
+        raise FolderError(
+            f"{path}: holds a run of kind {kind.name!r}; a gallery can show {readable}"
+        )
+    folder: type[Folder] = kind.part("folder")
+    return folder.open(path), kind
 
 
 def slug(name: str) -> str:

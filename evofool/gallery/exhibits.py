@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from evofool.attacks.rows import ImageRow, ResultRow
 from evofool.classifiers import Classifier
 from evofool.images import Size, UInt8Images
+from evofool.report.tables import Cell
 from evofool.store import IndividualId
 
 _KEY = re.compile(r"[0-9]{1,12}(-[0-9]{1,12}){0,2}")
@@ -133,13 +134,13 @@ class Way:
     Attributes:
         name: with what the config says of it: ``pgd, eps 0.3, steps 40``. Unique in its run.
         parameters: all of them.
-        line: of the table of attacks: how many images, how many fooled, sizes, passes.
+        row: of the table of attacks: `evofool.gallery.attacked.COLUMNS`, without the name.
         notes: on what a person should know.
     """
 
     name: str
     parameters: str
-    line: Sequence[str]
+    row: Sequence[Cell]
     notes: Sequence[str] = ()
 
 

@@ -83,7 +83,7 @@ def _pages(served: bool) -> Pages:
     )  # fmt: skip
     return Pages(
         _TEMPLATES,
-        ("gallery.css",),
+        ("table.css", "gallery.css"),
         script=f'"use strict";\n(() => {{\n{parts}}})();\n',
         images="'self' data:" if served else f"{IMAGES_BESIDE} data:",
     )

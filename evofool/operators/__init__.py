@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Genes: TypeAlias = NDArray[np.float32]
+"""float32 (n,) on [0, 1]."""
 
 _SPARSE = 1 / 64
 """Below this rate drawing the places is cheaper than drawing a number for every gene."""
@@ -77,11 +78,14 @@ def sbx(
 
     Args:
         first: (n,) float32 on [0, 1].
-        second: as `first`.
+        second: (n,) float32 on [0, 1].
         rng: where randomness comes from.
         eta: distribution index, at least 0; larger stays closer to the parents.
         equal_to_half: sets both children to 1/2 where the parents' genes are equal, the
             behaviour of the code Nguyen et al. 2015 released.
+
+    Returns:
+        Two arrays (n,) float32 on [0, 1].
     """
     low, high = np.minimum(first, second), np.maximum(first, second)
     gap = high - low

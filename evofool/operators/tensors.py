@@ -26,7 +26,7 @@ _LOWEST, _HIGHEST = -126, 127
 
 
 def philox(keys: Tensor, count: int) -> Tensor:
-    """N x count words on [0, 2^32), int64, of N x 2 `keys` of such words.
+    """N x count random words, int64 on [0, 2^32), of `keys`, which are N x 2 such words.
 
     Words 4 j to 4 j + 3 are those of the counter (j, 0, 0, 0).
     """
@@ -48,20 +48,26 @@ def philox(keys: Tensor, count: int) -> Tensor:
 
 
 def uniform(keys: Tensor, count: int) -> Tensor:
-    """N x count float32, uniform over the multiples of 2^-24 on [0, 1)."""
+    """N x count random numbers of `keys` (int64 N x 2, see `philox`).
+
+    They are float32, uniform over the multiples of 2^-24 on [0, 1).
+    """
     return (philox(keys, count) >> 8).float().mul_(2.0**-24)
 
 
 def polynomial_mutation(genes: Tensor, keys: Tensor, rates: Tensor, eta: float) -> Tensor:
-    """Polynomial mutation as `evofool.operators.polynomial_mutation`, a genome a row.
+    """Polynomial mutation as `evofool.operators.polynomial_mutation`, of N genomes at once.
 
-    A word below rate 2^32 changes its gene, and says by how much: u = word / (rate 2^32).
+    A gene changes if its word is below rate 2^32; by how much follows from u = word / (rate 2^32).
 
     Args:
         genes: N x n float32 on [0, 1].
-        keys: N x 2.
+        keys: N x 2 int64, see `philox`.
         rates: (N,) float64 on [0, 1].
         eta: distribution index.
+
+    Returns:
+        N x n float32 on [0, 1], one child a row.
     """
     words = philox(keys, genes.shape[1])
     below = (rates * 2.0**32).long()[:, None]
@@ -75,9 +81,19 @@ def polynomial_mutation(genes: Tensor, keys: Tensor, rates: Tensor, eta: float) 
 def sbx(
     first: Tensor, second: Tensor, keys: Tensor, eta: float, equal_to_half: bool
 ) -> tuple[Tensor, Tensor]:
-    """Simulated binary crossover as `evofool.operators.sbx`, a pair a row.
+    """Simulated binary crossover as `evofool.operators.sbx`, of N pairs at once.
 
     The upper 23 bits of a word are u, the lowest decides which child gets the lower gene.
+
+    Args:
+        first: N x n float32 on [0, 1], one parent of each pair.
+        second: N x n float32 on [0, 1], the other.
+        keys: N x 2 int64, see `philox`.
+        eta: distribution index.
+        equal_to_half: sets genes that are equal in both parents to 1/2.
+
+    Returns:
+        The two children of each pair, each N x n float32 on [0, 1].
     """
     words = philox(keys, first.shape[1])
     u = ((words >> 9).float() + 0.5).mul_(2.0**-23)
@@ -107,10 +123,11 @@ def _spread(u: Tensor, distance: Tensor, index: float) -> Tensor:
 
 
 def power(x: Tensor, exponent: float) -> Tensor:
-    """x ** exponent, float32, of normal positive x: to 2e-7 relative for exponents on [-1, 1].
+    """x ** exponent of normal positive float32 numbers `x` of any shape, in the same shape.
 
-    x is 2^e (1 + m): the power of 2^e is looked up, that of 1 + m interpolated. Beyond [-1, 1] the
-    error grows as the square of the exponent, to 1e-6 at 11; what overflows is the largest float.
+    The relative error is 2e-7 for exponents on [-1, 1]. x is 2^e (1 + m): the power of 2^e is
+    looked up, that of 1 + m interpolated. Beyond [-1, 1] the error grows as the square of the
+    exponent, to 1e-6 at 11; what overflows is the largest float.
     """
     values, slopes, scales = _tables(exponent, x.device)
     bits = x.contiguous().view(torch.int32).view(-1)

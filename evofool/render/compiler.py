@@ -32,11 +32,25 @@ def compile_batch(
 
     A depth-first walk from the outputs along the connections, writing a node when all it reads is
     written, gives a topological order and leaves dead nodes out. The first seven arguments are
-    those of the graphs, then come the arrays of the tapes, which are written. All arrays may be
-    lists: the arithmetic is float64 either way, which arrays of float32 are only to numba.
+    those of N graphs, then come the arrays of the tapes, which are written. Numba takes arrays;
+    plain Python needs lists in their place, whose numbers are computed with in float64 as numba
+    does (elements of float32 arrays would not be).
 
     Args:
-        scratch: 4 x (1 + nodes of the largest graph, inputs aside).
+        outputs: of each graph.
+        node_counts: int32 (N,), nodes of each graph, inputs aside.
+        edge_counts: int32 (N,), connections of each graph.
+        activations: uint8, those of all graphs (`evofool.render.graph.Graph`) one after another.
+        sources: int16, likewise.
+        targets: int16, likewise.
+        genes: float32, likewise.
+        nodes: see `Tapes`; as long as the graphs need if nothing is left out, like all that follow.
+        codes: see `Tapes`.
+        constants: see `Tapes`.
+        edges: see `Tapes`.
+        slots: see `Tapes`.
+        weights: see `Tapes`.
+        scratch: int32 4 x (1 + nodes of the largest graph, inputs aside).
     """
     slot, begin, position, stack = scratch[0], scratch[1], scratch[2], scratch[3]
     node_base, edge_base, written, read = 0, 0, 0, 0

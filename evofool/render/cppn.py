@@ -20,8 +20,7 @@ _NO_FLOATS: FloatImages = np.empty(0, dtype=np.float32)
 
 @lru_cache(maxsize=16)
 def coordinate_planes(size: Size, coords: Coords, native: Size) -> NDArray[np.float32]:
-    """The inputs x, y and radius of every pixel, as (3, height * width) float32 (cached:
-    do not write to it).
+    """The inputs x, y and radius of every pixel, 3 x (height * width); cached, do not write to it.
 
     Normalised, x and y run over [-1, 1] from the centre of the first pixel to that of the last.
     Raw, they are pixel indices (the released code of Nguyen et al. 2015). A genome has no size of
@@ -52,7 +51,7 @@ def render_cppn(
     An output v becomes the level int(255 |v|) (Nguyen et al. 2015). Three outputs are then read as
     `colour`: 8-bit hue, lightness, saturation ("hls") or hue, saturation, value ("hsv"), with the
     meaning OpenCV gives them (the hue is in steps of 2 degrees, so 0..255 goes round 1.4 times),
-    or as red, green, blue. One output is grey whatever `colour` says.
+    or as red, green, blue. One output is grey, whatever `colour` is.
     """
     from evofool.render import kernel
 

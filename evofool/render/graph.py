@@ -27,8 +27,11 @@ MAX_HIDDEN = 4096
 """Largest number of hidden nodes (node numbers are int16, and renderers hold a row for each)."""
 
 Codes: TypeAlias = NDArray[np.uint8]
+"""uint8 (nodes,), indices into `ACTIVATIONS`."""
 Nodes: TypeAlias = NDArray[np.int16]
+"""int16 (connections,), numbers of nodes."""
 Genes: TypeAlias = NDArray[np.float32]
+"""float32 (connections,) on [0, 1]; see `WEIGHT_LIMIT`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +113,7 @@ class Graph:
 
 
 def are_genes(values: NDArray[np.float32]) -> bool:
-    """Whether all of `values` lie on [0, 1] and none is a NaN or a negative zero."""
+    """Whether all of `values`, of any shape, lie on [0, 1] and none is a NaN or a negative zero."""
     # Among bit patterns read as unsigned, +0 to 1.0 come first and in order; everything else
     # (negative, -0, above 1, infinite, NaN) lies above.
     bits = np.ascontiguousarray(values).view(np.uint32)

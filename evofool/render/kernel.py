@@ -5,7 +5,7 @@ tile are what LLVM turns into vector instructions. Nothing here is parallel: cal
 micro-batches on threads of their own, and every kernel releases the GIL.
 
 Importing this module imports numba and compiles the kernels, or loads them from numba's cache.
-They stand in one file because that cache only notices a change of the file a kernel stands in.
+They are in one file because that cache only notices a change of the file a kernel is in.
 """
 
 from __future__ import annotations

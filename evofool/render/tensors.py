@@ -36,7 +36,7 @@ def tensor_backend(device: torch.device | str) -> Backend:
 def working_backend(device: torch.device | str) -> Backend:
     """`tensor_backend`, or PyTorch where Triton is installed and cannot draw a small picture.
 
-    Its kernels are compiled where they run: that takes a C compiler, and a GPU it knows.
+    Its kernels are compiled where they run, which takes a C compiler and a GPU that it supports.
     """
     backend = tensor_backend(device)
     if backend != "triton":

@@ -1,8 +1,8 @@
 """The interpreter of tapes in plain PyTorch, for devices that have no better one.
 
-A genome at a time, in node order, in place over planes of pixels: of the ways to do it in PyTorch
-the fastest (a population padded into one tensor computes mostly padding, and its planes fall out
-of the caches). Needs neither numba nor OpenCV.
+A genome at a time, in node order, in place over planes of pixels: this is the fastest of what was
+tried in PyTorch (a population padded into one tensor computes mostly padding, and its planes fall
+out of the caches). It needs neither numba nor OpenCV.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def values(
 
 
 def activate(code: int, p: torch.Tensor) -> None:
-    """Replaces the sums `p` (float32) by activation `code` of `evofool.render.ACTIVATIONS`."""
+    """Replaces the sums `p` (float32 of any shape) in place by activation `code`.
+
+    Codes are indices into `evofool.render.ACTIVATIONS`.
+    """
     if code == 0:
         p.sin_()
     elif code == 1:
@@ -69,8 +72,9 @@ def activate(code: int, p: torch.Tensor) -> None:
 
 
 def to_rgb(levels: torch.Tensor, colour: Colour) -> torch.Tensor:
-    """Levels read as `colour`, 3 x pixels uint8, as red, green, blue: the levels of
-    `evofool.render.render_cppn`, all of them.
+    """`levels` (uint8 3 x pixels) read as `colour`, converted to red, green and blue.
+
+    The result is uint8 3 x pixels too, and equal to that of `evofool.render.render_cppn`.
     """
     if colour == "rgb":
         return levels
@@ -92,7 +96,7 @@ def to_rgb(levels: torch.Tensor, colour: Colour) -> torch.Tensor:
 
 
 def _outputs(tapes: Tapes, planes: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The output nodes of each tape, outputs x pixels float32, good until the next is asked for.
+    """The output nodes of each tape, float32 outputs x pixels, overwritten by those of the next.
 
     Args:
         planes: x, y, radius, 3 x pixels float32.

@@ -39,8 +39,8 @@ PER_PROCESSOR = 8
 SCRATCH = 256 * 1024 * 1024
 """Bytes of slots at most; with tapes of thousands of nodes fewer programs run."""
 _LAUNCHING = threading.Lock()
-"""Nothing says that Triton may compile in several threads, and its interpreter may not run in them;
-a launch of what is compiled returns at once."""
+"""Held while Triton compiles or interprets: it is not documented that several threads may compile,
+and its interpreter must not run in several. A launch of what is compiled returns at once."""
 _INTERPRETED = 3
 """Programs under the interpreter: more than one, and fewer than items."""
 

@@ -61,6 +61,11 @@ class Column:
         """The interval of a cell for people; empty where there is none."""
         return ""
 
+    @property
+    def bars(self) -> bool:
+        """Whether a page shows the cells as bars, too."""
+        return False
+
     def ends(self, cell: Cell) -> Estimate | None:
         """A share and its interval, which a page shows as a bar; None where it shows none."""
         return None
@@ -189,6 +194,11 @@ class Rate(_Interval):
 
     places: int = 1
     bar: str = ""
+
+    @property
+    def bars(self) -> bool:
+        """Whether a page shows the cells as bars, too."""
+        return bool(self.bar)
 
     def ends(self, cell: Cell) -> Estimate | None:
         """What the bar of a cell shows; None for a cell without one."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOWEST, MOST_NINES = 1e-5, 10
 """Ends of the log-odds axis: 10 nines, as `evofool.text.percent` shows, and five digits below. What
-lies beyond is drawn there, and the tick says so."""
+lies beyond is drawn at the end, whose tick is then marked as "or more" or "or less"."""
 _ROOM = 0.45
 """Between the last tick and the edge, in log-odds, so that a line along it can be seen."""
 _MOST_TICKS = 10
@@ -82,10 +82,10 @@ def banded_line(
 
     Args:
         axes: to be drawn on.
-        x: N places.
-        middle: N confidences.
-        low: N lower bounds.
-        high: N upper bounds.
+        x: (N,) numbers, places.
+        middle: (N,), confidences on [0, 1].
+        low: (N,), lower bounds.
+        high: (N,), upper bounds.
         colour: of the line.
         band: its colour, by default the line's.
         alpha: how opaque the band is, on [0, 1].
@@ -114,7 +114,7 @@ def grid_lines(axes: Axes, colours: Colours) -> None:
 def tones(count: int, colours: Colours) -> list[str]:
     """`count` colours that can be told apart on the paper of `colours`, also by the colour-blind.
 
-    Up to five are of different hues (after Okabe and Ito); more follow each other on a scale that
+    Up to five have different hues (after Okabe and Ito); more are taken in order from a scale that
     runs through hues and lightness.
     """
     from matplotlib import colormaps
@@ -136,7 +136,8 @@ def odds_axis(axes: Axes, values: Sequence[NDArray[np.float64]], colours: Colour
 
     Args:
         axes: to be stretched.
-        values: all that is drawn on it: its range goes from tick to tick around them.
+        values: the confidences of every curve drawn on it, arrays of any shape; the axis reaches
+            from the tick below the least to the tick above the largest.
         colours: of the grid.
     """
     found = np.concatenate([np.ravel(np.asarray(one, np.float64)) for one in values])
@@ -156,7 +157,7 @@ def odds_axis(axes: Axes, values: Sequence[NDArray[np.float64]], colours: Colour
 
 
 def inside(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Confidences no nearer to 0 and 1 than the log-odds axis reaches."""
+    """Confidences of any shape, cut to what the log-odds axis can show; the same shape."""
     return np.clip(values, LOWEST, _HIGHEST)
 
 

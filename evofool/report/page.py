@@ -40,7 +40,7 @@ class Pages:
     """
 
     templates: Path = TEMPLATES
-    sheets: tuple[str, ...] = ("report.css",)
+    sheets: tuple[str, ...] = ("table.css", "report.css")
     script: str = ""
     images: str = IMAGES_BESIDE
 

@@ -109,7 +109,8 @@ class Table:
         """A ``<table>``, its first column the headings of the rows, in a box that scrolls."""
         columns, groups = self._groups()
         template = environment().get_template("table.html")
-        text = template.render(caption=self.caption, columns=columns, groups=groups)
+        width = len(columns) + sum(bool(each.intervals) and not each.bars for each in columns)
+        text = template.render(caption=self.caption, columns=columns, groups=groups, width=width)
         return Markup(text)  # escaped by its template
 
     def _groups(self) -> tuple[list[Column], list[tuple[str, list[list[Cell]]]]]:

@@ -23,7 +23,15 @@ def is_tensor(images: object) -> TypeGuard[torch.Tensor]:
 
 
 def check_tensor(images: torch.Tensor, shape: Shape, device: str) -> torch.Tensor:
-    """The gate for pictures that were drawn on a device.
+    """The gate for pictures that were drawn on a device: returns `images`, contiguous.
+
+    Args:
+        images: uint8 N x C x H x W.
+        shape: the C x H x W that is wanted.
+        device: where they must lie.
+
+    Returns:
+        uint8 N x C x H x W.
 
     Raises:
         ImageError: not a uint8 tensor N x C x H x W of this `shape` on this `device`.
@@ -43,7 +51,7 @@ def check_tensor(images: torch.Tensor, shape: Shape, device: str) -> torch.Tenso
 
 
 def filled(images: Batch, rows: int) -> Batch:
-    """`images` with black ones after them, so that there are `rows` (none are taken away)."""
+    """`images` with black images after them, so that there are `rows` (none are taken away)."""
     short = rows - len(images)
     if short <= 0:
         return images
@@ -57,7 +65,7 @@ def filled(images: Batch, rows: int) -> Batch:
 
 
 def cropped(images: Batch, size: int) -> Batch:
-    """The ten crops of each image, side by side; see `evofool.scoring.crops`."""
+    """The ten crops of each image, (10 N) x C x size x size; see `evofool.scoring.crops`."""
     if is_tensor(images):
         return ten_crops_tensor(images, size)
     assert isinstance(images, np.ndarray)

@@ -1,6 +1,6 @@
-"""Scoring the pictures of a run again, by another engine than scored them first where there is one.
+"""Scoring the pictures of a run again, if possible by another engine than the one that ran it.
 
-A fault of one engine (a graph that was exported wrongly, say) agrees with itself.
+The same engine would repeat its own fault (that of a wrongly exported graph, for example).
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ NEAR = 1e-2
 
 
 def checking_engine(loaded: Loaded[Any], classifier: Classifier, asked: str | None) -> str:
-    """What scores the pictures of a run again: as asked, else torch where the module is at hand."""
+    """The engine that scores the pictures of a run again.
+
+    It is `asked` where that is given, else torch if the victim has a module, else the run's own.
+    """
     if asked is not None:
         return asked
     return "torch" if classifier.module is not None else str(loaded.config.scoring.engine)
@@ -33,10 +36,10 @@ def checking_engine(loaded: Loaded[Any], classifier: Classifier, asked: str | No
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of now beside those of a run.
+    """Compares new scores with those that a run has stored.
 
     Attributes:
-        used: the engine of now.
+        used: the engine of the new scores.
         recorded: the engine of the run.
     """
 
@@ -59,18 +62,23 @@ class Comparison:
         return f"by {self.used}" + (f" (the run: {self.recorded})" if self.other else "")
 
     def told(self, apart: Sequence[str], furthest: float) -> str:
-        """For people: the pictures whose confidences are too far `apart`, or how far they are."""
+        """A message: the pictures whose confidences differ too much, or the largest difference.
+
+        Args:
+            apart: a line for each picture that differs by more than `tolerance`.
+            furthest: the largest difference.
+        """
         if apart:
             return f"{len(apart)} differ {self.by}: " + "; ".join(apart[:3])
         return f"{self.by} differ by at most {furthest:.1e}, {self.tolerance:g} is allowed"
 
     def may_answer(self, log_odds: NDArray[np.float64], now: int, stored: int) -> bool:
-        """Whether `stored` may have been the answer to a picture whose answer is `now`.
+        """Whether a picture that is classified as `now` may have been classified as `stored`.
 
         Args:
-            log_odds: of the classes, as scored now.
-            now: the class with the largest.
-            stored: the class that is claimed.
+            log_odds: (classes,), the new scores of this one picture.
+            now: the class with the largest log-odds.
+            stored: the class that the run has stored.
         """
         if now == stored:
             return True

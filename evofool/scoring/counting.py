@@ -1,4 +1,4 @@
-"""What a Scorer has been asked for, what it has sent, and what its budget leaves."""
+"""The counts of a Scorer: queries, images sent through the net, and what is left of the budget."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Counting:
         return max(0, self.budget - self.queries - self.ledger.beside)
 
     def again_from(self, queries: int) -> None:
-        """All that was asked for after the first `queries` is void and will be asked for again.
+        """Discard all queries after the first `queries`; they will be made again.
 
-        Called when no micro-batch is on its way. An image that is tried again stays one query; what
-        was sent for it in vain is booked under the retries.
+        It is called when no micro-batch is being scored. An image that is scored again remains one
+        query; what was sent for it the first time is booked as retries.
         """
         self.queries = queries
         self.ledger.settle(queries)

@@ -19,7 +19,7 @@ def corners(height: int, width: int, size: int) -> list[tuple[int, int]]:
 
 
 def ten_crops(images: UInt8Images | FloatImages, size: int) -> UInt8Images | FloatImages:
-    """N x C x H x W to (10 N) x C x size x size, the ten crops of an image side by side."""
+    """The ten crops of each image, (10 N) x C x size x size; those of one image are neighbours."""
     parts = [
         images[..., y : y + size, x : x + size]
         for y, x in corners(images.shape[2], images.shape[3], size)
@@ -30,7 +30,15 @@ def ten_crops(images: UInt8Images | FloatImages, size: int) -> UInt8Images | Flo
 
 
 def ten_crops_tensor(images: torch.Tensor, size: int) -> torch.Tensor:
-    """`ten_crops` on tensors, differentiable."""
+    """`ten_crops` on tensors, differentiable.
+
+    Args:
+        images: N x C x H x W, of any data type.
+        size: height and width of a crop.
+
+    Returns:
+        (10 N) x C x size x size, of the same data type.
+    """
     import torch
 
     parts = [

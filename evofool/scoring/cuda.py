@@ -1,9 +1,9 @@
-"""What makes a module faster on CUDA without changing what it says.
+"""What makes a module faster on CUDA without changing its outputs.
 
 Batch normalisation is folded away, memory is laid out channels last, and the one shape of
-micro-batch that a campaign scores is recorded as a CUDA graph and replayed. Each is used only
-where it gives what the plain module gives, and left out where anything goes wrong. Nothing here
-needs a CUDA device but `record`, for which a test may put a stand-in.
+micro-batch that a campaign scores is recorded as a CUDA graph and replayed. Each step is used only
+if the outputs are those of the plain module, and left out if anything fails. Only `record` needs a
+CUDA device, and tests may replace it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Record: TypeAlias = (
 
 
 def lighter(module: nn.Module, device: str, shape: Shape, link: Link) -> nn.Module:
-    """`module` with batch normalisation folded and channels last, where that says the same.
+    """`module` with batch normalisation folded and channels last, if its outputs stay the same.
 
     Args:
         module: in evaluation mode, on `device`; it is not changed.
@@ -66,6 +66,11 @@ class Recorded:
 
     Replays are queued one after another on the device's stream, by one thread at a time; the
     result is copied out on the same stream before the next can overwrite it.
+
+    Args:
+        replay: computes `outputs` from what lies in `images`.
+        images: uint8 N x C x H x W on the device; each micro-batch is copied into it.
+        outputs: float32 N x classes on the device, overwritten by each replay.
     """
 
     def __init__(self, replay: Callable[[], None], images: torch.Tensor, outputs: torch.Tensor):
@@ -76,11 +81,11 @@ class Recorded:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the micro-batches it takes."""
+        """The N x C x H x W of the micro-batches that it takes."""
         return tuple(self._images.shape)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Outputs for `images` of `shape`, uint8, on any device."""
+        """float32 N x classes outputs of `images`, uint8 N x C x H x W (`shape`) on any device."""
         with self._lock:
             self._images.copy_(images)
             self._replay()
@@ -92,9 +97,9 @@ def recorded(
 ) -> Recorded | None:
     """`forward` for micro-batches of `shape`, or None if it cannot be recorded.
 
-    A module may do what no recording shows (choose by values, keep what it saw, draw random
-    numbers): two probes must come out of the recording as they come out of the module, to the
-    last bit.
+    A module may do what a recording cannot repeat (branch on values, keep earlier inputs, draw
+    random numbers), so for two probes the recording must give the outputs of the module to the last
+    bit.
     """
     import torch
 
@@ -115,7 +120,12 @@ def recorded(
 
 
 def record_cuda_graph(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
-    """`work` as a CUDA graph, after runs that let libraries choose and allocate."""
+    """Records `work` as a CUDA graph, after runs in which libraries choose kernels and allocate.
+
+    Returns:
+        What replays the graph, and the tensor that each replay overwrites: the result of `work`,
+        with the same shape and data type.
+    """
     import torch
 
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -131,7 +141,7 @@ def record_cuda_graph(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], No
 
 
 def forward_of(module: nn.Module, device: str, precision: Precision) -> Forward:
-    """Images through `module` in `precision`, by PyTorch's own operators."""
+    """A function that runs images through `module` in `precision`, by PyTorch's own operators."""
     import torch
 
     kind = torch.device(device).type
@@ -154,8 +164,8 @@ def forward_of(module: nn.Module, device: str, precision: Precision) -> Forward:
 class Modes:
     """Which arithmetic cuDNN and cuBLAS may use: PyTorch keeps that for the whole process.
 
-    Threads that want the same share it; one that wants another waits until they are through. The
-    flags are as they were whenever nobody is inside.
+    Threads that want the same arithmetic share it; one that wants another waits until they have
+    finished. When no thread is inside, the flags are as they were before.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Batch: TypeAlias = "UInt8Images | FloatImages | torch.Tensor"
-"""One micro-batch: an array, or a uint8 tensor that was drawn on the engine's device."""
+"""One micro-batch N x C x H x W: an array (uint8, or float32 on [0, 1]), or a uint8 tensor that was
+drawn on the engine's device."""
 
 
 class OutOfMemory(ScoringError):
@@ -46,7 +47,7 @@ def explained(name: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was no room for something, as far as its type and its words tell."""
+    """Whether an error means that memory ran out, judged by its type and its message."""
     torch = sys.modules.get("torch")
     message = str(error).lower()
     return (
@@ -79,7 +80,7 @@ def pick_device(device: str) -> str:
 
 
 def on(module: nn.Module, device: str) -> nn.Module:
-    """`module` on `device`: itself where it is there, else a copy, for others may be using it."""
+    """`module` on `device`: itself if it is there already, else a copy, since others may use it."""
     from itertools import chain
 
     import torch
@@ -96,5 +97,5 @@ def on(module: nn.Module, device: str) -> nn.Module:
 
 
 def first_line(error: BaseException) -> str:
-    """Of its message, or its type where it has none."""
+    """The first line of an error's message, or the name of its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -50,13 +50,20 @@ __all__ = [
 
 
 class Engine(Protocol):
-    """What the Scorer needs: raw outputs of one micro-batch, (N, classes)."""
+    """What the Scorer needs: the raw outputs of one micro-batch."""
 
     name: str
     device: str
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
-        """Raw outputs for `images` (the net's own input size)."""
+        """Raw outputs of `images`, which have the net's own input size.
+
+        Args:
+            images: uint8, or float32 on [0, 1].
+
+        Returns:
+            N x classes numbers of the victim's own data type; (N,) of one that gives labels only.
+        """
         ...
 
 
@@ -73,6 +80,14 @@ class PredictEngine:
         self._lock = classifier.lock  # nothing says that a user's function is thread-safe
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
+        """What the function gives for `images`, of its own data type: N x classes, or (N,) labels.
+
+        Args:
+            images: uint8, or float32 on the 8-bit lattice k/255; the function sees uint8.
+
+        Raises:
+            ScoringError: floats off the lattice, or a function that fails.
+        """
         if images.dtype != np.uint8:
             levels = images * np.float32(255)
             if np.abs(levels - np.rint(levels)).max(initial=0.0) > 1e-3:
@@ -102,6 +117,11 @@ class OnnxEngine:
         self._feed = classifier.feed
 
     def forward(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
+        """The graph's outputs, N x classes, of its own data type (as a rule float32).
+
+        Raises:
+            OutOfMemory, ScoringError: as `explained`.
+        """
         with explained(self._name):
             return self._feed.run(self._session, images)
 
@@ -113,7 +133,7 @@ def make_engine(
     rows: int = 0,
     precision: Precision = "float32",
 ) -> tuple[Engine, str]:
-    """The engine and a note for people ("" when there is nothing to say).
+    """The engine, and a note for the user ("" as a rule).
 
     `auto`: the predict function of a black box; PyTorch on CUDA, and where a lower precision
     screens; else onnxruntime on the CPU, and PyTorch there when a graph cannot be had.

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 Loss: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
-"""(outputs of n images, their rows in the whole batch) to n losses, or to n x K for K gradients."""
+"""From the outputs of n images (float32 n x classes) and their rows in the whole batch (int64 (n,))
+to n losses, or to n x K losses for K gradients an image."""
 Wanted: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
-"""(outputs of n images, their rows in the whole batch) to n booleans: whose gradient is needed."""
+"""From the same two tensors to n booleans: whether the gradient of the image is needed."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Gradients:
     Attributes:
         values: d loss / d image, float32 N x C x H x W (N x K x C x H x W of K losses an image),
             for images on [0, 1]; zeros where no gradient was wanted.
-        loss: N, or N x K.
+        loss: (N,), or N x K of K losses an image.
         outputs: N x classes, what the loss was computed from.
-        wanted: N, bool: whose gradient was taken.
-        lost: N, bool: whose outputs or gradient were not finite; their values and losses are 0.
+        wanted: (N,), whether the gradient of the image was taken.
+        lost: (N,), whether the image's outputs or gradient were not finite; its values and losses
+            are 0.
     """
 
     values: FloatImages
@@ -54,6 +56,14 @@ def gradient_batch(
     wanted: Wanted | None,
 ) -> tuple[Gradients, int]:
     """The gradients of one micro-batch, and how many backward images it took (without crops).
+
+    Args:
+        classifier: the victim.
+        engine: it in PyTorch.
+        images: on [0, 1].
+        rows: (N,), their indices in the whole batch.
+        loss: as `Scorer.gradients`.
+        wanted: as `Scorer.gradients`.
 
     Raises:
         ScoringError: as `Scorer.gradients`.
@@ -140,7 +150,15 @@ def joined(parts: list[Gradients], shape: tuple[int, ...], n_classes: int) -> Gr
 def differentiable_outputs(
     classifier: Classifier, module: nn.Module, x: torch.Tensor
 ) -> torch.Tensor:
-    """N x classes float32 outputs of `x` with a graph; of ten crops, the log of averaged ones.
+    """Outputs of `x` with a graph, so that gradients can be taken.
+
+    Args:
+        classifier: the victim.
+        module: its net.
+        x: float32 N x C x H x W on [0, 1].
+
+    Returns:
+        float32 N x classes; with ten crops the logarithm of the averaged confidences.
 
     Raises:
         ScoringError: the module gives anything else than one row of floats an image.

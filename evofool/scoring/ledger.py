@@ -20,7 +20,7 @@ class Heading(StrEnum):
     PROBE = "probe"
     """When a service was loaded, to see what it answers."""
     QUERIES = "queries"
-    """What an algorithm or an attack asked for, and got an answer to."""
+    """Images that an algorithm or an attack submitted and got scores for."""
     RETRIES = "retries"
     """Sent in vain: before a failure, a kill or a halved batch, after which they are sent again."""
     CONFIRMATIONS = "confirmations"
@@ -46,9 +46,9 @@ class Ledger:
     """Counts of pictures by heading.
 
     Pictures for a service (`metered`) are stored one micro-batch at a time, and the budget holds
-    over the sum of all headings. For a net on this machine nothing leaves the house: the budget
-    holds over queries alone, and counts are stored about once a second, some way ahead of what is
-    sent (`settle` puts them right; after a kill they may be up to a second's pictures too high).
+    over the sum of all headings. For a net on this machine, which costs nothing, the budget holds
+    over queries alone, and counts are stored about once a second, a little ahead of what is sent
+    (`settle` corrects them; after a kill they may be too high by one second's pictures).
 
     Attributes:
         metered: whether the victim is a service.
@@ -101,10 +101,10 @@ class Ledger:
                 self._book_ahead(self._store, heading, count)
 
     def settle(self, queries: int) -> None:
-        """Only `queries` were of use: what was sent for others goes to the retries.
+        """Books all but the first `queries` queries as retries, since their results were discarded.
 
-        Called when nothing is on its way. Fewer booked than `queries` (by a version without a
-        ledger) are made up for.
+        It is called when no picture is being scored. If fewer than `queries` are booked (by a
+        version without a ledger), the missing ones are added.
         """
         with self._lock:
             self._settle(self.sent[Heading.QUERIES] - queries)

@@ -1,4 +1,4 @@
-"""Whether another way through a net gives what the net gives."""
+"""Whether another implementation of a net gives the same outputs as the net."""
 
 from __future__ import annotations
 

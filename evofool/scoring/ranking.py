@@ -17,6 +17,7 @@ from evofool.classifiers.base import Link, Output
 from evofool.errors import ScoringError
 
 Matrix: TypeAlias = NDArray[np.float64]
+"""float64 N x classes, unless a docstring says otherwise."""
 Fitness: TypeAlias = Literal["log_odds", "probability", "log_probability"]
 
 NO_CLASS = -1
@@ -28,15 +29,15 @@ PROBABILITY_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Scores:
-    """What a victim says of N images.
+    """A victim's scores of N images.
 
     Attributes:
         log_odds: N x classes, log p_c / (1 - p_c); infinite where a probability is exactly 0 or 1;
             a row of NaN for an image that the victim gave no usable scores for.
-        outputs: what the net gave for them, N x classes (for ten crops: None).
-        top: N, the class of the largest output, where log-odds alone could round a lead away.
+        outputs: what the net gave for them, N x classes (None with ten crops).
+        top: (N,), the class of the largest output, where log-odds alone could round a lead away.
         forward_images: images that went through the net for this, crops and padding included;
-            0 where that was not followed.
+            0 where they were not counted.
     """
 
     log_odds: Matrix
@@ -51,8 +52,8 @@ class Scores:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The top-1 class of each image, the lowest index where several tie; `NO_CLASS` where there
-        are no scores."""
+        """The top-1 class of each image, (N,): the lowest index where several tie, `NO_CLASS` where
+        there are no scores."""
         if self.top is not None:
             return self.top
         labels = np.argmax(self.log_odds, axis=1).astype(np.int64)
@@ -60,7 +61,7 @@ class Scores:
 
     @property
     def scored(self) -> NDArray[np.bool_]:
-        """N, whether the victim gave usable scores for the image."""
+        """(N,), whether the victim gave usable scores for the image."""
         scored: NDArray[np.bool_] = ~np.isnan(self.log_odds[:, 0])
         return scored
 
@@ -69,7 +70,7 @@ class Scores:
 
 
 def sigmoid(log_odds: Matrix) -> Matrix:
-    """1 / (1 + exp(-x)) without overflow, accurate in both tails."""
+    """1 / (1 + exp(-x)) of log-odds of any shape, without overflow, accurate in both tails."""
     small = np.exp(-np.abs(log_odds))
     return np.where(log_odds >= 0, 1.0, small) / (1.0 + small)
 
@@ -77,9 +78,14 @@ def sigmoid(log_odds: Matrix) -> Matrix:
 def softmax_log_odds(logits: NDArray[np.floating]) -> Matrix:
     """z_c - logsumexp_{j != c} z_j along the last axis; a shift of all logits changes nothing.
 
+    `logits` have any shape that ends with at least two classes; the result has the same shape.
+
     Subtracting exp(z_c) from the whole sum loses nothing for any class but the largest, whose
     rest is summed anew without it. Equal logits get equal log-odds, and no class outranks one with
     a larger logit. -inf is a probability of 0.
+
+    Raises:
+        ScoringError: fewer than two classes.
     """
     z = np.asarray(logits, dtype=np.float64)
     if z.shape[-1] < 2:
@@ -104,7 +110,9 @@ def softmax_log_odds(logits: NDArray[np.floating]) -> Matrix:
 
 
 def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
-    """logit(p) with ties kept; NaN (a service said nothing of that class) reads as p = 0.
+    """log p / (1 - p) of `probabilities` of any shape, ties kept; the result has the same shape.
+
+    NaN (a service did not mention the class) reads as p = 0.
 
     Raises:
         ScoringError: a value outside [0, 1].
@@ -123,9 +131,10 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
 
 
 def log_probability_log_odds(logs: NDArray[np.floating]) -> Matrix:
-    """log p - log (1 - p) of log-confidences that need not sum to 1 (an RBF head's).
+    """log p - log (1 - p) of `logs`, log-confidences that need not sum to 1 (an RBF head's).
 
-    1 - p is -expm1(log p), so that neither tail is lost.
+    `logs` have any shape, and the result has the same. 1 - p is -expm1(log p), so that neither tail
+    is lost.
 
     Raises:
         ScoringError: a value above 0.
@@ -143,9 +152,10 @@ def log_probability_log_odds(logs: NDArray[np.floating]) -> Matrix:
 
 
 def average_log_odds(log_odds: Matrix) -> Matrix:
-    """The log-odds of confidences averaged over axis 1 (crops), N x K x classes to N x classes.
+    """The log-odds of confidences averaged over crops, N x classes.
 
-    log mean p - log mean (1 - p), each by logsumexp, so that no tail is lost.
+    `log_odds` are N x crops x classes. The result is log mean p - log mean (1 - p), each computed
+    by logsumexp, so that neither tail is lost.
     """
     with np.errstate(invalid="ignore"):  # NaN of a crop without scores
         yes = np.logaddexp.reduce(-np.logaddexp(0.0, -log_odds), axis=1)
@@ -155,10 +165,19 @@ def average_log_odds(log_odds: Matrix) -> Matrix:
 
 
 def unusable(outputs: NDArray[np.generic], output: Output, link: Link) -> NDArray[np.bool_] | None:
-    """Rows of outputs that say nothing of their image, or None where all say something.
+    """Which rows of the outputs are no usable scores, or None where all are usable.
 
-    NaN (of ``topk``, which leaves classes out, a whole row of it) and +inf say nothing. -inf is a
-    probability of 0, as masked classes and the logarithm of 0 are, unless it is all of a softmax.
+    NaN (with ``topk``, which leaves classes out, only a whole row of it) and +inf are not usable.
+    -inf is a probability of 0, as masked classes and the logarithm of 0 are, unless a softmax has
+    nothing else.
+
+    Args:
+        outputs: N x classes, of any numeric data type.
+        output: what they are.
+        link: what turns them into confidences.
+
+    Returns:
+        (N,), whether the row is unusable.
     """
     if output == "label" or np.isfinite(outputs).all():
         return None
@@ -173,7 +192,7 @@ def unusable(outputs: NDArray[np.generic], output: Output, link: Link) -> NDArra
 
 
 def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: int) -> Scores:
-    """Raw outputs of a victim, (N * crops) x classes, as `Scores` of N images.
+    """Raw `outputs` of a victim, (N * crops) x classes of any data type, as `Scores` of N images.
 
     Raises:
         ScoringError: probabilities outside [0, 1], or a victim that gives labels alone.
@@ -207,7 +226,7 @@ def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: i
 
 
 def fitness_of(log_odds: Matrix, fitness: Fitness) -> Matrix:
-    """The number a campaign ranks by.
+    """What a campaign ranks by: `fitness` computed from log-odds of any shape, in the same shape.
 
     `probability` and `log_probability` are rounded to float32, as the published code's were:
     they saturate, which is what the choice is for.

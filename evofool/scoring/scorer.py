@@ -1,4 +1,4 @@
-"""The Scorer: the one way from images to a victim's scores, and the one place that counts."""
+"""The Scorer: every score of a victim comes from here, and every query is counted here."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Scorer(Counting):
         budget: most queries (images submitted) that are answered, or None. Of a predict function,
             which may be a service that is paid by the picture, it covers all that is sent.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
-            net have one shape. A predict function is never sent pictures that nobody asked about.
+            net have one shape. A predict function is never sent pictures for filling up.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
-            screens: what it finds is to be confirmed (`confirm`). All else is float32 always.
+            screens: its results are to be confirmed (`confirm`). All else is float32 always.
         like: another scorer of the same victim, whose engine is used again: to make one can mean
             to export a graph. `engine`, `device` and `precision` are then its.
 
@@ -121,7 +121,7 @@ class Scorer(Counting):
 
     @property
     def way(self) -> str:
-        """How the net is run there, for people ("" where there is one way only)."""
+        """How the net is run there, for people ("" where there is only one possibility)."""
         return getattr(self._engine, "way", "")
 
     @property
@@ -139,12 +139,12 @@ class Scorer(Counting):
         return max(1, self.batch // self.classifier.crops)
 
     def score(self, images: ArrayLike, *, keep_unscored: bool = False) -> Scores:
-        """Log-odds, confidences and labels of `images` (N x C x H x W, uint8 or on [0, 1]).
+        """Log-odds, confidences and labels of `images`.
 
         When a device runs out of memory the micro-batch is halved, for good, and tried again.
 
         Args:
-            images: what is scored.
+            images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
             keep_unscored: whether an image that the victim gives no usable scores for (NaN, +inf)
                 comes back as such (`Scores.scored`) instead of as an error.
 
@@ -166,23 +166,40 @@ class Scorer(Counting):
         return scores
 
     def confidence(self, images: ArrayLike) -> Matrix:
-        """N x classes confidences, float64; errors as `score`."""
+        """The confidences of images, N x classes on [0, 1].
+
+        Args:
+            images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
+
+        Raises:
+            ImageError, BudgetError, ScoringError: as `score`.
+        """
         return self.score(images).confidence
 
     def labels(self, images: ArrayLike, *, keep_unscored: bool = False) -> NDArray[np.int64]:
-        """The top-1 class of each image, also of a victim that gives labels only.
+        """The top-1 class of each image, (N,), also of a victim that gives labels only.
 
-        With `keep_unscored` an image without usable scores has `ranking.NO_CLASS`.
+        Args:
+            images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
+            keep_unscored: whether an image without usable scores gets `ranking.NO_CLASS` instead of
+                an error.
+
+        Raises:
+            ImageError, BudgetError, ScoringError: as `score`.
         """
         if self.classifier.output == "label":
             return self._outputs(images).astype(np.int64).reshape(-1)
         return self.score(images, keep_unscored=keep_unscored).labels
 
     def logits(self, images: ArrayLike) -> NDArray[np.floating]:
-        """N x classes logits.
+        """The logits of images, N x classes.
+
+        Args:
+            images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
 
         Raises:
-            ScoringError: the victim has none (it gives probabilities or labels, or averages crops).
+            ScoringError: the victim has none (it gives probabilities or labels, or averages crops);
+                other errors are as for `score`.
         """
         if self.classifier.output != "logits" or self.classifier.crops > 1:
             what = "ten averaged crops" if self.classifier.crops > 1 else self.classifier.output
@@ -234,14 +251,15 @@ class Scorer(Counting):
 
         Args:
             images: N x C x H x W, uint8 or on [0, 1].
-            loss: gets a tensor n x classes and the rows (int64 tensor of n) these are in the whole
-                batch, and returns n losses, or n x K for K gradients an image from one forward
-                pass. The tensor holds the victim's outputs, or with ten crops the logarithm of the
-                averaged confidences.
-            wanted: gets the same and says whose gradient is needed; all by default. Only these
-                count as backward images. A micro-batch without any takes no backward pass; in one
-                with some, the net's backward pass runs over the others as well, with zeros, which
-                is not counted: it is a matter of batching, and at batch 1 there is none.
+            loss: gets a float32 tensor n x classes and an int64 tensor (n,), the rows of these
+                images in the whole batch; returns n losses, or n x K for K gradients an image from
+                one forward pass. The first tensor holds the victim's outputs, or with ten crops the
+                logarithm of the averaged confidences.
+            wanted: gets the same two tensors and returns n booleans: whether the gradient of the
+                image is needed; by default all are. Only these count as backward images. A
+                micro-batch without any takes no backward pass; in one with some, the net's backward
+                pass runs over the others as well, with zeros, which is not counted, since it comes
+                from batching alone (at batch 1 there is none).
             keep_unscored: whether an image whose outputs or gradient are not finite comes back with
                 zeros (`Gradients.lost`) instead of as an error.
 

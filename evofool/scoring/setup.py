@@ -14,10 +14,10 @@ from evofool.scoring.scorer import Scorer
 
 
 def inspect_victim(loaded: Loaded[Any]) -> Inspection:
-    """What is known of the victim of a config (its ``classifier``) without loading it.
+    """A description of the victim of a config (its ``classifier``), without loading it.
 
     Raises:
-        ConfigError: it cannot be had.
+        ConfigError: there is no such victim.
     """
     try:
         return inspect_classifier(_spec(loaded.config.classifier))
@@ -26,15 +26,15 @@ def inspect_victim(loaded: Loaded[Any]) -> Inspection:
 
 
 def only_loading_tells(found: Inspection) -> bool:
-    """Whether a victim is here, and what it is can only be known by running its code: a user's.
+    """Whether a victim is on this machine, but only running its code (a user's) describes it.
 
-    A dry run does so: it is asked what the run would do.
+    A dry run does run it, since it is to show what the run would do.
     """
     return found.ready and None in (found.input_shape, found.n_classes)
 
 
 def inspection_of(victim: Classifier) -> Inspection:
-    """What is known of a victim that is loaded."""
+    """The description of a victim that is loaded."""
     return Inspection(victim.name, victim.input_shape, victim.n_classes, ready=True)
 
 
@@ -58,9 +58,9 @@ def make_scorer(
     before: Callable[[int], None] | None = None,
     engine: str | None = None,
 ) -> tuple[Scorer, ScoringConfig]:
-    """A scorer as the ``scoring`` of a config says, and that section with nothing left to `auto`.
+    """A scorer by the ``scoring`` section of a config, and that section with every `auto` resolved.
 
-    `engine`, where it is given, scores in place of the config's.
+    `engine`, where it is given, replaces the config's.
 
     Raises:
         ConfigError: the section does not fit the victim or this machine.

@@ -15,7 +15,7 @@ Producer: TypeAlias = Callable[[], Batch]
 
 
 class ScoreStream(Iterator[Scores]):
-    """Micro-batches on their way through a `Scorer`, given back in order.
+    """The scores of micro-batches that a `Scorer` works on, in the order of their producers.
 
     Raises (from ``next``):
         OutOfMemory: the caller may `Scorer.halve` and start over, so that no result depends on
@@ -33,7 +33,7 @@ class ScoreStream(Iterator[Scores]):
         self._ahead = ahead
         self._pending: deque[Future[Scores]] = deque()
         self.exhausted = False
-        """Whether all producers have been drawn; their scores may still be on the way."""
+        """Whether all producers have been drawn; some of their scores may not be there yet."""
 
     def fill(self) -> None:
         """Draw producers until enough micro-batches wait for the workers; scores nothing here."""

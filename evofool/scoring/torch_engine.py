@@ -74,7 +74,10 @@ class TorchEngine:
             yield module
 
     def tensor(self, images: Batch) -> torch.Tensor:
-        """float32 N x C x H x W on [0, 1] on the device, a copy; uint8 crosses as uint8."""
+        """A float32 copy of `images` on the device, N x C x H x W on [0, 1].
+
+        uint8 images are sent to the device as uint8 and divided there.
+        """
         import torch
 
         if isinstance(images, np.ndarray):
@@ -88,11 +91,11 @@ class TorchEngine:
         return images.float().div_(self._levels)
 
     def forward(self, images: Batch) -> NDArray[np.generic]:
-        """float32 outputs of one micro-batch, N x classes."""
+        """float32 N x classes: the outputs of one micro-batch."""
         return self._outputs(images, "float32")
 
     def screen(self, images: Batch) -> NDArray[np.generic]:
-        """As `forward`, in the engine's lower `precision`."""
+        """float32 N x classes, as `forward`, but computed in the engine's lower `precision`."""
         return self._outputs(images, self.precision)
 
     def _outputs(self, images: Batch, precision: Precision) -> NDArray[np.generic]:

@@ -11,9 +11,9 @@ from evofool.scoring.scorer import Scorer
 def book_verifying(
     scorer: Scorer, store: Store | None, stored: Mapping[str, int], charged: int
 ) -> None:
-    """What `scorer` sends from now on is booked under ``verify`` and is no query of the run.
+    """Book what `scorer` sends from now on under ``verify`` instead of the run's queries.
 
-    Of a net on this machine nothing is stored, and no budget limits what is looked at again.
+    For a net on this machine nothing is stored, and no budget limits how much is scored again.
 
     Args:
         scorer: of the run's victim.
@@ -44,8 +44,10 @@ def beyond_budget(scorer: Scorer, images: int) -> str | None:
 
 
 def ledger_verdict(stored: Mapping[str, int], queries: int) -> tuple[bool | None, str]:
-    """Whether a run has booked at least the `queries` that its rows say; None where it has not
-    kept a ledger."""
+    """Whether a run has booked at least as many `queries` as its rows add up to, and a message.
+
+    The verdict is None if the run has kept no ledger.
+    """
     if Heading.QUERIES not in stored:
         return None, "none was kept by the version that began the run"
     booked = stored[Heading.QUERIES]

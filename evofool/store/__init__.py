@@ -2,11 +2,11 @@
 
 from evofool.store.defend_schema import DiagnosticRow, ThreatRow
 from evofool.store.defendfolder import DefendFolder
+from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
 from evofool.store.runfolder import Archive, RunFolder
 from evofool.store.schema import (
-    SCHEMA_VERSION,
     Delta,
     EliteRow,
     GenerationRow,
@@ -17,13 +17,13 @@ from evofool.store.schema import (
 from evofool.store.state import head_of, state_of
 
 __all__ = [
-    "SCHEMA_VERSION",
     "Archive",
     "Check",
     "DefendFolder",
     "Delta",
     "DiagnosticRow",
     "EliteRow",
+    "ExperimentFolder",
     "Folder",
     "GenerationRow",
     "IndividualId",

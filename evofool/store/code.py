@@ -43,7 +43,8 @@ def check_code(
         config: what is about to be used.
         moved: keys whose file was given on the command line: it may lie anywhere, and must hold
             the same.
-        sections: of the config that are about to be used; None is all of it.
+        sections: keys of the config that are about to be used, with all that is below them
+            (``encoding``, ``attacks.0.name``); None is all of it.
 
     Raises:
         FolderError: a file has changed, or the manifest does not name it.
@@ -51,7 +52,7 @@ def check_code(
     recorded = _recorded(run)
     old = "code" not in run.manifest
     for key, files in code_of(config).items():
-        if sections is not None and key.partition(".")[0] not in sections:
+        if sections is not None and not _below(key, sections):
             continue
         named = recorded.get(key, [])
         for index, file in enumerate(files):
@@ -63,6 +64,12 @@ def check_code(
                     f"{run.path}: {key} names {file['path']}, which its manifest does not name,"
                     f" so it is not run; {_mend(key)}"
                 )
+
+
+def _below(key: str, sections: Collection[str]) -> bool:
+    """Whether `key` is one of `sections` or inside one."""
+    parts = key.split(".")
+    return any(".".join(parts[: n + 1]) in sections for n in range(len(parts)))
 
 
 def _compare(

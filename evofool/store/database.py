@@ -11,14 +11,13 @@ from pathlib import Path
 
 from evofool.errors import StoreError
 from evofool.files import is_file, reason
-from evofool.store.schema import SCHEMA_VERSION
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 """Of a damaged file even the message may not be text; and not every text or number fits in."""
 
 
-def make_tables(path: Path, tables: Mapping[str, str]) -> None:
-    """A new database with these tables.
+def make_tables(path: Path, tables: Mapping[str, str], version: int) -> None:
+    """A new database with these tables, of this schema version.
 
     Raises:
         StoreError: it cannot be made.
@@ -27,7 +26,7 @@ def make_tables(path: Path, tables: Mapping[str, str]) -> None:
         with contextlib.closing(connect(path, new=True, writable=True)) as database:
             for statement in tables.values():
                 database.execute(statement)
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            database.execute(f"PRAGMA user_version = {version}")
     except SQLITE_ERRORS as error:
         raise StoreError(f"{path}: {error}") from error
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from evofool.errors import StoreError
 from evofool.store.defend_schema import (
     DECLINED,
-    DEFEND_TABLES,
     RIGHT,
     WRONG,
     DiagnosticRow,
@@ -23,7 +22,6 @@ _LETTERS = frozenset((RIGHT, WRONG, DECLINED))
 class DefendFolder(Folder):
     """One evaluation of a defense on disk."""
 
-    TABLES = DEFEND_TABLES
     KIND = "defend"
 
     def commit_threat(self, position: int, row: ThreatRow, seconds: float) -> None:

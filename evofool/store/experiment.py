@@ -156,8 +156,6 @@ class Read:
 class ExperimentFolder(Folder):
     """One experiment on disk; may be written to from several threads."""
 
-    TABLES = EXPERIMENT_TABLES
-
     def __init__(
         self, path: Path, manifest: dict[str, Any], config_text: str, lock: int | None
     ) -> None:

@@ -23,11 +23,11 @@ from evofool.store.bookings import Bookings, read_bookings
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables
 from evofool.store.files import json_bytes, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
-from evofool.store.manifest import check_manifest
-from evofool.store.schema import SCHEMA_VERSION, Column
+from evofool.store.manifest import CONFIG as CONFIG
+from evofool.store.manifest import MANIFEST as MANIFEST
+from evofool.store.manifest import check_manifest, kind_in
+from evofool.store.schema import Column
 
-MANIFEST = "manifest.json"
-CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
 LOCK = ".lock"
 _LEFTOVER = re.compile(
@@ -65,10 +65,8 @@ class Folder:
         config_text: ``config.yaml``, resolved.
     """
 
-    TABLES: ClassVar[Mapping[str, str]] = {}
-    """Statements by name of the table; empty of the class that opens any kind."""
     KIND: ClassVar[str] = ""
-    """The one kind of run that has these tables; empty where several have."""
+    """The one kind of run that a subclass opens; empty where it opens several."""
 
     def __init__(
         self, path: Path, manifest: dict[str, Any], config_text: str, lock: int | None
@@ -94,13 +92,14 @@ class Folder:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise FolderError(f"{path}: cannot be used as a run folder ({reason})") from error
+        kind = kind_in(manifest, path)
         _leftovers(path)  # before a lock file is put into a folder that is not ours
         lock = acquire(path / LOCK)
         try:
             # anew: another process may have made its run meanwhile
             _remove(_leftovers(path))
-            make_tables(path / DATABASE, cls.TABLES)
-            full = sealed({"schema_version": SCHEMA_VERSION, **manifest})
+            make_tables(path / DATABASE, kind.part("tables"), kind.schema_version)
+            full = sealed({"schema_version": kind.schema_version, **manifest})
             write_atomically(path / CONFIG, config_text.encode())
             # last: a folder with a manifest is a whole run folder
             write_atomically(path / MANIFEST, json_bytes(full))
@@ -143,12 +142,7 @@ class Folder:
         if not is_file(path / MANIFEST):
             raise FolderError(f"{path}: is not a run folder (it has no {MANIFEST})")
         manifest = read_json(path / MANIFEST)
-        version = manifest.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path}: has schema version {version!r}, this evofool reads {SCHEMA_VERSION}"
-            )
-        check_manifest(manifest, path / MANIFEST)
+        check_manifest(manifest, path)
         config_text = read_text(path / CONFIG)
         lock = acquire(path / LOCK) if writable else None
         try:
@@ -344,12 +338,12 @@ class Folder:
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name, sql",
             (str, str),
         )
-        if not self.TABLES:
-            return
-        # as a list: a trigger may have the name of a table
-        if found != sorted(self.TABLES.items()):
+        kind = kind_in(self.manifest, self.path)
+        tables = kind.part("tables")
+        if found != sorted(tables.items()):  # as a list: a trigger may have the name of a table
             raise StoreError(
-                f"{self.path / DATABASE}: does not hold the tables of schema {SCHEMA_VERSION}"
+                f"{self.path / DATABASE}: does not hold the tables of schema {kind.schema_version}"
+                f" of kind {kind.name}"
             )
 
 

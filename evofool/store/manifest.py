@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import platform
+import reprlib
+import shlex
 import sys
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import DIGEST_VERSION, short_name
 from evofool.classifiers.files import sha256_file
-from evofool.errors import FolderError, StoreError
+from evofool.errors import FolderError, KindError, StoreError
+from evofool.kinds import Kind
 
 REPORTED = ("evofool", "torch", "torchvision", "numpy", "deap", "onnxruntime", "numba")
 """Packages whose versions the manifest records: they can move a score or a pixel."""
 
+MANIFEST = "manifest.json"
+CONFIG = "config.yaml"
+
+_LONGEST_COMMAND = 1000
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = _brief.maxlong = 40
 _Text = Annotated[str, Field(max_length=4096)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Side = Annotated[int, Field(ge=1, le=65536)]
@@ -50,52 +60,102 @@ class _Change(BaseModel):
     set: dict[str, list[Any]]
 
 
-class _Any(BaseModel):
-    """What every kind of run says."""
+class RunManifest(BaseModel):
+    """What the manifest of every kind of run must hold; more is allowed."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
-    changes: list[_Change] = []
-
-
-class _Run(_Any):
     kind: _Text
     run_id: _Text
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     command: str | None = None
     created: _Text | None = None
+    changes: list[_Change] = []
+
+
+class ClassifierManifest(RunManifest):
+    """Of a run that is about one classifier."""
+
     classifier: _Classifier
 
 
-class _Evolve(_Run):
+class CampaignManifest(ClassifierManifest):
+    """Of a campaign of evolution."""
+
     encoding: _Part
     renderer: _Text = "host"
     breeder: _Text = "host"
+    toolbox: dict[Literal["sample", "mate", "mutate", "select", "fitness"], _Text | None] = {}
 
 
-_MODELS: dict[str, type[BaseModel]] = {
-    "evolve": _Evolve,
-    "attack": _Run,
-    "defend": _Run,
-    "retrain": _Run,
-}
-
-
-def check_manifest(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`manifest` as it is, once all that is read from it has the right type.
+def kind_in(manifest: Mapping[str, Any], folder: Path) -> Kind:
+    """The kind of the run in `folder`.
 
     Raises:
-        StoreError: a part is missing or of the wrong type; the message names it.
+        FolderError: there is no such kind, or the package that declares it is broken.
+        StoreError: the manifest is damaged.
     """
-    # other kinds say other things; `kind` is looked at by whoever opens one
-    model = _MODELS.get(str(manifest.get("kind")), _Any)
+    name = manifest.get("kind")
+    if not isinstance(name, str):
+        raise StoreError(f"{folder / MANIFEST}: damaged: kind: is no text")
     try:
-        model.model_validate(manifest)
+        kind = kinds.find(name)
+    except KindError as error:
+        raise FolderError(f"{folder}: cannot be read: {error}") from error
+    if not kind.folder:
+        raise StoreError(f"{folder / MANIFEST}: damaged: {kind.about} has no run folder")
+    return kind
+
+
+def check_manifest(manifest: dict[str, Any], folder: Path) -> Kind:
+    """The kind of the run in `folder`, once all that is read of its manifest has the right type.
+
+    Raises:
+        FolderError: as `kind_in`.
+        StoreError: it is of another schema version, or a part is missing or of the wrong type;
+            the message names it.
+    """
+    kind = kind_in(manifest, folder)
+    _check_version(manifest, kind, folder)
+    try:
+        kind.part("manifest").model_validate(manifest)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(f"{path}: damaged: {where}: {first['msg']}") from error
-    return manifest
+        raise StoreError(f"{folder / MANIFEST}: damaged: {where}: {first['msg']}") from error
+    return kind
+
+
+def _check_version(manifest: Mapping[str, Any], kind: Kind, folder: Path) -> None:
+    version, wanted = manifest.get("schema_version"), kind.schema_version
+    if type(version) is int and version == wanted:
+        return
+    message = f"{folder}: has schema version {_brief.repr(version)}, this evofool reads {wanted}"
+    if kind.schema_version != 1:
+        message += f" of {kind.about}"
+    if type(version) is int and version > wanted:
+        raise StoreError(f"{message}: a newer evofool wrote it")
+    if type(version) is int and version >= 1:
+        message += f"; make it again, in another folder, by: {_again(manifest, kind, folder)}"
+        if kind.page:
+            message += f"; its pages stay as they are: {folder / kind.page}"
+    raise StoreError(message)
+
+
+def _again(manifest: Mapping[str, Any], kind: Kind, folder: Path) -> str:
+    """The command that makes a run again: its own, if that is one, else one with its config.
+
+    A manifest may come from anyone, so its command is taken apart and quoted anew.
+    """
+    written = manifest.get("command")
+    if isinstance(written, str) and len(written) <= _LONGEST_COMMAND and written.isprintable():
+        try:
+            words = shlex.split(written)
+        except ValueError:
+            words = []
+        if words[:1] == ["evofool"]:
+            return shlex.join(words)
+    return shlex.join(["evofool", kind.command, str(folder / CONFIG)])
 
 
 def new_manifest(

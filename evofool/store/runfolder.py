@@ -14,7 +14,6 @@ from evofool.errors import StoreError
 from evofool.store.files import json_object
 from evofool.store.folder import Folder
 from evofool.store.schema import (
-    TABLES,
     Delta,
     EliteRow,
     GenerationRow,
@@ -37,7 +36,6 @@ class Archive:
 class RunFolder(Folder):
     """One campaign on disk."""
 
-    TABLES = TABLES
     KIND = "evolve"
 
     def commit(self, delta: Delta) -> None:

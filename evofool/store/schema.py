@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-SCHEMA_VERSION = 1
 MOST = 2**53
 """Largest count: up to here every whole number is a float64 as well."""
 MOST_PARENTS = 2

@@ -1,8 +1,9 @@
 """The inner maximisation of adversarial training: images that a net gets wrong as it learns.
 
 All of it happens with the net in evaluation mode: an adversary neither meets dropout's noise nor
-moves the statistics of batch normalisation. (Papers differ or do not say; this is what later
-implementations settled on.) Images stay floats: a training image need not be a picture.
+changes the statistics of batch normalisation. (Papers differ or leave it open; later
+implementations do this.) Images stay floats, since a training image need not be a picture of 8
+bits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Source:
 
     Attributes:
         net: float32 N x C x H x W on [0, 1] to its outputs; in evaluation mode.
-        losses: what is climbed.
+        losses: what is climbed: outputs (n x classes) and labels (n,) to n losses.
     """
 
     net: nn.Module
@@ -56,14 +57,17 @@ class Adversary(Protocol):
         draws: torch.Generator,
         choice: torch.Generator,
     ) -> torch.Tensor:
-        """Images within reach of `images`, on [0, 1], detached.
+        """Adversarial images within the radius around `images`.
 
         Args:
             own: the net in training.
             images: float32 N x C x H x W on [0, 1].
-            labels: one an image.
+            labels: int64 (N,).
             draws: on the CPU, for random starts.
             choice: on the CPU, for the source.
+
+        Returns:
+            float32 N x C x H x W on [0, 1], without a graph.
         """
 
 
@@ -101,6 +105,18 @@ class FgsmAdversary:
         draws: torch.Generator,
         choice: torch.Generator,
     ) -> torch.Tensor:
+        """As `Adversary`.
+
+        Args:
+            own: the net in training.
+            images: float32 N x C x H x W on [0, 1].
+            labels: int64 (N,).
+            draws: on the CPU, for random starts.
+            choice: on the CPU, for the source.
+
+        Returns:
+            float32 N x C x H x W on [0, 1], without a graph.
+        """
         source = draw_source(own, self.others, choice)
         goal = _goal(source, images, labels, self.target)
         start = images
@@ -145,6 +161,18 @@ class PgdAdversary:
         draws: torch.Generator,
         choice: torch.Generator,
     ) -> torch.Tensor:
+        """As `Adversary`.
+
+        Args:
+            own: the net in training.
+            images: float32 N x C x H x W on [0, 1].
+            labels: int64 (N,).
+            draws: on the CPU, for random starts.
+            choice: on the CPU, for the source.
+
+        Returns:
+            float32 N x C x H x W on [0, 1], without a graph.
+        """
         goal = _goal(own, images, labels, self.target)
         low, high = (images - self.eps).clamp(0, 1), (images + self.eps).clamp(0, 1)
         found = images
@@ -166,7 +194,15 @@ def draw_source(own: Source, others: Sequence[Source], choice: torch.Generator) 
 
 
 def input_gradient(source: Source, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Gradient of the summed losses for the images; those of the weights are left alone."""
+    """The gradient of the summed losses with respect to the images, float32 N x C x H x W.
+
+    The gradients that the weights hold are not touched.
+
+    Args:
+        source: the net and its losses.
+        images: float32 N x C x H x W on [0, 1].
+        labels: int64 (N,).
+    """
     with torch.enable_grad():
         asked = images.detach().requires_grad_(True)
         total = source.losses(source.net(asked), labels).sum()

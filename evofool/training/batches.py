@@ -19,7 +19,7 @@ class Batches:
 
     Attributes:
         images: uint8 N x C x H x W, or float32 on [0, 1].
-        labels: N rows: class indices, or whatever the loss takes.
+        labels: class indices (N,), or N rows of whatever the loss takes (N x classes of shares).
         batch: images a step; the last of an epoch may be shorter.
         seed: of order and augmentation.
         shift: see `augment`.
@@ -47,7 +47,12 @@ class Batches:
         return math.ceil(len(self.images) / self.batch)
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[tuple[FloatImages, NDArray[np.generic]]]:
-        """The batches of one epoch (counted from 1), without the first `skip`."""
+        """The batches of one epoch (counted from 1), without the first `skip`.
+
+        Yields:
+            float32 images n x C x H x W on [0, 1], and their n rows of `labels`: (n,), or n x
+            classes, of the same data type.
+        """
         generator = np.random.default_rng([self.seed, epoch])
         order = generator.permutation(len(self.images))
         for number, begin in enumerate(range(0, len(order), self.batch)):
@@ -60,7 +65,13 @@ class Batches:
 
 @dataclass(frozen=True)
 class Moves:
-    """Where the window of each image lies in its padded copy, and which images are mirrored."""
+    """Where the window of each of N images lies in its padded copy, and which are mirrored.
+
+    Attributes:
+        shift: pixels of padding on each side.
+        corners: 2 x N, top and left of each window, 0 to 2 * shift; None if nothing is moved.
+        flips: N x 1 x 1 x 1, 1 where the image is mirrored, else 0; None if none is.
+    """
 
     shift: int
     corners: NDArray[np.int64] | None
@@ -75,7 +86,7 @@ def draw_moves(count: int, shift: int, mirror: bool, generator: np.random.Genera
 
 
 def moved(images: UInt8Images | FloatImages, moves: Moves) -> UInt8Images | FloatImages:
-    """`images` moved and mirrored as drawn."""
+    """`images` moved and mirrored as drawn; shape and data type stay the same."""
     count, _, height, width = images.shape
     if moves.corners is not None:
         shift = moves.shift
@@ -92,5 +103,8 @@ def moved(images: UInt8Images | FloatImages, moves: Moves) -> UInt8Images | Floa
 def augment(
     images: UInt8Images | FloatImages, shift: int, mirror: bool, generator: np.random.Generator
 ) -> UInt8Images | FloatImages:
-    """Moves every image by up to `shift` pixels each way (black comes in) and mirrors half."""
+    """Moves every image by up to `shift` pixels in each direction and mirrors half of the images.
+
+    What moves in is black. Shape and data type stay the same.
+    """
     return moved(images, draw_moves(len(images), shift, mirror, generator))

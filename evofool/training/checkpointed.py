@@ -1,4 +1,4 @@
-"""A fitting that saves itself now and then, stops when asked, and goes on from what it saved."""
+"""A training that saves checkpoints, can be stopped, and goes on from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ def fit_checkpointed(
 
     Args:
         fitting: as it begins, its net with the initial weights.
-        checkpoints: whose identity says what must be equal to go on.
+        checkpoints: where they are kept; their identity is what must be equal to go on.
         progress: called after every step.
-        should_stop: asked after every step; if true, a checkpoint is written and it ends.
+        should_stop: called after every step; if it returns true, a checkpoint is written and the
+            training ends.
 
     Raises:
         UsageError: the checkpoint is damaged or of another training.
         Diverged: the loss or a weight is no longer finite.
-        Interrupted: `should_stop` said so.
+        Interrupted: `should_stop` returned true.
     """
     return _Checkpointed(fitting, checkpoints, progress, should_stop).run()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -14,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from evofool.config import ClassifierConfig
+from evofool.config import ClassifierConfig, Loaded, load_model
+from evofool.config.loading import validate, with_seed
 
 _FRACTION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 
@@ -65,11 +68,11 @@ class _Adversary(BaseModel):
         eps: radius in the maximum norm, a fraction of 1; ``8/255`` works too.
         alpha: weight of the clean images; at 0 they are not shown at all.
         target: whose loss is climbed: that of the true ``label``, or of the class that the source
-            itself ``predicted``, which tells the net nothing of the label (Kurakin et al., ICLR
-            2017, 1611.01236: with one step and the true label, a net may learn to read the label
-            from the perturbation, "label leaking").
-        warmup: epochs over which the radius and all steps grow from 0 to what is written; with a
-            large eps from the first step on, a net may never leave chance.
+            itself ``predicted``, which reveals nothing of the label (Kurakin et al., ICLR 2017,
+            1611.01236: with one step and the true label, a net may learn to read the label from the
+            perturbation, "label leaking").
+        warmup: epochs over which the radius and all steps grow from 0 to their values here; with a
+            large eps from the first step on, a net may never get better than chance.
         check: number of test images (the first ones) that are attacked after each epoch.
     """
 
@@ -139,15 +142,15 @@ AdversaryConfig: TypeAlias = FgsmAdversaryConfig | PgdAdversaryConfig | Ensemble
 
 Temperature: TypeAlias = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 LossName: TypeAlias = Literal["cross-entropy", "sigmoid", "squared-error", "rbf"]
-"""`evofool.training.losses.COSTS` says what each is."""
+"""See `evofool.training.losses.COSTS` for what each is."""
 
 
 class DistillationConfig(BaseModel):
     """Defensive distillation (Papernot et al., S&P 2016, 1511.04508).
 
-    A teacher of the same architecture is trained with the same keys at `temperature`; what it says
-    of the training images at that temperature are the labels of the net, which is trained at the
-    same temperature and used at 1.
+    A teacher of the same architecture is trained with the same keys at `temperature`; its
+    confidences for the training images at that temperature are the labels of the net, which is
+    trained at the same temperature and used at 1.
 
     Attributes:
         temperature: T; above 1 the labels are softer.
@@ -159,7 +162,7 @@ class DistillationConfig(BaseModel):
 
 
 class PenaltyConfig(BaseModel):
-    """A penalty on the net's slope; `evofool.training.penalties.Penalty` says which.
+    """A penalty on the net's slope; see `evofool.training.penalties.Penalty`.
 
     Attributes:
         kind: ``smoothing``, the loss's slope; ``contractive``, that of all outputs.
@@ -183,13 +186,13 @@ class TrainConfig(BaseModel):
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
-        loss: the cost function; it also says how the net's outputs become confidences.
+        loss: the cost function; it also determines how the net's outputs become confidences.
         temperature: outputs are divided by it in the loss of ``cross-entropy``. The net is used
             at 1.
         distillation: the net is taught by another of its kind, or None.
         penalty: on the slope at the training images, or None.
         adversary: adversarial training, or None.
-        shift: images are moved at random by up to so many pixels each way.
+        shift: images are moved at random by up to so many pixels in each direction.
         mirror: images are mirrored left to right at random.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one. The same seed
             gives the same weights on the same kind of device only.
@@ -263,3 +266,18 @@ class TrainConfig(BaseModel):
                 "distillation": None,
             }
         )
+
+
+def load_training(
+    source: Path | str | Mapping[str, Any] | TrainConfig,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+) -> Loaded[TrainConfig]:
+    """A config of kind train; arguments as in `evofool.config.load_campaign`.
+
+    Raises:
+        ConfigError: anything is wrong; the message starts with the place.
+    """
+    loaded = load_model(source, TrainConfig, overrides)
+    document = with_seed(loaded.document, seed)
+    return Loaded(validate(document, TrainConfig), document)

@@ -31,15 +31,15 @@ class Diverged(EvofoolError):
 
 @dataclass(frozen=True)
 class FitStep:
-    """What is known after a step.
+    """What a step of the training gave.
 
     Attributes:
         epoch: from 1.
         step: from 1, over the whole training.
         ends_epoch: whether it was the last of its epoch.
         loss: of this batch, as minimised.
-        accuracy: share of this batch that was right before the step (of the clean images, where
-            any are shown); None where the labels are no classes.
+        accuracy: share of this batch that was classified rightly before the step (of the clean
+            images, where any are shown); None where the labels are no classes.
     """
 
     epoch: int
@@ -101,7 +101,7 @@ class Fitting:
         return self.batches.steps * self.epochs
 
     def run(self, on_step: Callable[[FitStep], None] | None = None) -> None:
-        """Trains from where it stands to the end; modes are as before afterwards.
+        """Trains from the current step to the end; afterwards all modes are as before.
 
         Args:
             on_step: called after every step, with the net in train mode.
@@ -120,7 +120,10 @@ class Fitting:
                         on_step(step)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Copies of all tensors that the rest of the training depends on, on the CPU."""
+        """Copies, on the CPU, of all tensors that the rest of the training depends on.
+
+        They are those of the net and of the optimiser, by name, of any shape and data type.
+        """
         found = {f"net.{name}": value for name, value in self.module.state_dict().items()}
         for index, entries in self._optimiser.state_dict()["state"].items():
             for name, value in entries.items():
@@ -132,6 +135,10 @@ class Fitting:
 
     def restore(self, done: int, state: dict[str, torch.Tensor]) -> None:
         """Goes back to a `state` taken after `done` steps.
+
+        Args:
+            done: how many steps had been made.
+            state: as `Fitting.state` gave it: tensors by name, of any shape and data type.
 
         Raises:
             ValueError: it is of another net or optimiser.
@@ -271,14 +278,14 @@ def fit(
     Args:
         module: float32 N x C x H x W on [0, 1] to outputs.
         images: uint8 N x C x H x W, or float32 on [0, 1].
-        labels: N class indices (int64), or N rows of whatever `loss` takes.
+        labels: class indices, int64 (N,), or N rows of whatever `loss` takes.
         epochs: passes over the images.
         batch: images a step.
         optimiser: by default SGD with Nesterov momentum, its rate falling along half a cosine.
         seed: of order, augmentation, dropout and adversaries (initial weights are the caller's).
         adversary: makes the adversarial images of each batch (`evofool.training.adversary`).
         loss: outputs and labels to n losses; by default the cross entropy.
-        shift: images are moved at random by up to so many pixels each way.
+        shift: images are moved at random by up to so many pixels in each direction.
         mirror: images are mirrored left to right at random.
         device: where to train; the module stays there. By default the CPU.
         threads: to compute with on a CPU; part of the result, as sums in another order give other

@@ -1,4 +1,4 @@
-"""One class more: a net's weights in a net with a larger head, and its training on rubbish.
+"""One class more: a net's weights in a net with a larger head, and its training on fooling images.
 
 Nguyen, Yosinski, Clune (CVPR 2015, section 3.5) add a class n + 1 of fooling images and retrain.
 """
@@ -24,7 +24,7 @@ def grown(
     state: Mapping[str, torch.Tensor],
     seed: int,
 ) -> nn.Module:
-    """A bare net of `n_classes` + 1 outputs that answers as the old one on the first ones.
+    """A net of `n_classes` + 1 outputs, of which all but the last are those of the old net.
 
     All weights are copied; those of the new output are drawn as in a new net.
 
@@ -32,7 +32,8 @@ def grown(
         architecture: its name.
         input_shape: channels, height, width.
         n_classes: of the old net.
-        state: weights of the old, bare net.
+        state: weights of the old net (without normalisation in front) by name, of any shape and
+            data type.
         seed: of the new weights.
 
     Raises:

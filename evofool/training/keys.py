@@ -36,9 +36,9 @@ def generator(seed: int, epoch: int, step: int, purpose: Purpose) -> torch.Gener
 
 @contextmanager
 def layers_draw_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout and initial weights, which know only the global generators, draw from `seed`.
+    """Makes dropout and initial weights, which use the global generators, draw from `seed`.
 
-    The global generators are as before afterwards.
+    Afterwards the global generators are as before.
     """
     gpus = [] if device.type == "cpu" else list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=gpus):

@@ -38,7 +38,7 @@ CHECKPOINT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """Handed to `progress` after every step.
+    """The state of a training, given to `progress` after every step.
 
     Attributes:
         epoch: from 1.
@@ -52,7 +52,7 @@ class TrainProgress:
         adversarial_accuracy: share of the first test images that stay right under the config's
             adversary, after the last step of an epoch; None where there is no adversary.
         resumed_at: steps that an earlier process had done.
-        teacher: whether this is the teacher of a distillation, whose own epochs are told.
+        teacher: whether this is the teacher of a distillation, whose epochs are counted apart.
     """
 
     epoch: int
@@ -75,11 +75,11 @@ class TrainProgress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training left behind.
+    """The result of a training.
 
     Attributes:
         weights: the safetensors file.
-        card: the JSON beside it that says how it was made.
+        card: the JSON beside it that describes how it was made.
         test_accuracy: share of the test split that is right, after the last epoch.
         sha256: of the weights file.
         seconds: spent, over all processes.
@@ -107,23 +107,25 @@ def train(
 
     Of a distillation, the teacher's ``NAME-teacher.safetensors`` and card come first.
 
-    The weights are those after the last epoch: the test split is measured and never chosen by.
-    Where `out` holds a checkpoint of exactly this training, it goes on from there to the same
+    The weights are those after the last epoch: the test split is measured, but nothing is chosen by
+    it. Where `out` holds a checkpoint of exactly this training, it goes on from there to the same
     weights as if it had never stopped.
 
     Args:
-        config: what to train, on what, and how; a `Loaded` one also knows where its paths start.
+        config: what to train, on what, and how; relative paths start from the folder of a `Loaded`
+            one.
         data: the data folder; by default ``$EVOFOOL_DATA``, else ``~/.cache/evofool``.
         out: folder for the files; made if it is not there.
         progress: called after every step.
         fresh: start over, whatever checkpoint there is.
-        should_stop: asked after every step; if true, a checkpoint is written and it ends.
+        should_stop: called after every step; if it returns true, a checkpoint is written and the
+            training ends.
 
     Raises:
         DataError: the data set is missing or damaged.
         UsageError: a source that does not fit, no such device, a checkpoint of another training.
         Diverged: the loss is no longer finite; the message names the step and what is kept.
-        Interrupted: `should_stop` said so.
+        Interrupted: `should_stop` returned true.
     """
     plain = config.config if isinstance(config, Loaded) else config
     first, lesson = plain.teacher, None
@@ -181,7 +183,7 @@ class _Run:
             self.adversary = make_adversary(self.config.adversary, self.static)
 
     def finish(self) -> TrainResult:
-        """Trains to the end from wherever it stands."""
+        """Trains to the end from the current step."""
         config, penalty = self.config, self.config.penalty
         self.bare = _initial(config, self.train_set)
         whole = with_scale(config.architecture, self.bare, self.train_set.shape[0])
@@ -226,7 +228,7 @@ class _Run:
         return self.config.temperature if distillation is None else distillation.temperature
 
     def _labels(self) -> NDArray[np.generic]:
-        """What is learnt: classes, or what a teacher says of the training images as they are."""
+        """What is learnt: classes, or a teacher's confidences for the images, not augmented."""
         if self.lesson is None:
             return self.train_set.labels
         return soft_labels(self.lesson, self.train_set, self._temperature, self.device)
@@ -380,7 +382,7 @@ def _digest(dataset: Dataset) -> str:
 
 
 def _dumped(config: TrainConfig) -> dict[str, Any]:
-    """The config without keys that are younger than checkpoints, where they say nothing."""
+    """The config without keys that older checkpoints lack, where these have their defaults."""
     fields, younger = TrainConfig.model_fields, ("loss", "temperature", "distillation", "penalty")
     usual = {key for key in younger if getattr(config, key) == fields[key].default}
     return config.model_dump(mode="json", exclude={"device", *usual})

@@ -13,32 +13,52 @@ from torch.nn import functional
 from evofool.classifiers.base import Link, Output
 
 Losses: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Outputs (n x classes) and labels of n images (indices, or n x classes shares) to n losses."""
+"""From the outputs of n images (floating n x classes) and their labels (int64 (n,), or floating n x
+classes of shares) to n losses."""
 
 NEAREST = 1e-6
 """-log p under which `rbf` counts p as no nearer to 1: its slope grows without bound there."""
 
 
 def cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """-log softmax(outputs) of the label: n losses."""
+    """-log softmax(outputs) of the label, (n,).
+
+    Args:
+        outputs: floating n x classes.
+        labels: int64 (n,), or n x classes of shares.
+    """
     return functional.cross_entropy(outputs, labels, reduction="none")
 
 
 def sigmoid(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Binary cross entropy of a sigmoid a class, summed over the classes: n losses."""
+    """Binary cross entropy of one sigmoid for each class, summed over the classes, (n,).
+
+    Args:
+        outputs: floating n x classes.
+        labels: int64 (n,), or n x classes of shares.
+    """
     wanted = _shares(outputs, labels)
     return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
 
 
 def squared_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """||softmax(outputs) - one-hot label||^2 (Brier 1950, Monthly Weather Review 78): n losses."""
+    """||softmax(outputs) - one-hot label||^2 (Brier 1950, Monthly Weather Review 78), (n,).
+
+    Args:
+        outputs: floating n x classes.
+        labels: int64 (n,), or n x classes of shares.
+    """
     return (outputs.softmax(1) - _shares(outputs, labels)).square().sum(1)
 
 
 def rbf(logs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """-log p_y - sum_{j != y} log(1 - p_j) of independent log-confidences <= 0: n losses.
+    """-log p_y - sum_{j != y} log(1 - p_j) of independent log-confidences, (n,).
 
     It is `sigmoid` for a net that gives log p; 1 - p is -expm1(log p).
+
+    Args:
+        logs: floating n x classes, at most 0.
+        labels: int64 (n,), or n x classes of shares.
     """
     wanted = _shares(logs, labels)
     others = torch.log(-torch.expm1(logs.clamp_max(-NEAREST)))

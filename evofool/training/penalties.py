@@ -37,12 +37,12 @@ class Penalty:
         losses: torch.Tensor,
         draws: torch.Generator,
     ) -> torch.Tensor:
-        """The penalty of a batch, one number, with a graph.
+        """The penalty of a batch, a floating scalar with a graph.
 
         Args:
-            shown: n x C x H x W, of which `outputs` and `losses` have a graph.
+            shown: n x C x H x W, the images from which `outputs` and `losses` were computed.
             outputs: n x K.
-            losses: n.
+            losses: (n,).
             draws: on the CPU, for the projection.
         """
         height = losses.sum()

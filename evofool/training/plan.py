@@ -1,4 +1,4 @@
-"""What stands in the way of a training, found without torch."""
+"""What would keep a training from starting, checked without importing torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ class TrainPlan:
     missing: tuple[str, ...]
 
 
-def plan(loaded: Loaded[TrainConfig], data: Path | None, out: Path) -> TrainPlan:
+WEIGHTS = Path("weights")
+"""Where weights go, unless another folder is given."""
+
+
+def plan(loaded: Loaded[TrainConfig], data: Path | None = None, out: Path = WEIGHTS) -> TrainPlan:
     """Looks for the data set and the static sources; nothing is read.
 
     Raises:

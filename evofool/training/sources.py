@@ -1,4 +1,4 @@
-"""The static nets of ensemble adversarial training: found, loaded, and held against the data."""
+"""The static nets of ensemble adversarial training: loaded, and checked against the data."""
 
 from __future__ import annotations
 

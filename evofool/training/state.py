@@ -37,11 +37,11 @@ class State:
     """A training between two steps.
 
     Attributes:
-        step: steps that are behind.
-        epoch: epochs that are behind.
+        step: steps made so far.
+        epoch: whole epochs made so far.
         seconds: spent so far, over all processes.
         measured: what was measured after the last whole epoch, by name.
-        tensors: of the net and the optimiser.
+        tensors: of the net and the optimiser, by name, of any shape and data type.
     """
 
     step: int

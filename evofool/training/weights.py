@@ -1,4 +1,4 @@
-"""Weights and the card that says how they were made: whole files or none, whatever crashes."""
+"""Weights, and the card that describes how they were made: each written whole or not at all."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from evofool.images import UInt8Images, decode_png, encode_png, to_float
 from evofool.scoring import Scorer
 
 OWN = [name for name in names() if not name.startswith("foolbox:")]
-VICTIMS = ["mnist-lenet", "fashion-lenet", "imagenet-efficientnet-lite0"]
+IMAGENET = "imagenet-efficientnet-lite0"
+VICTIMS = ["mnist-lenet", "fashion-lenet", IMAGENET]
 TOY = f"{Path(__file__).parents[1] / 'toys' / 'linear.py'}:victim"
 FEW: dict[str, Any] = {
     "steps": 6, "restarts": 1, "queries": 60, "search_steps": 1, "binary_search_steps": 1,
@@ -75,7 +77,15 @@ def once(name: str, victim: str) -> tuple[AttackResult, Scorer]:
     return run(name, victim)
 
 
-@pytest.mark.parametrize(("name", "victim"), [(name, victim) for victim in VICTIMS for name in OWN])
+def _each() -> Iterator[Any]:
+    """Each attack on each victim; on the largest by default one attack alone."""
+    for victim in VICTIMS:
+        for name in OWN:
+            slow = victim == IMAGENET and name != "pgd"
+            yield pytest.param(name, victim, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(("name", "victim"), list(_each()))
 def test_bounds_lattice_norms_counts_and_claims(name: str, victim: str, tmp_path: Path) -> None:
     result, scorer = once(name, victim)
     n = len(result)

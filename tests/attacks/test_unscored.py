@@ -12,17 +12,19 @@ import torch
 from torch import nn
 
 from evofool.attacks import PGD
+from evofool.attacks import rows as stored
 from evofool.attacks.black_box import progress
 from evofool.attacks.job import Job
 from evofool.attacks.registry import grid
 from evofool.attacks.result import NONE
-from evofool.attacks import rows as stored
 from evofool.classifiers import Classifier, from_module, from_predict
 from evofool.errors import ScoringError
-from evofool.experiments.attack.run import attack, resume_attacks, verify_attacks
+from evofool.experiments.attack.study import AttackStudy
 from evofool.gallery import build
 from evofool.scoring import Scorer, Scores
 from evofool.store.experiment import ExperimentFolder
+
+attack, resume_attacks, verify_attacks = AttackStudy.run, AttackStudy.resume, AttackStudy.verify
 
 SHAPE = (1, 6, 6)
 CLASSES = 5

@@ -468,7 +468,6 @@ def test_another_process_finds_the_same() -> None:
         env={**os.environ, "PYTHONHASHSEED": "5"},
         capture_output=True,
         text=True,
-        timeout=120,
         check=True,
     )
     assert done.stdout.strip() == str(several())

@@ -109,7 +109,7 @@ def test_threads_that_get_in_each_others_way_are_noticed() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             self.kept = images.flatten(1)[:, :4]
             if threading.current_thread() is not threading.main_thread():
-                meeting.wait(60)  # until another thread has written into it, too
+                meeting.wait(600)  # until another thread has written into it, too
             return self.kept
 
     Shared.__module__ = "torch.nn.modules.shared"

@@ -5,25 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evofool.experiments.attack.run import status
+from evofool.experiments.attack.study import AttackStudy
+
+status = AttackStudy.status
 
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / "tests" / "toys"
 KILLS = 5
-PATIENCE = 600
-"""Seconds until a command that hangs is given up."""
-
 CONFIG = f"""# a toy
 kind: attack
 classifier: "{TOYS / "linear.py"}:victim"
@@ -37,27 +33,6 @@ seed: 3
 """
 
 
-def evofool(
-    *arguments: str | Path, cwd: Path | None = None, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "evofool", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
-def fails(code: int, *arguments: str | Path, cwd: Path | None = None) -> str:
-    done = evofool(*arguments, cwd=cwd)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
 def table(run: Path) -> list[dict[str, str]]:
     text = (run / "results.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -67,7 +42,7 @@ def table(run: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(evofool: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("attack")
     (folder / "toy.yaml").write_text(CONFIG)
     done = evofool("attack", "toy.yaml", cwd=folder)
@@ -91,7 +66,7 @@ def test_it_ends_with_a_table_and_where_to_look(finished: Path) -> None:
     assert "\x1b" not in text + progress
 
 
-def test_status_and_score(finished: Path) -> None:
+def test_status_and_score(evofool: Any, finished: Path) -> None:
     found = json.loads(evofool("status", finished, "--json").stdout)
     assert (found["kind"], found["status"], found["results"]) == ("attack", "finished", 192)
     assert "finished" in evofool("status", finished).stdout
@@ -105,7 +80,7 @@ def test_status_and_score(finished: Path) -> None:
     assert reading["same_victim"]
 
 
-def test_it_ends_with_a_gallery(finished: Path) -> None:
+def test_it_ends_with_a_gallery(fails: Any, evofool: Any, finished: Path) -> None:
     text = (finished.parents[1] / "stdout").read_text()
     page = finished / "gallery" / "index.html"
     assert f"look at {page.relative_to(finished.parents[1])}" in text
@@ -116,7 +91,7 @@ def test_it_ends_with_a_gallery(finished: Path) -> None:
     assert "not evolve" in fails(2, "gallery", finished, "--watch")
 
 
-def test_a_dry_run_prints_a_config_that_runs(finished: Path, tmp_path: Path) -> None:
+def test_a_dry_run_prints_a_config_that_runs(evofool: Any, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG)
     done = evofool("attack", "toy.yaml", "--dry-run", "--seed", "9", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -130,7 +105,7 @@ def test_a_dry_run_prints_a_config_that_runs(finished: Path, tmp_path: Path) -> 
     assert table(tmp_path / "x") == table(finished)
 
 
-def test_overrides(tmp_path: Path) -> None:
+def test_overrides(evofool: Any, tmp_path: Path) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG)
     done = evofool(
         "attack", "toy.yaml", "images.count=3", "attacks=[{name: fgsm, eps: 1/255}]",
@@ -154,7 +129,9 @@ def test_overrides(tmp_path: Path) -> None:
         ("kind: attack", "kind: evolve", ":2: kind", "evofool evolve"),
     ],
 )
-def test_bad_configs(tmp_path: Path, good: str, bad: str, where: str, word: str) -> None:
+def test_bad_configs(
+    fails: Any, tmp_path: Path, good: str, bad: str, where: str, word: str
+) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG.replace(good, bad))
     message = fails(2, "attack", "toy.yaml", cwd=tmp_path)
     assert f"toy.yaml{where}" in message
@@ -162,7 +139,7 @@ def test_bad_configs(tmp_path: Path, good: str, bad: str, where: str, word: str)
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_list_knows_attacks(tmp_path: Path) -> None:
+def test_the_list_knows_attacks(evofool: Any, tmp_path: Path) -> None:
     rows = json.loads(evofool("list", "attacks", "--json").stdout)
     found = {row["name"]: row for row in rows}
     assert found["pgd"]["needs"] == "gradients"
@@ -176,15 +153,10 @@ BATCHES = 40
 late its parent has the processor."""
 
 
-def _start(hold: Path, *arguments: str | Path) -> subprocess.Popen[bytes]:
+def _paced(hold: Path) -> dict[str, str]:
+    """Makes the toy slow, and has it wait after `BATCHES` for as long as `hold` is there."""
     hold.touch()
-    paced = {"TOY_SECONDS_A_BATCH": "0.01", "TOY_BATCHES": str(BATCHES), "TOY_HOLD": str(hold)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "evofool", *map(str, arguments)],
-        env={**os.environ, **paced},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    return {"TOY_SECONDS_A_BATCH": "0.01", "TOY_BATCHES": str(BATCHES), "TOY_HOLD": str(hold)}
 
 
 def _results(run: Path) -> int:
@@ -193,18 +165,24 @@ def _results(run: Path) -> int:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_say_so(
-    finished: Path, tmp_path: Path, until: Any, number: int, code: int
+    evofool: Any,
+    start_evofool: Any,
+    finished: Path,
+    tmp_path: Path,
+    until: Any,
+    number: int,
+    code: int,
 ) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG)
     run, hold = tmp_path / "run", tmp_path / "hold"
-    process = _start(hold, "attack", tmp_path / "toy.yaml", "--out", run)
+    process = start_evofool("attack", tmp_path / "toy.yaml", "--out", run, **_paced(hold))
     until(process, lambda: _results(run) > 0)
     process.send_signal(number)
     hold.unlink()  # a batch that is asked for is waited for
-    message, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == code, message.decode()
-    assert b"Traceback" not in message
-    assert b"saved" in message
+    ended = process.end()
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "saved" in ended.stderr
     assert status(run)["status"] == "interrupted"
     done = evofool("resume", run)
     assert done.returncode == 0, done.stderr
@@ -212,19 +190,20 @@ def test_signals_save_and_say_so(
 
 
 @pytest.mark.slow
-def test_five_kills(finished: Path, tmp_path: Path, until: Any) -> None:
+def test_five_kills(
+    evofool: Any, start_evofool: Any, finished: Path, tmp_path: Path, until: Any
+) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG)
     run, hold = tmp_path / "run", tmp_path / "hold"
     rng = random.Random(5)
     for _ in range(KILLS):
         before = _results(run)
         command = ["resume", run] if before else ["attack", tmp_path / "toy.yaml", "--out", run]
-        process = _start(hold, *command)
+        process = start_evofool(*command, **_paced(hold))
         until(process, lambda before=before: _results(run) > before)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.2))  # the moment is random on purpose
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+        assert process.end().returncode == -signal.SIGKILL, "it ended before it was killed"
     assert status(run)["results"] < 192, "it was through before the last kill"
     done = evofool("resume", run)
     assert done.returncode == 0, done.stderr

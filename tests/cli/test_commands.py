@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +26,7 @@ stop: {{generations: 12}}
 scoring: {{batch: 8, workers: 2}}
 seed: 3
 """
-PATIENCE = 600
-"""Seconds until a command that hangs is given up."""
 GOLDEN = "f80367af775317ebac8c7b5e66d648b6ea6af46d44a52284c54b1a37ae60b956"
-
-
-def evofool(
-    *arguments: str | Path, cwd: Path | None = None, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "evofool", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
-def fails(code: int, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> str:
-    """The one message of a command that must end with `code`, without a traceback."""
-    done = evofool(*arguments, cwd=cwd, **variables)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 @pytest.fixture
@@ -64,7 +37,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(evofool: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     (folder / "toy.yaml").write_text(CONFIG)
     done = evofool("evolve", "toy.yaml", "--out", "run", cwd=folder)
@@ -86,7 +59,7 @@ def test_evolve_leaves_everything_a_person_looks_for(finished: Path) -> None:
     assert command == "evofool evolve toy.yaml --out run"
 
 
-def test_default_folders_are_counted_up(config: Path) -> None:
+def test_default_folders_are_counted_up(evofool: Any, config: Path) -> None:
     folder = config.parent
     for name in ("toy", "toy-2"):
         done = evofool("evolve", "toy.yaml", "stop.generations=1", cwd=folder)
@@ -94,7 +67,7 @@ def test_default_folders_are_counted_up(config: Path) -> None:
         assert (folder / "runs" / name / "summary.json").is_file()
 
 
-def test_status(finished: Path) -> None:
+def test_status(evofool: Any, finished: Path) -> None:
     text = evofool("status", finished).stdout
     assert "finished" in text
     found = json.loads(evofool("status", finished, "--json").stdout)
@@ -102,13 +75,13 @@ def test_status(finished: Path) -> None:
     assert found["archive_digest"] == GOLDEN
 
 
-def test_verify(finished: Path) -> None:
+def test_verify(evofool: Any, finished: Path) -> None:
     done = evofool("verify", finished)
     assert done.returncode == 0
     assert done.stdout.count("ok ") == 21
 
 
-def test_verify_of_a_changed_run_fails(config: Path) -> None:
+def test_verify_of_a_changed_run_fails(evofool: Any, config: Path) -> None:
     folder = config.parent
     evofool("evolve", config, "--out", folder / "run", "stop.generations=2")
     (folder / "run" / "images" / "0001.png").unlink()
@@ -117,13 +90,13 @@ def test_verify_of_a_changed_run_fails(config: Path) -> None:
     assert "FAILED" in done.stdout
 
 
-def test_gallery_can_be_made_again(finished: Path) -> None:
+def test_gallery_can_be_made_again(evofool: Any, finished: Path) -> None:
     (finished / "gallery" / "index.html").unlink()
     assert evofool("gallery", finished).returncode == 0
     assert (finished / "gallery" / "index.html").is_file()
 
 
-def test_score_says_what_a_picture_claims(finished: Path) -> None:
+def test_score_says_what_a_picture_claims(evofool: Any, finished: Path) -> None:
     picture = finished / "images" / "0003.png"
     (found,) = json.loads(
         evofool("score", picture, "--classifier", f"{TOYS}:victim", "--json").stdout
@@ -133,7 +106,9 @@ def test_score_says_what_a_picture_claims(finished: Path) -> None:
     assert found["same_victim"] is True
 
 
-def test_score_of_hostile_pictures(tmp_path: Path, finished: Path) -> None:
+def test_score_of_hostile_pictures(
+    fails: Any, evofool: Any, tmp_path: Path, finished: Path
+) -> None:
     pixels = read_picture(finished / "images" / "0003.png")
     del pixels
     import numpy as np
@@ -152,14 +127,14 @@ def test_score_of_hostile_pictures(tmp_path: Path, finished: Path) -> None:
 @pytest.mark.parametrize(
     "what", ["attacks", "classifiers", "encodings", "configs", "datasets", "defenses"]
 )
-def test_list(what: str) -> None:
+def test_list(evofool: Any, what: str) -> None:
     rows = json.loads(evofool("list", what, "--json").stdout)
     assert rows
     text = evofool("list", what).stdout
     assert all(row["name"] in text for row in rows)
 
 
-def test_doctor_finds_this_machine_fit() -> None:
+def test_doctor_finds_this_machine_fit(evofool: Any) -> None:
     done = evofool("doctor", "--json")
     assert done.returncode == 0, done.stdout
     states = {finding["name"]: finding["state"] for finding in json.loads(done.stdout)}
@@ -200,14 +175,14 @@ def test_every_shipped_config_dry_runs(
         assert "ready" in said
 
 
-def test_a_dry_run_knows_the_labels() -> None:
+def test_a_dry_run_knows_the_labels(fails: Any, evofool: Any) -> None:
     message = fails(2, "evolve", "quickstart", "evolution.classes=[zebraa]", "--dry-run")
     assert "zebraa" in message
     assert "zebra" in message
     assert evofool("evolve", "quickstart", "evolution.classes=[zebra]", "--dry-run").returncode == 0
 
 
-def test_a_dry_run_prints_a_config_that_runs(config: Path) -> None:
+def test_a_dry_run_prints_a_config_that_runs(evofool: Any, config: Path) -> None:
     printed = evofool("evolve", config, "stop.generations=1", "--dry-run").stdout
     again = config.parent / "again.yaml"
     again.write_text(printed)
@@ -238,7 +213,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("good", "bad", "line", "word"), BAD, ids=[b[1][:30] for b in BAD])
-def test_bad_configs(config: Path, good: str, bad: str, line: str, word: str) -> None:
+def test_bad_configs(fails: Any, config: Path, good: str, bad: str, line: str, word: str) -> None:
     config.write_text(CONFIG.replace(good, bad))
     message = fails(2, "evolve", config, "--out", config.parent / "run")
     assert f"toy.yaml{line}" in message
@@ -256,7 +231,7 @@ VICTIMS = [
 
 
 @pytest.mark.parametrize(("body", "extra", "word"), VICTIMS)
-def test_bad_victims(config: Path, body: str, extra: str | None, word: str) -> None:
+def test_bad_victims(fails: Any, config: Path, body: str, extra: str | None, word: str) -> None:
     (config.parent / "v.py").write_text(f"import numpy as np\ndef f():\n    {body}\n")
     labels = ", labels: [a, b, c]" if extra else ""
     config.write_text(
@@ -270,7 +245,7 @@ def test_bad_victims(config: Path, body: str, extra: str | None, word: str) -> N
     assert word in message
 
 
-def test_bad_usage(config: Path, finished: Path, tmp_path: Path) -> None:
+def test_bad_usage(fails: Any, config: Path, finished: Path, tmp_path: Path) -> None:
     assert "no such config" in fails(2, "evolve", "nothing.yaml")
     assert "unknown" in fails(2, "evolve", config, "classifier=resnet")
     assert "not a run folder" in fails(2, "resume", tmp_path)
@@ -283,12 +258,12 @@ def test_bad_usage(config: Path, finished: Path, tmp_path: Path) -> None:
     assert fails(2, "frobnicate")
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(evofool: Any, tmp_path: Path) -> None:
     done = evofool("--debug", "evolve", "nothing.yaml")
     assert "Traceback" in done.stderr
 
 
-def test_a_second_process_is_told_so(finished: Path) -> None:
+def test_a_second_process_is_told_so(fails: Any, evofool: Any, finished: Path) -> None:
     with RunFolder.open(finished, writable=True):
         assert "in use" in fails(3, "resume", finished)
         assert "running" in evofool("status", finished).stdout
@@ -298,32 +273,20 @@ SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_signals_save_and_say_so(config: Path, until: Any, number: int, code: int) -> None:
+def test_signals_save_and_say_so(
+    evofool: Any, start_evofool: Any, config: Path, until: Any, number: int, code: int
+) -> None:
     run = config.parent / "run"
-    # SIGHUP may be ignored where tests run under nohup, and then it would be ignored here too
-    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); import evofool.cli as c"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"{heard}; c.main()",
-            "evolve",
-            config,
-            "--out",
-            run,
-            "stop.generations=1000000",
-        ],
-        env={**os.environ, "TOY_SECONDS_A_BATCH": "0.01"},
-        stderr=subprocess.PIPE,
-        text=True,
+    process = start_evofool(
+        "evolve", config, "--out", run, "stop.generations=1000000", TOY_SECONDS_A_BATCH="0.01"
     )
     # something beyond the first population is stored
     until(process, lambda: (run / "manifest.json").is_file() and status(run)["generations"] > 0)
     process.send_signal(number)
-    _, message = process.communicate(timeout=PATIENCE)
-    assert process.returncode == code
-    assert "Traceback" not in message
-    assert "saved" in message
+    ended = process.end()
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+    assert "saved" in ended.stderr
     found = json.loads(evofool("status", run, "--json").stdout)
     assert found["status"] == "interrupted"
     assert found["generations"] > 0
@@ -332,7 +295,7 @@ def test_signals_save_and_say_so(config: Path, until: Any, number: int, code: in
     assert evofool("verify", run).returncode == 0
 
 
-def test_progress_is_plain_lines_away_from_a_terminal(config: Path) -> None:
+def test_progress_is_plain_lines_away_from_a_terminal(evofool: Any, config: Path) -> None:
     done = evofool("evolve", config, "--out", config.parent / "run")
     lines = [line for line in done.stderr.splitlines() if line.startswith("generation")]
     assert "won" in lines[-1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,26 +24,8 @@ evolution: {encodings: [cppn], initial: 6, children: 6, generations: 1, seeds: [
 """
 
 
-def evofool(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "evofool", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def fails(code: int, *arguments: str | Path, cwd: Path) -> str:
-    done = evofool(*arguments, cwd=cwd)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(evofool: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("defend")
     (folder / "toy.yaml").write_text(CONFIG)
     done = evofool("defend", "toy.yaml", cwd=folder)
@@ -67,7 +49,7 @@ def test_it_ends_with_the_matrix_and_the_verdict(finished: Path) -> None:
     assert "left" in said
 
 
-def test_status_verify_and_score(finished: Path) -> None:
+def test_status_verify_and_score(evofool: Any, finished: Path) -> None:
     found = json.loads(evofool("status", finished, "--json", cwd=finished).stdout)
     assert (found["kind"], found["status"], found["defense"]) == ("defend", "finished", "median")
     assert "finished" in evofool("status", finished, cwd=finished).stdout
@@ -83,7 +65,7 @@ def test_status_verify_and_score(finished: Path) -> None:
     assert reading["now"] == pytest.approx(reading["claim"]["confidence"], abs=1e-5)
 
 
-def test_verify_finds_a_changed_table(finished: Path) -> None:
+def test_verify_finds_a_changed_table(evofool: Any, finished: Path) -> None:
     path = finished / "threats.csv"
     before = path.read_bytes()
     try:
@@ -95,7 +77,7 @@ def test_verify_finds_a_changed_table(finished: Path) -> None:
         path.write_bytes(before)
 
 
-def test_a_dry_run_prints_a_config_that_loads_again(tmp_path: Path) -> None:
+def test_a_dry_run_prints_a_config_that_loads_again(evofool: Any, tmp_path: Path) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG)
     done = evofool(
         "defend", "toy.yaml", "threats.steps=9", "--dry-run", "--seed", "9", cwd=tmp_path
@@ -110,7 +92,7 @@ def test_a_dry_run_prints_a_config_that_loads_again(tmp_path: Path) -> None:
     assert evofool("defend", "again.yaml", "--dry-run", cwd=tmp_path).stdout == done.stdout
 
 
-def test_bad_usage(finished: Path, tmp_path: Path) -> None:
+def test_bad_usage(fails: Any, finished: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(CONFIG.replace("name: median", "name: medium"))
     assert "bad.yaml:4: defense.name" in fails(2, "defend", "bad.yaml", cwd=tmp_path)
     (tmp_path / "toy.yaml").write_text(CONFIG)
@@ -120,7 +102,7 @@ def test_bad_usage(finished: Path, tmp_path: Path) -> None:
     assert "only scoring.workers" in fails(2, "resume", finished, "seed=2", cwd=tmp_path)
 
 
-def test_the_list_knows_defenses(tmp_path: Path) -> None:
+def test_the_list_knows_defenses(evofool: Any, tmp_path: Path) -> None:
     rows = json.loads(evofool("list", "defenses", "--json", cwd=tmp_path).stdout)
     found = {row["name"]: row for row in rows}
     assert found["jpeg"]["parameters"] == {"quality": 75}
@@ -130,29 +112,28 @@ def test_the_list_knows_defenses(tmp_path: Path) -> None:
 
 
 HELD = """
-import sys
+import signal, sys
+from pathlib import Path
 from evofool.experiments.defending import defend
 
 def hold(progress):
     if progress.done > 3:
-        print("midway", flush=True)
-        sys.stdin.read()  # until it is killed, however late that is
+        Path(sys.argv[3]).touch()
+        signal.pause()  # until it is killed, however late that is
 
 defend(sys.argv[1], sys.argv[2], progress=hold)
 """
 
 
-def test_a_kill_loses_at_most_the_step_in_hand(finished: Path, tmp_path: Path) -> None:
+def test_a_kill_loses_at_most_the_step_in_hand(
+    evofool: Any, forked: Any, until: Any, finished: Path, tmp_path: Path
+) -> None:
     (tmp_path / "toy.yaml").write_text(CONFIG)
-    run = tmp_path / "run"
-    with subprocess.Popen(
-        [sys.executable, "-c", HELD, tmp_path / "toy.yaml", run],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"midway\n"
-        process.kill()
+    run, midway = tmp_path / "run", tmp_path / "midway"
+    process = forked(HELD, tmp_path / "toy.yaml", run, midway)
+    until(process, midway.exists)
+    process.send_signal(signal.SIGKILL)
+    assert process.end().returncode == -signal.SIGKILL
     assert status(run)["threats"] > 2
     assert status(run)["status"] == "interrupted"
     done = evofool("resume", run, cwd=tmp_path)

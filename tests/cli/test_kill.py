@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,23 +30,10 @@ seed: 11
 """
 
 
-def _start(hold: Path | None, *arguments: str) -> subprocess.Popen[bytes]:
-    paced = {}
-    if hold is not None:
-        hold.touch()
-        paced = {"TOY_SECONDS_A_BATCH": "0.004", "TOY_BATCHES": str(BATCHES), "TOY_HOLD": str(hold)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "evofool", *arguments],
-        env={**os.environ, **paced},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-def _run(*arguments: str) -> None:
-    process = _start(None, *arguments)
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, output.decode()
+def _paced(hold: Path) -> dict[str, str]:
+    """Makes the toy slow, and has it wait after `BATCHES` for as long as `hold` is there."""
+    hold.touch()
+    return {"TOY_SECONDS_A_BATCH": "0.004", "TOY_BATCHES": str(BATCHES), "TOY_HOLD": str(hold)}
 
 
 def _generations(run: Path) -> int:
@@ -57,24 +41,27 @@ def _generations(run: Path) -> int:
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments(tmp_path: Path, until: Any) -> None:
+def test_kills_at_random_moments(
+    evofool: Any, start_evofool: Any, tmp_path: Path, until: Any
+) -> None:
     config = tmp_path / "toy.yaml"
     config.write_text(CONFIG)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    _run("evolve", str(config), "--out", str(whole))
+    done = evofool("evolve", config, "--out", whole)
+    assert done.returncode == 0, done.stderr
     rng = random.Random(20)
     for _ in range(KILLS):
         made = (cut / "manifest.json").is_file()
         before = _generations(cut)
-        command = ["resume", str(cut)] if made else ["evolve", str(config), "--out", str(cut)]
-        process = _start(tmp_path / "hold", *command)
+        command = ["resume", cut] if made else ["evolve", config, "--out", cut]
+        process = start_evofool(*command, **_paced(tmp_path / "hold"))
         until(process, lambda before=before: _generations(cut) > before)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.5))  # the moment is random on purpose
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
+        assert process.end().returncode == -signal.SIGKILL, "it ended before it was killed"
     assert _generations(cut) < GENERATIONS, "it was through before the last kill"
-    _run("resume", str(cut))
+    done = evofool("resume", cut)
+    assert done.returncode == 0, done.stderr
     assert status(cut)["archive_digest"] == status(whole)["archive_digest"]
     assert status(cut)["evaluations"] == status(whole)["evaluations"]
     assert all(check.ok for check in verify(cut))

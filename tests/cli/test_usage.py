@@ -9,21 +9,16 @@ from typing import Any, get_args
 
 import pytest
 
+from evofool import kinds
 from evofool.cli import usage
 from evofool.cli.app import app
-from evofool.config import AttackCampaign, Campaign, find, shipped
-from evofool.config.explain import OWN_KEYS
+from evofool.config import find, shipped
 from evofool.errors import EvofoolError
 from evofool.evolution.campaign import evolve
 from evofool.evolution.reading import read
-from evofool.experiments.costs_config import CostsConfig
-from evofool.experiments.defend_config import DefendConfig
-from evofool.experiments.retrain_config import RetrainConfig
 from evofool.images import encode_png
-from evofool.training import TrainConfig
 
 TOYS = Path(__file__).parents[1] / "toys"
-MODELS = (Campaign, AttackCampaign, TrainConfig, DefendConfig, RetrainConfig, CostsConfig)
 
 Say = Callable[..., str]
 
@@ -80,24 +75,24 @@ def test_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
 
 
 def test_every_key_that_tells_a_kind_belongs_to_it_alone() -> None:
-    kinds = {get_args(m.model_fields["kind"].annotation)[0]: set(m.model_fields) for m in MODELS}
-    assert kinds.keys() == OWN_KEYS.keys()
-    for kind, keys in OWN_KEYS.items():
-        assert keys <= kinds[kind]
-        for other, fields in kinds.items():
-            assert other == kind or not keys & fields
+    fields = {kind.name: set(kind.part("model").model_fields) for kind in kinds.BUILT_IN}
+    for kind in kinds.BUILT_IN:
+        (name,) = get_args(kind.part("model").model_fields["kind"].annotation)
+        assert name == kind.name
+        assert kind.keys <= fields[kind.name]
+        for other, keys in fields.items():
+            assert other == kind.name or not kind.keys & keys
 
 
 @pytest.mark.parametrize("written", [True, False])
 def test_a_config_of_another_kind_says_so(tmp_path: Path, written: bool) -> None:
-    commands = {"costs": "defend", "retrain": "defend"}
-    kinds = {config.kind: config.path for config in shipped()}
-    assert kinds.keys() == OWN_KEYS.keys()
-    for kind, path in kinds.items():
+    paths = {config.kind: config.path for config in shipped()}
+    assert set(paths) == {kind.name for kind in kinds.BUILT_IN}
+    for kind, path in paths.items():
         lines = [li for li in path.read_text().splitlines() if not li.startswith("kind:")]
         config = tmp_path / f"{kind}.yaml"
         config.write_text("\n".join([*lines, f"kind: {kind}"] if written else lines))
-        mine = commands.get(kind, kind)
+        mine = {"costs": "defend", "retrain": "defend"}.get(kind, kind)
         for command in {"evolve", "attack", "train", "defend"} - {mine}:
             message = refused(command, config, "--dry-run")
             assert f"this is a config for `evofool {mine}`, not for `evofool {command}`" in message
@@ -117,6 +112,7 @@ def test_a_defense_of_another_kind_is_recognised_by_its_keys(answered: Say, tmp_
         ("attack", {"attack"}),
         ("train", {"train"}),
         ("defend", {"defend", "retrain", "costs"}),
+        ("run", {kind.name for kind in kinds.BUILT_IN}),
     ],
 )
 def test_an_unknown_config_lists_those_of_its_command(command: str, kinds: set[str]) -> None:
@@ -252,7 +248,7 @@ def test_doctor_says_what_it_looks_at(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_table_of_attacks_shows_what_was_set() -> None:
-    from evofool.cli.attack import _line
+    from evofool.attacks.lines import _line
 
     line = {
         "index": 0, "attack": "square", "parameters": {"eps": 0.1, "p_init": 0.3, "queries": 9},

@@ -319,7 +319,10 @@ def test_the_bytes_are_written_down() -> None:
 
 
 @given(damage=st.data(), seed=st.integers(0, 20), steps=st.integers(0, 12))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 def test_damaged_bytes_are_refused_or_a_genome(
     damage: st.DataObject, seed: int, steps: int, check_damage: Callable[..., None]
 ) -> None:

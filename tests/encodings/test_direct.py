@@ -186,7 +186,7 @@ def test_genomes_of_other_encodings_are_refused() -> None:
 
 
 @given(damage=st.data(), seed=st.integers(0, 99))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_damaged_bytes_are_refused_or_a_genome(
     damage: st.DataObject, seed: int, check_damage: Callable[..., None]
 ) -> None:

@@ -13,9 +13,10 @@ import pytest
 from evofool.config import CmaEsConfig, MuPlusLambdaConfig
 from evofool.encodings import load
 from evofool.errors import StoreError
-from evofool.evolution.algorithms import make_toolbox
 from evofool.evolution.arrays import pack, unpack
 from evofool.evolution.cma_es import ARRAYS, CmaEs
+from evofool.evolution.deap_toolbox import first_tools
+from evofool.evolution.fitness import NamedFitness
 from evofool.evolution.mu_plus_lambda import MuPlusLambda
 
 SOME = {"ids": np.arange(6).reshape(3, 2), "x": np.linspace(0, 1, 5), "one": np.float64(2.5)}
@@ -104,7 +105,9 @@ def test_random_archives() -> None:
 
 
 def toolbox(encoding: Any) -> Any:
-    return make_toolbox(encoding, None, lambda _: [])  # type: ignore[arg-type]  # never asked
+    tools = first_tools(MuPlusLambdaConfig(target=0), encoding, NamedFitness("log_odds"))
+    tools.register("evaluate", lambda _: [])  # never asked
+    return tools
 
 
 @pytest.mark.parametrize("centroid", [np.zeros(100_000), np.zeros((4, 4)), np.float64(0)])

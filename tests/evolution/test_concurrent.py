@@ -57,7 +57,7 @@ def test_campaigns_at_once_are_as_alone(
             random.random()
             np.random.standard_normal(3)  # noqa: NPY002
 
-    meet = threading.Barrier(2, timeout=60)
+    meet = threading.Barrier(2, timeout=600)
 
     def run(seed: int) -> str:
         # side by side in every generation: the barrier is passed by both or by none

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,7 +94,7 @@ def test_all_that_is_sent_is_booked(
 
 @pytest.mark.parametrize("by", ["raise", "kill"])
 def test_what_was_sent_before_a_failure_is_booked(
-    campaign: dict[str, Any], service: Service, tmp_path: Path, by: str
+    campaign: dict[str, Any], service: Service, forked: Any, tmp_path: Path, by: str
 ) -> None:
     """The generation is made again, and its pictures are sent again."""
     whole = evolve(campaign, tmp_path / "whole").summary
@@ -110,10 +107,7 @@ def test_what_was_sent_before_a_failure_is_booked(
             "import json, sys; from evofool.evolution.campaign import evolve;"
             "evolve(json.load(open(sys.argv[1])), sys.argv[2])"
         )
-        ended = subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path / "config.json"), str(run)],
-            env={**os.environ}, check=False,
-        )  # fmt: skip
+        ended = forked(program, tmp_path / "config.json", run).end()
         assert ended.returncode == -signal.SIGKILL
     else:
         with pytest.raises(ScoringError, match="503"):

@@ -79,7 +79,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert {path.name for path in (finished / "evolution").iterdir()} == {
         f"{loss}-{seed}-direct" for loss in ("cross-entropy", "rbf") for seed in (1, 2)
     }
-    assert kind_of(finished) == "costs"
+    assert kind_of(finished).name == "costs"
     found = status(finished)
     works = 4 + 4 * 4 + 4  # trainings, measures, campaigns
     assert (found["status"], found["works"], found["finished"]) == ("finished", works, works)

@@ -17,9 +17,9 @@ from evofool.data import load_dataset
 from evofool.errors import ConfigError, EvofoolError, FolderError, Interrupted, UsageError
 from evofool.experiments import defending
 from evofool.experiments.defend_config import load_defense
-from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.defend_setup import plan
 from evofool.experiments.defending import defend, resume_defense
+from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.scoring import Scorer
 from evofool.store import DefendFolder
@@ -76,7 +76,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert {path.name for path in (finished / "evolution").iterdir()} == {
         f"{net}-direct-{seed}" for net in ("undefended", "defended") for seed in (1, 2)
     }
-    assert kind_of(finished) == "defend"
+    assert kind_of(finished).name == "defend"
     found = status(finished)
     assert (found["status"], found["verdict"], found["threats"]) == ("finished", "red", 16)
     assert all(check.ok for check in verify(finished))

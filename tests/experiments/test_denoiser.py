@@ -14,9 +14,9 @@ import pytest
 from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.errors import ConfigError, EvofoolError, Interrupted
 from evofool.experiments.defend_config import load_defense
-from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.defend_setup import plan
 from evofool.experiments.defending import defend, resume_defense
+from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.runs import verify
 
 TOYS = Path(__file__).parents[1] / "toys"

@@ -17,9 +17,10 @@ from evofool.errors import ConfigError, Interrupted, StoreError, UsageError
 from evofool.experiments.engine import Results
 from evofool.experiments.engine.study import Options, begin
 from evofool.experiments.retrain.config import load_retraining
+from evofool.experiments.retrain.loop import NetKey
 from evofool.experiments.retrain.retrained import RetrainedRow
 from evofool.experiments.retrain.setup import plan
-from evofool.experiments.retrain.study import NetKey, RetrainStudy
+from evofool.experiments.retrain.study import RetrainStudy
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.experiments.works.answers import AnswerRow
 from evofool.experiments.works.campaign import ChampionRow
@@ -67,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_leaves_nets_runs_and_tables(finished: Path) -> None:
-    assert kind_of(finished) == "retrain"
+    assert kind_of(finished).name == "retrain"
     found = status(finished)
     assert found["status"] == "finished"
     assert found["works"] == found["finished"] == len(opened(finished)[0].plan)
@@ -80,7 +81,7 @@ def test_it_leaves_nets_runs_and_tables(finished: Path) -> None:
     assert net.labels[-1] == "fooling"
     assert net.n_classes == 11
     study, results = opened(finished)
-    trained = {key: each.net for key, each in study.nets.items() if key.round}
+    trained = {key: each.net for key, each in study.loop.nets.items() if key.round}
     digests = {key: results.only(work, RetrainedRow).digest for key, work in trained.items()}  # type: ignore[arg-type]
     assert digests[NetKey(2, "all", 1)] == net.digest
     assert len(set(digests.values())) == 4
@@ -98,7 +99,7 @@ def test_the_table_adds_up(finished: Path) -> None:
     assert [r["fooling_images"] for r in rows.values()] == ["0", "20", "20", "30", "30"]
     assert rows["0", "base"]["recall_old"] == ""  # it has no such class
     study, results = opened(finished)
-    for key, net in study.nets.items():
+    for key, net in study.loop.nets.items():
         row = rows[str(key.round), key.trained_on]
         clean = results.rows(net.clean, AnswerRow)
         assert len(clean) == 50
@@ -124,7 +125,7 @@ def test_champions_are_shown_to_other_nets(finished: Path) -> None:
     counts = {(r["encoding"], r["measure"]): int(r["hits"]) for r in own}
     # the base is shown its own champions: the target class is what its cells say
     study, results = opened(finished)
-    campaigns = study.nets[NetKey(0, "base", 1)].campaigns
+    campaigns = study.loop.nets[NetKey(0, "base", 1)].campaigns
     cells = {
         encoding: sum(row.confidence >= 0.5 for row in results.rows(campaign, ChampionRow))
         for encoding, campaign in campaigns.items()

@@ -122,13 +122,13 @@ def test_a_plot_is_a_png_on_its_paper() -> None:
 def test_a_figure_is_drawn_for_light_and_for_dark_pages() -> None:
     def draw(colours: Colours) -> bytes:
         figure, (left, right) = panels(2, (4, 2), colours, sharey=True)
-        for found in (left, right):
-            dress(found, colours, "Title")
+        for panel in (left, right):
+            dress(panel, colours, "Title")
             values = np.array([0.5, 0.9, 0.99])
             banded_line(
-                found, [1, 2, 3], values, values - 0.1, values + 0.005, colour=colours["main"]
+                panel, [1, 2, 3], values, values - 0.1, values + 0.005, colour=colours["main"]
             )
-            odds_axis(found, [values], colours)
+            odds_axis(panel, [values], colours)
         return to_png(figure, colours)
 
     files = light_and_dark("curves", draw)
@@ -148,10 +148,10 @@ def test_nothing_to_draw_is_no_file() -> None:
 
 
 def test_a_band_is_of_the_colour_that_it_is_given() -> None:
-    found = axes()
+    drawn = axes()
     values = np.array([0.5, 1.0])
-    banded_line(found, [1, 2], values, values, values, colour="#010203", band="#040506", label="x")
-    (band,), (line,) = found.collections, found.lines
+    banded_line(drawn, [1, 2], values, values, values, colour="#010203", band="#040506", label="x")
+    (band,), (line,) = drawn.collections, drawn.lines
     assert np.asarray(band.get_facecolor())[0].tolist() == pytest.approx([*to_rgb("#040506"), 0.2])
     assert line.get_color() == "#010203"
     assert line.get_label() == "x"

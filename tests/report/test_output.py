@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from evofool.errors import StoreError
 from evofool.report.output import Report
 from evofool.report.tables import Count, Table, Text
+from evofool.store import RunFolder
 
 
 class Folder:
@@ -42,3 +46,17 @@ def test_a_page_alone_is_a_report() -> None:
     folder = Folder()
     Report("<p>page</p>").write(folder)
     assert list(folder.files) == ["report/index.html"]
+
+
+def test_a_report_goes_into_a_run_folder_and_nowhere_else(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", {"kind": "evolve"}, "seed: 1\n") as run:
+        table = Table([Text("net")], [("LeNet",)])
+        page = Report("<p>first</p>", {"a/b.png": b"png"}, {"nets.csv": table}).write(run)
+        assert page == tmp_path / "run" / "report" / "index.html"
+        assert Report("<p>second</p>").write(run) == page
+        assert page.read_text() == "<p>second</p>"
+        assert (page.parent / "a" / "b.png").read_bytes() == b"png"
+        with pytest.raises(StoreError, match="does not lie inside the run folder"):
+            Report("<p>third</p>", {"../../x.png": b"png"}).write(run)
+        assert page.read_text() == "<p>second</p>"  # the one before is still whole
+    assert not (tmp_path / "x.png").exists()

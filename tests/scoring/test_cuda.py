@@ -22,7 +22,7 @@ from evofool.scoring.torch_engine import TorchEngine
 
 Images = NDArray[np.uint8]
 SHAPE = (3, 8, 8)
-LONG = 20.0
+LONG = 600.0
 """Seconds until a test gives up on an event; none is waited for when all is well."""
 
 

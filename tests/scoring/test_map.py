@@ -16,7 +16,7 @@ from evofool.scoring import Scorer
 
 MakeScorer = Callable[..., Scorer]
 Images = NDArray[np.uint8]
-LONG = 20.0
+LONG = 600.0
 """Seconds until a test gives up on an event; none is waited for when all is well."""
 
 

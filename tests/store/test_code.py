@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from evofool.errors import FolderError
-from evofool.store import RunFolder
+from evofool.store import Folder
 from evofool.store.code import check_code, code_of
 
 MANIFEST: dict[str, Any] = {
@@ -53,13 +53,13 @@ def config(tmp_path: Path) -> Config:
     )
 
 
-def _open(path: Path, **parts: Any) -> Iterator[RunFolder]:
-    with RunFolder.create(path, {**MANIFEST, **parts}, "x") as run:
+def _open(path: Path, **parts: Any) -> Iterator[Folder]:
+    with Folder.create(path, {**MANIFEST, **parts}, "x") as run:
         yield run
 
 
 @pytest.fixture
-def run(config: Config, tmp_path: Path) -> Iterator[RunFolder]:
+def run(config: Config, tmp_path: Path) -> Iterator[Folder]:
     yield from _open(tmp_path / "run", code=code_of(config))
 
 
@@ -73,27 +73,27 @@ def test_it_lists_all_that_may_be_run(config: Config, tmp_path: Path) -> None:
     assert names[:3] == ["train.yaml", "net.py", "loop.yaml"]
 
 
-def test_what_is_as_it_was_passes(run: RunFolder, config: Config) -> None:
+def test_what_is_as_it_was_passes(run: Folder, config: Config) -> None:
     check_code(run, config)
 
 
 @pytest.mark.parametrize(
     "name", ["net.py", "one.py", "two.py", "three.py", "pack/deep.py", "train.yaml"]
 )
-def test_a_changed_file_is_named(run: RunFolder, config: Config, tmp_path: Path, name: str) -> None:
+def test_a_changed_file_is_named(run: Folder, config: Config, tmp_path: Path, name: str) -> None:
     with (tmp_path / name).open("a") as file:
         file.write("\n# changed\n")
     with pytest.raises(FolderError, match=name.replace(".", r"\.")):
         check_code(run, config)
 
 
-def test_a_new_module_beside_it_counts(run: RunFolder, config: Config, tmp_path: Path) -> None:
+def test_a_new_module_beside_it_counts(run: Folder, config: Config, tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("")  # nobody knows which one is imported
     with pytest.raises(FolderError, match=r"numpy\.py"):
         check_code(run, config)
 
 
-def test_another_key_is_not_named(run: RunFolder, config: Config, tmp_path: Path) -> None:
+def test_another_key_is_not_named(run: Folder, config: Config, tmp_path: Path) -> None:
     other = config.model_copy(update={"base": {"name": f"{tmp_path / 'enc.py'}:E"}})
     with pytest.raises(FolderError, match=r"enc\.py, which its manifest does not name"):
         check_code(run, other)

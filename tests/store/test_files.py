@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +18,10 @@ from pathlib import Path
 from evofool.store import write_atomically
 
 path, durable = Path(sys.argv[1]), sys.argv[2] == "durable"
-print("ready", flush=True)
 for i in range(10**9):
     write_atomically(path, bytes([i % 251]) * 300_000, durable=durable)
     if i == int(sys.argv[3]):
-        print("written", flush=True)
+        Path(sys.argv[4]).touch()
 """
 
 
@@ -36,17 +35,16 @@ def test_a_file_is_replaced(tmp_path: Path, durable: bool) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_killed_at_any_moment_it_leaves_whole_files(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_leaves_whole_files(
+    forked: Any, until: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     for kill in range(10):
-        mode = "durable" if kill % 2 else "fast"
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), mode, str(kill)], stdout=subprocess.PIPE
-        ) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == b"ready\n"
-            assert writer.stdout.readline() == b"written\n"
-            writer.kill()  # in the middle of one of the next, wherever that is
+        written = tmp_path / f"written-{kill}"
+        writer = forked(WRITER, path, "durable" if kill % 2 else "fast", kill, written)
+        until(writer, written.exists)
+        writer.send_signal(signal.SIGKILL)  # in the middle of one of the next, wherever that is
+        assert writer.end().returncode == -signal.SIGKILL
         data = path.read_bytes()
         assert len(data) == 300_000
         assert len(set(data)) == 1

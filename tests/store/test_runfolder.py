@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import pytest
 
 from evofool.errors import RunBusyError, StoreError
 from evofool.store import (
-    SCHEMA_VERSION,
     Delta,
     EliteRow,
     GenerationRow,
@@ -25,6 +25,8 @@ from evofool.store import (
     RunFolder,
     WinRow,
 )
+
+from .conftest import MANIFEST  # type: ignore[import-not-found]  # tests are no package
 
 MakeDelta = Callable[..., Delta]
 FIRST, SECOND = IndividualId(0, 0), IndividualId(1, 0)
@@ -56,7 +58,7 @@ def held_elsewhere(path: Path) -> Iterator[None]:
 
 def test_what_is_committed_is_what_is_read(folder: Path) -> None:
     with RunFolder.open(folder) as run:
-        assert run.manifest["schema_version"] == SCHEMA_VERSION
+        assert run.manifest["schema_version"] == 1
         assert run.manifest["classifier"]["labels"] == ["ä", "</b>"]
         assert run.config_text == "seed: 7\nclassifier: {name: größer}\n"
         assert run.generations() == [
@@ -87,7 +89,7 @@ def test_what_is_committed_is_what_is_read(folder: Path) -> None:
 
 
 def test_an_empty_run(tmp_path: Path) -> None:
-    with RunFolder.create(tmp_path / "a" / "b", {}, "") as run:
+    with RunFolder.create(tmp_path / "a" / "b", MANIFEST, "") as run:
         assert run.last_generation() is None
         assert run.generations() == run.wins() == []
         assert run.archive().elites == ()
@@ -227,15 +229,14 @@ def test_a_second_process_is_refused(folder: Path) -> None:
         pass
 
 
-def test_a_killed_process_leaves_no_lock(folder: Path) -> None:
+def test_a_killed_process_leaves_no_lock(forked: Any, folder: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from evofool.store import *\n"
         "run = RunFolder.open(Path(sys.argv[1]), writable=True)\n"
         "run.commit(Delta(meta={'status': 'killed'}))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=600)
-    assert done.returncode != 0
+    assert forked(code, folder).end().returncode == -signal.SIGKILL
     with RunFolder.open(folder) as run:  # a reader recovers the log
         assert run.meta()["status"] == "killed"
     with RunFolder.open(folder, writable=True) as run:
@@ -301,7 +302,7 @@ def test_a_run_in_a_folder_of_someone_else_is_read(
 @pytest.mark.parametrize("name", ["a b", "50%", "was ist?", "nr#1", "größer", "x?mode=memory"])
 def test_any_path_holds_a_run(tmp_path: Path, name: str, make_delta: MakeDelta) -> None:
     path = tmp_path / name
-    with RunFolder.create(path, {}, "") as run:
+    with RunFolder.create(path, MANIFEST, "") as run:
         run.commit(make_delta(0, {0: None}))
     assert (path / "run.sqlite").stat().st_size > 0
     with RunFolder.open(path) as run:
@@ -334,14 +335,14 @@ def test_a_locking_that_does_not_work_is_not_called_busy(
 def test_a_folder_with_a_run_is_not_taken(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(StoreError, match="holds a run already; go on with `evofool resume"):
-        RunFolder.create(folder, {}, "")
+        RunFolder.create(folder, MANIFEST, "")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years")
     with pytest.raises(StoreError, match="is not empty; give another --out"):
-        RunFolder.create(tmp_path, {}, "")
+        RunFolder.create(tmp_path, MANIFEST, "")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -349,14 +350,14 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(StoreError, match="cannot be used as a run folder"):
-            RunFolder.create(path, {}, "")
+            RunFolder.create(path, MANIFEST, "")
     with pytest.raises(StoreError, match="cannot be used as a run folder"):
-        RunFolder.create(tmp_path / "a\0b", {}, "")
+        RunFolder.create(tmp_path / "a\0b", MANIFEST, "")
 
 
 @pytest.mark.parametrize("killed_at", ["manifest.json", "config.yaml"])
 def test_a_half_made_run_is_no_run_and_can_be_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+    forked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
     """Killed while writing that file: its temporary copy is left beside the database."""
     path = tmp_path / "run"
@@ -367,16 +368,15 @@ def test_a_half_made_run_is_no_run_and_can_be_made_anew(
         "    if target.name == sys.argv[2]: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return replace(self, target)\n"
         "Path.replace = kill\n"
-        "RunFolder.create(Path(sys.argv[1]), {'seed': 1}, 'half')"
+        "RunFolder.create(Path(sys.argv[1]), {'kind': 'evolve', 'seed': 1}, 'half')"
     )
-    command = [sys.executable, "-c", code, str(path), killed_at]
-    assert subprocess.run(command, check=False, timeout=600).returncode != 0
+    assert forked(code, path, killed_at).end().returncode == -signal.SIGKILL
     left = {entry.name for entry in path.iterdir()}
     assert "run.sqlite" in left
     assert any(name.endswith(".tmp") for name in left)
     with pytest.raises(StoreError, match=r"is not a run folder \(it has no manifest\.json\)"):
         RunFolder.open(path)
-    with RunFolder.create(path, {"seed": 2}, "whole") as run:
+    with RunFolder.create(path, {**MANIFEST, "seed": 2}, "whole") as run:
         assert run.generations() == []
     with RunFolder.open(path) as run:
         assert (run.manifest["seed"], run.config_text) == (2, "whole")
@@ -385,20 +385,20 @@ def test_a_half_made_run_is_no_run_and_can_be_made_anew(
 
 def test_two_who_make_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one who looked first and locked last must not wipe out the other's run."""
-    from evofool.store import runfolder
+    from evofool.store import folder
 
     path = tmp_path / "run"
-    acquire = runfolder.acquire
+    acquire = folder.acquire
 
     def slow(lock: Path) -> int:
-        monkeypatch.setattr(runfolder, "acquire", acquire)
-        with RunFolder.create(path, {"seed": 1}, "first") as other:
+        monkeypatch.setattr(folder, "acquire", acquire)
+        with RunFolder.create(path, {**MANIFEST, "seed": 1}, "first") as other:
             other.commit(Delta(meta={"status": "finished"}))
         return acquire(lock)
 
-    monkeypatch.setattr(runfolder, "acquire", slow)
+    monkeypatch.setattr(folder, "acquire", slow)
     with pytest.raises(StoreError, match="holds a run already"):
-        RunFolder.create(path, {"seed": 2}, "second")
+        RunFolder.create(path, {**MANIFEST, "seed": 2}, "second")
     with RunFolder.open(path, writable=True) as run:
         assert run.config_text == "first"
         assert run.meta() == {"status": "finished"}
@@ -411,14 +411,14 @@ def test_while_another_process_is_making_it(tmp_path: Path) -> None:
     path.mkdir()
     handle = lock.acquire(path / ".lock")
     with pytest.raises(RunBusyError):
-        RunFolder.create(path, {}, "")
+        RunFolder.create(path, MANIFEST, "")
     os.close(handle)
-    RunFolder.create(path, {}, "").close()
+    RunFolder.create(path, MANIFEST, "").close()
 
 
 def test_a_path_that_is_not_utf8_goes_into_the_manifest(tmp_path: Path) -> None:
     name = b"victim-\xff.onnx".decode(errors="surrogateescape")
-    with RunFolder.create(tmp_path / "run", {"source": name}, "") as run:
+    with RunFolder.create(tmp_path / "run", {**MANIFEST, "source": name}, "") as run:
         run.write_json("summary.json", {"source": name, "label": "日本語"})
     with RunFolder.open(tmp_path / "run") as run:
         assert run.manifest["source"] == name
@@ -502,5 +502,5 @@ def test_manifest_and_config_are_replaced(folder: Path) -> None:
 def test_the_truth_is_one_file(folder: Path) -> None:
     """What SQLite itself says of a closed run, without evofool."""
     with closing(sqlite3.connect(folder / "run.sqlite")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert database.execute("PRAGMA user_version").fetchone() == (1,)
         assert database.execute("SELECT count(*) FROM elites").fetchone() == (3,)

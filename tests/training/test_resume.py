@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,17 +84,14 @@ train(config, None, Path(sys.argv[2]), progress)
 """
 
 
-def test_a_killed_training_ends_with_the_same_bytes(halves: str, tmp_path: Path) -> None:
+def test_a_killed_training_ends_with_the_same_bytes(
+    halves: str, forked: Any, tmp_path: Path
+) -> None:
     settings = config(adversary=HARD)
     written = tmp_path / "config.json"
     written.write_text(settings.model_dump_json())
     out = tmp_path / "killed"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(out), written, "4"],
-        timeout=600,
-        capture_output=True,
-        text=True,
-    )
+    done = forked(KILLED, Path(__file__).parent, out, written, 4).end()
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert json.loads((out / "net.checkpoint.json").read_text())["step"] == 3
     assert not (out / "net.safetensors").exists()

@@ -82,9 +82,9 @@ def by_file(path: Path, labels: tuple[str, ...], error: ConfigError) -> dict[str
 def assigned(
     names: Sequence[str], rows: Mapping[str, int], file: Path
 ) -> tuple[dict[str, int], tuple[str, ...]]:
-    """The classes of those pictures that have a row, and what a person should know.
+    """The classes of those pictures that have a row, and notes for the user.
 
-    A name that is written otherwise in the CSV is the same picture where only one can be meant:
+    A name that is written differently in the CSV counts as the same where only one can be meant:
     macOS decomposes letters with accents (NFD) and most editors do not, Windows writes
     backslashes.
 

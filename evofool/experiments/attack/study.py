@@ -195,7 +195,7 @@ class AttackStudy(Study[AttackCampaign]):
 
         return AttackOutputs(self, results)
 
-    def verify(self, results: Results, engine: str | None) -> Iterator[Check]:
+    def checks(self, results: Results, engine: str | None) -> Iterator[Check]:
         from evofool.experiments.attack.verify import verify
 
         yield from verify(self, results, engine)

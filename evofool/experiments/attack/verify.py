@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.attacks.ascent import GradientAscent
 from evofool.attacks.base import Attack
 from evofool.attacks.lattice import norms
 from evofool.attacks.losses import Goal
 from evofool.attacks.result import NONE
 from evofool.attacks.rows import ImageRow, ResultRow, pixels_of, png_of, read_images
-from evofool.attacks.rubbish import Rubbish
 from evofool.attacks.summary import stem
 from evofool.experiments.attack.outputs import TABLE, AttackOutputs
 from evofool.experiments.attack.works import AttackOnImages
@@ -167,16 +165,9 @@ def _possible(
     away = NONE if attack.aim == "any" else source
     goal = Goal(scorer.classifier, np.array([away]), np.array([row.target]))
     hit = bool(goal.success(np.array([label]), np.zeros(1, np.int64))[0])
-    least = _threshold(attack)
+    least = attack.least_confidence
     if not hit or least == 0 or confidence is None:
         return {hit}
     sought = int(goal.sought[0])
     above = float(confidence[label if sought == NONE else sought]) - least
     return {True, False} if abs(above) <= engines.tolerance else {above > 0}
-
-
-def _threshold(attack: Attack) -> float:
-    """The confidence below which a picture of this attack is no success."""
-    if isinstance(attack, Rubbish):
-        return attack.threshold
-    return attack.confidence if isinstance(attack, GradientAscent) else 0.0

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from evofool.experiments.costs.study import (
+from evofool.experiments.costs.nets import (
     CLEAN,
     FGSM_ROW,
     FLOATS,
     PICTURES,
-    CostsStudy,
+    Compared,
     JudgedNet,
 )
 from evofool.experiments.costs.summary import read_curves, summary, table
@@ -56,13 +56,13 @@ _DASHES: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def report(study: CostsStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
+def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page with its plot and the champions of the first seed, the tables and the summary."""
-    curves = read_curves(study, results)
-    found = summary(study, results, manifest, curves)
+    curves = read_curves(compared, results)
+    found = summary(compared, results, manifest, curves)
     draw = partial(curves_plot, curves, dashes=_DASHES)
     files = light_and_dark("curves", draw, {**LIGHT, **_LIGHT}, {**DARK, **_DARK})
-    first = [net for net in study.nets if net.seed == study.loaded.config.seeds[0]]
+    first = [net for net in compared.nets if net.seed == compared.config.seeds[0]]
     rows = []
     for net in first:
         for encoding in net.campaigns:
@@ -72,7 +72,7 @@ def report(study: CostsStudy, results: Results, manifest: Mapping[str, Any]) -> 
             shown = [
                 {
                     "file": names[row.item],
-                    "label": study.labels[row.item],
+                    "label": compared.labels[row.item],
                     "confidence": row.confidence,
                 }
                 for row in champions

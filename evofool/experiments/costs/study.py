@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from evofool.config import Loaded
 from evofool.data import Dataset, inspect_dataset, load_dataset
 from evofool.errors import DataError, UsageError
 from evofool.experiments.costs.config import CostsConfig, load_costs
+from evofool.experiments.costs.nets import CLEAN, FGSM_ROW, FLOATS, PICTURES, Compared, JudgedNet
 from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Plan, Planned, Results, Work
 from evofool.experiments.engine.study import Study
@@ -22,54 +23,20 @@ from evofool.experiments.works.trained import Trained
 from evofool.randomness import Stream, generator
 from evofool.report.output import Report
 
-CLEAN, FLOATS, PICTURES = "no attack", "noise N(0, I)", "noise N(0, I) as pictures"
-FGSM_ROW = "FGSM"
-MEASURES = (CLEAN, FLOATS, PICTURES, FGSM_ROW)
-"""What is measured of every net, in this order."""
-
-
-@dataclass(frozen=True)
-class JudgedNet:
-    """The works of one net.
-
-    Attributes:
-        loss: that it is trained with.
-        seed: of its training and of the campaigns.
-        trained: the net.
-        measures: by name, see `MEASURES`.
-        campaigns: by encoding.
-    """
-
-    loss: str
-    seed: int
-    trained: Trained
-    measures: Mapping[str, Work]
-    campaigns: Mapping[str, Campaign]
-
-    @property
-    def name(self) -> str:
-        """What it is called in files and folders."""
-        return f"{self.loss}-{self.seed}"
-
 
 class CostsStudy(Study[CostsConfig]):
-    """One net under several cost functions.
-
-    Attributes:
-        nets: every loss with every seed, the seeds of a loss side by side.
-        labels: names of the classes.
-    """
+    """One net under several cost functions."""
 
     kind = "costs"
     moved = "a comparison of costs trains its own nets"
     load = staticmethod(load_costs)
 
-    def __init__(self, loaded: Loaded[CostsConfig], nets: Sequence[JudgedNet], data: Dataset):
-        self.nets, self.labels = tuple(nets), data.label_names
-        by_seed = sorted(nets, key=lambda net: loaded.config.seeds.index(net.seed))
+    def __init__(self, loaded: Loaded[CostsConfig], compared: Compared) -> None:
+        self.compared = compared
+        seeds = loaded.config.seeds
+        by_seed = sorted(compared.nets, key=lambda net: seeds.index(net.seed))
         trainings = [Planned(f"training, {n.name}", n.trained, n.name) for n in by_seed]
-        judgings = [planned for net in by_seed for planned in _judging(net)]
-        super().__init__(loaded, Plan([*trainings, *judgings]))
+        super().__init__(loaded, Plan([*trainings, *(p for n in by_seed for p in n.planned())]))
 
     @classmethod
     def make(cls, loaded: Loaded[CostsConfig]) -> CostsStudy:
@@ -100,22 +67,12 @@ class CostsStudy(Study[CostsConfig]):
                     for encoding in config.evolution.encodings
                 }
                 nets.append(JudgedNet(net.loss, seed, trained, measures, campaigns))
-        return cls(loaded, nets, test_set)
+        return cls(loaded, Compared(config, tuple(nets), test_set.label_names))
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
-        from evofool.experiments.costs.report import report
+        from evofool.experiments.costs.report import report  # which imports matplotlib
 
-        return report(self, results, manifest)
-
-
-def _judging(net: JudgedNet) -> list[Planned]:
-    return [
-        *(Planned(f"{name}, {net.name}", work) for name, work in net.measures.items()),
-        *(
-            Planned(f"evolution, {encoding}, {net.name}", campaign, f"{net.name}-{encoding}")
-            for encoding, campaign in net.campaigns.items()
-        ),
-    ]
+        return report(self.compared, results, manifest)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from evofool.attacks.statistics import share
+from evofool.experiments.costs.nets import MEASURES, Compared, JudgedNet
 from evofool.experiments.costs.noise import ClaimRow, NoiseAnswers
-from evofool.experiments.costs.study import MEASURES, CostsStudy, JudgedNet
 from evofool.experiments.curves import Curve, curve_json, curve_of
 from evofool.experiments.engine import Results
 from evofool.experiments.works.answers import AnswerRow
@@ -21,16 +21,16 @@ BARS = (0.5, 0.99)
 """Confidences that champions are counted from."""
 
 
-def read_curves(study: CostsStudy, results: Results) -> list[Curve]:
+def read_curves(compared: Compared, results: Results) -> list[Curve]:
     """A curve for every loss and encoding, over the seeds."""
-    config = study.loaded.config
+    config = compared.config
     return [
         curve_of(
             results,
             net.loss,
             encoding,
             config.seeds,
-            [each.campaigns[encoding] for each in study.nets if each.loss == net.loss],
+            [each.campaigns[encoding] for each in compared.nets if each.loss == net.loss],
         )
         for net in config.nets
         for encoding in config.evolution.encodings
@@ -38,12 +38,12 @@ def read_curves(study: CostsStudy, results: Results) -> list[Curve]:
 
 
 def summary(
-    study: CostsStudy, results: Results, manifest: Mapping[str, Any], curves: Sequence[Curve]
+    compared: Compared, results: Results, manifest: Mapping[str, Any], curves: Sequence[Curve]
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
-    config = study.loaded.config
+    config = compared.config
     losses = {
-        net.loss: [each for each in study.nets if each.loss == net.loss] for net in config.nets
+        net.loss: [each for each in compared.nets if each.loss == net.loss] for net in config.nets
     }
     return {
         "status": "finished",
@@ -56,7 +56,7 @@ def summary(
         "nets": [
             {
                 "loss": loss,
-                "measures": {name: _measured(study, results, nets, name) for name in MEASURES},
+                "measures": {name: _measured(compared, results, nets, name) for name in MEASURES},
                 "evolution": [
                     _evolved(results, curve, nets) for curve in curves if curve.net == loss
                 ],
@@ -97,7 +97,7 @@ def table(found: Mapping[str, Any]) -> Table:
 
 
 def _measured(
-    study: CostsStudy, results: Results, nets: Sequence[JudgedNet], name: str
+    compared: Compared, results: Results, nets: Sequence[JudgedNet], name: str
 ) -> dict[str, Any]:
     """One measure of the nets of one loss: a share, and a note on each net."""
     counts, details = [], []
@@ -105,7 +105,7 @@ def _measured(
         work = net.measures[name]
         if isinstance(work, NoiseAnswers):
             sure = np.array([row.confidence for row in results.rows(work, ClaimRow)])
-            bad = sure > study.loaded.config.rubbish.threshold
+            bad = sure > compared.config.rubbish.threshold
             details.append(f"median largest confidence {np.median(sure):.4f}")
         else:
             bad = np.array([row.is_error for row in results.rows(work, AnswerRow)])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -32,6 +32,7 @@ from evofool.errors import (
     StoreError,
     UsageError,
 )
+from evofool.experiments.engine import lines
 from evofool.experiments.engine.context import Context, Engines
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter, OnProgress
@@ -156,7 +157,7 @@ class Study(ABC, Generic[C]):
         """What its works may send."""
         return Spending(run.bookings)
 
-    def verify(self, results: Results, engine: str | None) -> Iterator[Check]:
+    def checks(self, results: Results, engine: str | None) -> Iterator[Check]:
         """Check rows, artifacts and files; `engine` scores pictures again, where it is given."""
         yield from verify_works(self, results)
 
@@ -173,6 +174,71 @@ class Study(ABC, Generic[C]):
     def described(self) -> dict[str, Any]:
         """What the manifest says beside what all kinds say."""
         return {}
+
+    # what `evofool.kinds` asks of a kind with a study
+
+    @classmethod
+    def run(
+        cls,
+        loaded: Any,
+        out: Path | str,
+        *,
+        command: str | None = None,
+        seed: int | None = None,
+        overrides: Sequence[str] = (),
+        **options: Any,
+    ) -> Result:
+        """`begin`, with the fields of `Options` by name."""
+        return begin(
+            cls, loaded, out, seed=seed, overrides=overrides, command=command,
+            options=Options(**options),
+        )  # fmt: skip
+
+    @classmethod
+    def resume(
+        cls,
+        path: Path | str,
+        *,
+        classifier: str | None = None,
+        encoding: str | None = None,
+        overrides: Sequence[str] = (),
+        **options: Any,
+    ) -> Result:
+        """`resume`, with the fields of `Options` by name."""
+        return resume(
+            cls, path, classifier=classifier, encoding=encoding, overrides=overrides,
+            options=Options(**options),
+        )  # fmt: skip
+
+    @classmethod
+    def status(cls, path: Path | str) -> dict[str, Any]:
+        """`status` of a run of this kind."""
+        return status(cls, path)
+
+    @classmethod
+    def verify(
+        cls,
+        path: Path | str,
+        *,
+        classifier: str | None = None,
+        encoding: str | None = None,
+        engine: str | None = None,
+    ) -> Iterator[Check]:
+        """`verify` of a run of this kind."""
+        return verify(cls, path, classifier=classifier, encoding=encoding, engine=engine)
+
+    @classmethod
+    def plan_lines(cls, plan: Any) -> list[str]:
+        """What a dry run prints; `plan` is a study that was made."""
+        return lines.plan_lines(plan)
+
+    @classmethod
+    def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
+        """What a run prints at its end."""
+        return lines.result_lines(result, pages)
+
+
+AnyStudy: TypeAlias = Study[Any]
 
 
 @dataclass(frozen=True)
@@ -381,7 +447,7 @@ def verify(
         else:
             yield Check("seed", not faults, "; ".join(faults) or "is the config's")
         yield check_works(run)
-        yield from made.verify(Results(run, made.plan), engine)
+        yield from made.checks(Results(run, made.plan), engine)
 
 
 def verify_works(made: Study[Any], results: Results) -> Iterator[Check]:

@@ -39,8 +39,10 @@ EXACT = 2**53
 def outside(**options: Any) -> Any:
     """A field of a work that does not determine its result: a path, a name, an array with a digest.
 
-    It is no part of the address, of equality or of ``repr``.
+    It is no part of the address, of equality or of ``repr``. Where a work is only asked for its
+    address, it may be left out.
     """
+    options = {"default": None, **options}
     return field(compare=False, repr=False, metadata={"outside": True}, **options)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from evofool.experiments.engine import Results
 from evofool.experiments.pages import PAGES
 from evofool.experiments.retrain.config import RetrainConfig
+from evofool.experiments.retrain.loop import BASE, Loop
 from evofool.experiments.retrain.plots import rounds_plot, strip
-from evofool.experiments.retrain.study import BASE, RetrainStudy
 from evofool.experiments.retrain.summary import (
     curves_table,
     net_rows,
@@ -29,14 +29,14 @@ from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 
 
-def report(study: RetrainStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
+def report(loop: Loop, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page with its plots and champions, the tables and the summary."""
-    config = study.loaded.config
+    config = loop.config
     encodings = config.evolution.encodings
-    curves = read_curves(study, results)
-    rows = net_rows(study, results, curves)
-    shown = shown_counts(study, results)
-    found = summary(study, results, manifest, curves, rows, shown)
+    curves = read_curves(loop, results)
+    rows = net_rows(loop, results, curves)
+    shown = shown_counts(loop, results)
+    found = summary(loop, results, manifest, curves, rows, shown)
     files: dict[str, bytes] = {}
     for chain in config.trained_on:
         lines = [
@@ -46,7 +46,7 @@ def report(study: RetrainStudy, results: Results, manifest: Mapping[str, Any]) -
         ]
         titles = [f"attacked by {encoding}" for encoding in encodings]
         files |= light_and_dark(_plot(chain), partial(rounds_plot, lines, titles))
-    for key, judged in study.nets.items():
+    for key, judged in loop.nets.items():
         if key.seed != config.evolution.seeds[0]:
             continue
         for encoding, campaign in judged.campaigns.items():
@@ -54,7 +54,7 @@ def report(study: RetrainStudy, results: Results, manifest: Mapping[str, Any]) -
             images = np.stack([decode_png(row.png or b"") for row in champions])
             files[_strip(key.round, key.trained_on, encoding)] = encode_png(strip(images))
     tables = {
-        "retrain.csv": nets_table(study, rows),
+        "retrain.csv": nets_table(loop, rows),
         "shown.csv": shown_table(shown),
         "curves.csv": curves_table(curves),
     }

@@ -10,8 +10,8 @@ import numpy as np
 
 from evofool.experiments.curves import Curve, curve_columns, curve_of, curve_points
 from evofool.experiments.engine import Results, Work
+from evofool.experiments.retrain.loop import Loop, NetKey
 from evofool.experiments.retrain.shown import AscentRow, ShownRow
-from evofool.experiments.retrain.study import NetKey, RetrainStudy
 from evofool.experiments.works.answers import AnswerRow
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.report.tables import Cell, Column, Count, Number, Table, Text
@@ -28,15 +28,15 @@ NET_MEASURES = ("clean_error", "clean_fooling", "recall_old", "ascent")
 RUN_MEASURES = ("recall_first", "recall_last", "cells_50", "cells_99", "cells_9999")
 
 
-def read_curves(study: RetrainStudy, results: Results) -> Curves:
+def read_curves(loop: Loop, results: Results) -> Curves:
     """The curves of all nets."""
-    seeds = study.loaded.config.evolution.seeds
+    seeds = loop.config.evolution.seeds
     curves = {}
-    for round in range(study.loaded.config.rounds + 1):
-        for chain in study.chains(round):
-            for encoding in study.loaded.config.evolution.encodings:
+    for round in range(loop.config.rounds + 1):
+        for chain in loop.chains(round):
+            for encoding in loop.config.evolution.encodings:
                 campaigns = [
-                    study.nets[NetKey(round, chain, seed)].campaigns[encoding] for seed in seeds
+                    loop.nets[NetKey(round, chain, seed)].campaigns[encoding] for seed in seeds
                 ]
                 name = f"round {round}, {chain}"
                 curves[round, chain, encoding] = curve_of(results, name, encoding, seeds, campaigns)
@@ -72,10 +72,10 @@ class ShownCount:
     n: int
 
 
-def shown_counts(study: RetrainStudy, results: Results) -> list[ShownCount]:
+def shown_counts(loop: Loop, results: Results) -> list[ShownCount]:
     """Champions on other nets, net by net."""
     counts = []
-    for key, judged in study.nets.items():
+    for key, judged in loop.nets.items():
         for (encoding, other), work in judged.shown.items():
             rows = results.rows(work, ShownRow)
             for bar in SHOWN_AT:
@@ -104,10 +104,10 @@ def shown_table(counts: Sequence[ShownCount]) -> Table:
     return Table(columns, rows)
 
 
-def net_rows(study: RetrainStudy, results: Results, curves: Curves) -> list[dict[str, Any]]:
+def net_rows(loop: Loop, results: Results, curves: Curves) -> list[dict[str, Any]]:
     """A row a net and seed: shares, and the medians that evolution ended with; None without one."""
     found = []
-    for key, judged in study.nets.items():
+    for key, judged in loop.nets.items():
         clean = results.rows(judged.clean, AnswerRow)
         training = 0.0 if key.round == 0 else results.cost(_work(judged.net)).seconds
         ascent = judged.ascent
@@ -119,7 +119,7 @@ def net_rows(study: RetrainStudy, results: Results, curves: Curves) -> list[dict
             "fooling_images": sum(map(len, getattr(judged.net, "bred", ()))),
             "training_seconds": round_to(training),
             "clean_error": _share(r.is_error for r in clean),
-            "clean_fooling": _share(r.predicted == study.classes for r in clean)
+            "clean_fooling": _share(r.predicted == loop.classes for r in clean)
             if key.round
             else None,
             "recall_old": _recalled(results, judged.recall_old),
@@ -128,7 +128,7 @@ def net_rows(study: RetrainStudy, results: Results, curves: Curves) -> list[dict
         for encoding, campaign in judged.campaigns.items():
             curve = curves[key.round, key.trained_on, encoding]
             sure = [r.confidence for r in results.rows(campaign, ChampionRow)]
-            sure += [0.0] * (study.classes - len(sure))
+            sure += [0.0] * (loop.classes - len(sure))
             row[f"median_{encoding}"] = float(curve.confidence[curve.seeds.index(key.seed), -1])
             row[f"recall_first_{encoding}"] = _recalled(results, judged.recall_first.get(encoding))
             row[f"recall_last_{encoding}"] = _recalled(results, judged.recall_last.get(encoding))
@@ -138,20 +138,20 @@ def net_rows(study: RetrainStudy, results: Results, curves: Curves) -> list[dict
     return found
 
 
-def nets_table(study: RetrainStudy, rows: Sequence[Mapping[str, Any]]) -> Table:
+def nets_table(loop: Loop, rows: Sequence[Mapping[str, Any]]) -> Table:
     """``retrain.csv``, a line a net and seed."""
     columns: list[Column] = [
         Count("round"), Text("trained_on"), Count("seed"), Count("fooling_images"),
         Number("training_seconds"), *(Number(name) for name in NET_MEASURES),
     ]  # fmt: skip
-    for encoding in study.loaded.config.evolution.encodings:
+    for encoding in loop.config.evolution.encodings:
         columns += [Number(f"{name}_{encoding}") for name in ("median", *RUN_MEASURES)]
     cells: list[list[Cell]] = [[row[column.title] for column in columns] for row in rows]
     return Table(columns, cells)
 
 
 def summary(
-    study: RetrainStudy,
+    loop: Loop,
     results: Results,
     manifest: Mapping[str, Any],
     curves: Curves,
@@ -159,10 +159,10 @@ def summary(
     shown: Sequence[ShownCount],
 ) -> dict[str, Any]:
     """The content of ``summary.json``: over the seeds of each net, median, least and most."""
-    config, base = study.loaded.config, study.base_net(results)
+    config, base = loop.config, loop.base_net(results)
     nets = []
     for round in range(config.rounds + 1):
-        for chain in study.chains(round):
+        for chain in loop.chains(round):
             own = [r for r in rows if (r["round"], r["trained_on"]) == (round, chain)]
             nets.append(
                 {

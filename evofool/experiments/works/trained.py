@@ -70,7 +70,7 @@ class Trained(Work):
         folder: str = "nets",
     ) -> Trained:
         """The training of a config on `data`, its training split."""
-        recipe = config.model_dump(mode="json", exclude={"kind", "name", "device", "gpus"})
+        recipe = config.model_dump(mode="json", exclude={"kind", "name", "device"})
         return cls(
             recipe,
             Pictures.of(data.images, data.labels).digest,

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from evofool.errors import FolderError, Interrupted, UsageError
-from evofool.experiments.attack.run import attack, resume_attacks, status, verify_attacks
 from evofool.experiments.attack.study import AttackStudy
 from evofool.experiments.engine import study
 from evofool.experiments.engine.study import Options
@@ -23,6 +22,13 @@ from evofool.gallery import build
 from evofool.images import encode_png
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.history import commands_of
+
+attack, resume_attacks, status, verify_attacks = (
+    AttackStudy.run,
+    AttackStudy.resume,
+    AttackStudy.status,
+    AttackStudy.verify,
+)
 
 TOYS = Path(__file__).parents[2] / "toys"
 

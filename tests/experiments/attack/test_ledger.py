@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from evofool.errors import BudgetError, ConfigError, Interrupted, ScoringError
-from evofool.experiments.attack.run import attack, resume_attacks, status, verify_attacks
+from evofool.experiments.attack.study import AttackStudy
+
+attack, resume_attacks, status, verify_attacks = (
+    AttackStudy.run,
+    AttackStudy.resume,
+    AttackStudy.status,
+    AttackStudy.verify,
+)
 
 SERVICE = f"{Path(__file__).parents[2] / 'toys' / 'service.py'}:victim"
 
@@ -78,9 +85,9 @@ def test_a_failure_a_resume_and_a_verify(log: Log, tmp_path: Path) -> None:
 
 CHILD = """
 import json, sys
-from evofool.experiments.attack.run import attack, resume_attacks
+from evofool.experiments.attack.study import AttackStudy
 what, config, run = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
-resume_attacks(run) if what == "resume" else attack(config, run)
+AttackStudy.resume(run) if what == "resume" else AttackStudy.run(config, run)
 """
 
 

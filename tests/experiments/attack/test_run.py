@@ -31,13 +31,15 @@ from evofool.errors import (
     UsageError,
 )
 from evofool.evolution.reading import read as read_pictures
-from evofool.experiments.attack.run import attack, resume_attacks, status
+from evofool.experiments.attack.study import AttackStudy
 from evofool.experiments.engine import ExperimentProgress
 from evofool.experiments.runs import verify
 from evofool.images import decode_png, encode_png, read_text
 from evofool.scoring import Scorer
 from evofool.store import RunFolder
 from evofool.store.experiment import ExperimentFolder
+
+attack, resume_attacks, status = AttackStudy.run, AttackStudy.resume, AttackStudy.status
 
 TOYS = Path(__file__).parents[2] / "toys"
 VICTIM = f"{TOYS / 'linear.py'}:victim"

@@ -15,9 +15,11 @@ from evofool.config import load_attacks
 from evofool.errors import ConfigError, FolderError, ImageError, Interrupted
 from evofool.experiments.attack.picture_labels import by_file
 from evofool.experiments.attack.plan import plan
-from evofool.experiments.attack.run import attack, resume_attacks
 from evofool.experiments.attack.sources import Sample, Source, open_source, read_samples
+from evofool.experiments.attack.study import AttackStudy
 from evofool.images import encode_png
+
+attack, resume_attacks = AttackStudy.run, AttackStudy.resume
 
 TOY = Path(__file__).parents[2] / "toys" / "linear.py"
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_colours import COLOURS
 from toy_works import RAN
 
+from evofool import kinds
 from evofool.experiments.engine import Meter, Plan, Results, run_plan
+from evofool.kinds import Kind
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.manifest import new_manifest
 
@@ -17,6 +21,18 @@ from evofool.store.manifest import new_manifest
 @pytest.fixture(autouse=True)
 def nothing_ran() -> None:
     RAN.clear()
+
+
+TOY = Kind(name="toy", about="numbers and notes", study="plain_colours:Colours")  # never asked for
+
+
+@pytest.fixture(autouse=True)
+def kinds_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a package had declared them."""
+    points = [EntryPoint(kind.name, f"package:{kind.name}", kinds.GROUP) for kind in (TOY, COLOURS)]
+    by_name = {kind.name: kind for kind in (TOY, COLOURS)}
+    monkeypatch.setattr(EntryPoint, "load", lambda point: by_name[point.name])
+    monkeypatch.setattr(kinds, "entry_points", lambda group: points)
 
 
 @pytest.fixture

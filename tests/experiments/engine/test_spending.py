@@ -14,12 +14,13 @@ import pytest
 from evofool.attacks.registry import grid, names
 from evofool.classifiers import load_classifier
 from evofool.errors import Interrupted
-from evofool.experiments.attack.run import resume_attacks, status
 from evofool.experiments.attack.study import AttackStudy
 from evofool.experiments.engine import study
 from evofool.experiments.engine.spending import equal_shares
 from evofool.experiments.engine.study import Options
 from evofool.scoring import Scorer
+
+resume_attacks, status = AttackStudy.resume, AttackStudy.status
 
 TOYS = Path(__file__).parents[2] / "toys"
 VICTIM = f"{TOYS / 'linear.py'}:victim"

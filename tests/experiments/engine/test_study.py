@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from pathlib import Path
@@ -56,9 +57,10 @@ def test_it_is_as_short_as_promised() -> None:
 
 
 def test_a_run_leaves_its_tables_and_its_page(run: Path) -> None:
-    table = (run / "colours.csv").read_text().splitlines()
-    assert table[0] == "net,level,confidence"
-    assert [line.split(",")[1] for line in table[1:]] == ["0", "128", "255"]
+    with (run / "colours.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["level"] for row in table] == ["0", "128", "255"]
+    assert all(0 < float(row["confidence"]) <= 1 for row in table)
     assert (run / "report" / "index.html").is_file()
     assert all(ok(run).values())
     stand = status(Colours, run)

@@ -1,0 +1,135 @@
+"""Runs of any kind: begun from a config, gone on with, and what is printed at their end."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evofool.cli import signals
+from evofool.cli.gallery import served, shown, stay
+from evofool.cli.progress import watch_run
+from evofool.cli.terminal import answer, remark
+from evofool.config import kind_of
+from evofool.errors import UsageError
+
+if TYPE_CHECKING:
+    from evofool.kinds import Kind
+    from evofool.store import Result
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the growing gallery of a run is served."""
+
+    host: str
+    port: int
+
+
+def begin(
+    command: str,
+    config: str,
+    overrides: Sequence[str] | None,
+    out: Path | None,
+    seed: int | None,
+    dry_run: bool,
+    watched: Served | None = None,
+    reuse: Sequence[Path] | None = None,
+) -> None:
+    """Run a config, or say what the run would do.
+
+    Args:
+        command: of evofool that was given the config.
+        config: a file or the name of a shipped one.
+        overrides: ``key.sub=value``.
+        out: the run folder, None for the default.
+        seed: instead of the config's.
+        dry_run: only say.
+        watched: where the growing gallery is served, None: nowhere.
+        reuse: run folders whose rows may be taken over, of an experiment.
+    """
+    kind = kind_of(config, command)
+    loaded = kind.part("load")(config, overrides or (), seed)
+    if dry_run:
+        answer(*kind.part("plan_lines")(kind.part("plan")(loaded)))
+        return
+    folder = out or _default_folder(kind, loaded.config.name or Path(config).stem)
+    typed = shlex.join(["evofool", *sys.argv[1:]])
+    run, options = kind.part("run"), _of_experiments(kind, reuse)
+    with contextlib.nullcontext() if watched is None else _served(folder, watched):
+        with watch_run(kind) as progress, signals.stop_requested() as stop:
+            result = run(
+                loaded, folder, command=typed, progress=progress, should_stop=stop, **options
+            )
+        finish(kind, result)
+
+
+def go_on(
+    path: Path,
+    overrides: Sequence[str] | None,
+    classifier: str | None,
+    encoding: str | None,
+    reuse: Sequence[Path] | None = None,
+) -> None:
+    """Go on with the run in a folder."""
+    from evofool.experiments import runs
+
+    kind = runs.kind_of(path)
+    with watch_run(kind) as progress, signals.stop_requested() as stop:
+        result = runs.resume(
+            path,
+            classifier=classifier,
+            encoding=encoding,
+            overrides=overrides or (),
+            progress=progress,
+            should_stop=stop,
+            **_of_experiments(kind, reuse),
+        )
+    finish(kind, result)
+
+
+def _of_experiments(kind: Kind, reuse: Sequence[Path] | None) -> dict[str, Any]:
+    """What only runs of experiments take."""
+    if kind.study:
+        return {"reuse": tuple(reuse or ()), "say": remark_lines}
+    if reuse:
+        raise UsageError(f"--reuse: {kind.about} has no rows that another run could share")
+    return {}
+
+
+def remark_lines(text: str) -> None:
+    """Say something of several lines at once."""
+    remark(*text.split("\n"))
+
+
+def finish(kind: Kind, result: Result) -> None:
+    """Make the gallery of a run of a kind that has one, and print what it came to."""
+    pages: list[Path] = []
+    if kind.reader:
+        from evofool.gallery import Options
+
+        made = shown(result.path, options=Options(top=kind.most_shown))
+        pages = [page for page in (made.page, made.contact_sheet) if page is not None]
+    answer(*kind.part("result_lines")(result, pages))
+
+
+@contextlib.contextmanager
+def _served(folder: Path, watched: Served) -> Iterator[None]:
+    with served(folder, watched.host, watched.port):
+        yield
+        stay()
+
+
+def _default_folder(kind: Kind, name: str) -> Path:
+    """The kind's own, or ``runs/NAME``, or the first of ``runs/NAME-2``... that is not there."""
+    if kind.out:
+        return Path(kind.out)
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder

@@ -1,0 +1,282 @@
+"""The DEAP toolbox of a campaign, which a program may change before it hands it over."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from deap import base, tools
+
+from evofool.classifiers import Classifier
+from evofool.classifiers.live import handed_over
+from evofool.config import Campaign, EvolutionConfig, load_campaign
+from evofool.encodings import Encoding
+from evofool.errors import FolderError, ScoringError, UsageError
+from evofool.evolution.archive import Parents
+from evofool.evolution.guarded import explained
+from evofool.evolution.individual import Individual
+from evofool.randomness import Draws, rebound
+from evofool.store import RunFolder
+
+VARIATION = ("sample", "mate", "mutate")
+"""Tools that make genomes: where one of them is a program's, no ancestor can be bred again."""
+TOOLS: Mapping[str, tuple[str, ...]] = {
+    "map_elites": (*VARIATION, "select", "fitness"),
+    "mu_plus_lambda": (*VARIATION, "select", "fitness"),
+    "cma_es": ("sample", "fitness"),
+}
+"""What each algorithm takes from a toolbox."""
+OWN = ("evaluate", "map", "clone")
+"""What belongs to the campaign, whose scorer counts every picture."""
+
+Replaced = Mapping[str, str | None]
+"""Tools that are not the campaign's own, each with its qualified name where it has one."""
+
+
+class CampaignToolbox(base.Toolbox):  # type: ignore[misc]  # deap is untyped
+    """A toolbox that remembers which tools were in it at first."""
+
+    def __init__(self, algorithm: str, first: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.algorithm = algorithm
+        self.register("map", _whole)
+        self.register("clone", Individual.clone)
+        for name, tool in first.items():
+            self.register(name, tool)
+        self.first = {name: getattr(self, name) for name in (*first, "map", "clone")}
+
+    def replaced(self) -> Replaced:
+        """The tools that are others now.
+
+        Raises:
+            UsageError: one was taken away, or cannot be replaced.
+        """
+        wanted = TOOLS[self.algorithm]
+        for name in OWN:
+            if getattr(self, name, None) is not self.first.get(name):
+                raise UsageError(
+                    f"toolbox: {name} belongs to the campaign, whose scorer counts every picture;"
+                    " to rank in another way, register `fitness`"
+                )
+        for name in wanted:
+            if not callable(getattr(self, name, None)):
+                raise UsageError(f"toolbox: has no {name} any more; register one")
+        for name in {each for some in TOOLS.values() for each in some} - {*wanted}:
+            if hasattr(self, name):
+                raise UsageError(f"toolbox: {self.algorithm} uses no {name}")
+        return {
+            name: qualified_name(getattr(self, name))
+            for name in wanted
+            if getattr(self, name) is not self.first[name]
+        }
+
+
+def toolbox(
+    config: Path | str | Mapping[str, Any] | Campaign,
+    *,
+    classifier: Classifier | None = None,
+    overrides: Sequence[str] = (),
+) -> CampaignToolbox:
+    """The DEAP toolbox that a campaign of `config` breeds with: change it, and hand it over.
+
+    >>> tools = evofool.evolution.toolbox("mnist-cppn")
+    >>> tools.register("select", my_select)
+    >>> evofool.evolve("mnist-cppn", "runs/mine", toolbox=tools)
+
+    Its tools: ``sample(rng) -> genome``, ``mate(first, second, rng) -> (genome, genome)``,
+    ``mutate(genome, rng, generation) -> genome``; ``select``, of ``map_elites``
+    ``select(parents, rng) -> (individual, class_index)`` from `archive.Parents`, of
+    ``mu_plus_lambda`` DEAP's ``select(individuals, k) -> individuals``; and
+    ``fitness(log_odds, images) -> N x classes``, see `fitness.FitnessFunction`. A tool never
+    changes its arguments, and draws from ``rng`` alone if a resumed campaign is to come to the same
+    end; DEAP's own selection operators, registered as they are, need no ``rng`` for that.
+
+    Args:
+        config: as for `evofool.evolve`.
+        classifier: the victim, instead of the config's; only its input shape matters here.
+        overrides: ``key.sub=value``.
+
+    Raises:
+        ConfigError: the config is wrong.
+    """
+    from evofool.evolution.setup import encoding_of, make_fitness  # which need this module
+
+    if isinstance(config, Mapping) and isinstance(config.get("classifier"), Classifier):
+        classifier = config["classifier"]
+        config = {key: value for key, value in config.items() if key != "classifier"}
+    with contextlib.ExitStack() as stack:
+        if classifier is not None:
+            name = stack.enter_context(handed_over(classifier))
+            overrides = (*overrides, f"classifier={{name: {json.dumps(name)}}}")
+        loaded = load_campaign(config, overrides)
+        return first_tools(loaded.config.evolution, encoding_of(loaded), make_fitness(loaded))
+
+
+def first_tools(
+    config: EvolutionConfig, encoding: Encoding[Any], fitness: Callable[..., Any]
+) -> CampaignToolbox:
+    """A campaign's own tools, as nobody has changed them."""
+    every: dict[str, Callable[..., Any]] = {
+        "sample": encoding.sample,
+        "mate": encoding.mate,
+        "mutate": encoding.mutate,
+        "select": Parents.pick if config.algorithm == "map_elites" else tools.selBest,
+        "fitness": fitness,
+    }
+    return CampaignToolbox(
+        config.algorithm, {name: every[name] for name in TOOLS[config.algorithm]}
+    )
+
+
+def replaced_in(given: base.Toolbox | None, config: EvolutionConfig) -> Replaced:
+    """The tools of a toolbox that a program hands over which are not the campaign's own.
+
+    Raises:
+        UsageError: it is no toolbox that `toolbox` made, or of another algorithm.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, CampaignToolbox):
+        raise UsageError(
+            f"toolbox: is a {type(given).__name__}; begin with evofool.evolution.toolbox(config),"
+            " which has all tools of a campaign, and replace some"
+        )
+    if given.algorithm != config.algorithm:
+        raise UsageError(
+            f"toolbox: was made for {given.algorithm}, but evolution.algorithm is"
+            f" {config.algorithm}"
+        )
+    return given.replaced()
+
+
+def with_tools(own: CampaignToolbox, given: base.Toolbox | None, replaced: Replaced) -> None:
+    """Put the tools of a program into a campaign's own toolbox, guarded: what one of them raises or
+    wrongly returns ends in one message that names it."""
+    for name, qualified in replaced.items():
+        if name == "fitness":  # guarded by `CheckedFitness`, with what it returns
+            own.register(name, getattr(given, name))
+            continue
+        what = f"tool {told({name: qualified})}"
+        tool = getattr(given, name)
+        if name == "select":
+            own.register(name, SafeSelect(tool, what, own.algorithm))
+        else:
+            own.register(name, explained(tool, f"{what} failed", False))
+
+
+def check_toolbox(run: RunFolder, replaced: Replaced) -> None:
+    """Refuse to go on with other tools than a run was begun with.
+
+    Raises:
+        FolderError: the message says which were the program's, and how to hand them over.
+    """
+    recorded: Replaced = run.manifest.get("toolbox", {})
+    if dict(recorded) == dict(replaced):
+        return
+    if not recorded:
+        raise FolderError(
+            f"{run.path}: was begun with the campaign's own tools, but {told(replaced)} of the"
+            " toolbox are others; go on without toolbox="
+        )
+    now = f", not with {told(replaced)}" if replaced else ""
+    raise FolderError(
+        f"{run.path}: was begun with tools of a program{now}: {told(recorded)}; go on from Python"
+        " with the same: evofool.resume(RUN, toolbox=TOOLBOX)"
+    )
+
+
+def told(replaced: Replaced) -> str:
+    """``mutate (lab.tools.jump), select``."""
+    return ", ".join(
+        name if qualified is None else f"{name} ({qualified[:80]})"
+        for name, qualified in replaced.items()
+    )
+
+
+def not_bred_again(manifest: Mapping[str, Any]) -> str:
+    """Why the ancestors of a run cannot be bred again, "" if they can."""
+    recorded = manifest.get("toolbox", {})
+    foreign = {name: recorded[name] for name in VARIATION if name in recorded}
+    if not foreign:
+        return ""
+    return f"bred with tools of a program, which are not here: {told(foreign)}"
+
+
+def qualified_name(tool: Callable[..., Any]) -> str | None:
+    """``package.module.function`` of what was registered; None for a lambda or a local one."""
+    function: Any = tool
+    while isinstance(function, partial):
+        function = function.func
+    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    if not isinstance(name, str) or not isinstance(module, str) or "<" in name:
+        return None
+    return f"{module}.{name}"
+
+
+@dataclass(frozen=True)
+class SafeSelect:
+    """A program's ``select``, held to what its algorithm can go on with."""
+
+    tool: Callable[..., Any]
+    what: str
+    algorithm: str
+
+    def __call__(self, candidates: Any, argument: Any) -> Any:
+        chosen = explained(self.tool, f"{self.what} failed", False)(candidates, argument)
+        if self.algorithm == "map_elites":
+            pair = isinstance(chosen, tuple) and len(chosen) == 2
+            if not (pair and isinstance(chosen[0], Individual) and _is_index(chosen[1])):
+                raise ScoringError(
+                    f"{self.what} returned {_shown(chosen)}, where an individual and the index of"
+                    " the class it was chosen from are wanted"
+                )
+            return chosen[0], int(chosen[1])
+        chosen = list(chosen) if isinstance(chosen, list | tuple) else chosen
+        people = isinstance(chosen, list) and all(isinstance(one, Individual) for one in chosen)
+        if not people or len(chosen) != argument:
+            raise ScoringError(
+                f"{self.what} returned {_shown(chosen)}, where a list of {argument} individuals is"
+                " wanted"
+            )
+        return chosen
+
+
+def drawing_from(tool: Callable[..., Any], draws: Draws) -> Callable[..., Any]:
+    """`tool`; if it is one of DEAP's operators, one that draws from `draws`.
+
+    DEAP's operators draw from Python's global generator, which is not that of a campaign.
+    """
+    if isinstance(tool, SafeSelect):
+        return replace(tool, tool=drawing_from(tool.tool, draws))
+    if isinstance(tool, partial):
+        return partial(drawing_from(tool.func, draws), *tool.args, **tool.keywords)
+    if not isinstance(tool, FunctionType) or not tool.__module__.startswith("deap."):
+        return tool
+    names: dict[str, Any] = {"random": draws.python}
+    for name, other in vars(sys.modules[tool.__module__]).items():
+        if isinstance(other, FunctionType) and other.__module__ == tool.__module__:
+            names[name] = rebound(other, random=draws.python)
+    return rebound(tool, **names)
+
+
+def _whole(function: Callable[..., Any], population: Sequence[Any]) -> Any:
+    """`map` where `evaluate` takes a whole population."""
+    return function(population)
+
+
+def _is_index(value: object) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and int(value) >= 0  # type: ignore[call-overload]
+
+
+def _shown(value: object) -> str:
+    size = f" of {len(value)}" if isinstance(value, list | tuple) else ""
+    return f"a {type(value).__name__}{size}"

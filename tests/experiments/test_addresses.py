@@ -1,0 +1,112 @@
+"""Published rows change only with a new version: one frozen example of every work.
+
+``addresses.json`` holds, for every kind of work, its version, the definition and address of an
+example, and the fields of its rows. Whoever changes what a work finds raises its ``version``, and
+then writes the file anew: ``python tests/experiments/test_addresses.py``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import evofool.experiments
+from evofool.attacks import FGSM, GradientAscent
+from evofool.experiments.costs.noise import NoiseAnswers
+from evofool.experiments.engine import Scoring, Work
+from evofool.experiments.retrain.config import RetrainTraining
+from evofool.experiments.retrain.fooling import Bred, Recognised
+from evofool.experiments.retrain.retrained import Retrained
+from evofool.experiments.retrain.shown import Ascent, Shown
+from evofool.experiments.works.answers import Attacked, Clean, Transferred
+from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.pictures import Pictures
+from evofool.experiments.works.trained import Trained
+from evofool.training import TrainConfig
+
+FROZEN = Path(__file__).parent / "addresses.json"
+
+
+def examples() -> list[Work]:
+    """One work of every kind, without a net, a data set or a device."""
+    none: Any = None
+    net = GivenNet("ab" * 32, none, {})
+    scoring = Scoring(100, "cpu")
+    pictures = Pictures.of(np.zeros((2, 1, 4, 4), np.uint8), np.array([0, 1], np.int64))
+    recipe = TrainConfig(name="net", dataset="mnist", epochs=3).model_dump(
+        mode="json", exclude={"kind", "name", "device"}
+    )
+    attacked = Attacked(net, pictures, FGSM(eps=0.1), scoring)
+    campaign = Campaign(net, "direct", 200, 200, 50, 10, scoring, 1)
+    bred = (Bred(campaign, 3, 3),)
+    return [
+        Trained(recipe, "cd" * 32, "cpu", ()),
+        campaign,
+        Clean(net, pictures, scoring),
+        attacked,
+        Transferred(net, attacked, scoring),
+        NoiseAnswers(net, "floats", 1000, 1, scoring),
+        Retrained(net, net, pictures, bred, RetrainTraining(), "cpu", 7, "lenet"),
+        Recognised(net, bred, 10, scoring),
+        Shown(campaign, net, scoring),
+        Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
+    ]
+
+
+def described(work: Work) -> dict[str, Any]:
+    """What is frozen of a work."""
+    return {
+        "version": work.version,
+        "definition": json.loads(work.definition),
+        "address": work.address,
+        "rows": {
+            row.type: {field.name: str(field.type) for field in dataclasses.fields(row)}
+            for row in work.rows
+        },
+        "makes": list(work.makes),
+    }
+
+
+def all_works() -> Iterator[type[Work]]:
+    """Every kind of work of the package."""
+    package = evofool.experiments
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+    todo = list(Work.__subclasses__())
+    while todo:
+        cls = todo.pop()
+        todo += cls.__subclasses__()
+        if cls.__module__.startswith("evofool.") and "run" in vars(cls):
+            yield cls
+
+
+def test_every_work_has_an_example() -> None:
+    assert {cls.kind for cls in all_works()} == {work.kind for work in examples()}
+
+
+def test_no_two_works_have_one_kind() -> None:
+    kinds = [cls.kind for cls in all_works()]
+    assert len(set(kinds)) == len(kinds)
+
+
+@pytest.mark.parametrize("work", examples(), ids=lambda work: work.kind)
+def test_works_are_what_they_were(work: Work) -> None:
+    frozen = json.loads(FROZEN.read_text(encoding="utf-8"))
+    assert described(work) == frozen[work.kind], (
+        f"{work.kind}: its address or its rows have changed: raise its version, and write"
+        f" {FROZEN.name} anew"
+    )
+
+
+if __name__ == "__main__":
+    text = json.dumps({work.kind: described(work) for work in examples()}, indent=1)
+    FROZEN.write_text(text + "\n", encoding="utf-8")
