@@ -95,6 +95,11 @@ class Attack(ABC):
         return norm
 
     @property
+    def most_queries(self) -> int | None:
+        """Most queries for an image, judging included, as far as the parameters tell; else None."""
+        return None
+
+    @property
     def least_confidence(self) -> float:
         """Confidence on [0, 1) that a picture must exceed as well to count as a success: in its
         target, or, of attacks without a goal, in any class."""

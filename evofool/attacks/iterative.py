@@ -47,6 +47,11 @@ class _Iterative(Attack):
             self.check_positive("step_size")
 
     @property
+    def most_queries(self) -> int:
+        # of every start the gradients and one answer; then picture and floats are judged
+        return getattr(self, "restarts", 1) * (self.steps + 1) + 2
+
+    @property
     def length(self) -> np.float32:
         """The step that is made."""
         return np.float32(self.eps / self.steps if self.step_size is None else self.step_size)

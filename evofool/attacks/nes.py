@@ -73,6 +73,10 @@ class NES(Attack):
         if not 0 <= self.momentum < 1:
             raise UsageError(f"{self.name}: momentum must lie on [0, 1), not {self.momentum}")
 
+    @property
+    def most_queries(self) -> int:
+        return self.queries + 2  # picture and floats are judged
+
     def craft(self, job: Job) -> None:
         eps = float(np.floor(self.eps * 255 + FUZZ))
         if eps == 0:

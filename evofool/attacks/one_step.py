@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import torch
 
 
+ONE_STEP = 3
+"""Queries for an image: its gradient, and two answers: to the picture and to the floats."""
+
+
 @dataclass(frozen=True)
 class FGSM(Attack):
     """x + eps sign(grad J) (Goodfellow, Shlens, Szegedy, ICLR 2015, 1412.6572, section 4).
@@ -39,6 +43,10 @@ class FGSM(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_loss()
+
+    @property
+    def most_queries(self) -> int:
+        return ONE_STEP
 
     def craft(self, job: Job) -> None:
         _step(job, job.start, self.eps, lambda o, rows: job.goal.loss(self.loss, o, rows))
@@ -68,6 +76,10 @@ class RFGSM(Attack):
         self.check_loss()
         _check_alpha(self.name, self.alpha, self.eps)
 
+    @property
+    def most_queries(self) -> int:
+        return ONE_STEP
+
     def craft(self, job: Job) -> None:
         alpha = self.eps / 2 if self.alpha is None else self.alpha
         loss: Loss = lambda o, rows: job.goal.loss(self.loss, o, rows)  # noqa: E731
@@ -89,6 +101,10 @@ class StepLL(Attack):
     paper: ClassVar[str] = "Kurakin et al., 2016; Tramèr et al., ICLR 2018"
 
     eps: float = 8 / 255
+
+    @property
+    def most_queries(self) -> int:
+        return ONE_STEP
 
     def craft(self, job: Job) -> None:
         _step(job, job.start, self.eps, least_likely(job))
@@ -113,6 +129,10 @@ class RStepLL(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_alpha(self.name, self.alpha, self.eps)
+
+    @property
+    def most_queries(self) -> int:
+        return ONE_STEP
 
     def craft(self, job: Job) -> None:
         alpha = self.eps / 2 if self.alpha is None else self.alpha

@@ -35,6 +35,10 @@ class Rubbish(Attack):
             raise UsageError(f"{self.name}: threshold must lie on [0, 1), not {self.threshold}")
 
     @property
+    def most_queries(self) -> int:
+        return 1
+
+    @property
     def least_confidence(self) -> float:
         return self.threshold
 

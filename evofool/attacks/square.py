@@ -62,6 +62,10 @@ class Square(Attack):
         if self.p_init is not None and not 0 < self.p_init <= 1:
             raise UsageError(f"{self.name}: p_init must lie on (0, 1], not {self.p_init}")
 
+    @property
+    def most_queries(self) -> int:
+        return self.queries + 2  # picture and floats are judged
+
     def craft(self, job: Job) -> None:
         levels = int(np.floor(self.eps * 255 + FUZZ))
         if self.norm == "linf" and levels == 0:

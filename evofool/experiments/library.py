@@ -22,7 +22,6 @@ from evofool.experiments.results import AttackRun, DefendRun, EvolveRun, Run, ru
 if TYPE_CHECKING:
     from deap import base
 
-    from evofool.attacks.campaign import AttackProgress
     from evofool.config import AttackCampaign, Campaign, Loaded
     from evofool.encodings import Encoding
     from evofool.evolution.campaign import Progress
@@ -85,7 +84,7 @@ def attack(
     classifier: Classifier | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
-    progress: Callable[[AttackProgress], None] | None = None,
+    progress: Callable[[ExperimentProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> AttackRun:
     """Attack a classifier's answers to given pictures, into a new run folder.
@@ -108,12 +107,12 @@ def attack(
         StoreError: the folder cannot be used.
         ScoringError: the victim failed; what was done so far is saved.
     """
-    from evofool.attacks.campaign import attack as run
+    from evofool.experiments.attack.study import AttackStudy
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
-        result = run(
+        result = AttackStudy.run(
             written, out, seed=seed, overrides=changes, progress=progress,
-            should_stop=should_stop, pictures_when_stopped=True,
+            should_stop=should_stop, draw_when_stopped=True,
         )  # fmt: skip
     return AttackRun(result.path, result.summary)
 

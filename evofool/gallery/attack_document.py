@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evofool.attacks.result import NONE
 from evofool.gallery.attacked import COLUMNS, target_of
 from evofool.gallery.exhibits import Attacks, Collection, Exhibit
 from evofool.report.tables import Table
-from evofool.store.attack_schema import NONE
 from evofool.text import counted, printable
 
 MAX_NAME, MAX_PARAMETERS, MAX_ORIGIN = 200, 2000, 300
@@ -42,7 +42,7 @@ def of_exhibit(exhibit: Exhibit) -> list[Any]:
     row = exhibit.result
     assert row is not None
     return [
-        row.attack, row.image, target_of(row), int(row.complete), int(row.success_float),
+        exhibit.attack, row.image, target_of(row), int(row.complete), int(row.success_float),
         _short(row.eps), _short(row.effective_eps), row.l0, _short(row.l2), _short(row.linf),
         _short(row.ssim), row.forward_images, row.backward_images, row.verify_forward_images,
     ]  # fmt: skip
@@ -70,7 +70,7 @@ def headline(collection: Collection, shown: Sequence[Exhibit]) -> str:
     if not shown:
         return "Nothing has been attacked yet."
     fooled = sum(exhibit.won for exhibit in every)
-    used = len({exhibit.result.attack for exhibit in every if exhibit.result is not None})
+    used = len({exhibit.attack for exhibit in every if exhibit.result is not None})
     verb = "fools" if fooled == 1 else "fool"
     sentence = (
         f"{fooled:,} of {counted(len(every), 'picture')} {verb}; {counted(used, 'attack')} on"
@@ -95,8 +95,8 @@ def cells(collection: Collection, exhibit: Exhibit) -> Mapping[str, object]:
     assert attacks is not None
     clean, target = attacks.images[row.image].row, target_of(row)
     return {
-        "attack": attacks.ways[row.attack].name,
-        "parameters": attacks.ways[row.attack].parameters,
+        "attack": attacks.ways[exhibit.attack].name,
+        "parameters": attacks.ways[exhibit.attack].parameters,
         "image": row.image,
         "origin": clean.source,
         "source_class": clean.label,

@@ -8,33 +8,47 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evofool.attacks.outputs import line_of, picture_of, stem
 from evofool.attacks.pictures import amplified
 from evofool.attacks.planning import Planned, check_rows, items_of, planned_attacks
 from evofool.attacks.restoring import load_attack_run
-from evofool.attacks.result import name_of
+from evofool.attacks.result import NONE, name_of
+from evofool.attacks.rows import (
+    IMAGES,
+    ImageRow,
+    ResultRow,
+    picture_of,
+    png_of,
+    read_chunks,
+    read_images,
+    read_results,
+    role_of,
+)
+from evofool.attacks.summary import line_of, stem
 from evofool.classifiers.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
 from evofool.files import read_file
-from evofool.gallery.exhibits import IN_PLACE, Attacks, Clean, Collection, Exhibit, Moved, Step, Way
+from evofool.gallery.exhibits import (
+    IN_PLACE,
+    Attacks,
+    Clean,
+    Collection,
+    Exhibit,
+    Moved,
+    Step,
+    Way,
+)
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
 from evofool.report.tables import Cell, Column, Estimate, Number, Rate, Text
 from evofool.scoring.setup import make_victim
-from evofool.store import (
-    AttackFolder,
-    Folder,
-    ImageRow,
-    IndividualId,
-    ResultRow,
-    state_of,
-)
-from evofool.store.attack_schema import NONE
+from evofool.store import Folder, IndividualId, state_of
+from evofool.store.experiment import Cost, ExperimentFolder
 from evofool.store.fixed import refuse_encoding
 from evofool.store.folder import CONFIG
 from evofool.store.history import commands_of
 from evofool.store.manifest import headline
 
+KIND = "attack"
 COLUMNS: Sequence[Column] = (
     Text("attack"), Text("images", at_right=True), Rate("fooled", bounds=("low", "high")),
     Rate("as floats"), Number("L2", form=".2f"), Number("L∞", form=".3f"),
@@ -47,7 +61,7 @@ def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
     """The images of a run of attacks as they are stored now, finished or not.
 
     Args:
-        run: an `AttackFolder`, open for as long as the collection is used.
+        run: an `ExperimentFolder`, open for as long as the collection is used.
         key: of the collection.
         write: is not used: pictures that the run folder lacks are taken from its database.
         moved: where the victim's file is now.
@@ -56,22 +70,23 @@ def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
         StoreError: the run folder is damaged.
         ConfigError: one of its attacks is not to be had here.
     """
-    assert isinstance(run, AttackFolder)
+    assert isinstance(run, ExperimentFolder)
     refuse_encoding(moved.encoding)
     loaded = load_attack_run(run, runs_code=False)
     manifest = run.manifest
     labels = tuple(manifest["classifier"]["labels"])
     planned = planned_attacks(loaded, labels)
-    images = run.images()
-    exhibits, rows = _exhibits(run, planned, images, labels)
-    source = Results(run, exhibits)
+    roles = run.roles()
+    images = read_images(run, roles.get(IMAGES, ""))
+    exhibits, rows = _exhibits(run, roles, planned, images, labels)
+    source = Results(run, roles, images, exhibits)
     channels, height, width = manifest["classifier"]["input_shape"]
     status = state_of(run)[0]
     reached = sorted({row.image for of_attack in rows for row in of_attack})
     return Collection(
         key=key,
         name=run.path.resolve().name,
-        kind=AttackFolder.KIND,
+        kind=KIND,
         victim=headline(manifest),
         digest=str(manifest["classifier"]["digest"]),
         encoding="",
@@ -86,16 +101,16 @@ def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
         classes=len(labels),
         exhibits=exhibits,
         source=source,
-        facts=_facts(run, status, images),
+        facts=_facts(run, roles, loaded.config, images),
         no_ancestry="What is attacked has no ancestors.",
         load_victim=lambda: make_victim(load_attack_run(run, moved.classifier)),
         shipped_victim=loaded.config.classifier.name in BUNDLED,
         attacks=Attacks(
-            _ways(run, loaded.config, planned, rows, images),
+            _ways(run, roles, loaded.config, planned, rows, images),
             {index: Clean(images[index], source.digest(index)) for index in reached},
             source.clean,
             source.change,
-            run.meta().get("labels") == "victim",
+            _has_own_labels(loaded.config),
         ),
         saved=status == "finished" and source.are_saved(),
     )
@@ -104,15 +119,21 @@ def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
 class Results:
     """The attacked images of a run as a `Source`; several threads may ask it."""
 
-    def __init__(self, run: AttackFolder, exhibits: Sequence[Exhibit]) -> None:
-        self._run = run
+    def __init__(
+        self,
+        run: ExperimentFolder,
+        roles: Mapping[str, str],
+        images: Sequence[ImageRow],
+        exhibits: Sequence[Exhibit],
+    ) -> None:
+        self._run, self._roles, self._images = run, roles, images
         self._exhibits = exhibits
         self._lock = threading.Lock()
 
     def png(self, exhibit: Exhibit) -> bytes:
-        row = _result(exhibit)
         with self._lock:
-            data = self._run.result_png(row.attack, row.item)
+            address = self._roles[role_of(exhibit.attack)]
+            data = png_of(self._run, address, _result(exhibit))
         picture_of(self._run, data)
         return data
 
@@ -164,7 +185,7 @@ class Results:
 
     def _clean(self, image: int) -> bytes:
         with self._lock:
-            return self._run.clean_pngs([image])[0]
+            return png_of(self._run, self._roles[IMAGES], self._images[image])
 
 
 def _result(exhibit: Exhibit) -> ResultRow:
@@ -173,19 +194,23 @@ def _result(exhibit: Exhibit) -> ResultRow:
 
 
 def _exhibits(
-    run: AttackFolder, planned: Sequence[Planned], images: Sequence[ImageRow], labels: Sequence[str]
+    run: ExperimentFolder,
+    roles: Mapping[str, str],
+    planned: Sequence[Planned],
+    images: Sequence[ImageRow],
+    labels: Sequence[str],
 ) -> tuple[list[Exhibit], list[list[ResultRow]]]:
     """The exhibits in the order of attacks and images, and the rows of each attack."""
     found, of_attacks = [], []
     seen: set[str] = set()
     for each in planned:
-        rows = run.results(each.index)
+        rows = read_results(run, roles.get(role_of(each.index), ""))
         of_attacks.append(rows)
         for row in rows:
             key = stem(each, row)
             if row.image >= len(images) or key in seen:
                 raise StoreError(
-                    f"{run.path}: result {row.item} of attack {row.attack} is damaged: image"
+                    f"{run.path}: result {row.item} of attack {each.index} is damaged: image"
                     f" {row.image} {'is there twice' if key in seen else 'is missing'}"
                 )
             seen.add(key)
@@ -199,13 +224,15 @@ def _exhibits(
                     # with its passes: an image that a budget cut short may be attacked anew
                     individual=f"{key}:{row.forward_images}+{row.backward_images}",
                     result=row,
+                    attack=each.index,
                 )
             )
     return found, of_attacks
 
 
 def _ways(
-    run: AttackFolder,
+    run: ExperimentFolder,
+    roles: Mapping[str, str],
     config: AttackCampaign,
     planned: Sequence[Planned],
     rows: Sequence[Sequence[ResultRow]],
@@ -217,9 +244,10 @@ def _ways(
     names = [_name(config, each) for each in planned]
     found = []
     for each, name, of_attack in zip(planned, names, rows, strict=True):
-        items = items_of(each, images, classes, config.seed, reject)
-        check_rows(run.path, {each.index: items}, of_attack)
-        line = line_of(run, each, of_attack, items, images)
+        items = items_of(each.attack, each.targets, images, classes, config.seed, reject)
+        check_rows(run.path, each.name, items, of_attack)
+        chunks = read_chunks(run, roles.get(role_of(each.index), ""))
+        line = line_of(each, of_attack, chunks, items, images)
         unique = name if names.count(name) == 1 else f"{name} ({each.index})"
         parameters = {**each.parameters, "targets": each.targets}
         found.append(Way(unique, _spelt(parameters), _cells(line), line["notes"]))
@@ -268,20 +296,27 @@ def _cells(line: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
-def _facts(run: AttackFolder, status: str, images: Sequence[ImageRow]) -> list[tuple[str, str]]:
-    manifest, counts = run.manifest, run.counts()
+def _facts(
+    run: ExperimentFolder,
+    roles: Mapping[str, str],
+    config: AttackCampaign,
+    images: Sequence[ImageRow],
+) -> list[tuple[str, str]]:
+    manifest, works, status = run.manifest, run.works(), state_of(run)[0]
+    own = [works[address] for address in dict.fromkeys(roles.values()) if address in works]
+    cost = sum((work.cost for work in own), Cost())
     used = sum(image.used for image in images)
     facts = [
         ("status", status),
         ("images", f"{used:,} attacked, {len(images) - used:,} left out"),
-        ("queries", f"{counts.queries:,}"),
-        ("passes", f"{counts.forward_images:,} forward, {counts.backward_images:,} backward"),
-        ("seconds", f"{counts.seconds:,.0f}"),
+        ("queries", f"{cost.queries:,}"),
+        ("passes", f"{cost.forward_images:,} forward, {cost.backward_images:,} backward"),
+        ("seconds", f"{run.seconds():,.0f}"),
         ("seed", str(manifest["seed"])),
         ("run", str(manifest["run_id"])),
         ("weights", f"sha256 {manifest['classifier']['digest']}"),
     ]
-    if run.meta().get("labels") == "victim":
+    if images and _has_own_labels(config):
         facts.insert(2, ("labels", "the classifier's own answers to the clean images"))
     reason = state_of(run)[1]
     if reason:
@@ -292,6 +327,14 @@ def _facts(run: AttackFolder, status: str, images: Sequence[ImageRow]) -> list[t
     if isinstance(versions, Mapping):
         facts.append(("made with", ", ".join(f"{k} {v}" for k, v in versions.items())))
     return facts
+
+
+def _has_own_labels(config: AttackCampaign) -> bool:
+    """Whether the victim's own answers stand in for labels, as `open_source` decides."""
+    images = config.images
+    if images.dataset is not None:
+        return images.labels == "victim"
+    return images.labels in (None, "victim")
 
 
 def target_of(row: ResultRow) -> int | None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from evofool.attacks.rows import ImageRow, ResultRow
 from evofool.classifiers import Classifier
 from evofool.images import Size, UInt8Images
 from evofool.report.tables import Cell
-from evofool.store import ImageRow, IndividualId, ResultRow
+from evofool.store import IndividualId
 
 _KEY = re.compile(r"[0-9]{1,12}(-[0-9]{1,12}){0,2}")
 
@@ -36,6 +37,7 @@ class Exhibit:
         size: of what it was made from (connections, genes, bytes), in `unit`.
         unit: of `size`.
         result: what an attack came to; None of whatever else.
+        attack: number of that attack in its run.
     """
 
     key: str
@@ -48,6 +50,7 @@ class Exhibit:
     size: int = 0
     unit: str = ""
     result: ResultRow | None = None
+    attack: int = -1
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):

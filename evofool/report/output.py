@@ -23,6 +23,19 @@ class Folder(Protocol):
         ...
 
 
+class Drawn(Protocol):
+    """What is drawn from rows: a `Report`, or files without a page of their own."""
+
+    @property
+    def summary(self) -> Mapping[str, Any] | None:
+        """The content of ``summary.json``."""
+        ...
+
+    def write(self, folder: Folder) -> Path:
+        """Write everything; returns what to look at."""
+        ...
+
+
 @dataclass(frozen=True)
 class Report:
     """All that is drawn from rows: made without touching a disk, and as often as is asked for.

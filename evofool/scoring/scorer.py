@@ -60,6 +60,8 @@ class Scorer(Counting):
             net have one shape. A predict function is never sent pictures for filling up.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
             screens: its results are to be confirmed (`confirm`). All else is float32 always.
+        like: another scorer of the same victim, whose engine is used again: to make one can mean
+            to export a graph. `engine`, `device` and `precision` are then its.
 
     Its attributes are those of `Counting`.
 
@@ -79,6 +81,7 @@ class Scorer(Counting):
         pad: bool = False,
         precision: Precision = "float32",
         before: Callable[[int], None] | None = None,
+        like: Scorer | None = None,
     ) -> None:
         if batch < 1 or (workers is not None and workers < 1):
             raise UsageError("scoring.batch and scoring.workers must be at least 1")
@@ -88,14 +91,19 @@ class Scorer(Counting):
         self.classifier = classifier
         self.batch = batch
         self.pad = pad and not classifier.metered
-        self.precision = precision
-        rows = self.images_per_batch * classifier.crops if self.pad else 0
-        self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
-        self.note = "; ".join(note for note in (self.note, unseen(classifier)) if note)
-        self._gradient_engine = self._engine if isinstance(self._engine, TorchEngine) else None
-        self._device = device
-        # a service is sent one micro-batch at a time, so that what is booked has been sent
-        self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
+        if like is None:
+            self.precision, self._device = precision, device
+            rows = self.images_per_batch * classifier.crops if self.pad else 0
+            self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
+            self.note = "; ".join(note for note in (self.note, unseen(classifier)) if note)
+            own = self._engine
+            self._gradient_engine = own if isinstance(own, TorchEngine) else None
+            # a service is sent one micro-batch at a time, so that what is booked has been sent
+            self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
+        else:
+            self.precision, self._device, self.note = like.precision, like._device, like.note
+            self._engine, self._gradient_engine = like._engine, like._gradient_engine
+            self._turn = like._turn
         self.workers = workers or usable_cores()
         if (torch := sys.modules.get("torch")) is not None:
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs

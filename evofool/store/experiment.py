@@ -305,6 +305,17 @@ class ExperimentFolder(Folder):
             )  # fmt: skip
         return stored
 
+    def roles(self) -> dict[str, str]:
+        """Addresses of the works that the plan that was last run gave a role, by its name.
+
+        Raises:
+            StoreError: damaged.
+        """
+        roles = json_object(self.meta().get("roles", "{}"), self.path)
+        if not all(isinstance(address, str) for address in roles.values()):
+            raise StoreError(f"{self.path}: its roles are damaged")
+        return roles
+
     def rows(self, address: str, type: str) -> list[StoredRow]:
         """The rows of one type that a work has found, in the order of their items."""
         with self._writing:

@@ -76,7 +76,9 @@ def changeable_part(config: BaseModel, changeable: Changeable) -> dict[str, Any]
     return {key: value for key, value in _leaves(plain(config)) if _below(key, free)}
 
 
-def check_config(run: Folder, config: BaseModel, changeable: Changeable) -> None:
+def check_config(
+    run: Folder, config: BaseModel, changeable: Changeable, otherwise: str = ""
+) -> None:
     """Refuse a config that is not the one `run` was begun with.
 
     A folder from before there was a digest passes: `is_checked` says so.
@@ -85,6 +87,7 @@ def check_config(run: Folder, config: BaseModel, changeable: Changeable) -> None
         run: the folder.
         config: as ``config.yaml`` says it now.
         changeable: what may differ.
+        otherwise: what may be done beside putting it back.
 
     Raises:
         FolderError: something was edited; the message names the key and both values.
@@ -103,8 +106,8 @@ def check_config(run: Folder, config: BaseModel, changeable: Changeable) -> None
         more = f" (and {len(edited) - _SHOWN} more)" if len(edited) > _SHOWN else ""
         it = "it" if len(edited) == 1 else "them"
         raise FolderError(
-            f"{run.path / CONFIG}: was edited: {listed}{more}; put {it} back, or begin a new run"
-            " with the edited config"
+            f"{run.path / CONFIG}: was edited: {listed}{more}; put {it} back, or"
+            f" {otherwise or 'begin a new run with the edited config'}"
         )
 
 

@@ -12,17 +12,19 @@ import torch
 from torch import nn
 
 from evofool.attacks import PGD
+from evofool.attacks import rows as stored
 from evofool.attacks.black_box import progress
-from evofool.attacks.campaign import attack, resume_attacks
 from evofool.attacks.job import Job
 from evofool.attacks.registry import grid
 from evofool.attacks.result import NONE
-from evofool.attacks.verify import verify_attacks
 from evofool.classifiers import Classifier, from_module, from_predict
 from evofool.errors import ScoringError
+from evofool.experiments.attack.study import AttackStudy
 from evofool.gallery import build
 from evofool.scoring import Scorer, Scores
-from evofool.store import AttackFolder
+from evofool.store.experiment import ExperimentFolder
+
+attack, resume_attacks, verify_attacks = AttackStudy.run, AttackStudy.resume, AttackStudy.verify
 
 SHAPE = (1, 6, 6)
 CLASSES = 5
@@ -197,8 +199,10 @@ def test_a_run_of_attacks(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     assert any("of the clean images from 0 on; they are left out" in n for n in summary["notes"])
     assert any("non-finite" in note for note in summary["attacks"][0]["notes"])
-    with AttackFolder.open(run) as folder:
-        images, rows = folder.images(), folder.results()
+    with ExperimentFolder.open(run) as folder:
+        roles = folder.roles()
+        images = stored.read_images(folder, roles[stored.IMAGES])
+        rows = stored.read_results(folder, roles[stored.role_of(0)])
     left_out = [image for image in images if image.predicted == NONE]
     assert summary["left_out"] == len(left_out) > 0
     assert all(not image.used and image.confidence is None for image in left_out)

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from evofool.attacks.status import status
+from evofool.experiments.attack.study import AttackStudy
+
+status = AttackStudy.status
 
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / "tests" / "toys"

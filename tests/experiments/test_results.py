@@ -250,7 +250,7 @@ def test_cells_read_back_as_they_were(text: str) -> None:
 
 
 def test_records_match_the_table_that_is_written() -> None:
-    from evofool.attacks.outputs import COLUMNS as ATTACKS
+    from evofool.experiments.attack.outputs import COLUMNS as ATTACKS
     from evofool.experiments.costs import summary as costs
     from evofool.experiments.defend import summary as defend
     from evofool.experiments.records import CostRecord

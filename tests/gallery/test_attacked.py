@@ -14,16 +14,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from evofool.attacks.campaign import attack, resume_attacks
+from evofool.attacks.rows import role_of
 from evofool.errors import FolderError, Interrupted, StoreError, UsageError
+from evofool.experiments.attack.study import AttackStudy
 from evofool.gallery import Options, build, printing
 from evofool.gallery.attacked import spelt
 from evofool.gallery.collect import collect
 from evofool.gallery.live import LiveServer
 from evofool.images import decode_png
-from evofool.store import AttackFolder
+from evofool.store.experiment import ExperimentFolder
 
 from .conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
+
+attack, resume_attacks = AttackStudy.run, AttackStudy.resume
 
 TOYS = Path(__file__).parents[1] / "toys"
 Values: TypeAlias = dict[str, Any]
@@ -153,9 +156,9 @@ def test_an_interrupted_run_shows_what_it_has_and_then_the_rest(tmp_path: Path) 
 
 
 def test_a_run_that_has_not_attacked_anything(finished: Path, tmp_path: Path) -> None:
-    with AttackFolder.open(finished) as full:
+    with ExperimentFolder.open(finished) as full:
         manifest, text = full.manifest, full.config_text
-    with AttackFolder.create(tmp_path / "bare", manifest, text):
+    with ExperimentFolder.create(tmp_path / "bare", manifest, text):
         pass
     built = build(tmp_path / "bare")
     assert (built.pictures, built.contact_sheet) == (0, None)
@@ -211,8 +214,9 @@ def test_beside_a_campaign(finished: Path, toy_run: Path, tmp_path: Path) -> Non
 
 
 def test_a_victim_that_gives_labels_alone(copied: Path, visit: Any) -> None:
-    change(copied, "UPDATE results SET confidence = NULL")
-    change(copied, "UPDATE images SET confidence = NULL")
+    nothing = "UPDATE rows SET content = json_set(content, '$.confidence', NULL) WHERE type = ?"
+    change(copied, nothing, "result")
+    change(copied, nothing, "image")
     path = build(copied).page
     assert {row[3] for row in data_of(path)["rows"]} == {None}
     assert {row["confidence"] for row in table_of(path)} == {""}
@@ -224,14 +228,23 @@ def test_a_victim_that_gives_labels_alone(copied: Path, visit: Any) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("UPDATE results SET image = 99 WHERE attack = 1 AND item = 2", "missing"),
-        ("UPDATE results SET image = 0 WHERE attack = 1 AND item = 2", "twice"),
-        ("UPDATE results SET png = x'00' WHERE attack = 1 AND item = 2", "damaged"),
-        ("UPDATE images SET png = x'00' WHERE idx = 2", "damaged"),
+        ("content = json_set(content, '$.image', 99)", "missing"),
+        ("content = json_set(content, '$.image', 0)", "twice"),
+        ("png = x'00'", "damaged"),
     ],
 )
 def test_damage_is_told(copied: Path, statement: str, message: str) -> None:
-    change(copied, statement)
+    with ExperimentFolder.open(copied) as run:
+        address = run.roles()[role_of(1)]
+    where = "WHERE type = 'result' AND item = 2 AND address = ?"
+    change(copied, f"UPDATE rows SET {statement} {where}", address)
+    with pytest.raises(StoreError, match=message):
+        build(copied)
+
+
+def test_damage_of_a_clean_picture_is_told(copied: Path) -> None:
+    change(copied, "UPDATE rows SET png = x'00' WHERE type = 'image' AND item = 2")
+    message = "damaged"
     with pytest.raises(StoreError, match=message):
         build(copied)
 
@@ -275,7 +288,13 @@ def hostile(run: Path) -> None:
     manifest["command"] = HOSTILE[0]
     path.write_text(json.dumps(manifest))
     for index in range(9):
-        change(run, "UPDATE images SET source = ? WHERE idx = ?", HOSTILE[index], index)
+        change(
+            run,
+            "UPDATE rows SET content = json_set(content, '$.source', ?)"
+            " WHERE type = 'image' AND item = ?",
+            HOSTILE[index],
+            index,
+        )
 
 
 def test_hostile_text_adds_no_tag(copied: Path, finished: Path) -> None:
@@ -382,7 +401,7 @@ def test_axe_and_a_phone(finished: Path, browser: Any, scheme: str) -> None:
 
 def test_a_reader_leaves_a_busy_run_alone(finished: Path) -> None:
     opened: list[Any] = []
-    with AttackFolder.open(finished, writable=True):
+    with ExperimentFolder.open(finished, writable=True):
         (collection,) = collect([finished], opened.append, write=True)
         assert collection.status == "running"
         assert not collection.saved

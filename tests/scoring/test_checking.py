@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evofool.attacks.campaign import attack
 from evofool.classifiers import Classifier, load_classifier
 from evofool.config import load_campaign
 from evofool.errors import ConfigError, UsageError
 from evofool.evolution.campaign import evolve
+from evofool.experiments.attack.study import AttackStudy
 from evofool.experiments.runs import verify
 from evofool.scoring.checking import OTHER_ENGINE, SAME_ENGINE, Comparison, checking_engine
 from evofool.scoring.engines import OnnxEngine
+
+attack = AttackStudy.run
 
 CAMPAIGN: dict[str, Any] = {
     "classifier": "mnist-lenet",

@@ -17,12 +17,14 @@ from evofool.experiments.engine.study import (
     status,
     verify,
 )
-from evofool.experiments.engine.work import Artifact, Row, Work, outside, work
+from evofool.experiments.engine.work import Artifact, Chunk, Found, Row, Work, outside, work
 
 __all__ = [
     "Artifact",
+    "Chunk",
     "Context",
     "ExperimentProgress",
+    "Found",
     "Meter",
     "OnProgress",
     "Options",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from evofool.classifiers import Classifier
 from evofool.errors import ClassifierError, FolderError, Interrupted
 from evofool.experiments.engine.plan import Planned
-from evofool.experiments.engine.progress import Meter
+from evofool.experiments.engine.progress import Meter, Tally
 from evofool.experiments.engine.results import Results, everything_below
+from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.work import Row, Work, outside
 from evofool.scoring import Scorer
 from evofool.store.experiment import Cost, Read
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from evofool.training import TrainProgress
 
 R = TypeVar("R", bound=Row)
+Engines = Mapping[tuple[int, str, str], Scorer]
+"""Scorers whose engines are used again, by ``id`` of the net, engine and device as asked for."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,33 @@ class Context:
         planned: the work.
         notes: for people, stored with the work; it may add to them.
         reads: artifacts of other works that it has used so far.
+        share: most queries that it may send over all processes, or None.
+        budget: most pictures of the whole run, or None.
     """
 
-    def __init__(self, results: Results, planned: Planned, meter: Meter, command: str | None):
+    def __init__(
+        self,
+        results: Results,
+        planned: Planned,
+        meter: Meter,
+        command: str | None,
+        spending: Spending | None = None,
+        spent: int = 0,
+        engines: Engines = MappingProxyType({}),
+    ) -> None:
         self.results, self.planned = results, planned
         self.command = command
+        self._spending, self._spent = spending, spent
+        self._engines = engines
+        self.share = None if spending is None else spending.share(planned.work.address)
+        self.budget = None if spending is None else spending.budget
         self.notes: list[str] = []
         self.reads: dict[tuple[str, str], Read] = {}
         self._meter = meter
         self._scorers: list[Scorer] = []
         self._sent = 0
         self._closed = Cost()
+        self._kept: dict[int, int] = {}
 
     @property
     def should_stop(self) -> bool:
@@ -78,28 +98,50 @@ class Context:
     ) -> Iterator[Scorer]:
         """A scorer whose images count as this work's, and show in the progress.
 
+        It may send what the work's share still has, and for a service books what it sends.
+
         Args:
             net: that is asked.
             scoring: how.
             counted: False of a net that is an attacker's own: its passes are no queries.
         """
+        left = None if self.share is None else max(0, self.share - self._spent - self.cost.queries)
+        if not counted:
+            left = None
         with Scorer(
             net,
             engine=scoring.engine,
             device=scoring.on,
             batch=scoring.batch,
             workers=scoring.workers,
+            budget=left,
             before=self._before,
+            like=self._engines.get((id(net), scoring.engine, scoring.on)),
         ) as scorer:
             if not counted:
                 yield scorer
                 return
+            books = self._spending is not None and self._spending.books(net)
+            if self._spending is not None and books:
+                self._spending.attach(scorer)
             self._scorers.append(scorer)
+            useful = None
             try:
                 yield scorer
+            except BaseException:
+                useful = self._kept.get(id(scorer), 0)
+                raise
             finally:
+                if books:
+                    scorer.ledger.settle(scorer.queries if useful is None else useful)
                 self._scorers.remove(scorer)
                 self._closed += _cost(scorer)
+                if scorer.batch < scoring.batch:
+                    self.notes.append(f"out of memory: {scorer.batch} images a forward pass")
+
+    def keep(self) -> None:
+        """What has been sent so far was for rows that are stored now."""
+        self._kept = {id(scorer): scorer.queries for scorer in self._scorers}
 
     @property
     def cost(self) -> Cost:
@@ -155,6 +197,10 @@ class Context:
         """So many images of this work are done."""
         self._meter.reached(images)
 
+    def tell(self, done: int, of: int, hits: int = 0) -> None:
+        """So many of its pictures are through, and so many of these fool."""
+        self._meter.tell(Tally(done, of, hits))
+
     def trained(self, progress: TrainProgress) -> None:
         """A step of a training is done."""
         self._meter.trained(progress)
@@ -162,6 +208,7 @@ class Context:
     def _before(self, images: int) -> None:
         self.check_stop()
         self._sent += images
+        self._meter.asked(images)
         self._meter.reached(self._sent)
 
     def _check_need(self, work: Work) -> None:

@@ -11,6 +11,21 @@ from evofool.training import TrainProgress
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What a step has come to so far.
+
+    Attributes:
+        done: pictures that are through.
+        of: all of them.
+        hits: of those that are through, how many fool.
+    """
+
+    done: int
+    of: int
+    hits: int = 0
+
+
+@dataclass(frozen=True)
 class ExperimentProgress:
     """How far an experiment is.
 
@@ -20,6 +35,8 @@ class ExperimentProgress:
         seconds: active ones.
         share_done: of the work, by images.
         seconds_left: an estimate, None while there is nothing to go by.
+        tally: of the step, None where it does not count pictures.
+        queries: images sent to nets for answers by all steps, those of earlier processes included.
     """
 
     step: str
@@ -28,6 +45,8 @@ class ExperimentProgress:
     seconds: float
     share_done: float
     seconds_left: float | None
+    tally: Tally | None = None
+    queries: int = 0
 
 
 OnProgress = Callable[[ExperimentProgress], None]
@@ -40,6 +59,7 @@ class Meter:
         progress: told now and then.
         should_stop: asked before every request to a net.
         earlier: active seconds of processes before this one.
+        queries: images that these have sent to nets for answers.
     """
 
     def __init__(
@@ -47,12 +67,15 @@ class Meter:
         progress: OnProgress | None,
         should_stop: Callable[[], bool] | None,
         earlier: float,
+        queries: int = 0,
     ) -> None:
         self.should_stop = should_stop or (lambda: False)
         self._progress = progress
         self._earlier = earlier
         self._started = self._worked = time.perf_counter()
         self._step, self._planned, self._sent = "", 0, 0
+        self._tally: Tally | None = None
+        self._queries = queries
         self._steps = self._total = self._done = self._before = self._new = 0
 
     @property
@@ -76,7 +99,7 @@ class Meter:
             self._done += 1
             self._before += self._planned
             self._new += self._planned
-        self._step, self._planned, self._sent = step, images, 0
+        self._step, self._planned, self._sent, self._tally = step, images, 0, None
         self._report()
 
     def scored(self, images: int) -> None:
@@ -92,6 +115,15 @@ class Meter:
     def reached(self, images: int) -> None:
         """So many images of the present step are done."""
         self._sent = images
+        self._report()
+
+    def asked(self, images: int) -> None:
+        """So many images more are sent to a net for answers."""
+        self._queries += images
+
+    def tell(self, tally: Tally) -> None:
+        """What the present step has come to."""
+        self._tally = tally
         self._report()
 
     def trained(self, p: TrainProgress) -> None:
@@ -112,6 +144,13 @@ class Meter:
             left = spent / new * max(0, self._total - self._before - here)
         self._progress(
             ExperimentProgress(
-                self._step, self._done, self._steps, self.seconds, min(1.0, share), left
+                self._step,
+                self._done,
+                self._steps,
+                self.seconds,
+                min(1.0, share),
+                left,
+                self._tally,
+                self._queries,
             )
         )

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
+from types import MappingProxyType
 
-from evofool.errors import EvofoolError, Interrupted, RunBusyError, StoreError
-from evofool.experiments.engine.context import Context
+from evofool.errors import BudgetError, EvofoolError, Interrupted, RunBusyError, StoreError
+from evofool.experiments.engine.context import Context, Engines
 from evofool.experiments.engine.plan import Plan, Planned
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
-from evofool.experiments.engine.work import Artifact, Row
+from evofool.experiments.engine.spending import Spending
+from evofool.experiments.engine.work import Artifact, Chunk, Row
 from evofool.store.experiment import (
     ArtifactRow,
     Cost,
@@ -50,6 +52,8 @@ def run_plan(
     command: str | None = None,
     executor: Executor | None = None,
     at_once: int = 1,
+    spending: Spending | None = None,
+    engines: Engines = MappingProxyType({}),
 ) -> Results:
     """Do every work of `plan` that is not finished in `folder`, and return the results of all.
 
@@ -60,14 +64,18 @@ def run_plan(
         command: the command line, for the manifests of campaigns.
         executor: what works are given to; by default they are done one after the other, here.
         at_once: works that the executor is given at a time.
+        spending: what works may send, and where it is booked.
+        engines: of nets that are loaded already.
 
     Raises:
         Interrupted: a stop was asked for; all that is done is stored.
         WorksFailedError: works failed; all that does not stand on them is done. A work alone
             raises its own error.
+        BudgetError: none failed, but some have spent their share before they were through.
         StoreError: the folder is damaged or cannot be written.
     """
-    return _Runner(plan, folder, meter, command, executor or Serial(), at_once).run()
+    executor = executor or Serial()
+    return _Runner(plan, folder, meter, command, executor, at_once, spending, engines).run()
 
 
 class _Runner:
@@ -79,8 +87,11 @@ class _Runner:
         command: str | None,
         executor: Executor,
         at_once: int,
+        spending: Spending | None,
+        engines: Engines,
     ) -> None:
         self._plan, self._folder, self._meter, self._command = plan, folder, meter, command
+        self._spending, self._engines = spending, engines
         self._executor, self._at_once = executor, at_once
         self._results = Results(folder, plan)
         self._failed: dict[str, EvofoolError] = {}
@@ -137,9 +148,12 @@ class _Runner:
                 raise error
 
     def _tell_failures(self) -> None:
-        if not self._failed:
+        failed = {a: e for a, e in self._failed.items() if not isinstance(e, BudgetError)}
+        if not failed and self._failed:
+            raise next(iter(self._failed.values()))
+        if not failed:
             return
-        (address, first), *others = self._failed.items()
+        (address, first), *others = failed.items()
         if not others and not self._skipped:
             raise first
         more = f" (and {len(others)} more)" if others else ""
@@ -162,14 +176,18 @@ class _Runner:
         ]
         folder.begin(row, places)
         self._meter.begin(planned.title, work.images)
-        context = Context(self._results, planned, self._meter, self._command)
         spent = row.cost
+        context = Context(
+            self._results, planned, self._meter, self._command, self._spending, spent.queries,
+            self._engines,
+        )  # fmt: skip
+        kept = Cost()
         began = stored_at = time.perf_counter()
         rows: list[StoredRow] = []
         artifacts: list[ArtifactRow] = []
 
-        def store(finished: bool = False) -> None:
-            cost = spent + context.cost + Cost(seconds=time.perf_counter() - began)
+        def store(finished: bool = False, *, sent: Cost | None = None) -> None:
+            cost = spent + (sent or context.cost) + Cost(seconds=time.perf_counter() - began)
             notes = tuple(dict.fromkeys((*row.notes, *context.notes)))
             now = replace(row, finished=finished, cost=cost, notes=notes, versions=versions())
             reads = context.reads.values()
@@ -183,13 +201,19 @@ class _Runner:
                     place = self._plan.place(work, found.name)
                     artifacts.append(ArtifactRow(work.address, found.name, place, found.digest))
                     store()  # whoever reads it may do so from now on
+                elif isinstance(found, Chunk):
+                    rows += [_stored(row) for row in found.rows]
+                    store()
+                    context.keep()
+                    kept = context.cost
                 else:
                     rows.append(_stored(found))
                 if time.perf_counter() - stored_at > COMMIT_SECONDS:
                     store()
                     stored_at = time.perf_counter()
         except BaseException:
-            store()  # what was sent to nets is counted, whatever became of it
+            # what was sent to nets is counted, whatever became of it, unless it is sent again
+            store(sent=kept if work.continues else None)
             raise
         store(finished=True)
 

@@ -15,14 +15,16 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from evofool.classifiers import Classifier
-from evofool.config import Loaded, Model, load_model, to_yaml
+from evofool.config import Loaded, Model, load_model, moved_classifier, to_yaml
 from evofool.config.loading import validate, with_seed
 from evofool.errors import (
+    BudgetError,
     ConfigError,
     EvofoolError,
     FolderError,
@@ -31,14 +33,17 @@ from evofool.errors import (
     UsageError,
 )
 from evofool.experiments.engine import lines
-from evofool.experiments.engine.context import Context
+from evofool.experiments.engine.context import Context, Engines
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.reuse import reuse as take_over
-from evofool.experiments.engine.run import run_plan
+from evofool.experiments.engine.run import WorksFailedError, run_plan
+from evofool.experiments.engine.spending import Spending, settle
+from evofool.experiments.engine.work import Work
 from evofool.files import read_file
-from evofool.report.output import Report
+from evofool.report.output import Drawn
+from evofool.scoring.ledger import Heading
 from evofool.store import Check, Folder, Result, head_of
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
 from evofool.store.code import check_code, code_of
@@ -46,11 +51,12 @@ from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import json_object
 from evofool.store.fixed import Changeable, differences, fixed_part, refuse_encoding
 from evofool.store.folder import CONFIG
-from evofool.store.manifest import check_classifier, new_manifest
+from evofool.store.history import with_changes
+from evofool.store.manifest import check_classifier, new_manifest, repointed
 
 C = TypeVar("C", bound=BaseModel)
 CHANGEABLE = Changeable(("scoring.workers",))
-"""What of an experiment's config never makes another plan."""
+"""What of most experiments' configs never makes another plan."""
 _SHOWN = 6
 """Titles of works that one message names."""
 
@@ -69,7 +75,16 @@ class Study(ABC, Generic[C]):
     config: ClassVar[type[Model]]
     """Of its configs; it has a key ``seed``."""
     moved: ClassVar[str] = "an experiment names several nets; put the file where config.yaml says"
-    """Why its run folders take no ``--classifier``."""
+    """Why its run folders take no ``--classifier``; empty where they do."""
+    changeable: ClassVar[Changeable] = CHANGEABLE
+    """What of its config never makes another plan."""
+    partial: ClassVar[bool] = False
+    """Whether its report can be drawn while works are missing or cut short by a budget."""
+
+    roles: Mapping[str, Work] = MappingProxyType({})
+    """Works by the name under which whoever reads the run folder looks for them."""
+    engines: Engines = MappingProxyType({})
+    """Of nets that were scored by when it was made."""
 
     def __init__(self, loaded: Loaded[C], plan: Plan, victim: Classifier | None = None) -> None:
         self.loaded, self.plan, self.victim = loaded, plan, victim
@@ -106,8 +121,19 @@ class Study(ABC, Generic[C]):
             ConfigError: the config does not fit its nets or data.
         """
 
+    @classmethod
+    def restored(cls, loaded: Loaded[C], run: ExperimentFolder, edited: Sequence[str]) -> Study[C]:
+        """The study of a config whose run folder is there; raises as `make`, and FolderError.
+
+        Args:
+            loaded: the config.
+            run: its folder.
+            edited: dotted keys that are not as they were when it was last run.
+        """
+        return cls.make(loaded)
+
     @abstractmethod
-    def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
+    def report(self, results: Results, manifest: Mapping[str, Any]) -> Drawn:
         """Draw the report of finished works; a function of their rows alone.
 
         Args:
@@ -117,6 +143,33 @@ class Study(ABC, Generic[C]):
         Raises:
             StoreError: a row is damaged.
         """
+
+    @classmethod
+    def budget_of(cls, config: C) -> int | None:
+        """Most pictures that its works may send to nets, or None."""
+        return None
+
+    @classmethod
+    def check_resume(cls, run: ExperimentFolder, config: C, overrides: Sequence[str]) -> None:
+        """Refuse to go on, before any net is loaded; raises UsageError."""
+
+    def spending(self, run: ExperimentFolder) -> Spending:
+        """What its works may send."""
+        return Spending(run.bookings)
+
+    def checks(self, results: Results, engine: str | None) -> Iterator[Check]:
+        """Check rows, artifacts and files; `engine` scores pictures again, where it is given."""
+        yield from verify_works(self, results)
+
+    @classmethod
+    def counted(cls, run: ExperimentFolder, roles: Mapping[str, str]) -> dict[str, Any]:
+        """What its status says beside what all kinds say, as JSON values.
+
+        Args:
+            run: the folder.
+            roles: addresses of `roles`.
+        """
+        return {}
 
     def described(self) -> dict[str, Any]:
         """What the manifest says beside what all kinds say."""
@@ -164,10 +217,15 @@ class Study(ABC, Generic[C]):
 
     @classmethod
     def verify(
-        cls, path: Path | str, *, classifier: str | None = None, encoding: str | None = None
+        cls,
+        path: Path | str,
+        *,
+        classifier: str | None = None,
+        encoding: str | None = None,
+        engine: str | None = None,
     ) -> Iterator[Check]:
         """`verify` of a run of this kind."""
-        return verify(cls, path, classifier=classifier, encoding=encoding)
+        return verify(cls, path, classifier=classifier, encoding=encoding, engine=engine)
 
     @classmethod
     def plan_lines(cls, plan: Any) -> list[str]:
@@ -200,6 +258,8 @@ class Options:
         reuse: run folders whose rows may be taken over.
         executor: what works are given to; one after the other in this thread by default.
         at_once: works that the executor is given at a time.
+        draw_when_stopped: draw the report of what is done and return, instead of raising
+            `Interrupted`; of kinds whose report can be `Study.partial`.
         say: told what a person should know at once.
     """
 
@@ -208,6 +268,7 @@ class Options:
     reuse: Sequence[Path | str] = ()
     executor: Executor | None = None
     at_once: int = 1
+    draw_when_stopped: bool = False
     say: Callable[[str], None] = field(default_factory=lambda: logging.getLogger("evofool").warning)
 
 
@@ -247,7 +308,10 @@ def begin(
         **new_manifest(study.kind, made.victim, loaded.config.seed, command),
         **_begun_with(made),
     }
-    with ExperimentFolder.create(Path(out), manifest, to_yaml(loaded.config)) as run:
+    with ExperimentFolder.create(Path(out), manifest, to_yaml(made.loaded.config)) as run:
+        if made.victim is not None:
+            run.bookings.remember_probe(made.victim.probed)
+        _book_probe(made, run, 0)
         return _carry_out(made, run, options or Options())
 
 
@@ -267,9 +331,10 @@ def resume(
     Args:
         study: of which kind.
         path: the run folder.
-        classifier: not for experiments.
+        classifier: where the classifier is now, if its file has moved; its digest must be the
+            same. Not for experiments on several nets.
         encoding: not for experiments.
-        overrides: of ``scoring.workers`` only.
+        overrides: of what is `Study.changeable` only, such as ``scoring.workers``.
         options: progress and the like.
 
     Raises:
@@ -279,16 +344,22 @@ def resume(
         ConfigError, UsageError: the config is wrong, or an override would change the result.
     """
     _refuse_moved(study, classifier, encoding)
-    CHANGEABLE.check_overrides(overrides)
+    study.changeable.check_overrides(overrides)
     options = options or Options()
     with _opened(study, path, writable=True) as run:
-        loaded = _load(study, run, overrides)
-        check_code(run, loaded.config)
-        made = study.make(loaded)
+        before = _load(study, run).config
+        loaded = _load_moved(study, run, classifier, overrides)
+        settle(run)
+        study.check_resume(run, loaded.config, overrides)
+        charged = run.bookings.charge_probe(study.budget_of(loaded.config))
+        made = study.restored(loaded, run, _edited_keys(study, run, loaded.config))
+        _book_probe(made, run, charged)
         changed = _record_changes(run, made)
-        if changed is None and made.victim is not None:
-            check_classifier(run.path, run.manifest, made.victim)
-        if changed:
+        if changed is None:
+            if made.victim is not None:
+                check_classifier(run.path, run.manifest, made.victim)
+            _record_changeable(run, made, before)
+        else:
             options.say(_change_of_plan(run, made.plan, changed))
         return _carry_out(made, run, options)
 
@@ -330,6 +401,7 @@ def status(study: type[Study[Any]], path: Path | str) -> dict[str, Any]:
             "unused": sum(address not in planned for address in works),
             **{name: getattr(spent, name) for name in ("queries", "backward_images")},
             "seconds": round(run.seconds(), 3),
+            **study.counted(run, run.roles()),
         }
 
 
@@ -339,6 +411,7 @@ def verify(
     *,
     classifier: str | None = None,
     encoding: str | None = None,
+    engine: str | None = None,
 ) -> Iterator[Check]:
     """Check an experiment, each check as soon as it is done.
 
@@ -349,8 +422,9 @@ def verify(
     Args:
         study: of which kind.
         path: the run folder.
-        classifier: not for experiments.
+        classifier: as in `resume`.
         encoding: not for experiments.
+        engine: what scores pictures again, of kinds that let it be chosen.
 
     Raises:
         StoreError: no run folder, or one too damaged to look into.
@@ -359,29 +433,33 @@ def verify(
     _refuse_moved(study, classifier, encoding)
     with _opened(study, path) as run:
         yield from check_folder(run)
-        loaded = _load(study, run)
         try:
-            check_code(run, loaded.config)
+            loaded = _load_moved(study, run, classifier)
         except FolderError as error:
             yield Check("config", False, str(error))
             return
-        edited = _edited(run, loaded.config)
+        edited = _edited(study, run, loaded.config)
         detail = f"was edited: {'; '.join(edited[:3])}" if edited else "is as it was last run"
         yield Check("config", not edited, detail)
-        made = study.make(loaded)
+        charged = 0
+        if run.can_book:
+            charged = run.bookings.charge_probe(study.budget_of(loaded.config))
+        made = study.restored(loaded, run, _edited_keys(study, run, loaded.config))
+        if run.can_book:
+            _book_probe(made, run, charged)
+        faults = seed_faults(run.manifest, loaded.config.seed)
         if made.victim is not None and not edited:
             check_classifier(run.path, run.manifest, made.victim)
-            faults = victim_faults(run.manifest, made.victim)
-            yield check_victim(faults + seed_faults(run.manifest, loaded.config.seed))
+            yield check_victim(victim_faults(run.manifest, made.victim) + faults)
         else:
-            faults = seed_faults(run.manifest, loaded.config.seed)
             yield Check("seed", not faults, "; ".join(faults) or "is the config's")
-        yield from _verify_works(made, run)
+        yield check_works(run)
+        yield from made.checks(Results(run, made.plan), engine)
 
 
-def _verify_works(made: Study[Any], run: ExperimentFolder) -> Iterator[Check]:
-    results = Results(run, made.plan)
-    yield _check_works(run)
+def verify_works(made: Study[Any], results: Results) -> Iterator[Check]:
+    """Check the rows and artifacts of every work, and the files that were drawn from them."""
+    run = results.folder
     whole = True
     for planned in made.plan:
         work = planned.work
@@ -407,7 +485,7 @@ def _verify_works(made: Study[Any], run: ExperimentFolder) -> Iterator[Check]:
     if not whole or run.meta().get("status") != "finished":
         yield Check("report", None, "not drawn yet: the run has not ended (evofool resume)")
         return
-    drawn = _Drawn()
+    drawn = _Files()
     made.report(results, run.manifest).write(drawn)
     for name, data in drawn.files.items():
         if name.endswith(".png"):
@@ -419,7 +497,7 @@ def _verify_works(made: Study[Any], run: ExperimentFolder) -> Iterator[Check]:
         yield Check(name, same, "holds the stored rows" if same else "differs or is missing")
 
 
-def _check_works(run: ExperimentFolder) -> Check:
+def check_works(run: ExperimentFolder) -> Check:
     """Whether every work that is stored, used or not, is what its address says."""
     try:
         works, artifacts = run.works(), run.artifacts()
@@ -436,7 +514,7 @@ def _check_works(run: ExperimentFolder) -> Check:
     return Check("works", not wrong, "; ".join(wrong[:3]) or f"{len(works)} are stored")
 
 
-class _Drawn:
+class _Files:
     """Takes what a report writes."""
 
     def __init__(self) -> None:
@@ -450,46 +528,68 @@ class _Drawn:
 def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Result:
     plan = made.plan
     names = [[p.work.address, p.title] for p in plan]
-    run.set_meta({"status": "running", "stop_reason": "", "plan": json.dumps(names)})
+    roles = {name: work.address for name, work in made.roles.items()}
+    run.set_meta(
+        {
+            "status": "running",
+            "stop_reason": "",
+            "plan": json.dumps(names),
+            "roles": json.dumps(roles),
+        }
+    )
     for taken in take_over(plan, run, [Path(path) for path in options.reuse]):
         if taken.works:
             options.say(f"taken over from {taken.run}: {_listed(taken.works)}")
         else:
             options.say(f"{taken.run} holds nothing that is still to be done")
-    meter = Meter(options.progress, options.should_stop, run.seconds())
+    sent = sum(work.cost.queries for a, work in run.works().items() if a in plan)
+    meter = Meter(options.progress, options.should_stop, run.seconds(), sent)
+    results, reason = Results(run, plan), ""
     try:
-        results = run_plan(
-            plan,
-            run,
-            meter,
-            command=run.manifest.get("command"),
-            executor=options.executor,
-            at_once=options.at_once,
-        )
-        run.set_meta({"seconds": repr(meter.seconds)})
+        try:
+            run_plan(
+                plan,
+                run,
+                meter,
+                command=run.manifest.get("command"),
+                executor=options.executor,
+                at_once=options.at_once,
+                spending=made.spending(run),
+                engines=made.engines,
+            )
+        except BudgetError:
+            if not made.partial:
+                raise
+            reason = "budget"
+        run.set_meta({"seconds": repr(meter.seconds), "stop_reason": reason})
         meter.begin("report", 0)
         report = made.report(results, run.manifest)
         report.write(run)
     except StoreError:
         raise
     except EvofoolError as error:
-        state = "interrupted" if isinstance(error, Interrupted) else "failed"
-        run.set_meta({"status": state})
-        what = "stopped" if isinstance(error, Interrupted) else str(error)
-        raise type(error)(
-            f"{what}; what is done is saved; go on with: evofool resume {run.path}"
+        interrupted = isinstance(error, Interrupted)
+        run.set_meta({"status": "interrupted" if interrupted else "failed"})
+        if interrupted and made.partial and options.draw_when_stopped:
+            report = made.report(results, run.manifest)
+            report.write(run)
+            return Result(run.path, report.summary or {})
+        # whoever waits for the error of a net or a config gets it, whatever stood on that work
+        first = error.__cause__ if isinstance(error, WorksFailedError) else error
+        raise (type(first) if isinstance(first, EvofoolError) else type(error))(
+            f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
+            f" resume {run.path}"
         ) from error
     run.set_meta({"status": "finished"})
     return Result(run.path, report.summary or {})
 
 
 def _finished(study: type[Study[Any]], run: ExperimentFolder) -> tuple[Study[Any], Results]:
-    loaded = _load(study, run)
-    check_code(run, loaded.config)
-    made = study.make(loaded)
+    loaded = _load_moved(study, run, None)
+    made = study.restored(loaded, run, _edited_keys(study, run, loaded.config))
     results = Results(run, made.plan)
     missing = [p.title for p in made.plan if not results.is_finished(p.work)]
-    if missing:
+    if missing and not made.partial:
         raise FolderError(
             f"{run.path}: cannot be drawn yet, {_listed(missing)} not done; go on with"
             f" evofool resume {run.path}"
@@ -518,8 +618,21 @@ def _load(
         raise FolderError(f"{run.path}: damaged: {error}") from error
 
 
+def _load_moved(
+    study: type[Study[Any]],
+    run: ExperimentFolder,
+    classifier: str | None,
+    overrides: Sequence[str] = (),
+) -> Loaded[Any]:
+    """The config with what may still be changed changed, once the code that it names is checked."""
+    moved = () if classifier is None else (moved_classifier(classifier, run.path / CONFIG),)
+    loaded = _load(study, run, (*overrides, *moved))
+    check_code(run, loaded.config, moved=[each.partition("=")[0] for each in moved])
+    return loaded
+
+
 def _refuse_moved(study: type[Study[Any]], classifier: str | None, encoding: str | None) -> None:
-    if classifier is not None:
+    if classifier is not None and study.moved:
         raise UsageError(f"--classifier: {study.moved}")
     refuse_encoding(encoding)
 
@@ -530,34 +643,49 @@ def _refuse_moved(study: type[Study[Any]], classifier: str | None, encoding: str
 def _begun_with(made: Study[Any]) -> dict[str, Any]:
     config = made.loaded.config
     return {
-        "config": fixed_part(config, CHANGEABLE),
+        "config": fixed_part(config, made.changeable),
         "code": code_of(config),
         **made.described(),
     }
 
 
-def _edited(run: ExperimentFolder, config: BaseModel) -> list[str]:
-    """Keys of the config that are not what the manifest says."""
+def _book_probe(made: Study[Any], run: ExperimentFolder, charged: int) -> None:
+    """Book the pictures that the victim was sent when it was loaded, `charged` of them before."""
+    if made.victim is not None and made.victim.probed != charged:
+        run.bookings.add({Heading.PROBE: made.victim.probed - charged})
+
+
+def _differences(
+    study: type[Study[Any]] | Study[Any], run: ExperimentFolder, config: BaseModel
+) -> list[tuple[str, Any, Any]]:
+    """Keys of the config that are not what the manifest says, with both values."""
     entry = run.manifest.get("config")
     before = entry.get("fixed") if isinstance(entry, dict) else None
-    now = fixed_part(config, CHANGEABLE)["fixed"]
+    now = fixed_part(config, study.changeable)["fixed"]
+    return list(differences(before or {}, now))
+
+
+def _edited(
+    study: type[Study[Any]] | Study[Any], run: ExperimentFolder, config: BaseModel
+) -> list[str]:
     return [
         f"{key} was {json.dumps(old)} and is {json.dumps(new)}"
-        for key, old, new in differences(before or {}, now)
+        for key, old, new in _differences(study, run, config)
     ]
+
+
+def _edited_keys(study: type[Study[Any]], run: ExperimentFolder, config: BaseModel) -> list[str]:
+    return [key for key, _, _ in _differences(study, run, config)]
 
 
 def _record_changes(run: ExperimentFolder, made: Study[Any]) -> list[str] | None:
     """Write an edited config into the manifest; the keys that changed, None if none did."""
     config = made.loaded.config
-    edited = _edited(run, config)
+    edited = _edited(made, run, config)
     if not edited:
         return None
-    entry = run.manifest.get("config")
-    before = entry.get("fixed") if isinstance(entry, dict) else {}
-    now = fixed_part(config, CHANGEABLE)
     fresh = new_manifest(made.kind, made.victim, config.seed, None)
-    changed = {key: [old, new] for key, old, new in differences(before or {}, now["fixed"])}
+    changed = {key: [old, new] for key, old, new in _differences(made, run, config)}
     at = datetime.now(UTC).isoformat(timespec="seconds")
     change = {"at": at, "command": f"evofool resume {run.path}", "set": changed}
     run.write_manifest(
@@ -571,6 +699,20 @@ def _record_changes(run: ExperimentFolder, made: Study[Any]) -> list[str] | None
     )
     run.write_config(to_yaml(config))
     return edited
+
+
+def _record_changeable(run: ExperimentFolder, made: Study[Any], before: BaseModel) -> None:
+    """Write down what a resume has changed without changing the plan, if anything."""
+    after = made.loaded.config
+    manifest = with_changes(run, before, after, made.changeable)
+    if manifest is None:
+        return
+    if made.victim is not None:
+        manifest = repointed(manifest, made.victim)
+    if "code" in manifest:
+        manifest["code"] = {**manifest["code"], **code_of(after)}
+    run.write_manifest(manifest)  # first: what happened is never missing from it
+    run.write_config(to_yaml(after))
 
 
 def _change_of_plan(run: ExperimentFolder, plan: Plan, edited: Sequence[str]) -> str:

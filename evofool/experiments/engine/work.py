@@ -13,19 +13,20 @@ import dataclasses
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from evofool.errors import StoreError
 from evofool.files import read_file, reason
 from evofool.store import Check
+from evofool.store.rows import Row as Row
 
 if TYPE_CHECKING:
     from evofool.experiments.engine.context import Context
@@ -46,61 +47,6 @@ def outside(**options: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One thing that a work has found out; a subclass adds what it is.
-
-    Attributes:
-        item: number of the picture, generation or class that it is about, unique in its type.
-        png: a picture that belongs to it, as a PNG file, or None.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
-    type: ClassVar[str]
-
-    item: int
-    png: bytes | None = field(default=None, repr=False, kw_only=True)
-
-    @classmethod
-    def parse(cls, item: int, content: str, png: bytes | None, where: str) -> Self:
-        """A stored row, checked against the fields of this class.
-
-        Args:
-            item: its number.
-            content: its fields as a JSON object.
-            png: its picture.
-            where: for the message.
-
-        Raises:
-            StoreError: a field is missing, unknown or of the wrong type.
-        """
-        try:
-            row: Self = _adapter(cls).validate_json(content, strict=True)
-        except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
-            raise StoreError(
-                f"{where}: damaged: {cls.type} {item}: {at}: {first['msg']}"
-            ) from error
-        if row.item != item:
-            raise StoreError(f"{where}: damaged: {cls.type} {item} says that it is {row.item}")
-        return row if png is None else dataclasses.replace(row, png=png)
-
-    def content(self) -> str:
-        """The fields but `png` as a JSON object."""
-        return _adapter(type(self)).dump_json(self, exclude={"png"}).decode()
-
-
-@cache
-def _adapter_of(row: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(row)
-
-
-def _adapter(row: builtins.type[Row]) -> TypeAdapter[Any]:
-    kind: Any = row  # mypy takes the class of something unhashable for unhashable
-    return _adapter_of(kind)
-
-
-@dataclass(frozen=True)
 class Artifact:
     """Something that a work has made below the run folder, and that is whole now.
 
@@ -111,6 +57,21 @@ class Artifact:
 
     name: str
     digest: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows that were found together, of a work that `Work.continues`.
+
+    They are stored at once, with all that was sent to nets up to then: a work that is broken off
+    goes on after its last chunk, and what it had sent since was sent in vain.
+    """
+
+    rows: Sequence[Row]
+
+
+Found = Row | Artifact | Chunk
+"""What `Work.run` yields."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +95,7 @@ class Work(ABC):
     """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
 
     @abstractmethod
-    def run(self, context: Context) -> Iterator[Row | Artifact]:
+    def run(self, context: Context) -> Iterator[Found]:
         """Find it out, row by row.
 
         Args:
@@ -142,6 +103,8 @@ class Work(ABC):
 
         Raises:
             Interrupted: a stop was asked for.
+            BudgetError: what it may send is spent; what it has found is stored, and it is not
+                finished.
             EvofoolError: it cannot be done.
         """
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evofool.attacks.planning import AttackPlan, planned_attacks
+from evofool.attacks.planning import planned_attacks
 from evofool.config import load_attacks, yaml_lines
+from evofool.experiments.attack.plan import AttackPlan
+from evofool.experiments.engine.progress import Tally
+from evofool.report.tables import Cell, Estimate, Number, Rate, Seconds, Table, Text
 from evofool.store import Result
-from evofool.text import aligned, bare, counted, duration, sent_line
+from evofool.text import bare, counted, duration, sent_line
 
 if TYPE_CHECKING:
-    from evofool.attacks.campaign import AttackProgress
-
-_HEADER = ("attack", "parameters", "n", "fooled PNG", "95 %", "float", "L2", "Linf", "fwd/img",
-           "bwd/img", "s")  # fmt: skip
+    from evofool.experiments.engine import ExperimentProgress
 
 
 def plan_lines(plan: AttackPlan) -> list[str]:
@@ -29,22 +29,25 @@ def plan_lines(plan: AttackPlan) -> list[str]:
     ]
 
 
-def progress() -> Callable[[AttackProgress], tuple[str, float | None]]:
+def progress() -> Callable[[ExperimentProgress], tuple[str, float | None]]:
     """Gives the attack, its images done and fooled, time left and queries in a line."""
-    return lambda p: (_progress_line(p), p.share_done)
+    latest = "clean images"
+
+    def line(p: ExperimentProgress) -> tuple[str, float | None]:
+        nonlocal latest
+        if p.tally is not None:  # between attacks there is nothing to tell
+            latest = _progress_line(p, p.tally)
+        return latest, p.share_done
+
+    return line
 
 
-def _progress_line(p: AttackProgress) -> str:
-    if p.attack is None:
-        return f"{counted(p.done, 'clean image')}  {counted(p.queries, 'query', 'queries')}"
-    parts = [
-        f"{p.attack.name} ({p.attack.index + 1}/{p.attacks})",
-        f"{p.done}/{counted(p.images, 'image')}",
-    ]
+def _progress_line(p: ExperimentProgress, tally: Tally) -> str:
+    parts = [p.step, f"{tally.done}/{counted(tally.of, 'image')}"]
     if p.seconds_left is not None:
         parts.append(f"{duration(p.seconds_left)} left")
-    if p.done:
-        parts.append(f"fooled {p.fooled}")
+    if tally.hits:
+        parts.append(f"fooled {tally.hits}")
     return "  ".join([*parts, counted(p.queries, "query", "queries")])
 
 
@@ -57,8 +60,14 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
         + ("; labels are the victim's own answers" if s["labels"] == "victim" else "")
     ]
     written = _written(result.path)
-    rows = [_line(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]]
-    lines += aligned([_HEADER, *rows], left=2)
+    columns = [
+        Text("attack"), Text("parameters"), Text("n", at_right=True),
+        Rate("fooled PNG", bounds=("low", "high")), Rate("float"), Number("L2", form=".2f"),
+        Number("Linf", form=".3f"), Number("fwd/img", form=".1f"), Number("bwd/img", form=".1f"),
+        Seconds("time"),
+    ]  # fmt: skip
+    rows = [_row(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]]
+    lines += Table(columns, rows).plain()
     for group in s["attacks"]:
         for note in group["notes"]:
             lines.append(f"note on {group['attack']} ({group['index']}): {bare(note)}")
@@ -85,9 +94,9 @@ def _written(run: Path) -> dict[int, Collection[str]]:
     return {each.index: entries[each.entry].options for each in planned_attacks(loaded)}
 
 
-def _line(
+def _row(
     group: Mapping[str, Any], all_groups: Sequence[Mapping[str, Any]], written: Collection[str]
-) -> tuple[str, ...]:
+) -> list[Cell]:
     png, norms = group["success_png"], group["norms"]
     varied = {
         key: value
@@ -97,19 +106,18 @@ def _line(
     if group["targets"] != "none":
         varied["targets"] = group["targets"]
     blank = png["rate"] is None
-    return (
+    return [
         group["attack"],
-        bare(_parameters(varied)),
-        str(group["n"]) + (f" of {group['planned']}" if group["n"] < group["planned"] else ""),
-        "-" if blank else f"{png['rate']:.1%}",
-        "" if blank else f"{png['low']:.0%}-{png['high']:.0%}",
-        "-" if blank else f"{group['success_float']['rate']:.1%}",
-        "" if norms is None else f"{norms['l2']['mean']:.2f}",
-        "" if norms is None else f"{norms['linf']['mean']:.3f}",
-        "" if blank else f"{group['forward_images_per_image']:.1f}",
-        "" if blank else f"{group['backward_images_per_image']:.1f}",
-        f"{group['seconds']:.1f}",
-    )
+        _parameters(varied),
+        f"{group['n']:,}" + (f" of {group['planned']:,}" if group["n"] < group["planned"] else ""),
+        None if blank else Estimate(png["rate"], png["low"], png["high"]),
+        None if blank else group["success_float"]["rate"],
+        None if norms is None else norms["l2"]["mean"],
+        None if norms is None else norms["linf"]["mean"],
+        None if blank else group["forward_images_per_image"],
+        None if blank else group["backward_images_per_image"],
+        group["seconds"],
+    ]
 
 
 def _varies(key: str, group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> bool:

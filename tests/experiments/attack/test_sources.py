@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evofool.attacks.campaign import attack, resume_attacks
-from evofool.attacks.picture_labels import by_file
-from evofool.attacks.planning import plan
-from evofool.attacks.sources import Sample, Source, open_source, read_samples
 from evofool.classifiers import Classifier, load_classifier
 from evofool.config import load_attacks
 from evofool.errors import ConfigError, FolderError, ImageError, Interrupted
+from evofool.experiments.attack.picture_labels import by_file
+from evofool.experiments.attack.plan import plan
+from evofool.experiments.attack.sources import Sample, Source, open_source, read_samples
+from evofool.experiments.attack.study import AttackStudy
 from evofool.images import encode_png
 
-TOY = Path(__file__).parents[1] / "toys" / "linear.py"
+attack, resume_attacks = AttackStudy.run, AttackStudy.resume
+
+TOY = Path(__file__).parents[2] / "toys" / "linear.py"
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,7 @@ def test_a_run_goes_on_after_pictures_that_were_left_out(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interrupted after the chunks of one picture each that hold a good one, a bad one."""
-    monkeypatch.setattr("evofool.attacks.campaign.CLEAN_CHUNK", 1)
+    monkeypatch.setattr("evofool.experiments.attack.works.CLEAN_CHUNK", 1)
     (folder / "a_1.png").write_bytes(b"")
     whole = attack(config(folder=str(folder)), tmp_path / "whole")
     for stop in range(1, 5):
@@ -187,7 +189,7 @@ def test_a_run_goes_on_after_pictures_that_were_left_out(
 def test_a_run_does_not_go_on_with_other_pictures(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evofool.attacks.campaign.CLEAN_CHUNK", 2)
+    monkeypatch.setattr("evofool.experiments.attack.works.CLEAN_CHUNK", 2)
     asked = iter(range(100))
     with pytest.raises(Interrupted):
         attack(config(folder=str(folder)), tmp_path / "run", should_stop=lambda: next(asked) >= 1)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evofool.attacks.campaign import attack, resume_attacks
-from evofool.attacks.status import status
-from evofool.attacks.verify import verify_attacks
 from evofool.errors import BudgetError, ConfigError, Interrupted, ScoringError
+from evofool.experiments.attack.study import AttackStudy
 
-SERVICE = f"{Path(__file__).parents[1] / 'toys' / 'service.py'}:victim"
+attack, resume_attacks, status, verify_attacks = (
+    AttackStudy.run,
+    AttackStudy.resume,
+    AttackStudy.status,
+    AttackStudy.verify,
+)
+
+SERVICE = f"{Path(__file__).parents[2] / 'toys' / 'service.py'}:victim"
 
 
 class Log:
@@ -71,6 +81,46 @@ def test_a_failure_a_resume_and_a_verify(log: Log, tmp_path: Path) -> None:
     after = status(run)["sent"]
     assert after["verify"] == 20
     assert after["total"] == log.sent - before
+
+
+CHILD = """
+import json, sys
+from evofool.experiments.attack.study import AttackStudy
+what, config, run = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+AttackStudy.resume(run) if what == "resume" else AttackStudy.run(config, run)
+"""
+
+
+def test_kills_while_the_service_is_asked(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, run = attack(config(), tmp_path / "whole").summary, tmp_path / "run"
+    before, probe = log.sent, whole["sent"]["probe"]
+    monkeypatch.setenv("SERVICE_FAILS_BY", "kill")
+    queries = 0
+    for what, at in (("attack", probe + 60), ("resume", probe + 50)):
+        monkeypatch.setenv("SERVICE_FAILS_AT", str(log.sent + at))
+        child = [sys.executable, "-c", CHILD, what, json.dumps(config()), str(run)]
+        assert subprocess.run(child, check=False).returncode == -signal.SIGKILL
+        found = status(run)
+        assert found["status"] == "interrupted"
+        assert found["sent"]["total"] == log.sent - before
+        assert found["queries"] > queries
+        queries = found["queries"]
+    monkeypatch.setenv("SERVICE_FAILS_AT", "-1")
+    summary = resume_attacks(run).summary
+    assert summary["queries"] == whole["queries"]
+    assert summary["sent"]["total"] == log.sent - before
+    assert summary["sent"]["probe"] == 3 * probe
+    assert _table(run) == _table(tmp_path / "whole")
+    checks = {check.name: check for check in verify_attacks(run)}
+    assert all(check.ok for check in checks.values()), checks
+    assert status(run)["sent"]["total"] == log.sent - before
+
+
+def _table(run: Path) -> list[dict[str, str]]:
+    with (run / "results.csv").open(encoding="utf-8", newline="") as file:
+        return [{**row, "seconds": ""} for row in csv.DictReader(file)]
 
 
 def test_an_interrupt(log: Log, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ that were found, and no file is ever named after them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,15 +18,16 @@ import numpy as np
 import PIL.Image
 
 from evofool.attacks.noise import NoiseKind, noise_image
-from evofool.attacks.picture_labels import assigned, by_file, by_pattern, counted, shown
+from evofool.attacks.result import NONE
 from evofool.classifiers import Classifier, prepare
+from evofool.classifiers.files import sha256_file
 from evofool.classifiers.matching import match_classes
 from evofool.config import AttackCampaign, Loaded, chosen_classes
 from evofool.data import load_dataset
-from evofool.errors import ConfigError, DataError, ImageError
+from evofool.errors import ClassifierError, ConfigError, DataError, ImageError
+from evofool.experiments.attack.picture_labels import assigned, by_file, by_pattern, counted, shown
 from evofool.files import is_file, reason
 from evofool.images import UInt8Images, read_picture, to_hwc
-from evofool.store.attack_schema import NONE
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -68,6 +71,17 @@ class Source(ABC):
             ImageError: the picture cannot be read.
         """
 
+    @abstractmethod
+    def content(self, index: int) -> list[object]:
+        """What determines one image beside the victim that it is prepared for, as JSON values."""
+
+    def digest(self) -> str:
+        """Hex sha256 of the contents of all images, in order."""
+        whole = hashlib.sha256()
+        for index in range(len(self)):
+            whole.update(json.dumps(self.content(index)).encode() + b"\n")
+        return whole.hexdigest()
+
 
 def open_source(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     """The images that a config names, after `offset`, at most `limit`.
@@ -104,6 +118,9 @@ class _Cut(Source):
     def sample(self, index: int) -> Sample:
         return self._inner.sample(self._offset + index)
 
+    def content(self, index: int) -> list[object]:
+        return self._inner.content(self._offset + index)
+
 
 class _Noise(Source):
     def __init__(self, kind: NoiseKind, count: int, seed: int, victim: Classifier) -> None:
@@ -116,6 +133,9 @@ class _Noise(Source):
     def sample(self, index: int) -> Sample:
         pixels = noise_image(self._kind, self._shape, self._seed, index)
         return Sample(pixels, NONE, f"{self._kind} noise:{index}")
+
+    def content(self, index: int) -> list[object]:
+        return [self._kind, self._seed, index]
 
 
 class _DataSet(Source):
@@ -159,8 +179,16 @@ class _DataSet(Source):
             rows = to_hwc(pixels)
             picture = PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
             pixels = prepare(picture, self._victim)
-        label = NONE if self._classes is None else self._classes[int(self._data.labels[row])]
-        return Sample(pixels, label, f"{self._data.name}:{row}")
+        return Sample(pixels, self._label(row), f"{self._data.name}:{row}")
+
+    def content(self, index: int) -> list[object]:
+        row = int(self._rows[index])
+        pixels = np.ascontiguousarray(self._data.images[row])
+        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+        return [f"{self._data.name}:{row}", list(pixels.shape), digest, self._label(row)]
+
+    def _label(self, row: int) -> int:
+        return NONE if self._classes is None else self._classes[int(self._data.labels[row])]
 
 
 class _Folder(Source):
@@ -200,8 +228,18 @@ class _Folder(Source):
         except ImageError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise ImageError(f"{shown(name)}: {reason}") from error
-        label = NONE if self._labels is None else self._labels[name]
-        return Sample(pixels, label, shown(name))
+        return Sample(pixels, self._label(name), shown(name))
+
+    def content(self, index: int) -> list[object]:
+        name = self._names[index]
+        try:
+            digest = sha256_file(self._root / name)
+        except ClassifierError:
+            digest = "unreadable"
+        return [shown(name), digest, self._label(name)]
+
+    def _label(self, name: str) -> int:
+        return NONE if self._labels is None else self._labels[name]
 
 
 def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str], tuple[str, ...]]:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 import evofool
-from evofool.attacks.campaign import AttackProgress, attack, resume_attacks
-from evofool.attacks.status import status
+from evofool.attacks.rows import IMAGES, ResultRow, read_results, role_of
 from evofool.classifiers import load_classifier
 from evofool.config.attack import load_attacks
 from evofool.errors import (
@@ -31,12 +31,17 @@ from evofool.errors import (
     UsageError,
 )
 from evofool.evolution.reading import read as read_pictures
+from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import ExperimentProgress
 from evofool.experiments.runs import verify
 from evofool.images import decode_png, encode_png, read_text
 from evofool.scoring import Scorer
-from evofool.store import AttackFolder, ChunkRow, ResultRow, RunFolder
+from evofool.store import RunFolder
+from evofool.store.experiment import ExperimentFolder
 
-TOYS = Path(__file__).parents[1] / "toys"
+attack, resume_attacks, status = AttackStudy.run, AttackStudy.resume, AttackStudy.status
+
+TOYS = Path(__file__).parents[2] / "toys"
 VICTIM = f"{TOYS / 'linear.py'}:victim"
 
 
@@ -64,6 +69,35 @@ def table(run: Path, *, timeless: bool = True) -> list[dict[str, str]]:
     return rows
 
 
+def clean_pictures(path: Path) -> NDArray[np.uint8]:
+    with ExperimentFolder.open(path) as run:
+        rows = run.rows(run.roles()[IMAGES], "image")
+    return np.stack([decode_png(row.png or b"") for row in rows])
+
+
+def change(run: Path, statement: str, *values: object) -> None:
+    database = sqlite3.connect(run / "run.sqlite")
+    with database:
+        database.execute(statement, values)
+    database.close()
+
+
+def tamper(run: Path, type: str, key: str, value: str, where: str = "1") -> None:
+    """Set a field of stored rows to an expression of SQL, ``$`` standing for what it was."""
+    old = f"json_extract(content, '$.{key}')"
+    change(
+        run,
+        f"UPDATE rows SET content = json_set(content, '$.{key}', {value.replace('$', old)})"
+        f" WHERE type = '{type}' AND ({where})",
+    )
+
+
+def of_attack(run: Path, index: int) -> str:
+    """The condition for the rows of one attack."""
+    with ExperimentFolder.open(run) as folder:
+        return f"address = '{folder.roles()[role_of(index)]}'"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("attack") / "run"
@@ -88,8 +122,8 @@ def test_what_the_table_claims_is_in_the_pictures(finished: Path) -> None:
     victim = load_classifier(VICTIM)
     rows = table(finished)
     assert len(rows) == 60
-    with Scorer(victim) as scorer, AttackFolder.open(finished) as run:
-        clean = [decode_png(png) for png in run.clean_pngs(range(20))]
+    clean = clean_pictures(finished)
+    with Scorer(victim) as scorer:
         for row in rows:
             pixels = decode_png((finished / row["png"]).read_bytes())
             scores = scorer.score(pixels[None])
@@ -196,14 +230,18 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
 
 
 def test_progress_goes_forward(tmp_path: Path) -> None:
-    seen: list[AttackProgress] = []
+    seen: list[ExperimentProgress] = []
     attack(config(), tmp_path / "run", progress=seen.append)
-    assert seen[0].attack is None
+    assert seen[0].step == "clean images"
     shares = [p.share_done for p in seen]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert (seen[-1].attacks, seen[-1].images, seen[-1].done) == (3, 20, 20)
-    assert seen[-1].queries == status(tmp_path / "run")["queries"]
+    *_, last, report = seen
+    assert (last.step, last.done, last.steps) == ("pgd (3/3)", 3, 4)
+    assert last.tally is not None
+    fooled = sum(row["success_png"] == "1" for row in table(tmp_path / "run")[40:])
+    assert (last.tally.of, last.tally.done, last.tally.hits) == (20, 20, fooled)
+    assert report.queries == status(tmp_path / "run")["queries"]
 
 
 # budgets
@@ -268,28 +306,21 @@ def test_a_larger_budget_attacks_only_what_was_cut_short(tmp_path: Path) -> None
     assert status(run)["forward_images"] - costs <= asked
 
 
-def test_a_stored_result_gives_way_to_no_lesser_one(copied: Path) -> None:
-    with AttackFolder.open(copied, writable=True) as run:
-        row = next(row for row in run.results(1) if row.success)
-        chunk, counts, png = ChunkRow(1, 0), run.counts(), run.result_png(1, row.item)
-        cut = replace(row, complete=False, seconds=9.0)
-        lesser = replace(cut, success=False)
+def test_a_stored_result_gives_way_to_no_lesser_one(finished: Path) -> None:
+    with ExperimentFolder.open(finished) as run:
+        rows = read_results(run, run.roles()[role_of(1)])
+    row = next(row for row in rows if row.success)
+    cut = replace(row, complete=False, seconds=9.0)
+    lesser = replace(cut, success=False)
 
-        def after(*rows: ResultRow) -> ResultRow:
-            for each in rows:
-                run.commit_results(chunk, counts, [(each, png)])
-            return run.results(1, range(row.item, row.item + 1))[0]
+    def stays(before: ResultRow, after: ResultRow) -> bool:
+        return not after.is_no_worse_than(before)
 
-        assert after(cut) == row
-        database = sqlite3.connect(copied / "run.sqlite")
-        with database:
-            database.execute(
-                "UPDATE results SET complete = 0 WHERE attack = 1 AND item = ?", (row.item,)
-            )
-        database.close()
-        assert after(lesser) == replace(row, complete=False)
-        assert after(cut) == cut
-        assert after(replace(lesser, complete=True)) == replace(lesser, complete=True)
+    assert stays(row, cut)
+    assert stays(cut, lesser)
+    assert not stays(cut, cut)
+    assert not stays(lesser, cut)
+    assert not stays(cut, replace(lesser, complete=True))
 
 
 def test_a_budget_for_the_clean_images_alone_is_refused(tmp_path: Path) -> None:
@@ -327,9 +358,8 @@ def test_targets(tmp_path: Path) -> None:
     assert {r["target"] for r in of[2]} == {"2"}
     assert len(of["all"]) == 8 * 6
     assert len({r["png"] for r in rows}) == len(rows)
-    with Scorer(load_classifier(VICTIM)) as scorer, AttackFolder.open(tmp_path / "run") as run:
-        clean = np.stack([decode_png(png) for png in run.clean_pngs(range(8))])
-        least = scorer.confidence(clean).argmin(axis=1)
+    with Scorer(load_classifier(VICTIM)) as scorer:
+        least = scorer.confidence(clean_pictures(tmp_path / "run")).argmin(axis=1)
     assert [int(r["target"]) for r in of["least_likely"]] == least.tolist()
 
 
@@ -539,7 +569,7 @@ def test_overrides_of_a_resume(finished: Path) -> None:
 def test_other_kinds_and_folders_in_use(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="holds a run already"):
         attack(config(), finished)
-    with AttackFolder.open(finished, writable=True), pytest.raises(RunBusyError):
+    with ExperimentFolder.open(finished, writable=True), pytest.raises(RunBusyError):
         resume_attacks(finished)
     manifest = json.loads((finished / "manifest.json").read_text())
     with RunFolder.create(
@@ -547,7 +577,7 @@ def test_other_kinds_and_folders_in_use(finished: Path, tmp_path: Path) -> None:
     ):
         pass
     with pytest.raises(FolderError, match="kind 'evolve', not attack"):
-        AttackFolder.open(tmp_path / "evolve")
+        status(tmp_path / "evolve")
 
 
 # a run folder from anyone
@@ -562,54 +592,70 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("type", "key", "value", "where"),
     [
-        "UPDATE images SET label = 7 WHERE idx = 3",
-        "UPDATE images SET predicted = -1 WHERE idx = 3",
-        "UPDATE images SET confidence = 2 WHERE idx = 3",
-        "UPDATE images SET used = 2 WHERE idx = 3",
-        "UPDATE images SET png = x'00' WHERE idx = 3",
-        "DELETE FROM images WHERE idx = 3",
-        "UPDATE results SET predicted = 99",
-        "UPDATE results SET image = 99",
-        "UPDATE results SET image = -1",
-        "UPDATE results SET target = 7",
-        "UPDATE results SET success = 3",
-        "UPDATE results SET confidence = -0.5",
-        "UPDATE results SET l2 = 9e999",
-        "UPDATE results SET png = x'89504e47'",
-        "UPDATE chunks SET notes = '[]'",
-        "UPDATE chunks SET notes = '{\"notes\": [1]}'",
-        "UPDATE meta SET value = '{\"queries\": -1}' WHERE key = 'counts'",
-        "UPDATE meta SET value = '{\"warp\": 1}' WHERE key = 'counts'",
-        "UPDATE meta SET value = '[' WHERE key = 'counts'",
-        "CREATE TABLE more (x)",
-        "CREATE TRIGGER t AFTER INSERT ON meta BEGIN SELECT 1; END",
-        "DROP TABLE results",
+        ("image", "label", "7", "item = 3"),
+        ("image", "predicted", "-1", "item = 3"),
+        ("image", "confidence", "2", "item = 3"),
+        ("image", "used", "2", "item = 3"),
+        ("image", "item", "4", "item = 3"),
+        ("image", "more", "4", "item = 3"),
+        ("result", "predicted", "99", "1"),
+        ("result", "image", "99", "1"),
+        ("result", "image", "-1", "1"),
+        ("result", "target", "7", "1"),
+        ("result", "success", "3", "1"),
+        ("result", "confidence", "-0.5", "1"),
+        ("result", "l2", "'inf'", "1"),
+        ("chunk", "notes", "3", "1"),
+        ("chunk", "notes", "json('[1]')", "1"),
     ],
 )
-def test_a_tampered_database_is_one_message(copied: Path, statement: str) -> None:
-    with sqlite3.connect(copied / "run.sqlite") as database:
-        database.execute(statement)
-    database.close()
-    with pytest.raises((StoreError, evofool.EvofoolError)):
+def test_a_tampered_row_is_one_message(
+    copied: Path, type: str, key: str, value: str, where: str
+) -> None:
+    tamper(copied, type, key, value, where)
+    with pytest.raises(StoreError):
         resume_attacks(copied)
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE results SET image = 99 WHERE item = 3",
-        "UPDATE results SET attack = 99 WHERE attack = 2",
-        "UPDATE results SET item = 99 WHERE item = 3",
-        "UPDATE results SET target = 3 WHERE attack = 0",
-        "DELETE FROM images WHERE idx = 19",
+        "UPDATE rows SET png = x'00' WHERE type = 'image' AND item = 3",
+        "UPDATE rows SET png = x'89504e47' WHERE type = 'result'",
+        "DELETE FROM rows WHERE type = 'image' AND item = 3",
+        "UPDATE works SET queries = -1",
+        "UPDATE works SET notes = '[3]'",
+        "UPDATE works SET definition = '['",
+        "UPDATE meta SET value = '[' WHERE key = 'roles'",
+        "UPDATE meta SET value = '{\"images\": 3}' WHERE key = 'roles'",
+        "CREATE TABLE more (x)",
+        "CREATE TRIGGER t AFTER INSERT ON meta BEGIN SELECT 1; END",
+        "DROP TABLE rows",
     ],
 )
-def test_results_of_nothing(copied: Path, statement: str) -> None:
-    with sqlite3.connect(copied / "run.sqlite") as database:
-        database.execute(statement)
-    database.close()
+def test_a_tampered_database_is_one_message(copied: Path, statement: str) -> None:
+    change(copied, statement)
+    with pytest.raises((StoreError, evofool.EvofoolError)):
+        resume_attacks(copied)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where"),
+    [("image", "99", "item = 3"), ("target", "3", "item = 3"), ("item", "$ + 60", "item = 3")],
+)
+def test_results_of_nothing(copied: Path, key: str, value: str, where: str) -> None:
+    tamper(copied, "result", key, value, f"{where} AND {of_attack(copied, 0)}")
+    if key == "item":
+        change(copied, "UPDATE rows SET item = item + 60 WHERE type = 'result' AND item = 3")
+    for look in (lambda: list(verify(copied)), lambda: resume_attacks(copied)):
+        with pytest.raises(StoreError, match=r"is of no image and target|says that it is"):
+            look()
+
+
+def test_results_of_an_image_that_is_gone(copied: Path) -> None:
+    change(copied, "DELETE FROM rows WHERE type = 'image' AND item = 19")
     for look in (lambda: list(verify(copied)), lambda: resume_attacks(copied)):
         with pytest.raises(StoreError, match="is of no image and target"):
             look()
@@ -617,10 +663,8 @@ def test_results_of_nothing(copied: Path, statement: str) -> None:
 
 def test_pictures_of_another_shape(copied: Path) -> None:
     png = encode_png(np.zeros((1, 7, 7), np.uint8))
-    for table_name in ("results", "images"):
-        with sqlite3.connect(copied / "run.sqlite") as database:
-            database.execute(f"UPDATE {table_name} SET png = ?", (png,))
-        database.close()
+    for type in ("result", "image"):
+        change(copied, "UPDATE rows SET png = ? WHERE type = ?", png, type)
         with pytest.raises(StoreError, match="another shape"):
             resume_attacks(copied)
 
@@ -628,13 +672,12 @@ def test_pictures_of_another_shape(copied: Path) -> None:
 def test_verify_believes_nothing(copied: Path) -> None:
     assert all(check.ok for check in verify(copied))
     (copied / "images" / "000-00001.png").write_bytes(b"")
-    with sqlite3.connect(copied / "run.sqlite") as database:
-        database.execute("UPDATE results SET success = 1 - success WHERE attack = 0 AND item = 2")
-        database.execute("UPDATE results SET l2 = l2 + 1 WHERE attack = 0 AND item = 2")
-        database.execute("UPDATE results SET confidence = .123 WHERE attack = 0 AND item = 2")
-    database.close()
+    where = f"item = 2 AND {of_attack(copied, 0)}"
+    tamper(copied, "result", "success", "json(iif($, 'false', 'true'))", where)
+    tamper(copied, "result", "l2", "$ + 1.0", where)
+    tamper(copied, "result", "confidence", ".123", where)
     failed = {check.name for check in verify(copied) if not check.ok}
-    assert failed == {"files", "successes", "norms", "confidences"}
+    assert failed == {"files", "results.csv", "successes", "norms", "confidences"}
 
 
 def test_verify_knows_thresholds(tmp_path: Path) -> None:
@@ -648,11 +691,8 @@ def test_verify_knows_thresholds(tmp_path: Path) -> None:
     assert all("1" in each for each in hits[:2])
     assert any("0" in each for each in hits[1:])
     assert [check.name for check in verify(run) if not check.ok] == []
-    database = sqlite3.connect(run / "run.sqlite")
-    with database:
-        database.execute("UPDATE results SET success = 1 - success WHERE attack = 1")
-    database.close()
-    assert [check.name for check in verify(run) if not check.ok] == ["successes"]
+    tamper(run, "result", "success", "json(iif($, 'false', 'true'))", of_attack(run, 1))
+    assert [check.name for check in verify(run) if not check.ok] == ["results.csv", "successes"]
 
 
 def test_verify_knows_that_no_answer_fools_nobody(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""``kind: attack``: attacks on images against one classifier."""

@@ -1,0 +1,173 @@
+"""``evofool verify`` of a run of attacks: whether its pictures do what it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evofool.attacks.base import Attack
+from evofool.attacks.lattice import norms
+from evofool.attacks.losses import Goal
+from evofool.attacks.result import NONE
+from evofool.attacks.rows import ImageRow, ResultRow, pixels_of, png_of, read_images
+from evofool.attacks.summary import stem
+from evofool.experiments.attack.outputs import TABLE, AttackOutputs
+from evofool.experiments.attack.works import AttackOnImages
+from evofool.experiments.engine import Results
+from evofool.experiments.engine.spending import queries_of
+from evofool.files import read_file
+from evofool.scoring import Scorer
+from evofool.scoring.checking import Comparison, checking_engine
+from evofool.scoring.setup import make_scorer
+from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
+from evofool.store import Check
+from evofool.store.experiment import ExperimentFolder
+
+if TYPE_CHECKING:
+    from evofool.experiments.attack.study import AttackStudy
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A result, the attack that it is of, and the image that it began from."""
+
+    work: AttackOnImages
+    row: ResultRow
+    image: ImageRow
+
+
+def verify(study: AttackStudy, results: Results, engine: str | None) -> Iterator[Check]:
+    """Check a run of attacks, each check as soon as it is done.
+
+    Every row; the bookings; the files against the stored rows and pictures; answers, successes and
+    confidences by scoring the pictures again; the sizes of the perturbations.
+
+    Args:
+        study: the run.
+        results: of its works, those of an unfinished run too.
+        engine: what scores the pictures; None is torch where the victim's module is at hand,
+            whatever scored the run.
+
+    Raises:
+        StoreError: a row is damaged.
+        ConfigError: the engine cannot score the victim.
+    """
+    run, loaded = results.folder, study.loaded
+    chosen = checking_engine(loaded, study.victim, engine)
+    scorer, _ = make_scorer(loaded, study.victim, engine=chosen)
+    with scorer:
+        # the probe is booked already
+        probed = study.victim.probed
+        book_verifying(scorer, run.bookings if run.can_book else None, run.sent(), probed)
+        outputs = AttackOutputs(study, results)
+        images = read_images(run, study.judged.address)
+        claims = [
+            _Claim(work, row, images[row.image])
+            for work in study.attacks
+            for row in outputs.rows(work)
+        ]
+        yield Check("results", True, f"{len(claims)} pictures load")
+        yield Check("ledger", *ledger_verdict(run.sent(), queries_of(run)))
+        yield from _files(run, outputs, claims)
+        yield from _again(run, study, scorer, claims)
+
+
+def _files(run: ExperimentFolder, outputs: AttackOutputs, claims: list[_Claim]) -> Iterator[Check]:
+    if run.meta().get("status") != "finished":
+        yield Check("files", None, "not made yet: the run has not ended (evofool resume)")
+        return
+    wrong = []
+    for claim in claims:
+        name = f"images/{stem(claim.work.planned, claim.row)}.png"
+        if not _holds(run, name, png_of(run, claim.work.address, claim.row)):
+            wrong.append(name)
+    detail = f"{len(wrong)} differ or are missing: {', '.join(wrong[:3])}" if wrong else (
+        f"{len(claims)} PNGs are the stored pictures"
+    )  # fmt: skip
+    yield Check("files", not wrong, detail)
+    same = _holds(run, TABLE, outputs.table())
+    yield Check(TABLE, same, "holds the stored rows" if same else "differs or is missing")
+
+
+def _holds(run: ExperimentFolder, name: str, data: bytes) -> bool:
+    try:
+        return read_file(run.path / name) == data
+    except OSError:
+        return False
+
+
+def _again(
+    run: ExperimentFolder, study: AttackStudy, scorer: Scorer, claims: list[_Claim]
+) -> Iterator[Check]:
+    """Score the stored pictures again."""
+    if (missing := beyond_budget(scorer, len(claims))) is not None:
+        yield Check("confidences", None, missing)
+        return
+    engines = Comparison(scorer.engine, study.loaded.config.scoring.engine)
+    mistaken = sizes = 0
+    furthest = 0.0
+    apart: list[str] = []
+    for start in range(0, len(claims), CHUNK):
+        part = claims[start : start + CHUNK]
+        pixels = np.stack([pixels_of(run, c.work.address, c.row) for c in part])
+        clean = np.stack([pixels_of(run, study.judged.address, c.image) for c in part])
+        found = norms(clean, pixels)
+        if scorer.classifier.output == "label":
+            labels, confidence, odds = scorer.labels(pixels), None, None
+        else:
+            scores = scorer.score(pixels, keep_unscored=True)
+            labels, confidence, odds = scores.labels, scores.confidence, scores.log_odds
+        for k, claim in enumerate(part):
+            row, label = claim.row, int(labels[k])
+            if odds is not None and engines.may_answer(odds[k], label, row.predicted):
+                label = row.predicted
+            own = None if confidence is None else confidence[k]
+            attack = claim.work.planned.attack
+            answers = _possible(attack, engines, scorer, claim.image.label, row, label, own)
+            mistaken += label != row.predicted or row.success not in answers
+            if confidence is not None and row.confidence is not None:
+                now = float(confidence[k, row.predicted])
+                gap = abs(now - row.confidence)
+                furthest = max(furthest, gap if np.isfinite(gap) else np.inf)
+                if not gap <= engines.tolerance:
+                    name = f"{claim.work.planned.name}, image {row.image}"
+                    apart.append(
+                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed,"
+                        f" {now:.6g} is found"
+                    )
+            same = (row.l0, row.l2, row.linf) == (found.l0[k], found.l2[k], found.linf[k])
+            sizes += not same
+    yield Check("successes", not mistaken, f"{mistaken} of {len(claims)} claims are wrong"
+                if mistaken else f"{len(claims)} pictures do what is claimed")  # fmt: skip
+    yield Check("confidences", not apart, engines.told(apart, furthest))
+    yield Check("norms", not sizes, f"{sizes} differ" if sizes else "as stored")
+
+
+def _possible(
+    attack: Attack,
+    engines: Comparison,
+    scorer: Scorer,
+    source: int,
+    row: ResultRow,
+    label: int,
+    confidence: NDArray[np.floating[Any]] | None,
+) -> set[bool]:
+    """What may be claimed of a picture's success, given what the victim says of it now.
+
+    Both, where the confidence is so near the attack's threshold that rounding decides.
+    """
+    away = NONE if attack.aim == "any" else source
+    goal = Goal(scorer.classifier, np.array([away]), np.array([row.target]))
+    hit = bool(goal.success(np.array([label]), np.zeros(1, np.int64))[0])
+    least = attack.least_confidence
+    if not hit or least == 0 or confidence is None:
+        return {hit}
+    sought = int(goal.sought[0])
+    above = float(confidence[label if sought == NONE else sought]) - least
+    return {True, False} if abs(above) <= engines.tolerance else {above > 0}
