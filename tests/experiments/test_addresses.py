@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, GradientAscent
+from evofool.attacks import FGSM, GradientAscent, SubstituteSettings
+from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Scoring, Work
 from evofool.experiments.retrain.config import RetrainTraining
@@ -28,8 +29,14 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.defended import DefendedNet
+from evofool.experiments.works.denoiser import TrainedDenoiser
+from evofool.experiments.works.diagnosed import Diagnosed, Probe
+from evofool.experiments.works.first_layer import FirstLayer
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
+from evofool.experiments.works.substitute import Substitute
+from evofool.experiments.works.surface import LossSurfaces
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 
@@ -48,6 +55,8 @@ def examples() -> list[Work]:
     attacked = Attacked(net, pictures, FGSM(eps=0.1), scoring)
     campaign = Campaign(net, "direct", 200, 200, 50, 10, scoring, 1)
     bred = (Bred(campaign, 3, 3),)
+    source = SourceImages("ef" * 32, 2, True)
+    judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
         campaign,
@@ -58,6 +67,18 @@ def examples() -> list[Work]:
         Retrained(net, net, pictures, bred, RetrainTraining(), "cpu", 7, "lenet"),
         Recognised(net, bred, 10, scoring),
         Shown(campaign, net, scoring),
+        Substitute(
+            net, pictures, pictures, SubstituteSettings(seed=1, rounds=6), FGSM(eps=0.1), scoring
+        ),
+        TrainedDenoiser(
+            net, (net,), (FGSM(eps=0.1),), pictures, {"epochs": 20, "seed": 1}, "cpu", scoring
+        ),
+        FirstLayer(net),
+        DefendedNet(net, {"name": "median", "size": 3}, None, None, scoring, net),
+        Diagnosed(net, net, pictures, Probe(0.1, 0.01), scoring),
+        LossSurfaces(net, (Clean(net, pictures, scoring),), pictures, 0.1, 3, 1, scoring),
+        judged,
+        AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),
         Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
     ]
 
