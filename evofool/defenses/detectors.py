@@ -40,7 +40,11 @@ class Detector(Defense):
 
     @abstractmethod
     def score(self, logits: torch.Tensor) -> torch.Tensor:
-        """float n x classes to n numbers, larger for inputs like the training's."""
+        """One number an image, (n,), larger for inputs that resemble the training data.
+
+        Args:
+            logits: floating n x classes.
+        """
 
     def module(self, base: Classifier) -> nn.Module:
         self.check(base)

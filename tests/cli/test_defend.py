@@ -112,7 +112,8 @@ def test_the_list_knows_defenses(evofool: Any, tmp_path: Path) -> None:
 
 
 HELD = """
-import sys
+import signal, sys
+from pathlib import Path
 from evofool.experiments.library import defend
 
 def hold(progress):
@@ -133,7 +134,7 @@ def test_a_kill_loses_at_most_the_step_in_hand(
     until(process, midway.exists)
     process.send_signal(signal.SIGKILL)
     assert process.end().returncode == -signal.SIGKILL
-    assert status(run)["threats"] > 2
+    assert status(run)["finished"] > 2
     assert status(run)["status"] == "interrupted"
     done = evofool("resume", run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -248,7 +248,7 @@ def test_doctor_says_what_it_looks_at(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_table_of_attacks_shows_what_was_set() -> None:
-    from evofool.attacks.lines import _line
+    from evofool.experiments.attack.lines import _line
 
     line = {
         "index": 0, "attack": "square", "parameters": {"eps": 0.1, "p_init": 0.3, "queries": 9},

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evofool.experiments.retrain_plots import rounds_plot
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from evofool.experiments.curve_plots import curves_plot
 from evofool.experiments.curves import Curve
 from evofool.experiments.defend.plots import log_odds, surfaces_plot
+from evofool.experiments.retrain.plots import rounds_plot
 from evofool.images import UInt8Images, decode_png
 from evofool.report.figures import tones
 from evofool.report.theme import DARK, LIGHT

@@ -196,7 +196,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         open_run(tmp_path / "nothing")
     with pytest.raises(FolderError, match="is not a run folder"):
         open_run(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"kind": "attack", "schema_version": 1}')
+    (tmp_path / "manifest.json").write_text('{"kind": "attack", "schema_version": 2}')
     with pytest.raises(StoreError, match=r"manifest\.json: damaged: run_id"):
         open_run(tmp_path)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from evofool import kinds
 from evofool.classifiers import Classifier, load_classifier
 from evofool.config import load_campaign
 from evofool.errors import ConfigError, UsageError
@@ -93,7 +94,7 @@ def test_a_black_box_has_one_engine_only(
 
 
 def test_kinds_that_score_by_their_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evofool.experiments.runs.kind_of", lambda path: "costs")
+    monkeypatch.setattr("evofool.experiments.runs.kind_of", lambda path: kinds.find("costs"))
     with pytest.raises(UsageError, match="--engine"):
         list(verify(tmp_path, engine="torch"))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import AttackFolder
+from evofool.store import RunFolder
 from evofool.store.experiment import (
     ArtifactRow,
     Cost,
@@ -116,7 +116,7 @@ def test_other_tables_are_refused(run: Path) -> None:
 
 @pytest.mark.parametrize("writable", [False, True])
 def test_a_run_of_another_kind_is_refused_and_not_locked(run: Path, writable: bool) -> None:
-    with pytest.raises(FolderError, match="not attack"):
-        AttackFolder.open(run, writable=writable)
+    with pytest.raises(FolderError, match="not evolve"):
+        RunFolder.open(run, writable=writable)
     with ExperimentFolder.open(run, writable=True):
         pass

@@ -165,11 +165,11 @@ class _Runner:
     def _carry_out(self, planned: Planned) -> None:
         """One work, from where it was broken off if it goes on from there, else anew."""
         work, folder = planned.work, self._folder
+        self._check_artifacts(planned)  # before anything of it is forgotten
         before = folder.work(work.address)
         if before is not None and not (work.continues and not before.finished):
             folder.forget(work.address)
             before = None
-        self._check_artifacts(planned)
         row = before or WorkRow(work.address, work.kind, work.version, work.definition)
         places = [
             ArtifactRow(work.address, name, self._plan.place(work, name), "") for name in work.makes

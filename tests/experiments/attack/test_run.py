@@ -573,7 +573,9 @@ def test_other_kinds_and_folders_in_use(finished: Path, tmp_path: Path) -> None:
         resume_attacks(finished)
     manifest = json.loads((finished / "manifest.json").read_text())
     with RunFolder.create(
-        tmp_path / "evolve", {**manifest, "kind": "evolve", "encoding": {"name": "x"}}, ""
+        tmp_path / "evolve",
+        {**manifest, "kind": "evolve", "encoding": {"name": "x"}, "schema_version": 1},
+        "",
     ):
         pass
     with pytest.raises(FolderError, match="kind 'evolve', not attack"):
