@@ -79,10 +79,10 @@ def test_a_config_finds_it_from_its_own_folder(tmp_path: Path) -> None:
     again = load_defense(loaded.config)
     assert again.config == loaded.config
     study = DefendStudy.make(loaded)
-    address = study.defended.address
-    assert str(tmp_path) not in study.defended.definition  # wherever it lies
+    address = study.evaluation.defended.address
+    assert str(tmp_path) not in study.evaluation.defended.definition  # wherever it lies
     (tmp_path / "mine.py").write_text(SHIFTED.read_text() + "# changed\n")
-    assert DefendStudy.make(loaded).defended.address != address
+    assert DefendStudy.make(loaded).evaluation.defended.address != address
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_packages_offer_defenses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         net = load_classifier(victim(tmp_path, "name: shifted, pixels: 2"))
         assert net.title.endswith("mnist-lenet+shifted")
         loaded = load_defense(config(tmp_path, "shifted"))
-        assert DefendStudy.make(loaded).defended.called == "shifted"
+        assert DefendStudy.make(loaded).evaluation.defended.called == "shifted"
         from evofool.cli.listing import defenses
 
         rows = {row["name"]: row for row in defenses()}

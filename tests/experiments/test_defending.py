@@ -16,7 +16,14 @@ import yaml
 
 from evofool.classifiers import load_classifier
 from evofool.data import load_dataset
-from evofool.errors import ConfigError, EvofoolError, FolderError, Interrupted, UsageError
+from evofool.errors import (
+    ConfigError,
+    EvofoolError,
+    FolderError,
+    Interrupted,
+    StoreError,
+    UsageError,
+)
 from evofool.experiments.defend import preparing
 from evofool.experiments.defend.config import load_defense
 from evofool.experiments.defend.setup import load_pictures, plan
@@ -162,7 +169,7 @@ def test_the_verdict_is_red_for_reasons_that_stand_beside_their_bars(finished: P
     study = DefendStudy.make(load_defense(finished / "config.yaml"))
     first = {}
     with ExperimentFolder.open(finished) as run:
-        for threat in study.nets[1].threats:
+        for threat in study.evaluation.nets[1].threats:
             rows = Results(run, study.plan).rows(threat.work, AnswerRow)[:8]
             assert len(rows) == 8
             first[threat.name] = (threat.group, sum(row.is_error for row in rows) / 8)
@@ -291,8 +298,8 @@ def test_a_detector_is_calibrated_and_rejects(tmp_path: Path) -> None:
     study = DefendStudy.make(loaded)
     with ExperimentFolder.open(path) as run:
         results = Results(run, study.plan)
-        row = results.only(study.defended, DefendedRow)
-        assert results.cost(study.defended).queries == 40
+        row = results.only(study.evaluation.defended, DefendedRow)
+        assert results.cost(study.evaluation.defended).queries == 40
     assert f"threshold: {row.options['threshold']}" in (path / "victim.yaml").read_text()
     # "rejected" is no class that evolution is asked for
     assert victim.n_classes == 11
@@ -431,12 +438,15 @@ def test_resume_takes_nothing_that_would_make_another_run(finished: Path) -> Non
 
 
 def test_another_victim_is_not_gone_on_with(finished: Path, tmp_path: Path) -> None:
-    """``victim.yaml`` is made again as it was, and rows that were measured on it stay."""
+    """Once it is out of the way it is made as it was, and rows that were measured on it stay."""
     path = tmp_path / "run"
     shutil.copytree(finished, path)
     text = (path / "victim.yaml").read_text()
     (path / "victim.yaml").write_text(text.replace("bits: 2", "bits: 3"))
     assert not {c.name: c.ok for c in verify(path)}["the defended net"]
+    with pytest.raises(StoreError, match=r"victim\.yaml is not what was made"):
+        resume(path)
+    (path / "victim.yaml").unlink()
     steps: list[str] = []
     resume(path, progress=lambda p: steps.append(p.step))
     assert set(steps) == {"the defended net", "report"}

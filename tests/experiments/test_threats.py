@@ -18,8 +18,8 @@ from evofool.data import load_dataset
 from evofool.defenses.victims import MaxSoftmaxConfig, defend
 from evofool.errors import ConfigError
 from evofool.experiments.defend.config import DefendConfig, load_defense
+from evofool.experiments.defend.matrix import Matrix, named_sources
 from evofool.experiments.defend.setup import load_pictures
-from evofool.experiments.defend.study import Matrix, named_sources
 from evofool.experiments.engine import Plan, Planned, run_plan
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.progress import Meter

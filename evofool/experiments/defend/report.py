@@ -10,8 +10,8 @@ from typing import Any
 from evofool.attacks.result import name_of
 from evofool.experiments.curve_plots import curves_plot
 from evofool.experiments.curves import curves_table
+from evofool.experiments.defend.matrix import UNDEFENDED, Evaluation
 from evofool.experiments.defend.plots import filters_plot, surfaces_plot
-from evofool.experiments.defend.study import UNDEFENDED, DefendStudy
 from evofool.experiments.defend.summary import (
     ShownNet,
     read_curves,
@@ -60,18 +60,18 @@ _UNTITLED = frozenset({"name", "epochs", "batch", "lr", "images", "attacks", "so
 """Keys of a defense that no title needs: how a denoiser was trained is in its card."""
 
 
-def report(study: DefendStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
+def report(evaluation: Evaluation, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page with its pictures, the tables and the summary."""
-    nets = shown_nets(study, results)
-    curves = read_curves(study, results, nets)
-    found = summary(study, results, manifest, nets, curves)
-    shown, pictures = _examples(study, results, nets)
+    nets = shown_nets(evaluation, results)
+    curves = read_curves(evaluation, results, nets)
+    found = summary(evaluation, results, manifest, nets, curves)
+    shown, pictures = _examples(evaluation, results, nets)
     filters, same = _filters(results, nets)
     surfaces = {
-        net.name: [row.values for row in results.rows(study.surfaces[net.name], SurfaceRow)]
+        net.name: [row.values for row in results.rows(evaluation.surfaces[net.name], SurfaceRow)]
         for net in nets
     }
-    eps = study.loaded.config.threats.eps
+    eps = evaluation.config.threats.eps
     files = {**pictures, **light_and_dark("surfaces", partial(surfaces_plot, surfaces, eps))}
     if filters:
         files |= light_and_dark("filters", partial(filters_plot, filters))
@@ -101,10 +101,10 @@ def report(study: DefendStudy, results: Results, manifest: Mapping[str, Any]) ->
 
 
 def _examples(
-    study: DefendStudy, results: Results, nets: Sequence[ShownNet]
+    evaluation: Evaluation, results: Results, nets: Sequence[ShownNet]
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Pictures before and after the attack that knows the defense, and their files by name."""
-    if not study.loaded.config.pictures:
+    if not evaluation.config.pictures:
         return [], {}
     rows = all_right([results.rows(net.works.clean, AnswerRow) for net in nets], EXAMPLES)
     attacked = {
@@ -114,7 +114,7 @@ def _examples(
     shown, files = [], {}
     for row in rows:
         clean = _picture(row, "clean")
-        files[clean] = encode_png(study.pictures.images[row])
+        files[clean] = encode_png(evaluation.pictures.images[row])
         after = []
         for net in nets:
             answer, name = attacked[net.name][row], _picture(row, net.name)
@@ -128,7 +128,7 @@ def _examples(
                     "confidence": answer.confidence,
                 }
             )
-        label = nets[0].labels[int(study.pictures.labels[row])]
+        label = nets[0].labels[int(evaluation.pictures.labels[row])]
         shown.append({"label": label, "clean": clean, "attacked": after})
     return shown, files
 

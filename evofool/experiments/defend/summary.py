@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from evofool.attacks.statistics import share
-from evofool.classifiers import Classifier
 from evofool.defenses.victims import adapted
 from evofool.experiments.curves import Curve, curve_json, curve_of
 from evofool.experiments.defend.masking import Verdict, judge
-from evofool.experiments.defend.study import (
+from evofool.experiments.defend.matrix import (
     DEFENDED,
     UNDEFENDED,
-    DefendStudy,
+    Evaluation,
     JudgedNet,
     Threat,
 )
@@ -48,42 +47,41 @@ class ShownNet:
         return self.works.name
 
 
-def shown_nets(study: DefendStudy, results: Results) -> list[ShownNet]:
+def shown_nets(evaluation: Evaluation, results: Results) -> list[ShownNet]:
     """The nets of a report; a defended one that turned out to be the undefended one is none."""
-    base: Classifier | None = study.victim
-    assert base is not None
-    row = results.only(study.defended, DefendedRow)
+    base = evaluation.base
+    row = results.only(evaluation.defended, DefendedRow)
     known = {
         UNDEFENDED: (base.digest, base.labels, adapted(base) is not None),
         DEFENDED: (row.digest, row.labels, row.adapts),
     }
     return [
         ShownNet(net, *known[net.name])
-        for net in study.nets
+        for net in evaluation.nets
         if net.name == UNDEFENDED or row.digest != base.digest
     ]
 
 
 def summary(
-    study: DefendStudy,
+    evaluation: Evaluation,
     results: Results,
     manifest: Mapping[str, Any],
     nets: Sequence[ShownNet],
     curves: Sequence[Curve],
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
-    config, base = study.loaded.config, manifest["classifier"]
-    row = results.only(study.defended, DefendedRow)
+    config, base = evaluation.config, manifest["classifier"]
+    row = results.only(evaluation.defended, DefendedRow)
     return {
         "status": "finished",
         "run_id": manifest["run_id"],
         "seed": manifest["seed"],
         "base": {"name": base["name"], "digest": base["digest"]},
-        "defense": study.described()["defense"],
+        "defense": config.defense.model_dump(mode="json", exclude_none=True),
         "victim": {"name": row.name, "digest": row.digest, "file": FILE},
         "data": config.data.model_dump(mode="json"),
         "eps": config.threats.eps,
-        "verdict": verdict_json(verdict_of(study, results, nets[-1])),
+        "verdict": verdict_json(verdict_of(evaluation, results, nets[-1])),
         "threats": [
             threat_json(results, net, threat) for net in nets for threat in threats_of(net)
         ],
@@ -97,9 +95,9 @@ def threats_of(net: ShownNet) -> list[Threat]:
     return [threat for threat in net.works.threats if threat.source != net.digest]
 
 
-def read_curves(study: DefendStudy, results: Results, nets: Sequence[ShownNet]) -> list[Curve]:
+def read_curves(evaluation: Evaluation, results: Results, nets: Sequence[ShownNet]) -> list[Curve]:
     """A curve for every net and encoding, over the seeds."""
-    evolution = study.loaded.config.evolution
+    evolution = evaluation.config.evolution
     if evolution is None:
         return []
     return [
@@ -115,16 +113,17 @@ def read_curves(study: DefendStudy, results: Results, nets: Sequence[ShownNet]) 
     ]
 
 
-def verdict_of(study: DefendStudy, results: Results, net: ShownNet) -> Verdict:
+def verdict_of(evaluation: Evaluation, results: Results, net: ShownNet) -> Verdict:
     """Whether a net hides its gradients.
 
     Attacks with and without gradients are compared on the same images: the first ones, which
     Square was run on.
     """
     values = {
-        row.key: (row.value, row.detail) for row in results.rows(study.diagnosed, DiagnosticRow)
+        row.key: (row.value, row.detail)
+        for row in results.rows(evaluation.diagnosed, DiagnosticRow)
     }
-    n = len(study.diagnosed.pictures)
+    n = len(evaluation.diagnosed.pictures)
     rates: dict[str, dict[str, float]] = {"white": {}, "black": {}, "transfer": {}}
     for threat in threats_of(net):
         if threat.group in rates:

@@ -105,7 +105,7 @@ class TrainedDenoiser(Work):
         base = self.base.load(context)
         nets = [source.load(context) for source in self.sources]
         shown = len(self.pictures) * (1 + len(self.attacks) * len(nets))
-        if not is_file(card):  # it is written last
+        if not (is_file(weights) and is_file(card)):
             pairs = make_pairs(
                 self.pictures.images,
                 self.pictures.labels,

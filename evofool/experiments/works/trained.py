@@ -99,6 +99,11 @@ class Trained(Work):
         """An image that is trained on takes about as long as three that are scored."""
         return 3 * self.images_shown
 
+    @property
+    def name(self) -> str:
+        """What the config calls the net."""
+        return _plain(self.config).name
+
     def place(self, artifact: str, called: str) -> str:
         suffix = {WEIGHTS: "safetensors", CARD: "json"}[artifact]
         return f"{self.folder}/{called}.{suffix}"
