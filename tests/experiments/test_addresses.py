@@ -60,7 +60,7 @@ def examples() -> list[Work]:
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
         campaign,
-        clean,
+        Clean(net, pictures, scoring),
         attacked,
         Transferred(net, attacked, scoring),
         NoiseAnswers(net, "floats", 1000, 1, scoring),

@@ -90,11 +90,6 @@ class Trained(Work):
         )
 
     @property
-    def name(self) -> str:
-        """What its config calls it."""
-        return _plain(self.config).name
-
-    @property
     def images(self) -> int:
         """An image that is trained on takes about as long as three that are scored."""
         return 3 * self.images_shown
