@@ -248,7 +248,7 @@ def test_doctor_says_what_it_looks_at(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_table_of_attacks_shows_what_was_set() -> None:
-    from evofool.experiments.attack.lines import _line
+    from evofool.experiments.attack.lines import _row
 
     line = {
         "index": 0, "attack": "square", "parameters": {"eps": 0.1, "p_init": 0.3, "queries": 9},
@@ -256,4 +256,4 @@ def test_the_table_of_attacks_shows_what_was_set() -> None:
         "success_float": {"rate": 1.0}, "norms": None, "planned": 1, "seconds": 0.0,
         "forward_images_per_image": 1.0, "backward_images_per_image": 0.0,
     }  # fmt: skip
-    assert _line(line, [line], {"p_init"})[1] == "eps=0.1 p_init=0.3"
+    assert _row(line, [line], {"p_init"})[1] == "eps=0.1 p_init=0.3"
