@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -126,6 +127,9 @@ class Kind:
         reference = getattr(self, name)
         if not reference and self.study and name in _OF_STUDIES:
             return getattr(self.part("study"), _OF_STUDIES[name])
+        if not reference and self.study and name in _LIFE:
+            life = imported(f"evofool.experiments.engine.life:{_LIFE[name]}", f"kind {self.name}")
+            return partial(life, self.part("study"))
         if not reference:
             raise KindError(f"a run of kind {self.name} has no {name.replace('_', ' ')}")
         return imported(reference, f"kind {self.name}: {name}")
@@ -141,11 +145,14 @@ _OF_STUDIES: Mapping[str, str] = MappingProxyType(
     {
         "model": "config",
         "plan": "make",
-        **{name: name for name in ("load", "run", "resume", "status", "verify")},
-        **{name: name for name in ("plan_lines", "result_lines")},
+        **{name: name for name in ("load", "plan_lines", "result_lines")},
     }
 )
 """Attributes of a study that stand for the references of a kind that are left out."""
+_LIFE: Mapping[str, str] = MappingProxyType(
+    {"run": "begin", **{name: name for name in ("resume", "status", "verify")}}
+)
+"""Functions of a study that stand for others."""
 _WITH_STUDY: Mapping[str, str] = MappingProxyType(
     {
         "progress": "evofool.experiments.engine.lines:progress",

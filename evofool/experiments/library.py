@@ -108,10 +108,11 @@ def attack(
         ScoringError: the victim failed; what was done so far is saved.
     """
     from evofool.experiments.attack.study import AttackStudy
+    from evofool.experiments.engine.life import begin
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
-        result = AttackStudy.run(
-            written, out, seed=seed, overrides=changes, progress=progress,
+        result = begin(
+            AttackStudy, written, out, seed=seed, overrides=changes, progress=progress,
             should_stop=should_stop, draw_when_stopped=True,
         )  # fmt: skip
     return AttackRun(result.path, result.summary)
@@ -148,7 +149,7 @@ def defend(
         Interrupted: `should_stop` was true; all that is done is saved.
     """
     from evofool.experiments.defend.study import DefendStudy
-    from evofool.experiments.engine.study import Options, begin
+    from evofool.experiments.engine.life import Options, begin
 
     with _named(source, "base", classifier, overrides) as (written, changes):
         options = Options(progress, should_stop)

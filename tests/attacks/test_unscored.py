@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from evofool.attacks.result import NONE
 from evofool.classifiers import Classifier, from_module, from_predict
 from evofool.errors import ScoringError
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 from evofool.gallery import build
 from evofool.scoring import Scorer, Scores
 from evofool.store.experiment import ExperimentFolder
 
-attack, resume_attacks, verify_attacks = AttackStudy.run, AttackStudy.resume, AttackStudy.verify
+attack, resume_attacks, verify_attacks = (
+    partial(life.begin, AttackStudy),
+    partial(life.resume, AttackStudy),
+    partial(life.verify, AttackStudy),
+)
 
 SHAPE = (1, 6, 6)
 CLASSES = 5

@@ -8,14 +8,16 @@ import json
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 
-status = AttackStudy.status
+status = partial(life.status, AttackStudy)
 
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / "tests" / "toys"

@@ -20,7 +20,7 @@ from evofool.experiments.costs import study
 from evofool.experiments.costs.config import load_costs
 from evofool.experiments.costs.noise import REACH, float_noise, noise_net
 from evofool.experiments.costs.study import CostsStudy
-from evofool.experiments.engine.study import Options, begin
+from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.images import to_uint8
 from evofool.training import loop

@@ -29,9 +29,9 @@ from evofool.experiments.defend.config import load_defense
 from evofool.experiments.defend.setup import load_pictures, plan
 from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine import Context, Results
+from evofool.experiments.engine.life import Options, begin, redraw
+from evofool.experiments.engine.life import resume as resume_study
 from evofool.experiments.engine.progress import ExperimentProgress
-from evofool.experiments.engine.study import Options, begin, redraw
-from evofool.experiments.engine.study import resume as resume_study
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.experiments.works.answers import AnswerRow
 from evofool.experiments.works.defended import DefendedRow

@@ -15,7 +15,7 @@ import pytest
 from evofool.classifiers import load_classifier
 from evofool.errors import ConfigError, Interrupted, StoreError, UsageError
 from evofool.experiments.engine import Results
-from evofool.experiments.engine.study import Options, begin
+from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.retrain.config import load_retraining
 from evofool.experiments.retrain.loop import NetKey
 from evofool.experiments.retrain.retrained import RetrainedRow
@@ -161,7 +161,7 @@ def test_the_page_in_a_browser(finished: Path, browser: Any, eventually: Any) ->
 HELD = """
 import sys
 from pathlib import Path
-from evofool.experiments.engine.study import Options, begin
+from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.retrain.study import RetrainStudy
 
 run = Path(sys.argv[2])

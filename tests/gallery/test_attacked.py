@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ import pytest
 from evofool.attacks.rows import role_of
 from evofool.errors import FolderError, Interrupted, StoreError, UsageError
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 from evofool.gallery import Options, build, printing
 from evofool.gallery.attacked import spelt
 from evofool.gallery.collect import collect
@@ -26,7 +28,7 @@ from evofool.store.experiment import ExperimentFolder
 
 from .conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
 
-attack, resume_attacks = AttackStudy.run, AttackStudy.resume
+attack, resume_attacks = partial(life.begin, AttackStudy), partial(life.resume, AttackStudy)
 
 TOYS = Path(__file__).parents[1] / "toys"
 Values: TypeAlias = dict[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from evofool.config import load_campaign
 from evofool.errors import ConfigError, UsageError
 from evofool.evolution.campaign import evolve
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 from evofool.experiments.runs import verify
 from evofool.scoring.checking import OTHER_ENGINE, SAME_ENGINE, Comparison, checking_engine
 from evofool.scoring.engines import OnnxEngine
 
-attack = AttackStudy.run
+attack = partial(life.begin, AttackStudy)
 
 CAMPAIGN: dict[str, Any] = {
     "classifier": "mnist-lenet",

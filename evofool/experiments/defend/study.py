@@ -115,7 +115,7 @@ class DefendStudy(Study[DefendConfig]):
         return {"defense": defense.model_dump(mode="json", exclude_none=True)}
 
     @classmethod
-    def outcome(cls, run: ExperimentFolder) -> dict[str, Any]:
+    def counted(cls, run: ExperimentFolder, roles: Mapping[str, str]) -> dict[str, Any]:
         """The defense, and the verdict of a finished run."""
         defense = run.manifest.get("defense")
         verdict = None

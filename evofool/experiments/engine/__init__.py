@@ -4,19 +4,19 @@ An experiment is a `Study`: a config, a `Plan` of works, a report drawn from the
 """
 
 from evofool.experiments.engine.context import Context, Scoring
-from evofool.experiments.engine.plan import Plan, Planned
-from evofool.experiments.engine.progress import ExperimentProgress, Meter, OnProgress
-from evofool.experiments.engine.results import Results
-from evofool.experiments.engine.run import WorksFailedError, run_plan
-from evofool.experiments.engine.study import (
+from evofool.experiments.engine.life import (
     Options,
-    Study,
     begin,
     redraw,
     resume,
     status,
     verify,
 )
+from evofool.experiments.engine.plan import Plan, Planned
+from evofool.experiments.engine.progress import ExperimentProgress, Meter, OnProgress
+from evofool.experiments.engine.results import Results
+from evofool.experiments.engine.run import WorksFailedError, run_plan
+from evofool.experiments.engine.study import Study
 from evofool.experiments.engine.work import Artifact, Chunk, Found, Row, Work, outside, work
 
 __all__ = [

@@ -7,6 +7,7 @@ import io
 import logging
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,18 @@ import yaml
 
 from evofool.errors import FolderError, Interrupted, UsageError
 from evofool.experiments.attack.study import AttackStudy
-from evofool.experiments.engine import study
-from evofool.experiments.engine.study import Options
+from evofool.experiments.engine import life
+from evofool.experiments.engine.life import Options
 from evofool.gallery import build
 from evofool.images import encode_png
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.history import commands_of
 
 attack, resume_attacks, status, verify_attacks = (
-    AttackStudy.run,
-    AttackStudy.resume,
-    AttackStudy.status,
-    AttackStudy.verify,
+    partial(life.begin, AttackStudy),
+    partial(life.resume, AttackStudy),
+    partial(life.status, AttackStudy),
+    partial(life.verify, AttackStudy),
 )
 
 TOYS = Path(__file__).parents[2] / "toys"
@@ -253,7 +254,7 @@ def test_rows_are_taken_over_from_another_run(stopped: Path, tmp_path: Path) -> 
     run = tmp_path / "run"
     options = Options(reuse=[stopped], say=said.append)
     attacks = [{"name": "fgsm", "eps": [0.25, 0.1]}]
-    study.begin(AttackStudy, config(attacks=attacks), run, options=options)
+    life.begin(AttackStudy, config(attacks=attacks), run, options=options)
     assert said == [f"taken over from {stopped}: clean images, fgsm (1/2)"]
     attack(config(attacks=attacks), tmp_path / "fresh")
     assert table(run) == table(tmp_path / "fresh")

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import pytest
 
 from evofool.errors import BudgetError, ConfigError, Interrupted, ScoringError
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 
 attack, resume_attacks, status, verify_attacks = (
-    AttackStudy.run,
-    AttackStudy.resume,
-    AttackStudy.status,
-    AttackStudy.verify,
+    partial(life.begin, AttackStudy),
+    partial(life.resume, AttackStudy),
+    partial(life.status, AttackStudy),
+    partial(life.verify, AttackStudy),
 )
 
 SERVICE = f"{Path(__file__).parents[2] / 'toys' / 'service.py'}:victim"
@@ -86,8 +88,9 @@ def test_a_failure_a_resume_and_a_verify(log: Log, tmp_path: Path) -> None:
 CHILD = """
 import json, sys
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 what, config, run = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
-AttackStudy.resume(run) if what == "resume" else AttackStudy.run(config, run)
+life.resume(AttackStudy, run) if what == "resume" else life.begin(AttackStudy, config, run)
 """
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,18 @@ from evofool.errors import (
 )
 from evofool.evolution.reading import read as read_pictures
 from evofool.experiments.attack.study import AttackStudy
-from evofool.experiments.engine import ExperimentProgress
+from evofool.experiments.engine import ExperimentProgress, life
 from evofool.experiments.runs import verify
 from evofool.images import decode_png, encode_png, read_text
 from evofool.scoring import Scorer
 from evofool.store import RunFolder
 from evofool.store.experiment import ExperimentFolder
 
-attack, resume_attacks, status = AttackStudy.run, AttackStudy.resume, AttackStudy.status
+attack, resume_attacks, status = (
+    partial(life.begin, AttackStudy),
+    partial(life.resume, AttackStudy),
+    partial(life.status, AttackStudy),
+)
 
 TOYS = Path(__file__).parents[2] / "toys"
 VICTIM = f"{TOYS / 'linear.py'}:victim"

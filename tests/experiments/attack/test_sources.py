@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from evofool.experiments.attack.picture_labels import by_file
 from evofool.experiments.attack.plan import plan
 from evofool.experiments.attack.sources import Sample, Source, open_source, read_samples
 from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.engine import life
 from evofool.images import encode_png
 
-attack, resume_attacks = AttackStudy.run, AttackStudy.resume
+attack, resume_attacks = partial(life.begin, AttackStudy), partial(life.resume, AttackStudy)
 
 TOY = Path(__file__).parents[2] / "toys" / "linear.py"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from evofool.attacks.registry import grid, names
 from evofool.classifiers import load_classifier
 from evofool.errors import Interrupted
 from evofool.experiments.attack.study import AttackStudy
-from evofool.experiments.engine import study
+from evofool.experiments.engine import life
+from evofool.experiments.engine.life import Options
 from evofool.experiments.engine.spending import equal_shares
-from evofool.experiments.engine.study import Options
 from evofool.scoring import Scorer
 
-resume_attacks, status = AttackStudy.resume, AttackStudy.status
+resume_attacks, status = partial(life.resume, AttackStudy), partial(life.status, AttackStudy)
 
 TOYS = Path(__file__).parents[2] / "toys"
 VICTIM = f"{TOYS / 'linear.py'}:victim"
@@ -104,10 +105,10 @@ def table(run: Path) -> list[dict[str, str]]:
 
 
 def test_the_order_of_attacks_does_not_matter(tmp_path: Path) -> None:
-    study.begin(AttackStudy, config(300), tmp_path / "serial")
+    life.begin(AttackStudy, config(300), tmp_path / "serial")
     with ThreadPoolExecutor(4) as threads:
         options = Options(executor=threads, at_once=4)
-        study.begin(AttackStudy, config(300), tmp_path / "threads", options=options)
+        life.begin(AttackStudy, config(300), tmp_path / "threads", options=options)
     rows = table(tmp_path / "serial")
     assert table(tmp_path / "threads") == rows
     found = status(tmp_path / "serial")
@@ -121,7 +122,7 @@ def test_the_order_of_attacks_does_not_matter(tmp_path: Path) -> None:
     assert (again["queries"], again["stop_reason"]) == (found["queries"], "budget")
     assert table(tmp_path / "serial") == rows
     resume_attacks(tmp_path / "threads", overrides=["scoring.budget=100000"])
-    study.begin(AttackStudy, config(None), tmp_path / "whole")
+    life.begin(AttackStudy, config(None), tmp_path / "whole")
     assert table(tmp_path / "threads") == table(tmp_path / "whole")
 
 
@@ -132,15 +133,15 @@ def test_an_interruption_does_not_change_the_shares(tmp_path: Path, questions: i
         return Options(should_stop=lambda: next(asked) >= questions)
 
     whole, run = tmp_path / "whole", tmp_path / "run"
-    study.begin(AttackStudy, config(300), whole)
+    life.begin(AttackStudy, config(300), whole)
     with pytest.raises(Interrupted):
-        study.begin(AttackStudy, config(300), run, options=stopping())
+        life.begin(AttackStudy, config(300), run, options=stopping())
     resume_attacks(run)
     assert table(run) == table(whole)
     larger = ["scoring.budget=700"]
     resume_attacks(whole, overrides=larger)
     with pytest.raises(Interrupted):
-        study.resume(AttackStudy, run, overrides=larger, options=stopping())
+        life.resume(AttackStudy, run, overrides=larger, options=stopping())
     resume_attacks(run)
     assert table(run) == table(whole)
     found, wanted = status(run), status(whole)
