@@ -173,16 +173,3 @@ def sent_line(sent: Mapping[str, int]) -> str:
         f"{count:,} {heading}" for heading, count in sent.items() if heading != "total" and count
     ]
     return f"{sent['total']:,}" + (f": {', '.join(parts)}" if parts else "")
-
-
-def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Rows of equally many cells as lines of columns; the first `left` columns flush left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = (
-            cell.ljust(width) if k < left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join(cells).rstrip())
-    return lines

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evofool.config import yaml_lines
+from evofool.report.tables import Cell, Column, Count, Estimate, Rate, Table, Text
 from evofool.store import Result
-from evofool.text import aligned, bare, counted, estimate
+from evofool.text import bare, counted, estimate
 
 if TYPE_CHECKING:
     from evofool.experiments.defend.setup import DefendPlan
@@ -31,22 +32,17 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     nets = list(dict.fromkeys(row["net"] for row in s["threats"]))
     defended = [net for net in nets if net == "defended"]
     lines = [f"{bare(s['base']['name'])}, defense {bare(s['defense']['name'])}, eps {s['eps']:g}"]
-    header = ["threat", "n"]
-    for net in nets:
-        header += [f"{net} errors", "95 %"]
-    header += ["rejected"] * len(defended)
-    rows = [header]
     by_net = {net: {r["threat"]: r for r in s["threats"] if r["net"] == net} for net in nets}
+    columns: list[Column] = [Text("threat"), Count("n")]
+    columns += [Rate(f"{net} errors", bounds=("low", "high")) for net in nets]
+    columns += [Count("rejected") for _ in defended]
+    rows: list[list[Cell]] = []
     for threat in dict.fromkeys(row["threat"] for row in s["threats"]):
-        found = [by_net[net].get(threat) for net in nets]
-        cells = [bare(threat), str(next(row["n"] for row in found if row is not None))]
-        for row in found:
-            cells += _rate(row)
-        cells += [str(row["rejected"]) for row in found[1:] if row is not None] or [""] * len(
-            defended
-        )
-        rows.append(cells)
-    lines += aligned(rows, left=1)
+        own = [by_net[net].get(threat) for net in nets]
+        n = next(row["n"] for row in own if row is not None)
+        errors = [row and Estimate(row["rate"], row["low"], row["high"]) for row in own]
+        rows.append([threat, n, *errors, *(row and row["rejected"] for row in own[1:])])
+    lines += Table(columns, rows).plain()
     for curve in s["evolution"]:
         lines.append(
             f"evolution, {curve['encoding']}, {curve['net']} net: median confidence"
@@ -62,9 +58,3 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     if defended:
         lines.append(f"the defended net is a victim: --classifier {result.path / 'victim.yaml'}")
     return lines
-
-
-def _rate(row: Mapping[str, Any] | None) -> list[str]:
-    if row is None:
-        return ["-", ""]
-    return [f"{row['rate']:.1%}", f"{row['low']:.0%}-{row['high']:.0%}"]

@@ -17,6 +17,7 @@ from evofool.report.output import Drawn
 from evofool.store import Check
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import json_object
+from evofool.text import counted
 
 Report = Callable[[Results, Mapping[str, Any]], Drawn]
 """Draws a report of results, and of the manifest of their run."""
@@ -50,7 +51,11 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
             yield Check(planned.title, False, str(error))
             whole = False
             continue
-        yield Check(planned.title, True, f"{n} rows load, {len(work.makes)} artifacts are whole")
+        yield Check(
+            planned.title,
+            True,
+            f"{counted(n, 'row')} read, {counted(len(work.makes), 'artifact')} as made",
+        )
         context = Context(results, planned, Meter(None, None, 0.0), None)
         yield from work.verify(context)
     if not whole or run.meta().get("status") != "finished":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evofool.config import yaml_lines
+from evofool.report.tables import Cell, Column, Confidence, Count, Estimate, Rate, Table, Text
 from evofool.store import Result
-from evofool.text import aligned, bare, counted, estimate
+from evofool.text import bare, counted
 
 if TYPE_CHECKING:
     from evofool.experiments.retrain.setup import RetrainPlan
@@ -29,24 +30,24 @@ def plan_lines(plan: RetrainPlan) -> list[str]:
 def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     """A line a net, then where to look."""
     s = result.summary
-    rows = [["round", "trained on", "clean errors", "recall, old", "ascent"]]
-    encodings = [e["encoding"] for e in s["nets"][0]["evolution"]]
-    rows[0] += [f"{bare(e)}: median, recall of last" for e in encodings]
+    shares = {"clean_error": "clean errors", "recall_old": "recall, old", "ascent": "ascent"}
+    columns: list[Column] = [Count("round"), Text("trained on")]
+    columns += [Rate(title, places=2) for title in shares.values()]
+    for e in s["nets"][0]["evolution"]:
+        columns.append(Confidence(f"{e['encoding']}: median", bounds=("low", "high")))
+        columns.append(Rate("recall of last", places=2))
+    rows: list[list[Cell]] = []
     for net in s["nets"]:
-        row = [str(net["round"]), bare(net["trained_on"])]
-        row += [_share(net[name]) for name in ("clean_error", "recall_old", "ascent")]
-        row += [
-            f"{estimate(e['median_confidence'], e['low'], e['high'])}, " + _share(e["recall_last"])
-            for e in net["evolution"]
-        ]
+        row: list[Cell] = [net["round"], net["trained_on"]]
+        row += [net[name] and net[name]["median"] for name in shares]
+        for e in net["evolution"]:
+            last = e["recall_last"]
+            row.append(Estimate(e["median_confidence"], e["low"], e["high"]))
+            row.append(last and last["median"])
         rows.append(row)
     return [
-        f"{bare(s['base']['name'])}, {len(s['seeds'])} seeds: medians over them",
-        *aligned(rows, left=len(rows[0])),
+        f"{bare(s['base']['name'])}, {counted(len(s['seeds']), 'seed')}: medians over them",
+        *Table(columns, rows).plain(),
         f"look at {result.path / 'report' / 'index.html'}",
         f"        {result.path / 'retrain.csv'}",
     ]
-
-
-def _share(value: dict[str, Any] | None) -> str:
-    return "-" if value is None else f"{value['median']:.2%}"
