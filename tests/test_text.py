@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evofool.text import aligned, csv_bytes, duration, inert, safe_cell, sent_line, suggestion
+from evofool.text import csv_bytes, duration, inert, safe_cell, sent_line, suggestion
 
 PACKAGE = Path(__file__).parents[1] / "evofool"
 
@@ -96,11 +96,3 @@ def test_what_was_sent() -> None:
     sent = {"total": 1041, "probe": 8, "queries": 1000, "retries": 33, "verify": 0}
     assert sent_line(sent) == "1,041: 8 probe, 1,000 queries, 33 retries"
     assert sent_line({"total": 0, "probe": 0}) == "0"
-
-
-def test_columns_of_lines() -> None:
-    assert aligned([["net", "n"], ["mine", "10"], ["", "7"]], left=1) == [
-        "net    n",
-        "mine  10",
-        "       7",
-    ]
