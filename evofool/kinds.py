@@ -67,7 +67,7 @@ class Kind:
             a Python object, and `verify` the engine that scores again.
         is_result: reference to ``(path) -> bool``, for a kind whose results are no run folder but
             can be verified.
-        folder: reference to the `RunFolder` class that opens its folders.
+        folder: reference to the `CampaignFolder` class that opens its folders.
         manifest: reference to the pydantic model of what ``manifest.json`` must hold.
         tables: reference to its tables: the ``CREATE`` statements by name.
         schema_version: of `tables`, counted up with every change of them.
@@ -158,13 +158,13 @@ _WITH_STUDY: Mapping[str, str] = MappingProxyType(
         "progress": "evofool.experiments.engine.lines:progress",
         "folder": "evofool.store:ExperimentFolder",
         "manifest": "evofool.store.manifest:RunManifest",
-        "tables": "evofool.store.experiment:EXPERIMENT_TABLES",
+        "tables": "evofool.store.records.works:EXPERIMENT_TABLES",
         "page": "report/index.html",
     }
 )
 """What a kind with a study has unless it says otherwise."""
 
-_OWN_TABLES = "evofool.store.schema:TABLES"
+_OWN_TABLES = "evofool.store.records.lineage:TABLES"
 
 BUILT_IN: tuple[Kind, ...] = (
     Kind(
@@ -185,10 +185,10 @@ BUILT_IN: tuple[Kind, ...] = (
         status="evofool.evolution.status:status",
         verify="evofool.evolution.verify:verify",
         one_victim=True,
-        folder="evofool.store:RunFolder",
+        folder="evofool.store:CampaignFolder",
         manifest="evofool.store.manifest:CampaignManifest",
         tables=_OWN_TABLES,
-        reader="evofool.gallery.campaigns:campaign",
+        reader="evofool.gallery.reading.campaigns:campaign",
     ),
     Kind(
         name="attack",
@@ -207,7 +207,7 @@ BUILT_IN: tuple[Kind, ...] = (
         one_victim=True,
         manifest="evofool.store.manifest:ClassifierManifest",
         schema_version=2,
-        reader="evofool.gallery.attacked:attacked",
+        reader="evofool.gallery.reading.attacked:attacked",
         most_shown=5000,
         page="gallery/index.html",
     ),

@@ -57,7 +57,7 @@ def class_from_file(name: str, error: type[OptionError]) -> ClassSource:
     except (OSError, PathError) as failure:
         raise error(f"{short(file)}: cannot be read ({reason(failure)})") from failure
     # imported here: shipped classes need none of it
-    from evofool.classifiers.user_code import UserCode
+    from evofool.classifiers.sources.user_code import UserCode
 
     code = UserCode(path)
     try:

@@ -92,7 +92,7 @@ def test_arrows_point_down(file: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        ("evofool/scoring/x.py", "from evofool.store import RunFolder"),
+        ("evofool/scoring/x.py", "from evofool.store import CampaignFolder"),
         ("evofool/scoring/x.py", "def f():\n    import evofool.evolution.campaign"),
         ("evofool/errors.py", "from evofool.images import Shape"),
         ("evofool/store/x.py", "from evofool import gallery"),

@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "evofool"
 OWN_FILES = {
     "files.py": "is the one that opens",
     "classifiers/labels.py": "lists that ship",
-    "classifiers/stored_tensors.py": "torch reads what `open_file` opened",
+    "classifiers/nets/stored_tensors.py": "torch reads what `open_file` opened",
     "experiments/bench.py": "/proc/cpuinfo",
-    "gallery/films.py": "a temporary file that it has just written",
-    "gallery/page.py": "scripts that ship",
+    "gallery/drawing/films.py": "a temporary file that it has just written",
+    "gallery/page/html.py": "scripts that ship",
     "images.py": "Pillow reads what was opened or is in memory",
     "report/page.py": "style sheets that ship",
 }
@@ -82,7 +82,8 @@ def test_a_reader_is_seen(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["RunFolder.open(path)", "open(path, 'wb')", "archive.open(name)", "read_text(path)"]
+    "source",
+    ["CampaignFolder.open(path)", "open(path, 'wb')", "archive.open(name)", "read_text(path)"],
 )
 def test_what_reads_nothing_is_let_be(source: str) -> None:
     assert not list(reads(source))

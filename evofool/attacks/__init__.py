@@ -7,21 +7,26 @@
 
 from __future__ import annotations
 
-from evofool.attacks.ascent import GradientAscent
 from evofool.attacks.base import Attack
-from evofool.attacks.carlini_wagner import CarliniWagner
-from evofool.attacks.deepfool import DeepFool
-from evofool.attacks.iterative import IFGSM, MIFGSM, PGD, IterLL
-from evofool.attacks.jsma import JSMA, SimplifiedJSMA
-from evofool.attacks.nes import NES
-from evofool.attacks.noise import noise_images
-from evofool.attacks.one_pixel import OnePixel
-from evofool.attacks.one_step import FGSM, RFGSM, RStepLL, StepLL
+from evofool.attacks.gradient.ascent import GradientAscent
+from evofool.attacks.gradient.carlini_wagner import CarliniWagner
+from evofool.attacks.gradient.deepfool import DeepFool
+from evofool.attacks.gradient.iterative import IFGSM, MIFGSM, PGD, IterLL
+from evofool.attacks.gradient.jsma import JSMA, SimplifiedJSMA
+from evofool.attacks.gradient.one_step import FGSM, RFGSM, RStepLL, StepLL
+from evofool.attacks.gradient.rubbish import Rubbish
+from evofool.attacks.query.nes import NES
+from evofool.attacks.query.noise import noise_images
+from evofool.attacks.query.one_pixel import OnePixel
+from evofool.attacks.query.square import Square
 from evofool.attacks.result import NONE, AttackResult
-from evofool.attacks.rubbish import Rubbish
-from evofool.attacks.square import Square
-from evofool.attacks.substitute import Round, Substitute, SubstituteSettings, train_substitute
-from evofool.attacks.transfer import SubstituteAttack
+from evofool.attacks.substitute.learning import (
+    Round,
+    Substitute,
+    SubstituteSettings,
+    train_substitute,
+)
+from evofool.attacks.substitute.transfer import SubstituteAttack
 
 __all__ = [
     "FGSM",

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
 
 from numpy.typing import ArrayLike
 
+from evofool.attacks.gradient.losses import LossName
 from evofool.attacks.job import BudgetSpent, Job
-from evofool.attacks.lattice import Norm, effective_eps
-from evofool.attacks.losses import LossName
+from evofool.attacks.lattice.levels import Norm, effective_eps
 from evofool.attacks.result import AttackResult
 from evofool.classifiers import Classifier
 from evofool.errors import UsageError

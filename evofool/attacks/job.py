@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evofool.attacks.lattice import FUZZ, Norm, effective_eps, on_lattice, toward
-from evofool.attacks.losses import SLACK, Goal
+from evofool.attacks.gradient.losses import SLACK, Goal
+from evofool.attacks.lattice.levels import FUZZ, Norm, effective_eps, on_lattice, toward
 from evofool.attacks.result import NONE, AttackResult, Labels
 from evofool.errors import BudgetError, EvofoolError, ImageError, UsageError
 from evofool.images import FloatImages, UInt8Images, to_float

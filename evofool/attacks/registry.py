@@ -17,8 +17,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 import evofool.attacks as shipped
 from evofool.attacks.base import Aim, Attack, Needs, Parameter
-from evofool.attacks.foreign import checked_attack
-from evofool.attacks.peers import PREFIX, peer, peer_names
+from evofool.attacks.foreign.classes import checked_attack
+from evofool.attacks.foreign.peers import PREFIX, peer, peer_names
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import short_name
 from evofool.config.document import describe_type

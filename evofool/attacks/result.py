@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.attacks.lattice import Norms, norms
+from evofool.attacks.lattice.levels import Norms, norms
 from evofool.images import FloatImages, UInt8Images, to_float
 
 Labels = NDArray[np.int64]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
 from evofool.classifiers.build import from_module, from_predict
+from evofool.classifiers.checks.probe import probe
 from evofool.classifiers.load import forms, inspect_classifier, load_classifier, names
 from evofool.classifiers.pictures import prepare, with_crops
-from evofool.classifiers.probe import probe
 from evofool.classifiers.spec import ClassifierSpec, Inspection
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.classifiers.locks import CallLock
-from evofool.classifiers.onnx_feed import OnnxFeed
+from evofool.classifiers.checks.locks import CallLock
+from evofool.classifiers.sources.onnx_feed import OnnxFeed
 from evofool.images import Shape, UInt8Images
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it

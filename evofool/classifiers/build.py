@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
-from evofool.classifiers.defaults import DEFAULTS
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.checks.defaults import DEFAULTS
+from evofool.classifiers.checks.locks import CallLock
+from evofool.classifiers.checks.probe import ProbeLevel, probe_source
+from evofool.classifiers.identity.files import sha256_file
+from evofool.classifiers.identity.reachable import weights_of
 from evofool.classifiers.labels import check_labels, numbered_labels
-from evofool.classifiers.locks import CallLock
-from evofool.classifiers.probe import ProbeLevel, probe_source
-from evofool.classifiers.reachable import weights_of
 from evofool.errors import ClassifierError
 from evofool.images import Shape
 
@@ -78,22 +78,22 @@ def from_module(
         preprocessing: one line for people, by default made from `mean` and `std`.
         source: path and sha256 of the file that defines it.
         keep: take the module itself rather than a copy (it is changed in place).
-        probe: how thoroughly it is tested first; see `evofool.classifiers.probe`.
+        probe: how thoroughly it is tested first; see `evofool.classifiers.checks.probe`.
 
     Raises:
-        ClassifierError: it does not behave as a classifier (see `evofool.classifiers.probe`).
+        ClassifierError: it does not behave as a classifier: see `classifiers.checks.probe`.
     """
     if output in ("topk", "label"):
         raise ClassifierError(
             f"classifier {name}: a module cannot have output {output!r}; use from_predict"
         )
-    from evofool.classifiers.checkpoints import digest_module
+    from evofool.classifiers.nets.checkpoints import digest_module
 
     shape = check_shape(input_shape, name)
     if output is not None:
         check_link(output, link, name)
     if not keep:
-        from evofool.classifiers.threads import refers_to
+        from evofool.classifiers.checks.threads import refers_to
 
         try:
             with DEFAULTS.use():
@@ -112,7 +112,7 @@ def from_module(
     wrapped = normalised(module, mean, std, shape[0], name)
     materialise(wrapped, shape, name)
     freeze(wrapped)
-    from evofool.classifiers.identity import identity
+    from evofool.classifiers.identity.digest import identity
 
     found = identity(wrapped)  # before it runs: it may keep something of its last batch
     old_digest = digest_module(wrapped)
@@ -180,7 +180,7 @@ def from_predict(
         probe: how thoroughly it is tested first: with no picture, at most 8 pictures, or more.
 
     Raises:
-        ClassifierError: it does not behave as a classifier (see `evofool.classifiers.probe`).
+        ClassifierError: it does not behave as a classifier: see `classifiers.checks.probe`.
     """
     shape = check_shape(input_shape, name)
     link = check_link(output, link, name)
@@ -262,7 +262,7 @@ def normalised(
     """
     if mean is None and std is None:
         return module
-    from evofool.classifiers.normalised import Normalised
+    from evofool.classifiers.nets.normalised import Normalised
 
     parts = {"mean": tuple(mean or (0.0,)), "std": tuple(std or (1.0,))}
     for key, values in parts.items():
@@ -327,7 +327,7 @@ def freeze(module: nn.Module) -> None:
     """
     from torch import nn
 
-    from evofool.classifiers.reachable import modules_of
+    from evofool.classifiers.identity.reachable import modules_of
 
     for inner in modules_of(module):
         assert isinstance(inner, nn.Module)
@@ -352,13 +352,13 @@ def _digest_function(predict: Predict, source: tuple[Path, str] | None) -> str:
     """Of rule 2: the user's files, or the file of the function, and the weights it holds."""
     file = None if source is not None else _file(predict, type(predict))
     if source is None and file is None:
-        from evofool.classifiers.identity import digest_code_of
+        from evofool.classifiers.identity.digest import digest_code_of
 
         return digest_code_of(predict)
     code = source[1] if file is None and source is not None else sha256_file(file or Path())
     if not weights_of(predict):
         return code
-    from evofool.classifiers.identity import digest_weights_of
+    from evofool.classifiers.identity.digest import digest_weights_of
 
     return hashlib.sha256(f"{code} {digest_weights_of(predict)}".encode()).hexdigest()
 

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from evofool.classifiers import (
+from evofool.classifiers.base import Classifier
+from evofool.classifiers.checks.defaults import DEFAULTS
+from evofool.classifiers.nets.architectures import ARCHITECTURES
+from evofool.classifiers.pictures import cropped_side, with_crops
+from evofool.classifiers.sources import (
     bundled,
     live,
     onnx_file,
@@ -20,10 +24,6 @@ from evofool.classifiers import (
     trained,
     user_file,
 )
-from evofool.classifiers.architectures import ARCHITECTURES
-from evofool.classifiers.base import Classifier
-from evofool.classifiers.defaults import DEFAULTS
-from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
 from evofool.errors import ClassifierError
 from evofool.text import suggestion

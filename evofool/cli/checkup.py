@@ -165,7 +165,7 @@ def _data() -> tuple[State, str]:
 
 def _victims() -> list[Finding]:
     from evofool.classifiers import inspect_classifier
-    from evofool.classifiers.bundled import BUNDLED
+    from evofool.classifiers.sources.bundled import BUNDLED
 
     findings = []
     for name in BUNDLED:

@@ -143,7 +143,7 @@ def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
 @contextlib.contextmanager
 def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iterator[None]:
     """The live view of a run while the block lasts."""
-    from evofool.gallery.live import LOOPBACK, LiveServer
+    from evofool.gallery.live.server import LOOPBACK, LiveServer
 
     with LiveServer(run, host, port, encoding) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
@@ -174,7 +174,8 @@ def _one(
     out: Path | None,
     encoding: str | None,
 ) -> None:
-    from evofool.gallery import Moved, printing
+    from evofool.gallery import Moved
+    from evofool.gallery.drawing import printing
 
     if one_class is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.build import check_shape
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.defenses.base import Defense
 from evofool.errors import ClassifierError, UsageError
 from evofool.files import is_file, read_file
@@ -137,7 +137,7 @@ def load_denoiser(path: Path, base: Classifier) -> tuple[UNet, str]:
         UsageError: missing, damaged, not the weights of its card, or trained for another net.
     """
     from evofool.classifiers.build import freeze
-    from evofool.classifiers.checkpoints import load_strictly, read_state_dict
+    from evofool.classifiers.nets.checkpoints import load_strictly, read_state_dict
     from evofool.defenses.unet import UNet
 
     if path.suffix != ".safetensors":

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from evofool.classifiers.code import code_in
+from evofool.classifiers.identity.code import code_in
 from evofool.classifiers.spec import resolve
 from evofool.defenses.base import Defense
 from evofool.errors import DefenseError, UsageError

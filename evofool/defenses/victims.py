@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from evofool.classifiers import Classifier, load_classifier
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.load import Source, inspect_classifier
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config import ClassifierConfig, Model, load_model

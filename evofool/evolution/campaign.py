@@ -36,13 +36,13 @@ from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_ev
 from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
+    CampaignFolder,
     Delta,
     EliteRow,
     GenerationRow,
     IndividualId,
     IndividualRow,
     Result,
-    RunFolder,
     WinRow,
 )
 from evofool.store.fixed import warn_unchecked
@@ -112,12 +112,12 @@ def evolve(
     if isinstance(source, Loaded) and (overrides or seed is not None):
         raise UsageError("a config that is loaded already takes no overrides and no other seed")
     loaded = source if isinstance(source, Loaded) else load_campaign(source, overrides, seed)
-    RunFolder.check_free(Path(out))
+    CampaignFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
     parts = make_parts(loaded, stop, toolbox=toolbox)
     with parts.scorer:
         manifest = make_manifest(parts, command)
-        with RunFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
+        with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
             parts.scorer.ledger.attach(run.bookings)
             return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
@@ -154,7 +154,7 @@ def resume(
             what is done.
     """
     stop = should_stop or (lambda: False)
-    with RunFolder.open(Path(path), writable=True) as run:
+    with CampaignFolder.open(Path(path), writable=True) as run:
         loaded = load_run(run, classifier, overrides, encoding=encoding)
         warn_unchecked(run)
         check_limits(run, loaded)
@@ -176,7 +176,7 @@ class _Loop:
     def __init__(
         self,
         parts: Parts,
-        run: RunFolder,
+        run: CampaignFolder,
         progress: OnProgress | None,
         should_stop: Callable[[], bool],
         pictures_when_stopped: bool = False,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from evofool.store import GenerationRow, RunFolder
+from evofool.store import CampaignFolder, GenerationRow
 from evofool.text import csv_bytes
 
 CURVE = "curve.csv"
 COUNTED = ("generation", "evaluations", "forward_images", "seconds")
 
 
-def write_curve(run: RunFolder) -> Path:
+def write_curve(run: CampaignFolder) -> Path:
     """Write ``curve.csv``: counts, active seconds, and the statistics of the cells' confidences.
 
     Among these are ``median``, ``min``, ``max``, the shares of all cells at thresholds,

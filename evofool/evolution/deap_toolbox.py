@@ -19,7 +19,7 @@ from evofool.evolution.archive import Parents
 from evofool.evolution.guarded import explained
 from evofool.evolution.individual import Individual
 from evofool.randomness import Draws, rebound
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 VARIATION = ("sample", "mate", "mutate")
 """Tools that make genomes: where one of them is a program's, no ancestor can be bred again."""
@@ -126,7 +126,7 @@ def with_tools(own: CampaignToolbox, given: base.Toolbox | None, replaced: Repla
             own.register(name, explained(tool, f"{what} failed", False))
 
 
-def check_toolbox(run: RunFolder, replaced: Replaced) -> None:
+def check_toolbox(run: CampaignFolder, replaced: Replaced) -> None:
     """Refuse to go on with other tools than a run was begun with.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from evofool.classifiers.user_code import UserCode
+from evofool.classifiers.sources.user_code import UserCode
 from evofool.errors import EvofoolError, ScoringError, UsageError
 from evofool.images import UInt8Images
 from evofool.scoring import Fitness, Matrix, fitness_of

@@ -13,7 +13,7 @@ from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.map_elites import operators
 from evofool.evolution.randomness import Stream, generator
 from evofool.evolution.variation import cross, mutate
-from evofool.store import IndividualId, IndividualRow, RunFolder
+from evofool.store import CampaignFolder, IndividualId, IndividualRow
 
 
 class Lineage:
@@ -22,7 +22,7 @@ class Lineage:
     Not for `cma_es`, whose points have no parents.
     """
 
-    def __init__(self, run: RunFolder, encoding: Encoding[Any], seed: int) -> None:
+    def __init__(self, run: CampaignFolder, encoding: Encoding[Any], seed: int) -> None:
         self._run = run
         self._encoding = encoding
         self._seed = seed

@@ -31,7 +31,7 @@ from evofool.images import (
     pixels_sha256,
     to_hwc,
 )
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 from evofool.text import csv_bytes
 
 Render: TypeAlias = Callable[[Sequence[Individual]], UInt8Images]
@@ -121,7 +121,7 @@ def archive_digest(archive: ChampionArchive, render: Render, encoding: Encoding[
     return digest.hexdigest()
 
 
-def claim_of(run: RunFolder, elite: Elite, redrawn: str = "") -> dict[str, Any]:
+def claim_of(run: CampaignFolder, elite: Elite, redrawn: str = "") -> dict[str, Any]:
     """The provenance of an elite's picture.
 
     ``pixels_sha256`` is of the uint8 HWC pixels: it finds the claim again in a sidecar after a
@@ -145,7 +145,7 @@ def claim_of(run: RunFolder, elite: Elite, redrawn: str = "") -> dict[str, Any]:
     }
 
 
-def picture(run: RunFolder, elite: Elite, redrawn: str = "") -> bytes:
+def picture(run: CampaignFolder, elite: Elite, redrawn: str = "") -> bytes:
     """An elite as a PNG with its provenance inside.
 
     Raises:
@@ -160,7 +160,7 @@ def picture(run: RunFolder, elite: Elite, redrawn: str = "") -> bytes:
 
 
 def write_pictures(
-    run: RunFolder,
+    run: CampaignFolder,
     archive: ChampionArchive,
     render: Render,
     encoding: Encoding[Any],
@@ -259,7 +259,7 @@ def summary(
     }
 
 
-def read_table(run: RunFolder) -> dict[int, dict[str, Any]]:
+def read_table(run: CampaignFolder) -> dict[int, dict[str, Any]]:
     """``elites.csv`` by class, its confidences and generations as numbers.
 
     Raises:
@@ -287,7 +287,7 @@ def read_table(run: RunFolder) -> dict[int, dict[str, Any]]:
     return found
 
 
-def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
+def pictures_are_current(run: CampaignFolder, archive: ChampionArchive) -> bool:
     """Whether ``elites.csv`` and ``images/`` show the elites that are stored now."""
     try:
         table = read_table(run)
@@ -306,7 +306,7 @@ def pictures_are_current(run: RunFolder, archive: ChampionArchive) -> bool:
     return True
 
 
-def saved_sha256(run: RunFolder, class_index: int) -> str | None:
+def saved_sha256(run: CampaignFolder, class_index: int) -> str | None:
     """Of the saved picture of a class, None without one."""
     try:
         return hashlib.sha256(read_file(run.path / png_name(class_index))).hexdigest()

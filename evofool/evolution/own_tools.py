@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.classifiers import Classifier
-from evofool.classifiers.live import handed_over
+from evofool.classifiers.sources.live import handed_over
 from evofool.config import Campaign, load_campaign
 from evofool.evolution.deap_toolbox import CampaignToolbox, first_tools
 from evofool.evolution.setup import encoding_of, make_fitness

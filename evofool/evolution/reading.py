@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evofool.classifiers import Classifier, load_classifier, prepare
-from evofool.classifiers.bundled import BUNDLED
+from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import find_class
 from evofool.errors import StoreError, UsageError
 from evofool.images import PROVENANCE, SIDECAR, read_picture, read_text

@@ -24,7 +24,7 @@ from evofool.evolution.map_elites import operators
 from evofool.evolution.restoring import Shelf, load_run, open_shelf
 from evofool.evolution.variation import breed, sample
 from evofool.images import UInt8Images
-from evofool.store import IndividualId, RunFolder, WinRow
+from evofool.store import CampaignFolder, IndividualId, WinRow
 
 _CHUNK = 256
 """Pictures that are drawn together."""
@@ -49,7 +49,7 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
             `late` together.
         StoreError: a damaged run folder, or a child comes out different.
     """
-    with RunFolder.open(path) as run:
+    with CampaignFolder.open(path) as run:
         config = load_run(run, check_files=False).config
         evolution = config.evolution
         if not isinstance(evolution, MapElitesConfig) or evolution.lag:
@@ -69,7 +69,7 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
 
 class _Replay:
     def __init__(
-        self, run: RunFolder, shelf: Shelf, seed: int, initial: int, children: int
+        self, run: CampaignFolder, shelf: Shelf, seed: int, initial: int, children: int
     ) -> None:
         self._run, self._shelf, self._seed = run, shelf, seed
         self._initial, self._children = initial, children

@@ -26,7 +26,7 @@ from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Render
 from evofool.evolution.setup import CHANGEABLE, Parts, make_encoding
 from evofool.images import UInt8Images
-from evofool.store import Check, GenerationRow, IndividualId, RunFolder
+from evofool.store import CampaignFolder, Check, GenerationRow, IndividualId
 from evofool.store.code import check_code, code_of
 from evofool.store.fixed import check_config, check_labels_file, config_check
 from evofool.store.folder import CONFIG
@@ -35,7 +35,7 @@ from evofool.store.manifest import check_classifier, repointed
 
 
 def load_run(
-    run: RunFolder,
+    run: CampaignFolder,
     classifier: str | None = None,
     overrides: Sequence[str] = (),
     check_files: bool = True,
@@ -87,7 +87,7 @@ def _with_option(error: ConfigError, classifier: str | None, encoding: str | Non
     return error
 
 
-def check_limits(run: RunFolder, loaded: Loaded[Campaign]) -> None:
+def check_limits(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
     """Refuse limits that would have ended the run before what is done already.
 
     Raises:
@@ -124,14 +124,14 @@ def check_limits(run: RunFolder, loaded: Loaded[Campaign]) -> None:
             raise _exceeded(run, "stop.stagnation", stop.stagnation, f"{reason} are done")
 
 
-def _exceeded(run: RunFolder, key: str, limit: float, done: str) -> UsageError:
+def _exceeded(run: CampaignFolder, key: str, limit: float, done: str) -> UsageError:
     return UsageError(
         f"{run.path}: {key}: {limit:g} is less than what is done already ({done}); nothing was"
         " changed: give a larger one, or begin a new run"
     )
 
 
-def record_changes(run: RunFolder, loaded: Loaded[Campaign], parts: Parts) -> None:
+def record_changes(run: CampaignFolder, loaded: Loaded[Campaign], parts: Parts) -> None:
     """Write down what a resume has changed, if anything: in ``config.yaml`` and the manifest."""
     before = load_campaign(run.path / CONFIG, check_files=False).config
     manifest = with_changes(run, before, loaded.config, CHANGEABLE)
@@ -150,7 +150,7 @@ def record_changes(run: RunFolder, loaded: Loaded[Campaign], parts: Parts) -> No
 
 
 def check_of_config(
-    run: RunFolder, classifier: str | None = None, encoding: str | None = None
+    run: CampaignFolder, classifier: str | None = None, encoding: str | None = None
 ) -> Check:
     """``evofool verify`` of the config, and of the code it names; the arguments as for `load_run`.
 
@@ -162,21 +162,21 @@ def check_of_config(
     )
 
 
-def check_kind(run: RunFolder) -> None:
+def check_kind(run: CampaignFolder) -> None:
     """Refuse a run folder that holds no campaign."""
     kind = run.manifest.get("kind")
     if kind != "evolve":
         raise FolderError(f"{run.path}: holds a run of kind {kind!r}, not evolve")
 
 
-def check_sources(run: RunFolder, parts: Parts) -> None:
+def check_sources(run: CampaignFolder, parts: Parts) -> None:
     """Refuse to go on with another victim or encoding than the run was made with."""
     check_classifier(run.path, run.manifest, parts.classifier)
     check_labels_file(run, parts.config.classifier.labels, parts.classifier)
     check_encoding(run, parts.encoding_source)
 
 
-def check_device(run: RunFolder, loaded: Loaded[Campaign]) -> None:
+def check_device(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
     """Refuse to go on without the device that the run was begun on: sums would differ."""
     device = loaded.config.scoring.device
     if not is_here(device):
@@ -186,7 +186,7 @@ def check_device(run: RunFolder, loaded: Loaded[Campaign]) -> None:
         )
 
 
-def check_means(run: RunFolder, parts: Parts) -> None:
+def check_means(run: CampaignFolder, parts: Parts) -> None:
     """Refuse to go on with other means of drawing or breeding than the run was begun with."""
     for what, recorded, found in zip(
         ("drawn", "bred"),
@@ -201,7 +201,7 @@ def check_means(run: RunFolder, parts: Parts) -> None:
             )
 
 
-def check_encoding(run: RunFolder, source: EncodingSource) -> None:
+def check_encoding(run: CampaignFolder, source: EncodingSource) -> None:
     """Refuse an encoding whose file is another than the run was made with."""
     sha256 = run.manifest["encoding"].get("sha256")
     if sha256 is not None and source.sha256 != sha256:
@@ -228,7 +228,7 @@ class Shelf:
     redrawn: str = ""
 
 
-def open_shelf(run: RunFolder, encoding_file: str | None = None) -> Shelf:
+def open_shelf(run: CampaignFolder, encoding_file: str | None = None) -> Shelf:
     """The elites as they are stored now, of a run that has ended or not.
 
     Args:
@@ -264,7 +264,7 @@ def open_shelf(run: RunFolder, encoding_file: str | None = None) -> Shelf:
 
 
 def restore(
-    run: RunFolder, archive: ChampionArchive, encoding: Encoding[Any]
+    run: CampaignFolder, archive: ChampionArchive, encoding: Encoding[Any]
 ) -> list[GenerationRow]:
     """Fill `archive` from a run folder; returns the stored generations.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from evofool.evolution.restoring import check_kind
 from evofool.scoring import settled
-from evofool.store import RunFolder, head_of
+from evofool.store import CampaignFolder, head_of
 
 
 def status(path: Path | str) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def status(path: Path | str) -> dict[str, Any]:
     Raises:
         StoreError: no run folder, or a damaged one.
     """
-    with RunFolder.open(Path(path)) as run:
+    with CampaignFolder.open(Path(path)) as run:
         check_kind(run)
         last = run.last_generation()
         head = head_of(run)

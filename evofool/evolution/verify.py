@@ -37,12 +37,12 @@ from evofool.scoring import Matrix, Scores
 from evofool.scoring.checking import Comparison, checking_engine
 from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import (
+    CampaignFolder,
     Check,
     EliteRow,
     GenerationRow,
     IndividualId,
     IndividualRow,
-    RunFolder,
     WinRow,
 )
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
@@ -84,7 +84,7 @@ def verify(
         StoreError: no run folder, or one too damaged to look into.
         ConfigError: its victim or encoding cannot be had, or the engine cannot score it.
     """
-    with RunFolder.open(Path(path)) as run:
+    with CampaignFolder.open(Path(path)) as run:
         yield from check_folder(run)
         yield (config := check_of_config(run, classifier, encoding))
         if config.ok is False:  # what it names is not run, and nothing else is what it says
@@ -125,7 +125,7 @@ def _here(loaded: Loaded[Campaign]) -> Loaded[Campaign]:
     return replace(loaded, config=loaded.config.model_copy(update={"scoring": scoring}))
 
 
-def _manifest_faults(run: RunFolder, parts: Parts) -> list[str]:
+def _manifest_faults(run: CampaignFolder, parts: Parts) -> list[str]:
     manifest, config = run.manifest, parts.config
     faults = victim_faults(manifest, parts.classifier) + seed_faults(manifest, config.seed)
     recorded = manifest["encoding"]
@@ -147,7 +147,7 @@ class _Tables:
     state: Mapping[str, bytes]
 
 
-def _read(run: RunFolder, parts: Parts) -> _Tables:
+def _read(run: CampaignFolder, parts: Parts) -> _Tables:
     with run.snapshot():
         return _Tables(
             run.meta(),
@@ -160,7 +160,7 @@ def _read(run: RunFolder, parts: Parts) -> _Tables:
         )
 
 
-def _history(run: RunFolder, tables: _Tables, parts: Parts) -> History:
+def _history(run: CampaignFolder, tables: _Tables, parts: Parts) -> History:
     """The wins, with what can be said of them by other rows alone."""
     tools, kind = run.manifest.get("toolbox", {}), parts.config.evolution.fitness
     by_function = "fitness" in tools or is_file(kind)
@@ -173,7 +173,7 @@ def _history(run: RunFolder, tables: _Tables, parts: Parts) -> History:
     )
 
 
-def _tools_check(run: RunFolder) -> Iterator[Check]:
+def _tools_check(run: CampaignFolder) -> Iterator[Check]:
     """What nobody can look at again, since a program did it."""
     tools = run.manifest.get("toolbox", {})
     left = [what for name, what in UNSEEN.items() if name in tools]
@@ -205,7 +205,9 @@ def _compared(
         yield Check(name, not faults, "; ".join(faults[:3]) or sound)
 
 
-def _ancestry(run: RunFolder, parts: Parts, lineage: Mapping[IndividualId, IndividualRow]) -> Check:
+def _ancestry(
+    run: CampaignFolder, parts: Parts, lineage: Mapping[IndividualId, IndividualRow]
+) -> Check:
     """Individuals bred again from (seed, generation, child) and their parents."""
     if foreign := not_bred_again(run.manifest):
         return Check("ancestry", None, f"{foreign}; nobody is bred again")
@@ -226,7 +228,7 @@ def _ancestry(run: RunFolder, parts: Parts, lineage: Mapping[IndividualId, Indiv
     return Check("ancestry", True, f"{bred} of {len(lineage)} bred again, each as it was stored")
 
 
-def _derived(run: RunFolder, parts: Parts, tables: _Tables, engine: str) -> Iterator[Check]:
+def _derived(run: CampaignFolder, parts: Parts, tables: _Tables, engine: str) -> Iterator[Check]:
     """The files of a run that has ended."""
     recorded_digest = (run.summary() or {}).get("archive_digest")
     if tables.meta.get("status") != "finished":
@@ -276,7 +278,7 @@ class _Pictures:
 
     def __init__(
         self,
-        run: RunFolder,
+        run: CampaignFolder,
         parts: Parts,
         engine: str,
         table: Mapping[int, Mapping[str, Any]],
@@ -381,7 +383,7 @@ class _Pictures:
             yield Check("fitness", not unfit, unfit or whose)
 
 
-def _stored_pictures(run: RunFolder, parts: Parts) -> Render:
+def _stored_pictures(run: CampaignFolder, parts: Parts) -> Render:
     """What replaces a renderer that is not here: the pictures of the run as they are stored."""
     names = {
         holder.id: png_name(int(c))

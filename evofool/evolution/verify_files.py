@@ -30,7 +30,7 @@ from evofool.evolution.unscored import Unscored
 from evofool.files import read_file
 from evofool.images import SIDECAR
 from evofool.scoring.ledger import Heading, with_total
-from evofool.store import Check, GenerationRow, RunFolder
+from evofool.store import CampaignFolder, Check, GenerationRow
 from evofool.store.files import read_json
 from evofool.text import csv_bytes
 
@@ -121,7 +121,7 @@ def _reached(
 
 
 def check_summary(
-    run: RunFolder,
+    run: CampaignFolder,
     meta: Mapping[str, str],
     parts: Parts,
     rows: Sequence[GenerationRow],
@@ -158,7 +158,7 @@ def check_summary(
     return Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
 
 
-def _sent(run: RunFolder, found: Mapping[str, Any]) -> dict[str, int]:
+def _sent(run: CampaignFolder, found: Mapping[str, Any]) -> dict[str, int]:
     """What the ledger counts, but for what was looked at since the summary was written."""
     stored, told = run.sent(), found.get("sent")
     for heading in (Heading.PROBE, Heading.VERIFY):
@@ -178,7 +178,7 @@ def _is_rate(rate: object, evaluations: int, seconds: float) -> bool:
     return bool(least <= rate <= most)
 
 
-def check_curve(run: RunFolder, rows: Sequence[GenerationRow]) -> Check:
+def check_curve(run: CampaignFolder, rows: Sequence[GenerationRow]) -> Check:
     """``curve.csv`` against the stored generations."""
     try:
         same_text = read_file(run.path / CURVE) == curve_bytes(rows)
@@ -196,7 +196,7 @@ class Claims:
         table: what `read_table` gives.
     """
 
-    def __init__(self, run: RunFolder, table: Mapping[int, Mapping[str, Any]]) -> None:
+    def __init__(self, run: CampaignFolder, table: Mapping[int, Mapping[str, Any]]) -> None:
         self._run, self._table = run, table
         self._wrong: list[str] = []
         self._unlike: list[str] = []

@@ -15,7 +15,7 @@ from evofool.experiments.engine import Results
 from evofool.experiments.works.campaign import Campaign, GenerationRow
 from evofool.randomness import Stream, generator
 from evofool.report.tables import Column, Count, Number, Table, Text
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 DRAWS = 2000
 """Bootstrap samples."""
@@ -122,7 +122,7 @@ def read_curve(net: str, encoding: str, seeds: Sequence[int], runs: Sequence[Pat
     counts: list[list[int]] = []
     medians: list[list[float]] = []
     for path in runs:
-        with RunFolder.open(path) as run:
+        with CampaignFolder.open(path) as run:
             rows = run.generations()
         counts.append([row.evaluations for row in rows])
         medians.append([float(row.stats.get("median", np.nan)) for row in rows])

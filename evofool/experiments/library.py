@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers import Classifier
-from evofool.classifiers.live import handed_over
+from evofool.classifiers.sources.live import handed_over
 from evofool.errors import UsageError
 from evofool.experiments import runs
 from evofool.experiments.results import AttackRun, DefendRun, EvolveRun, Run, run_of

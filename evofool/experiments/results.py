@@ -28,7 +28,7 @@ from evofool.experiments.records import (
 from evofool.files import is_file, is_folder, read_file, reason
 from evofool.images import UInt8Images, decode_png
 from evofool.kinds import Kind
-from evofool.store import Folder, Result, RunFolder
+from evofool.store import CampaignFolder, Folder, Result
 from evofool.store.files import read_json
 from evofool.store.manifest import MANIFEST, check_manifest
 
@@ -145,7 +145,7 @@ class EvolveRun(Run):
         Raises:
             StoreError: the folder is damaged.
         """
-        with RunFolder.open(self.path) as run, run.snapshot():
+        with CampaignFolder.open(self.path) as run, run.snapshot():
             labels = run.manifest["classifier"]["labels"]
             stored = run.elites()
             people = {id: run.individual(id) for id in {elite.id for elite in stored}}
@@ -172,7 +172,7 @@ class EvolveRun(Run):
         from evofool.evolution.outputs import claim_of, elites
         from evofool.evolution.restoring import open_shelf
 
-        with RunFolder.open(self.path) as run, run.snapshot():
+        with CampaignFolder.open(self.path) as run, run.snapshot():
             stored = open_shelf(run, encoding)
             for part in elites(stored.archive, stored.render, stored.labels):
                 yield [

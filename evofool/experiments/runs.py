@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evofool import kinds
 from evofool.classifiers import Classifier
-from evofool.classifiers.live import handed_over
+from evofool.classifiers.sources.live import handed_over
 from evofool.errors import UsageError
 from evofool.files import is_file
 from evofool.kinds import Kind

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from evofool.classifiers import Classifier, load_classifier
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.data import Dataset, load_dataset
 from evofool.errors import ClassifierError, DataError, FolderError, UsageError
 from evofool.scoring import Scorer

@@ -7,9 +7,9 @@ return text and pixels.
 from __future__ import annotations
 
 from evofool.gallery.build import Gallery, Options, build
-from evofool.gallery.exhibits import Moved
-from evofool.gallery.page import page
-from evofool.gallery.sheet import Tile, contact_sheet, contact_sheet_png
+from evofool.gallery.drawing.sheet import Tile, contact_sheet, contact_sheet_png
+from evofool.gallery.page.html import page
+from evofool.gallery.reading.exhibits import Moved
 
 __all__ = [
     "Gallery",

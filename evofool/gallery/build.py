@@ -12,16 +12,17 @@ from typing import Any
 from evofool.config import typed_classes
 from evofool.errors import StoreError, UsageError
 from evofool.evolution.reading import claim_in
-from evofool.gallery import ancestry, films, plots
-from evofool.gallery.collect import collect
-from evofool.gallery.document import Room, table
-from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
-from evofool.gallery.graph import graph_svg
-from evofool.gallery.outlets import FolderOutlet, Outlet, RunOutlet
-from evofool.gallery.page import page
-from evofool.gallery.scores import FILE, Ask, Asking, Known
-from evofool.gallery.sheet import Tile, contact_sheet_png
-from evofool.gallery.single import inlined
+from evofool.gallery.drawing import films, plots
+from evofool.gallery.drawing.graph import graph_svg
+from evofool.gallery.drawing.sheet import Tile, contact_sheet_png
+from evofool.gallery.page.document import Room, table
+from evofool.gallery.page.html import page
+from evofool.gallery.page.outlets import FolderOutlet, Outlet, RunOutlet
+from evofool.gallery.page.single import inlined
+from evofool.gallery.reading import ancestry
+from evofool.gallery.reading.collect import collect
+from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved
+from evofool.gallery.reading.scores import FILE, Ask, Asking, Known
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
 from evofool.store import Folder
@@ -50,7 +51,7 @@ class Options:
     Attributes:
         top: only so many exhibits of each run, the surest first.
         ancestry: of how many exhibits, the surest first, the ancestors are drawn; None: as many
-            as are quick (`evofool.gallery.ancestry`).
+            as are quick (`evofool.gallery.reading.ancestry`).
         scores: whether the victim is asked for the top classes of each picture.
         single_file: one page with everything inside.
         moved: where files of the run are now.

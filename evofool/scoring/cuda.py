@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Link
-from evofool.classifiers.probe_pictures import probe_pictures
+from evofool.classifiers.checks.probe_pictures import probe_pictures
 from evofool.images import Shape, to_float
 from evofool.scoring.parity import agree
 
@@ -49,7 +49,7 @@ def lighter(module: nn.Module, device: str, shape: Shape, link: Link) -> nn.Modu
     """
     import torch
 
-    from evofool.classifiers.folding import fold_batchnorm
+    from evofool.classifiers.nets.folding import fold_batchnorm
 
     try:
         probe = torch.from_numpy(to_float(probe_pictures(shape))).to(device)

@@ -85,7 +85,7 @@ def on(module: nn.Module, device: str) -> nn.Module:
 
     import torch
 
-    from evofool.classifiers.threads import refers_to
+    from evofool.classifiers.checks.threads import refers_to
 
     if all(t.device == torch.device(device) for t in chain(module.parameters(), module.buffers())):
         return module

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier, Link
-from evofool.classifiers.probe_pictures import probe_pictures
+from evofool.classifiers.checks.answers import owned
+from evofool.classifiers.checks.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
 from evofool.files import is_file
 from evofool.images import FloatImages, Shape, UInt8Images, to_float

@@ -27,7 +27,7 @@ def graph_path(classifier: Classifier, shape: tuple[int, ...]) -> Path | None:
     That is the module's weights, whatever else it holds, its code, and versions of libraries. None
     where the module holds something that cannot be read: an old graph could answer for a new one.
     """
-    from evofool.classifiers.identity import cache_key
+    from evofool.classifiers.identity.digest import cache_key
 
     assert classifier.module is not None
     key = cache_key(classifier.module)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.classifiers.answers import owned
 from evofool.classifiers.base import Classifier
-from evofool.classifiers.defaults import DEFAULTS
+from evofool.classifiers.checks.answers import owned
+from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.images import Shape, to_float
 from evofool.scoring.cuda import MODES, Forward, Precision, Recorded, forward_of, lighter, recorded
 from evofool.scoring.devices import Batch, EngineUnavailable, explained, on, pick_device
@@ -41,7 +41,7 @@ class TorchEngine:
     ) -> None:
         import torch
 
-        from evofool.classifiers.threads import ThreadModules, sharing_of
+        from evofool.classifiers.checks.threads import ThreadModules, sharing_of
 
         if classifier.module is None:
             raise EngineUnavailable(f"{classifier.name}: engine torch needs a module")
@@ -64,7 +64,7 @@ class TorchEngine:
 
     @property
     def sharing(self) -> str:
-        """How threads call the module: see `evofool.classifiers.threads.Sharing`."""
+        """How threads call the module: see `evofool.classifiers.checks.threads.Sharing`."""
         return self._modules.sharing
 
     @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """The run folder: SQLite, manifest, locking. Only this package writes into one."""
 
+from evofool.store.campaign import Archive, CampaignFolder
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import write_atomically
 from evofool.store.folder import Check, Folder, Result
-from evofool.store.runfolder import Archive, RunFolder
-from evofool.store.schema import (
+from evofool.store.records.lineage import (
     Delta,
     EliteRow,
     GenerationRow,
@@ -16,6 +16,7 @@ from evofool.store.state import head_of, state_of
 
 __all__ = [
     "Archive",
+    "CampaignFolder",
     "Check",
     "Delta",
     "EliteRow",
@@ -25,7 +26,6 @@ __all__ = [
     "IndividualId",
     "IndividualRow",
     "Result",
-    "RunFolder",
     "WinRow",
     "head_of",
     "state_of",

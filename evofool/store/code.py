@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from evofool.classifiers.code import code_in
+from evofool.classifiers.identity.code import code_in
 from evofool.errors import ClassifierError, FolderError, StoreError
 from evofool.store.fixed import plain
 from evofool.store.folder import Folder
@@ -18,7 +18,7 @@ _OLDER = {"classifier": ("classifier.name", "base.name"), "encoding": ("encoding
 
 
 def code_of(config: BaseModel) -> dict[str, list[dict[str, Any]]]:
-    """The entry ``code`` of a manifest, see `evofool.classifiers.code`.
+    """The entry ``code`` of a manifest, see `evofool.classifiers.identity.code`.
 
     Raises:
         FolderError: a file cannot be read.

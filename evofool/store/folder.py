@@ -19,14 +19,14 @@ from typing import Any, ClassVar, Self, TypeAlias
 from evofool.errors import FolderError, StoreError
 from evofool.files import PathError, expanded, is_file, is_folder, reason, short
 from evofool.seal import is_sealed, sealed
-from evofool.store.bookings import Bookings, read_bookings
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables
 from evofool.store.files import json_bytes, read_json, read_text, write_atomically
 from evofool.store.lock import acquire, is_held
 from evofool.store.manifest import CONFIG as CONFIG
 from evofool.store.manifest import MANIFEST as MANIFEST
 from evofool.store.manifest import check_manifest, kind_in
-from evofool.store.schema import Column
+from evofool.store.records.bookings import Bookings, read_bookings
+from evofool.store.records.lineage import Column
 
 DATABASE = "run.sqlite"
 LOCK = ".lock"

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import DIGEST_VERSION, short_name
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.errors import FolderError, KindError, StoreError
 from evofool.kinds import Kind
 

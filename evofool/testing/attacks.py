@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evofool.attacks import Attack, AttackResult
-from evofool.attacks.lattice import FUZZ, on_lattice
-from evofool.attacks.losses import Goal
+from evofool.attacks.gradient.losses import Goal
+from evofool.attacks.lattice.levels import FUZZ, on_lattice
 from evofool.attacks.registry import describe
 from evofool.attacks.result import NONE
 from evofool.classifiers import Classifier, load_classifier
@@ -226,7 +226,7 @@ class _Attack:
             with self.faults.expecting(
                 "it leaves its ball",
                 "project onto the ball around job.start before clipping (see"
-                " evofool.attacks.lattice.project), and round towards the clean picture",
+                " evofool.attacks.lattice.levels.project), and round towards the clean picture",
             ):
                 norm = self.attack.norm_of
                 eps = result.eps + 1e-6

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evofool.classifiers import Classifier, load_classifier
-from evofool.classifiers.answers import owned
-from evofool.classifiers.defaults import DEFAULTS
-from evofool.classifiers.probe_pictures import probe_pictures
+from evofool.classifiers.checks.answers import owned
+from evofool.classifiers.checks.defaults import DEFAULTS
+from evofool.classifiers.checks.probe_pictures import probe_pictures
 from evofool.errors import ClassifierError
 from evofool.images import UInt8Images, check_images, to_float, to_uint8
 from evofool.scoring import Scorer

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from evofool.classifiers.stored_tensors import kind_of, type_name
+from evofool.classifiers.nets.stored_tensors import kind_of, type_name
 from evofool.errors import EvofoolError
 from evofool.files import reason
 from evofool.images import FloatImages, UInt8Images

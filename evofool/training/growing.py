@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from evofool.classifiers.architectures import build_architecture
+from evofool.classifiers.nets.architectures import build_architecture
 from evofool.errors import ClassifierError, UsageError
 from evofool.images import Shape
 from evofool.training.fitting import initial

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from evofool.classifiers.architectures import build_architecture, with_scale
+from evofool.classifiers.nets.architectures import build_architecture, with_scale
 from evofool.config import Loaded
 from evofool.data import Dataset, load_dataset
 from evofool.errors import DataError, Interrupted, UsageError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evofool.classifiers import ClassifierSpec, inspect_classifier
-from evofool.classifiers.bundled import BUNDLED
+from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import Loaded
 from evofool.data import inspect_dataset
 from evofool.errors import ClassifierError

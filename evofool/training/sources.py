@@ -9,7 +9,7 @@ import torch
 
 from evofool.classifiers import load_classifier
 from evofool.classifiers.base import Classifier
-from evofool.classifiers.code import code_in
+from evofool.classifiers.identity.code import code_in
 from evofool.classifiers.labels import numbered_labels
 from evofool.config import Loaded
 from evofool.data import Dataset

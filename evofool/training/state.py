@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from evofool.classifiers.stored_tensors import TensorsError, read_safetensors
+from evofool.classifiers.nets.stored_tensors import TensorsError, read_safetensors
 from evofool.errors import UsageError
 from evofool.files import read_file, reason, short
 from evofool.seal import is_sealed, sealed

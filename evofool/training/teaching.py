@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from evofool.classifiers import load_classifier
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.data import Dataset
 from evofool.errors import ClassifierError, UsageError
 from evofool.images import to_float

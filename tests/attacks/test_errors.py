@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from evofool.attacks import FGSM, PGD, CarliniWagner, StepLL
-from evofool.attacks.ascent import GradientAscent
+from evofool.attacks.gradient.ascent import GradientAscent
 from evofool.classifiers import Classifier, from_module
 from evofool.errors import BudgetError, ImageError, UsageError
 from evofool.images import to_float

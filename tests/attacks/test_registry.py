@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evofool.attacks import peers
+from evofool.attacks.foreign import peers
 from evofool.attacks.registry import describe, grid, names, parameters_of
 from evofool.errors import AttackError
 

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from evofool.attacks import PGD
-from evofool.attacks import rows as stored
-from evofool.attacks.black_box import progress
 from evofool.attacks.job import Job
+from evofool.attacks.query.black_box import progress
 from evofool.attacks.registry import grid
 from evofool.attacks.result import NONE
+from evofool.attacks.runs import rows as stored
 from evofool.classifiers import Classifier, from_module, from_predict
 from evofool.errors import ScoringError
 from evofool.experiments.attack.study import AttackStudy

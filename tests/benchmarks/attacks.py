@@ -31,7 +31,7 @@ from evofool.attacks import (
     noise_images,
     train_substitute,
 )
-from evofool.attacks.noise import NoiseKind
+from evofool.attacks.query.noise import NoiseKind
 from evofool.classifiers import load_classifier, prepare
 from evofool.data import load_dataset
 from evofool.images import read_picture, to_float

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
 from evofool import Classifier, Scorer, load_classifier
-from evofool.classifiers.folding import fold_batchnorm
+from evofool.classifiers.nets.folding import fold_batchnorm
 from evofool.experiments.bench import random_images
 
 BATCHES = (1, 5, 25)

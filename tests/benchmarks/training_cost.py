@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from evofool.classifiers.architectures import build_architecture, with_scale
+from evofool.classifiers.nets.architectures import build_architecture, with_scale
 from evofool.config import load_model, shipped_folder
 from evofool.training import EnsembleAdversaryConfig, Source, TrainConfig
 from evofool.training.batches import Batches

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from evofool.classifiers import from_module, from_predict, probe
+from evofool.classifiers import from_module, from_predict
+from evofool.classifiers.checks import probe
 from evofool.images import UInt8Images
 
 SHAPE = (3, 8, 8)
@@ -72,7 +73,7 @@ def test_digest_follows_every_weight(net: nn.Module) -> None:
 
 def test_digest_of_half_precision_and_shared_weights() -> None:
     first = nn.Linear(4, 4).to(torch.bfloat16)
-    from evofool.classifiers.checkpoints import digest_module
+    from evofool.classifiers.nets.checkpoints import digest_module
 
     shared = nn.Sequential(first, first)
     assert len(digest_module(shared)) == 64

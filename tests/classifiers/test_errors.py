@@ -18,10 +18,10 @@ from evofool.classifiers import (
     from_predict,
     inspect_classifier,
     load_classifier,
-    probe,
     with_crops,
 )
-from evofool.classifiers.architectures import build_architecture
+from evofool.classifiers.checks import probe
+from evofool.classifiers.nets.architectures import build_architecture
 from evofool.errors import ClassifierError, UsageError
 
 SHAPE = (3, 8, 8)

@@ -8,7 +8,7 @@ import sys
 CODE = """
 import sys
 from evofool import classifiers
-from evofool.classifiers.bundled import BUNDLED
+from evofool.classifiers.sources.bundled import BUNDLED
 for name in classifiers.names():
     if name in BUNDLED:  # an architecture wants weights
         classifiers.inspect_classifier(name)

@@ -12,7 +12,7 @@ import pytest
 from evofool.cli.app import app
 from evofool.evolution.status import status
 from evofool.images import encode_png, read_picture
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / "tests" / "toys" / "exact.py"
@@ -264,7 +264,7 @@ def test_debug_shows_the_traceback(evofool: Any, tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_told_so(fails: Any, evofool: Any, finished: Path) -> None:
-    with RunFolder.open(finished, writable=True):
+    with CampaignFolder.open(finished, writable=True):
         assert "in use" in fails(3, "resume", finished)
         assert "running" in evofool("status", finished).stdout
 

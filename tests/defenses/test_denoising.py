@@ -15,7 +15,7 @@ from torch import nn
 
 from evofool.attacks import FGSM, IFGSM
 from evofool.classifiers import Classifier, from_module
-from evofool.classifiers.checkpoints import digest_module
+from evofool.classifiers.nets.checkpoints import digest_module
 from evofool.data import load_dataset
 from evofool.defenses.denoiser import load_denoiser
 from evofool.defenses.denoising import Pairs, Recipe, make_pairs, sources_said, train_denoiser

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evofool.attacks import FGSM, PGD, CarliniWagner, Square
-from evofool.attacks.losses import Goal
+from evofool.attacks.gradient.losses import Goal
 from evofool.classifiers import Classifier, from_module
 from evofool.defenses.detectors import Energy, MaxSoftmax, Rejecting, threshold_for
 from evofool.defenses.victims import EnergyConfig, MaxSoftmaxConfig, defend

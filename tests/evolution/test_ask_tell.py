@@ -22,7 +22,7 @@ from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.campaign import evolve
 from evofool.evolution.outputs import archive_digest
 from evofool.scoring import Scorer
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 Make = Callable[..., dict[str, Any]]
 TOYS = Path(__file__).parents[1] / "toys" / "exact.py"
@@ -71,7 +71,7 @@ def test_a_campaign_is_the_same_search(
                 waiting.append(search.ask(21))
             tell(waiting.pop(0))
     assert digest(search, encoding) == run.summary["archive_digest"]
-    with RunFolder.open(tmp_path / "run") as folder:
+    with CampaignFolder.open(tmp_path / "run") as folder:
         for elite, holder in zip(folder.elites(), search.archive.holders, strict=True):
             row = folder.individual(elite.id)
             assert holder is not None

@@ -21,7 +21,7 @@ from evofool.evolution.campaign import Progress, evolve, resume
 from evofool.evolution.status import status
 from evofool.evolution.verify import verify
 from evofool.images import decode_png, read_text, to_hwc
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 Make = Callable[..., dict[str, Any]]
 
@@ -85,7 +85,7 @@ def test_a_lagging_generation_descends_from_champions_of_one_earlier(
 ) -> None:
     evolution = {"initial": 20, "children": 20, "lag": 1}
     evolve(toy_campaign(evolution=evolution), tmp_path / "run")
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         parents = {
             (row.id.generation, parent.generation)
             for row in run._individuals("")
@@ -159,7 +159,7 @@ def test_a_finished_run_verifies(toy_campaign: Make, tmp_path: Path, algorithm: 
 def test_extending_a_finished_run_equals_a_longer_one(toy_campaign: Make, tmp_path: Path) -> None:
     evolve(toy_campaign(stop={"generations": 5}), tmp_path / "short")
     resume(tmp_path / "short", overrides=["stop.generations=12"])
-    assert RunFolder.open(tmp_path / "short").summary()["archive_digest"] == GOLDEN  # type: ignore[index]
+    assert CampaignFolder.open(tmp_path / "short").summary()["archive_digest"] == GOLDEN  # type: ignore[index]
 
 
 def test_only_what_changes_no_individual_can_be_overridden(
@@ -213,7 +213,7 @@ def _labels(make: Make, out: Path, rows: list[dict[str, str]]) -> list[int]:
 def test_the_digest_is_what_the_design_says(toy_campaign: Make, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = evolve(toy_campaign(), out)
-    with RunFolder.open(out) as run:
+    with CampaignFolder.open(out) as run:
         stored = run.archive()
     sha256 = hashlib.sha256()
     for elite in stored.elites:
@@ -228,7 +228,7 @@ def test_the_digest_is_what_the_design_says(toy_campaign: Make, tmp_path: Path) 
 
 def test_only_current_elites_keep_their_genomes(toy_campaign: Make, tmp_path: Path) -> None:
     evolve(toy_campaign(), tmp_path / "run")
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         held = {row.id for row in run._individuals("WHERE genome IS NOT NULL")}
         everyone = {row.id for row in run._individuals("")}
         assert held == {elite.id for elite in run.archive().elites}
@@ -278,7 +278,7 @@ def test_chosen_classes_only(toy_campaign: Make, tmp_path: Path) -> None:
 
 def test_statistics_are_those_of_the_stored_generations(toy_campaign: Make, tmp_path: Path) -> None:
     evolve(toy_campaign(), tmp_path / "run")
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         rows = run.generations()
         wins = run.wins()
     assert [row.generation for row in rows] == list(range(13))
@@ -337,7 +337,7 @@ def test_another_victim_is_refused_on_resume(toy_campaign: Make, tmp_path: Path)
 
 def test_a_second_process_is_told_so(toy_campaign: Make, tmp_path: Path) -> None:
     evolve(toy_campaign(stop={"generations": 2}), tmp_path / "run")
-    with RunFolder.open(tmp_path / "run", writable=True):
+    with CampaignFolder.open(tmp_path / "run", writable=True):
         with pytest.raises(RunBusyError):
             resume(tmp_path / "run")
         assert status(tmp_path / "run")["status"] == "running"

@@ -11,7 +11,7 @@ import pytest
 
 from evofool.errors import Interrupted
 from evofool.evolution.campaign import evolve, resume
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 Make = Callable[..., dict[str, Any]]
 
@@ -24,7 +24,7 @@ def _read(run: Path) -> list[dict[str, str]]:
 def test_one_line_a_generation(toy_campaign: Make, tmp_path: Path) -> None:
     summary = evolve(toy_campaign(), tmp_path / "run").summary
     rows = _read(tmp_path / "run")
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         stored = run.generations()
     assert [int(row["generation"]) for row in rows] == list(range(13))
     assert [int(row["evaluations"]) for row in rows] == [20 + 20 * g for g in range(13)]

@@ -18,8 +18,8 @@ from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.setup import CHANGEABLE
 from evofool.evolution.verify import verify
 from evofool.gallery import build
-from evofool.gallery.live import LiveRun
-from evofool.store import RunFolder
+from evofool.gallery.live.server import LiveRun
+from evofool.store import CampaignFolder
 from evofool.store.fixed import plain
 from evofool.store.history import commands_of
 
@@ -256,7 +256,7 @@ def test_an_extension_is_in_the_manifest_and_on_the_page(
     resume(run)
     resume(run, overrides=["stop.generations=5"])
     resume(run, overrides=["stop.generations=12", "scoring.workers=1"])
-    with RunFolder.open(run) as folder:
+    with CampaignFolder.open(run) as folder:
         changes = folder.manifest["changes"]
         story = commands_of(folder.manifest)
     assert [change["set"] for change in changes] == [
@@ -270,7 +270,7 @@ def test_an_extension_is_in_the_manifest_and_on_the_page(
     # by hand, too
     _edit(run, "stop.generations", 13)
     resume(run)
-    with RunFolder.open(run) as folder:
+    with CampaignFolder.open(run) as folder:
         assert folder.manifest["changes"][2]["set"] == {"stop.generations": [12, 13]}
         assert (
             commands_of(folder.manifest) == f"{story} && evofool resume {run} stop.generations=13"
@@ -279,5 +279,5 @@ def test_an_extension_is_in_the_manifest_and_on_the_page(
     assert "stop.generations=12 scoring.workers=1" in page
     # and the story is true
     again = evolve(toy_campaign(stop={"generations": 13}), tmp_path / "again")
-    with RunFolder.open(run) as folder:
+    with CampaignFolder.open(run) as folder:
         assert (folder.summary() or {})["archive_digest"] == again.summary["archive_digest"]

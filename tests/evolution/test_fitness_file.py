@@ -22,7 +22,7 @@ from evofool.evolution.fitness import CheckedFitness
 from evofool.evolution.setup import plan
 from evofool.evolution.verify import verify
 from evofool.images import decode_png
-from evofool.store import Check, RunFolder
+from evofool.store import CampaignFolder, Check
 
 Make = Callable[..., dict[str, Any]]
 DOCS = Path(__file__).parents[2] / "docs" / "library.md"
@@ -168,7 +168,7 @@ def test_it_ranks_and_the_run_repeats_and_verifies(
 def test_ranks_are_of_the_pictures(toy_campaign: Make, tmp_path: Path, file: Path) -> None:
     """Stored fitness = log-odds less the price of the picture that was scored."""
     evolve(config(toy_campaign, file, "dark"), tmp_path / "run")
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         for elite in run.elites():
             cost = price(tmp_path / "run", elite.class_index)
             assert elite.fitness == elite.log_odds - cost
@@ -176,7 +176,7 @@ def test_ranks_are_of_the_pictures(toy_campaign: Make, tmp_path: Path, file: Pat
 
 def test_nan_wins_nothing(toy_campaign: Make, tmp_path: Path, file: Path) -> None:
     evolve(config(toy_campaign, file, "picky"), tmp_path / "run")
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         elites = run.elites()
     assert [elite.class_index for elite in elites] == [0, 1, 3, 4, 5, 6]
     for elite in elites:
@@ -194,7 +194,7 @@ def test_screened_pictures_are_ranked_in_float32(
     sections["scoring"] = {"batch": 8, "engine": "torch", "precision": "bf16"}
     summary = evolve(sections, tmp_path / "run").summary
     assert summary["sent"]["confirmations"] > 0
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         elites = run.elites()
     for elite in elites:
         assert elite.fitness == elite.log_odds - price(tmp_path / "run", elite.class_index)

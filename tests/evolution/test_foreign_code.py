@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from evofool.classifiers import load_classifier
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.errors import ConfigError, EvofoolError, FolderError, StoreError
 from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.replaying import early_and_late
 from evofool.evolution.verify import verify
 from evofool.gallery import Moved, Options, build
-from evofool.gallery.live import LiveRun
-from evofool.gallery.printing import animate, enlarge
-from evofool.store import RunFolder
+from evofool.gallery.drawing.printing import animate, enlarge
+from evofool.gallery.live.server import LiveRun
+from evofool.store import CampaignFolder
 
 Make = Callable[..., dict[str, Any]]
 TOYS = Path(__file__).parents[1] / "toys" / "exact.py"
@@ -171,7 +171,7 @@ def test_a_moved_file_is_given_on_the_command_line(place: Place, section: str) -
     resume(place.run, **{section: f"{moved}:{attribute}"})  # type: ignore[arg-type]
     resume(place.run)  # which now knows where it is
     _verified(place.run)
-    with RunFolder.open(place.run) as run:
+    with CampaignFolder.open(place.run) as run:
         assert run.manifest[section]["path"] == str(moved)
         assert list(run.manifest["changes"][0]["set"]) == [f"{section}.name"]
 
@@ -180,7 +180,7 @@ def test_a_gallery_is_made_again_without_the_encodings_file(place: Place) -> Non
     build(place.run)
     place.encoding.unlink()
     gallery = build(place.run)
-    with RunFolder.open(place.run) as run:
+    with CampaignFolder.open(place.run) as run:
         assert gallery.pictures == len(run.elites()) == 7
     assert "--encoding says where the file is now" in gallery.page.read_text()
     elsewhere = build(place.run, place.run.parent / "page")

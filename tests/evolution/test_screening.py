@@ -16,7 +16,7 @@ from evofool.evolution.campaign import evolve, resume
 from evofool.evolution.verify import verify
 from evofool.images import decode_png
 from evofool.scoring import Scorer, Scores
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 VICTIM = """
 import torch
@@ -82,7 +82,7 @@ def test_no_value_of_the_archive_is_a_screened_one(
     evolution = {"initial": 20, "children": 20, "lag": lag}
     low, confirmed = _screened(monkeypatch)
     summary = evolve(sections(evolution=evolution), tmp_path / "run").summary
-    with RunFolder.open(tmp_path / "run") as run:
+    with CampaignFolder.open(tmp_path / "run") as run:
         wins = [win.log_odds for win in run.wins()]
         elites = run.archive().elites
     assert len(low) > 1000

@@ -30,7 +30,7 @@ from evofool.evolution.verify import verify
 from evofool.gallery import build
 from evofool.images import decode_png, encode_png
 from evofool.seal import SEAL, sealed
-from evofool.store.schema import TABLES
+from evofool.store.records.lineage import TABLES
 
 LAST = "(SELECT max(generation) FROM generations)"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evofool.classifiers import load_classifier
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.errors import StoreError
 from evofool.evolution.campaign import evolve, resume
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evofool.attacks.noise import noise_images
+from evofool.attacks.query.noise import noise_images
 from evofool.classifiers import from_module
 from evofool.data import Dataset
 from evofool.errors import ConfigError, FolderError, Interrupted, UsageError

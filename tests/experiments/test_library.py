@@ -12,7 +12,7 @@ import pytest
 
 import evofool
 from evofool.classifiers import Classifier, load_classifier
-from evofool.classifiers.live import PREFIX, object_name
+from evofool.classifiers.sources.live import PREFIX, object_name
 from evofool.errors import ConfigError, FolderError, UsageError
 from evofool.evolution.status import status
 from evofool.experiments.runs import verify

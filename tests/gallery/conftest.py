@@ -14,12 +14,12 @@ from evofool.encodings import load
 from evofool.evolution.campaign import evolve
 from evofool.evolution.randomness import Stream, generator
 from evofool.store import (
+    CampaignFolder,
     Delta,
     EliteRow,
     GenerationRow,
     IndividualId,
     IndividualRow,
-    RunFolder,
     WinRow,
 )
 
@@ -75,7 +75,7 @@ def make_run(
         f"evolution: {{initial: {max(2, count)}, children: 2}}\n"
         f"stop: {{generations: 1}}\nseed: {seed}\n"
     )
-    with RunFolder.create(path, manifest, config) as run:
+    with CampaignFolder.create(path, manifest, config) as run:
         if count:
             run.commit(
                 Delta(

@@ -10,7 +10,7 @@ import pytest
 from evofool.errors import StoreError
 from evofool.report.output import Report
 from evofool.report.tables import Count, Table, Text
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 
 
 class Folder:
@@ -49,7 +49,7 @@ def test_a_page_alone_is_a_report() -> None:
 
 
 def test_a_report_goes_into_a_run_folder_and_nowhere_else(tmp_path: Path) -> None:
-    with RunFolder.create(tmp_path / "run", {"kind": "evolve"}, "seed: 1\n") as run:
+    with CampaignFolder.create(tmp_path / "run", {"kind": "evolve"}, "seed: 1\n") as run:
         table = Table([Text("net")], [("LeNet",)])
         page = Report("<p>first</p>", {"a/b.png": b"png"}, {"nets.csv": table}).write(run)
         assert page == tmp_path / "run" / "report" / "index.html"

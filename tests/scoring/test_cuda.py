@@ -88,7 +88,7 @@ def test_a_copy_that_disagrees_is_left_out(
         bias[0] += 0.01 if fault == "shifts" else float("nan")
         return folded
 
-    monkeypatch.setattr("evofool.classifiers.folding.fold_batchnorm", fold)
+    monkeypatch.setattr("evofool.classifiers.nets.folding.fold_batchnorm", fold)
     assert lighter(net, "cpu", SHAPE, "softmax") is net
 
 

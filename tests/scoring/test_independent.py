@@ -10,7 +10,7 @@ import torch
 
 from evofool.attacks import FGSM, PGD, Square
 from evofool.classifiers import Classifier, from_module
-from evofool.classifiers.rbf import LeNetRbf
+from evofool.classifiers.nets.rbf import LeNetRbf
 from evofool.errors import ClassifierError, ScoringError
 from evofool.evolution.campaign import evolve
 from evofool.experiments.runs import verify
@@ -124,7 +124,7 @@ def test_evolution_ranks_an_rbf_net(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(
         "import torch\n"
         "from evofool.classifiers import from_module\n"
-        "from evofool.classifiers.rbf import LeNetRbf\n"
+        "from evofool.classifiers.nets.rbf import LeNetRbf\n"
         "def net():\n"
         "    torch.manual_seed(1)\n"
         "    return LeNetRbf((1, 16, 16), 4)\n",

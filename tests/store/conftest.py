@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 import pytest
 
 from evofool.store import (
+    CampaignFolder,
     Delta,
     EliteRow,
     GenerationRow,
     IndividualId,
     IndividualRow,
-    RunFolder,
     WinRow,
 )
 
@@ -59,7 +59,7 @@ def make_delta() -> MakeDelta:
 def folder(tmp_path: Path, make_delta: MakeDelta) -> Path:
     """A run of two generations, closed."""
     path = tmp_path / "run"
-    with RunFolder.create(path, MANIFEST, CONFIG) as run:
+    with CampaignFolder.create(path, MANIFEST, CONFIG) as run:
         run.commit(make_delta(0, {0: None, 1: None, 2: None}))
         run.commit(make_delta(1, {1: IndividualId(0, 0)}))
     return path

@@ -11,15 +11,9 @@ from typing import Any
 import pytest
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import RunFolder
-from evofool.store.experiment import (
-    ArtifactRow,
-    Cost,
-    ExperimentFolder,
-    Read,
-    StoredRow,
-    WorkRow,
-)
+from evofool.store import CampaignFolder
+from evofool.store.experiment import ExperimentFolder
+from evofool.store.records.works import ArtifactRow, Cost, Read, StoredRow, WorkRow
 
 from .conftest import CONFIG, MANIFEST  # type: ignore[import-not-found]  # tests are no package
 
@@ -117,6 +111,6 @@ def test_other_tables_are_refused(run: Path) -> None:
 @pytest.mark.parametrize("writable", [False, True])
 def test_a_run_of_another_kind_is_refused_and_not_locked(run: Path, writable: bool) -> None:
     with pytest.raises(FolderError, match="not evolve"):
-        RunFolder.open(run, writable=writable)
+        CampaignFolder.open(run, writable=writable)
     with ExperimentFolder.open(run, writable=True):
         pass

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from evofool.errors import StoreError
-from evofool.store import IndividualId, RunFolder
+from evofool.store import CampaignFolder, IndividualId
 from evofool.store.files import MAX_TEXT
 
-READS: dict[str, Callable[[RunFolder], Any]] = {
-    "meta": RunFolder.meta,
-    "generations": RunFolder.generations,
-    "last_generation": RunFolder.last_generation,
-    "archive": RunFolder.archive,
+READS: dict[str, Callable[[CampaignFolder], Any]] = {
+    "meta": CampaignFolder.meta,
+    "generations": CampaignFolder.generations,
+    "last_generation": CampaignFolder.last_generation,
+    "archive": CampaignFolder.archive,
     "individual": lambda run: run.individual(IndividualId(0, 0)),
-    "wins": RunFolder.wins,
-    "state": RunFolder.state,
-    "check": RunFolder.check,
+    "wins": CampaignFolder.wins,
+    "state": CampaignFolder.state,
+    "check": CampaignFolder.check,
 }
 
 
@@ -38,10 +38,10 @@ def change(folder: Path, *statements: str) -> None:
 def refused(folder: Path, match: str) -> None:
     for writable in (False, True):
         with pytest.raises(StoreError, match=match) as info:
-            RunFolder.open(folder, writable=writable)
+            CampaignFolder.open(folder, writable=writable)
         assert str(folder) in str(info.value)
     with pytest.raises(StoreError):  # and no lock stays behind
-        RunFolder.open(folder, writable=True)
+        CampaignFolder.open(folder, writable=True)
 
 
 # the schema
@@ -165,7 +165,7 @@ def test_every_truncation_is_a_store_error(folder: Path) -> None:
         (folder / "run.sqlite").write_bytes(whole[:size])
         failed = 0
         try:
-            with RunFolder.open(folder) as run:
+            with CampaignFolder.open(folder) as run:
                 for read in READS.values():
                     try:
                         read(run)
@@ -189,7 +189,7 @@ def test_flipped_bytes_raise_nothing_but_store_errors(folder: Path) -> None:
         (folder / "run.sqlite").write_bytes(data.tobytes())
         for read in READS.values():
             try:
-                with RunFolder.open(folder) as run:
+                with CampaignFolder.open(folder) as run:
                     read(run)
             except StoreError as error:
                 assert str(folder) in str(error)  # noqa: PT017
@@ -240,7 +240,7 @@ def test_values_of_the_wrong_kind(
     with closing(sqlite3.connect(folder / "run.sqlite", isolation_level=None)) as database:
         database.execute("PRAGMA writable_schema = ON")
         database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (sql, table))
-    with RunFolder.open(folder) as run:
+    with CampaignFolder.open(folder) as run:
         for name in reads:
             with pytest.raises(StoreError):
                 READS[name](run)
@@ -256,7 +256,7 @@ def test_check_says_what_is_wrong(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "run.sqlite", isolation_level=None)) as database:
         database.execute("PRAGMA writable_schema = ON")
         database.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'meta'", (sql,))
-    with RunFolder.open(folder) as run:
+    with CampaignFolder.open(folder) as run:
         assert any("NULL" in line for line in run.check())
 
 

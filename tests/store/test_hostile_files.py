@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evofool.errors import FolderError, StoreError
-from evofool.store import RunFolder, head_of
+from evofool.store import CampaignFolder, head_of
 from evofool.store.files import json_object
 from evofool.store.lock import acquire, is_held
 
@@ -44,9 +44,9 @@ def test_in_place_of_the_lock(folder: Path, make: Callable[[Path], None]) -> Non
     make(lock)
     assert not is_held(lock)
     with pytest.raises(StoreError, match=r"\.lock: is (a link|no regular file).*; remove it"):
-        RunFolder.open(folder, writable=True)
+        CampaignFolder.open(folder, writable=True)
     assert not (folder.parent / "elsewhere").exists()
-    with RunFolder.open(folder) as run:  # who reads needs no lock
+    with CampaignFolder.open(folder) as run:  # who reads needs no lock
         assert not run.busy
 
 
@@ -56,7 +56,7 @@ def test_in_place_of_the_lock_of_a_new_run(tmp_path: Path, make: Callable[[Path]
     folder.mkdir()
     make(folder / ".lock")
     with pytest.raises(StoreError, match=r"\.lock: is (a link|no regular file)"):
-        RunFolder.create(folder, {"kind": "evolve"}, "")
+        CampaignFolder.create(folder, {"kind": "evolve"}, "")
     assert not (tmp_path / "elsewhere").exists()
     assert [entry.name for entry in folder.iterdir()] == [".lock"]
 
@@ -80,7 +80,7 @@ def test_beside_the_database(folder: Path, suffix: str, make: Callable[[Path], N
     make(path)
     for writable in (False, True):
         with pytest.raises(StoreError, match=f"sqlite{suffix}: is (a link|no regular file)"):
-            RunFolder.open(folder, writable=writable)
+            CampaignFolder.open(folder, writable=writable)
     assert not (folder.parent / "elsewhere").exists()
 
 
@@ -89,10 +89,10 @@ def test_a_database_elsewhere_is_read_and_never_written(folder: Path) -> None:
     (folder / "run.sqlite").rename(folder.parent / "elsewhere")
     (folder / "run.sqlite").symlink_to(folder.parent / "elsewhere")
     before = (folder.parent / "elsewhere").read_bytes()
-    with RunFolder.open(folder) as run:
+    with CampaignFolder.open(folder) as run:
         assert run.meta() is not None
     with pytest.raises(StoreError, match=r"run\.sqlite: is a link"):
-        RunFolder.open(folder, writable=True)
+        CampaignFolder.open(folder, writable=True)
     assert (folder.parent / "elsewhere").read_bytes() == before
     with contextlib.closing(sqlite3.connect(folder.parent / "elsewhere")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -103,11 +103,11 @@ def test_a_folder_that_cannot_be_one(text: str, tmp_path: Path) -> None:
     path = tmp_path / text
     for writable in (False, True):
         with pytest.raises(FolderError, match=r"is not a run folder|no such folder"):
-            RunFolder.open(path, writable=writable)
+            CampaignFolder.open(path, writable=writable)
     with pytest.raises(FolderError, match="cannot be used as a run folder"):
-        RunFolder.check_free(path)  # before a victim is loaded
+        CampaignFolder.check_free(path)  # before a victim is loaded
     with pytest.raises(FolderError, match="cannot be used as a run folder"):
-        RunFolder.create(path, {"kind": "evolve"}, "")
+        CampaignFolder.create(path, {"kind": "evolve"}, "")
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "NaN", "1" * 5000])
@@ -118,6 +118,6 @@ def test_numbers_that_json_or_floats_do_not_have(number: str) -> None:
 
 @pytest.mark.parametrize("victim", ["x", ["x"], 5, None])
 def test_a_manifest_whose_victim_is_none(folder: Path, victim: object) -> None:
-    with RunFolder.open(folder) as run:
+    with CampaignFolder.open(folder) as run:
         run.manifest["classifier"] = victim  # kinds whose manifest is not checked may say anything
         assert head_of(run)["classifier"] is None

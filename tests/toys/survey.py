@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evofool.config import Loaded, load_model, yaml_lines
 from evofool.config.loading import validate, with_seed
 from evofool.errors import Interrupted
-from evofool.gallery.exhibits import IN_PLACE, Collection, Exhibit, Moved
+from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.images import encode_png
 from evofool.kinds import Kind
 from evofool.randomness import generator

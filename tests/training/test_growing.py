@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evofool.classifiers import architectures
-from evofool.classifiers.architectures import ARCHITECTURES, build_architecture
+from evofool.classifiers.nets import architectures
+from evofool.classifiers.nets.architectures import ARCHITECTURES, build_architecture
 from evofool.errors import UsageError
 from evofool.training.fitting import initial
 from evofool.training.growing import grown, weighted

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from evofool.classifiers.lenet import LeNet
+from evofool.classifiers.nets.lenet import LeNet
 from evofool.config import load_model
 from evofool.errors import Interrupted, UsageError
 from evofool.training import TrainConfig, TrainProgress, train

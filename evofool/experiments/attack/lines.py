@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evofool.attacks.planning import planned_attacks
+from evofool.attacks.runs.planning import planned_attacks
 from evofool.config import load_attacks, yaml_lines
 from evofool.experiments.attack.plan import AttackPlan
 from evofool.experiments.engine.progress import Tally

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evofool.attacks.pictures import Side, amplified, equation
-from evofool.attacks.planning import Planned, check_rows
 from evofool.attacks.result import NONE, name_of
-from evofool.attacks.rows import (
+from evofool.attacks.runs.pictures import Side, amplified, equation
+from evofool.attacks.runs.planning import Planned, check_rows
+from evofool.attacks.runs.rows import (
     ChunkRow,
     ImageRow,
     ResultRow,
@@ -26,14 +26,14 @@ from evofool.attacks.rows import (
     read_images,
     read_results,
 )
-from evofool.attacks.summary import MOST_NOTES, line_of, stem, telling
+from evofool.attacks.runs.summary import MOST_NOTES, line_of, stem, telling
 from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results
 from evofool.images import PROVENANCE, SIDECAR, encode_png, read_text
 from evofool.report.output import SUMMARY, Folder
 from evofool.scoring.ledger import with_total
-from evofool.store.experiment import Cost
 from evofool.store.files import json_bytes, json_object
+from evofool.store.records.works import Cost
 from evofool.text import csv_bytes
 
 if TYPE_CHECKING:

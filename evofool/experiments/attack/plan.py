@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evofool.attacks.planning import Planned, planned_attacks
+from evofool.attacks.runs.planning import Planned, planned_attacks
 from evofool.classifiers import Inspection
 from evofool.config import AttackCampaign, Loaded
 from evofool.errors import ImageError

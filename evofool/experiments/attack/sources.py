@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from evofool.attacks.noise import NoiseKind, noise_image
+from evofool.attacks.query.noise import NoiseKind, noise_image
 from evofool.attacks.result import NONE
 from evofool.classifiers import Classifier, prepare
-from evofool.classifiers.files import sha256_file
+from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.matching import match_classes
 from evofool.config import AttackCampaign, Loaded, chosen_classes
 from evofool.data import load_dataset

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from evofool.attacks import Attack
-from evofool.attacks.planning import Planned as PlannedAttack
-from evofool.attacks.planning import planned_attacks
-from evofool.attacks.restoring import CHANGEABLE
-from evofool.attacks.rows import IMAGES, read_chunks, read_images, read_results, role_of
+from evofool.attacks.runs.planning import Planned as PlannedAttack
+from evofool.attacks.runs.planning import planned_attacks
+from evofool.attacks.runs.restoring import CHANGEABLE
+from evofool.attacks.runs.rows import IMAGES, read_chunks, read_images, read_results, role_of
 from evofool.classifiers import Classifier
 from evofool.config import AttackCampaign, Loaded, ScoringConfig, load_attacks
 from evofool.errors import AttackError, FolderError, StoreError, UsageError

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.attacks.base import Attack
-from evofool.attacks.lattice import norms
-from evofool.attacks.losses import Goal
+from evofool.attacks.gradient.losses import Goal
+from evofool.attacks.lattice.levels import norms
 from evofool.attacks.result import NONE
-from evofool.attacks.rows import ImageRow, ResultRow, pixels_of, png_of, read_images
-from evofool.attacks.summary import stem
+from evofool.attacks.runs.rows import ImageRow, ResultRow, pixels_of, png_of, read_images
+from evofool.attacks.runs.summary import stem
 from evofool.experiments.attack.outputs import TABLE, AttackOutputs
 from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evofool.attacks import Attack, AttackResult
-from evofool.attacks.planning import Planned, check_rows, items_of
 from evofool.attacks.result import NONE, name_of
-from evofool.attacks.rows import (
+from evofool.attacks.runs.planning import Planned, check_rows, items_of
+from evofool.attacks.runs.rows import (
     ChunkRow,
     ImageRow,
     ResultRow,
@@ -21,7 +21,7 @@ from evofool.attacks.rows import (
     read_images,
     read_results,
 )
-from evofool.attacks.ssim import ssim
+from evofool.attacks.runs.ssim import ssim
 from evofool.classifiers import Classifier
 from evofool.errors import BudgetError, ConfigError, StoreError
 from evofool.experiments.attack.sources import Sample, Source, read_samples

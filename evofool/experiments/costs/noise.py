@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from evofool.attacks.noise import noise_images
+from evofool.attacks.query.noise import noise_images
 from evofool.classifiers import Classifier, from_module
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.context import Scoring
@@ -96,7 +96,7 @@ def noise_net(net: Classifier) -> Classifier:
 def float_noise(shape: tuple[int, int, int], n: int, seed: int) -> FloatImages:
     """`n` draws of N(0, I) as `noise_net` takes them, float32 n x C x H x W on [0, 1].
 
-    They are the draws that `evofool.attacks.noise` cuts off.
+    They are the draws that `evofool.attacks.query.noise` cuts off.
     """
     images = np.empty((n, *shape), np.float32)
     for index in range(n):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evofool.attacks.statistics import share
+from evofool.attacks.runs.statistics import share
 from evofool.experiments.costs.nets import MEASURES, Compared, JudgedNet
 from evofool.experiments.costs.noise import ClaimRow, NoiseAnswers
 from evofool.experiments.curves import Curve, curve_json, curve_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evofool.attacks.statistics import share
+from evofool.attacks.runs.statistics import share
 from evofool.defenses.victims import adapted
 from evofool.experiments.curves import Curve, curve_json, curve_of
 from evofool.experiments.defend.masking import Verdict, judge

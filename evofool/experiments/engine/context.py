@@ -17,7 +17,7 @@ from evofool.experiments.engine.results import Results, everything_below
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.work import Row, Work, outside
 from evofool.scoring import Scorer
-from evofool.store.experiment import Cost, Read
+from evofool.store.records.works import Cost, Read
 
 if TYPE_CHECKING:
     from evofool.training import TrainProgress

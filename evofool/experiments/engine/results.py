@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from evofool.errors import StoreError
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.work import Row, Work
-from evofool.store.experiment import ArtifactRow, Cost, ExperimentFolder, WorkRow
+from evofool.store.experiment import ExperimentFolder
+from evofool.store.records.works import ArtifactRow, Cost, WorkRow
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")

@@ -13,7 +13,8 @@ from evofool.experiments.engine.results import Results, everything_below
 from evofool.experiments.engine.work import Work
 from evofool.files import read_file
 from evofool.store import Folder, write_atomically
-from evofool.store.experiment import ArtifactRow, ExperimentFolder
+from evofool.store.experiment import ExperimentFolder
+from evofool.store.records.works import ArtifactRow
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,9 @@ from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.work import Artifact, Chunk, Row
-from evofool.store.experiment import (
-    ArtifactRow,
-    Cost,
-    ExperimentFolder,
-    StoredRow,
-    WorkRow,
-)
+from evofool.store.experiment import ExperimentFolder
 from evofool.store.manifest import versions
+from evofool.store.records.works import ArtifactRow, Cost, StoredRow, WorkRow
 
 COMMIT_SECONDS = 3.0
 """Rows wait no longer than this before they are stored."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from evofool.classifiers import Classifier
 from evofool.scoring import Scorer
 from evofool.scoring.ledger import Heading
-from evofool.store.bookings import Bookings
 from evofool.store.experiment import ExperimentFolder
+from evofool.store.records.bookings import Bookings
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from evofool.errors import StoreError
 from evofool.files import read_file, reason
 from evofool.store import Check
-from evofool.store.rows import Row as Row
+from evofool.store.records.rows import Row as Row
 
 if TYPE_CHECKING:
     from evofool.experiments.engine.context import Context

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evofool.classifiers import Classifier
-from evofool.classifiers.architectures import ARCHITECTURES
-from evofool.classifiers.bundled import BUNDLED
+from evofool.classifiers.nets.architectures import ARCHITECTURES
+from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import ClassifierConfig, Loaded
 from evofool.errors import StoreError, UsageError
 from evofool.experiments.checked import check_white, loaded_net
@@ -39,7 +39,7 @@ class Base:
 
 def base_of(net: Classifier, architecture: str) -> Base:
     """A net that is loaded, with the weights of its bare net."""
-    from evofool.classifiers.normalised import Normalised
+    from evofool.classifiers.nets.normalised import Normalised
 
     assert net.module is not None
     bare = net.module.net if isinstance(net.module, Normalised) else net.module

@@ -106,7 +106,7 @@ class Retrained(Work):
         return {"name": str(context.artifact(self, WEIGHTS))}
 
     def _train(self, context: Context) -> None:
-        from evofool.classifiers.architectures import with_scale
+        from evofool.classifiers.nets.architectures import with_scale
         from evofool.training.batches import Batches
         from evofool.training.devices import choose_device, repeatable
         from evofool.training.fitting import FitStep, Fitting
@@ -173,8 +173,8 @@ class Retrained(Work):
 
     def _initial(self, context: Context, base: Base) -> nn.Module:
         """The bare net with the weights that it starts from."""
-        from evofool.classifiers.architectures import build_architecture
-        from evofool.classifiers.checkpoints import load_strictly
+        from evofool.classifiers.nets.architectures import build_architecture
+        from evofool.classifiers.nets.checkpoints import load_strictly
         from evofool.training.fitting import initial
         from evofool.training.growing import grown
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from evofool.attacks import GradientAscent
-from evofool.attacks.noise import noise_images
+from evofool.attacks.query.noise import noise_images
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work

@@ -17,8 +17,8 @@ from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import Net
 from evofool.files import is_file, read_file, reason
-from evofool.store import Check, RunFolder, state_of
-from evofool.store.experiment import Cost
+from evofool.store import CampaignFolder, Check, state_of
+from evofool.store.records.works import Cost
 
 FOLDER = "campaign"
 
@@ -116,7 +116,7 @@ class Campaign(Work):
 
     def digest_of(self, artifact: str, path: Path) -> str:
         """The campaign's archive digest."""
-        with RunFolder.open(path) as run:
+        with CampaignFolder.open(path) as run:
             summary = run.summary()
             if state_of(run)[0] != "finished" or summary is None:
                 raise StoreError(f"{path}: the campaign has not ended")
@@ -126,7 +126,7 @@ class Campaign(Work):
         path = context.place(FOLDER)
         self._evolve(context, path)
         yield Artifact(FOLDER, self.digest_of(FOLDER, path))
-        with RunFolder.open(path) as run:
+        with CampaignFolder.open(path) as run:
             generations = run.generations()
             table = read_table(run)
         last = generations[-1]
@@ -201,7 +201,7 @@ def campaign_config(wanted: Campaign, classifier: Mapping[str, Any]) -> dict[str
 
 def is_finished(path: Path) -> bool:
     """Whether the campaign in a folder has come to its end."""
-    with RunFolder.open(path) as run:
+    with CampaignFolder.open(path) as run:
         return state_of(run)[0] == "finished"
 
 

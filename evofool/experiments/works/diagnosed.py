@@ -120,7 +120,7 @@ class Slopes:
 
 def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) -> Slopes:
     """The gradients of a white box at labelled images."""
-    from evofool.attacks.losses import Goal
+    from evofool.attacks.gradient.losses import Goal
 
     goal = Goal(scorer.classifier, labels, np.full(len(labels), -1, np.int64))
     values = scorer.gradients(images, goal.climb).values

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.attacks.losses import Goal
+from evofool.attacks.gradient.losses import Goal
 from evofool.classifiers import Classifier
 from evofool.defenses.victims import adapted
 from evofool.experiments.engine import Artifact, Context, Row, Work

@@ -19,7 +19,7 @@ import yaml
 from numpy.typing import NDArray
 
 import evofool
-from evofool.attacks.rows import IMAGES, ResultRow, read_results, role_of
+from evofool.attacks.runs.rows import IMAGES, ResultRow, read_results, role_of
 from evofool.classifiers import load_classifier
 from evofool.config.attack import load_attacks
 from evofool.errors import (
@@ -37,7 +37,7 @@ from evofool.experiments.engine import ExperimentProgress, life
 from evofool.experiments.runs import verify
 from evofool.images import decode_png, encode_png, read_text
 from evofool.scoring import Scorer
-from evofool.store import RunFolder
+from evofool.store import CampaignFolder
 from evofool.store.experiment import ExperimentFolder
 
 attack, resume_attacks, status = (
@@ -577,7 +577,7 @@ def test_other_kinds_and_folders_in_use(finished: Path, tmp_path: Path) -> None:
     with ExperimentFolder.open(finished, writable=True), pytest.raises(RunBusyError):
         resume_attacks(finished)
     manifest = json.loads((finished / "manifest.json").read_text())
-    with RunFolder.create(
+    with CampaignFolder.create(
         tmp_path / "evolve",
         {**manifest, "kind": "evolve", "encoding": {"name": "x"}, "schema_version": 1},
         "",

@@ -12,8 +12,9 @@ from toy_works import RAN, Count, Length, Note, Sum, Value, planned
 from evofool.errors import FolderError, StoreError
 from evofool.experiments.engine import Meter, Results, run_plan
 from evofool.experiments.engine.reuse import reuse
-from evofool.store.experiment import Cost, ExperimentFolder
+from evofool.store.experiment import ExperimentFolder
 from evofool.store.manifest import new_manifest
+from evofool.store.records.works import Cost
 
 CarryOut = Callable[..., Results]
 

@@ -172,7 +172,7 @@ def test_what_gives_way_is_kept_aside(carry_out: CarryOut, folder: ExperimentFol
 def test_what_was_sent_counts_however_a_work_ends(
     carry_out: CarryOut, folder: ExperimentFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evofool.store.experiment import Cost
+    from evofool.store.records.works import Cost
 
     class Booking(Count):
         def run(self, context: Any) -> Any:

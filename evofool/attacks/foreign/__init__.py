@@ -1,0 +1,1 @@
+"""Attacks of others: third parties' classes, and foolbox's through our Scorer."""

@@ -1,0 +1,1 @@
+"""What a run of attacks stores, and how it is read again."""

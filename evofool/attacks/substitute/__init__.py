@@ -1,0 +1,1 @@
+"""Attacks that learn a substitute from the victim's labels and attack that."""

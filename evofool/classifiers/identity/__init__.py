@@ -1,0 +1,1 @@
+"""What tells one victim from another: digests of weights, state and code."""

@@ -1,0 +1,1 @@
+"""Pictures of a gallery: sheets, films, graphs, plots, prints."""

@@ -1,0 +1,85 @@
+"""Animations of an ancestry: WebP by default, GIF, WebM, and MP4 where OpenCV finds an encoder."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import PIL.Image
+
+from evofool.errors import UsageError
+from evofool.gallery.reading.ancestry import square
+from evofool.images import UInt8Images, to_hwc
+
+FilmFormat: TypeAlias = Literal["webp", "gif", "webm", "mp4"]
+FORMATS: tuple[str, ...] = get_args(FilmFormat)
+FRAME_SECONDS, LAST_SECONDS = 0.45, 1.8
+"""How long a step is shown, and the elite at the end."""
+_CODECS = {"webm": ("VP90", "VP80"), "mp4": ("mp4v", "avc1")}
+_RATE = 20
+
+
+def film(
+    frames: Sequence[UInt8Images], form: FilmFormat = "webp", side: int = 224, quality: int = 72
+) -> bytes:
+    """The frames one after another as a film that repeats, `side` pixels wide.
+
+    Args:
+        frames: C x H x W uint8, the oldest first.
+        form: of the file.
+        side: of the square picture; small pictures are enlarged pixel by pixel.
+        quality: of the pictures in a WebP.
+
+    Raises:
+        ValueError: no frames.
+        UsageError: this OpenCV has no encoder for `form`; the message names what works.
+    """
+    if not frames:
+        raise ValueError("a film needs at least one frame")
+    pictures = [square(frame, side) for frame in frames]
+    if form in _CODECS:
+        return _video(pictures, form, side)
+    pages = [PIL.Image.fromarray(to_hwc(picture)) for picture in pictures]
+    times = [round(1000 * FRAME_SECONDS)] * (len(pages) - 1) + [round(1000 * LAST_SECONDS)]
+    buffer = io.BytesIO()
+    common = {"save_all": True, "append_images": pages[1:], "duration": times, "loop": 0}
+    if form == "webp":
+        pages[0].save(buffer, "WEBP", quality=quality, method=1, minimize_size=False, **common)
+    else:
+        pages[0].save(buffer, "GIF", optimize=False, **common)
+    return buffer.getvalue()
+
+
+def webp(image: UInt8Images, quality: int = 80) -> bytes:
+    """One 3 x H x W uint8 picture as a lossy WebP."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(to_hwc(image)).save(buffer, "WEBP", quality=quality, method=1)
+    return buffer.getvalue()
+
+
+def _video(pictures: Sequence[UInt8Images], form: str, side: int) -> bytes:
+    import cv2
+
+    even = side + side % 2
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"film.{form}"
+        for codec in _CODECS[form]:
+            fourcc = cv2.VideoWriter.fourcc(*codec)
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, _RATE, (even, even))
+            if not writer.isOpened():
+                continue
+            for index, picture in enumerate(pictures):
+                shown = LAST_SECONDS if index == len(pictures) - 1 else FRAME_SECONDS
+                rows = to_hwc(picture)[..., ::-1]
+                page = np.ascontiguousarray(np.pad(rows, ((0, even - side),) * 2 + ((0, 0),)))
+                for _ in range(round(shown * _RATE)):
+                    writer.write(page)
+            writer.release()
+            data = path.read_bytes() if path.is_file() else b""
+            if len(data) > 1000:  # an encoder that opened and wrote nothing but a header
+                return data
+    raise UsageError(f"this OpenCV has no encoder for {form}; take webp or gif")

@@ -1,0 +1,1 @@
+"""The page: its data, its HTML, and where it is written."""

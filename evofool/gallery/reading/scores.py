@@ -1,0 +1,166 @@
+"""What the victim says of a gallery's pictures: a run keeps the elite's own class only.
+
+Asked once, through a Scorer, and kept beside the gallery: the images it took are counted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from evofool.errors import EvofoolError
+from evofool.gallery.reading.ancestry import Strip
+from evofool.gallery.reading.exhibits import Collection, Exhibit
+from evofool.images import UInt8Images
+from evofool.scoring import Scorer
+
+Ask: TypeAlias = Literal["auto", "always", "never"]
+"""Whether to load the victim: ``auto`` only loads one that ships with evofool, since loading
+another may run code of the run folder's author or cost queries."""
+TOP = 5
+FILE = "scores.json"
+
+
+@dataclass
+class Known:
+    """What is known of the pictures of one run.
+
+    Attributes:
+        digest: of the classifier that was asked.
+        top: by the exhibit's individual: class indices and confidences, the surest first.
+        then: by ancestor and class, ``12:7/207``: its confidence for the elite's class.
+        forward_images: that went through the net for all this.
+        note: why something is missing; empty where nothing is.
+    """
+
+    digest: str = ""
+    top: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    then: dict[str, float] = field(default_factory=dict)
+    forward_images: int = 0
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept in a file."""
+        return {
+            "classifier_digest": self.digest,
+            "forward_images": self.forward_images,
+            "top": self.top,
+            "ancestors": self.then,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], collection: Collection) -> Known:
+        """What a file holds; anything odd in it, or of another classifier, counts as nothing."""
+        known = cls(collection.digest)
+        try:
+            if value["classifier_digest"] != collection.digest:
+                return known
+            for name, rows in value["top"].items():
+                known.top[str(name)] = [(_index(c, collection), _share(p)) for c, p in rows[:TOP]]
+            for name, p in value["ancestors"].items():
+                known.then[str(name)] = _share(p)
+            known.forward_images = max(0, int(value["forward_images"]))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return cls(collection.digest)
+        return known
+
+
+class Asking:
+    """Asks the victim of one collection, which is loaded when the first question comes."""
+
+    def __init__(self, collection: Collection, known: Known, ask: Ask) -> None:
+        self.known = known
+        self.changed = False
+        self._collection = collection
+        self._ask = ask
+        self._scorer: Scorer | None = None
+
+    def pictures(self, exhibits: Sequence[Exhibit], images: Sequence[UInt8Images]) -> None:
+        """Note the top classes of each picture."""
+        new = {
+            exhibit.individual: image
+            for exhibit, image in zip(exhibits, images, strict=True)
+            if exhibit.individual not in self.known.top
+        }
+        rows = self._confidence(list(new.values()))
+        if rows is None:
+            return
+        for name, row in zip(new, rows, strict=True):
+            order = np.argsort(-row, kind="stable")[:TOP]
+            self.known.top[name] = [(int(c), float(row[c])) for c in order]
+
+    def strip(self, strip: Strip) -> None:
+        """Note how sure the victim was of the elite's class at each step."""
+        c = strip.exhibit.class_index
+        new = {
+            f"{step.id}/{c}": frame
+            for step, frame in zip(strip.steps, strip.frames, strict=True)
+            if f"{step.id}/{c}" not in self.known.then
+        }
+        rows = self._confidence(list(new.values()))
+        if rows is not None:
+            for name, row in zip(new, rows, strict=True):
+                self.known.then[name] = float(row[c])
+
+    def close(self) -> None:
+        """Let go of the victim."""
+        if self._scorer is not None:
+            self._scorer.close()
+
+    def _confidence(self, images: Sequence[UInt8Images]) -> Any:
+        scorer = self._get() if images else None
+        if scorer is None:
+            return None
+        try:
+            rows = scorer.confidence(np.stack(images))
+        except EvofoolError as error:
+            self.known.note = f"The classifier could not be asked: {error}"
+            return None
+        self.known.forward_images += len(images)
+        self.changed = True
+        return rows
+
+    def _get(self) -> Scorer | None:
+        if self._scorer is not None or self.known.note:
+            return self._scorer
+        load = self._collection.load_victim
+        if self._ask == "never" or load is None:
+            self.known.note = "The classifier was not asked for more than each picture's own class."
+        elif self._ask == "auto" and not self._collection.shipped_victim:
+            self.known.note = (
+                "Only the picture's own class is known: the classifier is not one that ships with"
+                " evofool, and is loaded only on request (--scores always)."
+            )
+        else:
+            self._load()
+        return self._scorer
+
+    def _load(self) -> None:
+        assert self._collection.load_victim is not None
+        try:
+            victim = self._collection.load_victim()
+            if not victim.is_known_as(self._collection.digest):
+                self.known.note = "The classifier found now is another than the run was made with."
+            elif victim.output in ("topk", "label"):
+                self.known.note = "The classifier tells no confidence for every class."
+            else:
+                self._scorer = Scorer(victim)
+        except EvofoolError as error:
+            self.known.note = f"The classifier cannot be loaded here: {error}"
+
+
+def _index(value: Any, collection: Collection) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("a class is an index")
+    if not 0 <= value < len(collection.labels):
+        raise ValueError("no such class")
+    return value
+
+
+def _share(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError("a confidence lies on [0, 1]")
+    return float(value)
