@@ -1,6 +1,6 @@
 """From run folders to pictures and pages.
 
-`build` reads run folders and writes a gallery; `page` and `contact_sheet` take plain values and
+`build` reads run folders and writes a gallery; `html_page` and `contact_sheet` take plain values and
 return text and pixels.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from evofool.gallery.build import Gallery, Options, build
 from evofool.gallery.drawing.sheet import Tile, contact_sheet, contact_sheet_png
-from evofool.gallery.page.html import page
+from evofool.gallery.page.html import html_page
 from evofool.gallery.reading.exhibits import Moved
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "build",
     "contact_sheet",
     "contact_sheet_png",
-    "page",
+    "html_page",
 ]

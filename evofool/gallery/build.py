@@ -16,7 +16,7 @@ from evofool.gallery.drawing import films, plots
 from evofool.gallery.drawing.graph import graph_svg
 from evofool.gallery.drawing.sheet import Tile, contact_sheet_png
 from evofool.gallery.page.document import Room, table
-from evofool.gallery.page.html import page
+from evofool.gallery.page.html import html_page
 from evofool.gallery.page.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page.single import inlined
 from evofool.gallery.reading import ancestry
@@ -133,7 +133,7 @@ def build(
         if rows:
             outlet.write("elites.csv", _csv(rows))
         index = outlet.write(
-            "index.html", page(rooms, heading=options.title).encode("utf-8", "replace")
+            "index.html", html_page(rooms, heading=options.title).encode("utf-8", "replace")
         )
         count = sum(len(room.shown) for room in rooms)
         return Gallery(index, outlet.path("contact-sheet.png") if count else None, count)

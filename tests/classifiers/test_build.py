@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from evofool.classifiers import from_module, from_predict
-from evofool.classifiers.checks import probe
+from evofool.classifiers import from_module, from_predict, probe
 from evofool.images import UInt8Images
 
 SHAPE = (3, 8, 8)

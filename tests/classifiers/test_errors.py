@@ -18,9 +18,9 @@ from evofool.classifiers import (
     from_predict,
     inspect_classifier,
     load_classifier,
+    probe,
     with_crops,
 )
-from evofool.classifiers.checks import probe
 from evofool.classifiers.nets.architectures import build_architecture
 from evofool.errors import ClassifierError, UsageError
 

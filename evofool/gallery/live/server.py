@@ -33,7 +33,7 @@ from evofool.evolution.setup import make_encoding
 from evofool.files import is_file
 from evofool.gallery.live.handover import PAGE, PREFIX, FinishedGallery, OpenPages
 from evofool.gallery.page.document import Live, Room, document
-from evofool.gallery.page.html import page, policy
+from evofool.gallery.page.html import html_page, policy
 from evofool.gallery.reading.collect import slug
 from evofool.gallery.reading.exhibits import Collection, Exhibit, Step
 from evofool.images import Size, UInt8Images
@@ -89,7 +89,7 @@ class LiveRun:
         """The page as HTML text."""
         with self._lock:
             self._look()
-            return page([self._room] if self._room else [], live=self._live())
+            return html_page([self._room] if self._room else [], live=self._live())
 
     def data(self) -> bytes:
         """What the page asks for when the version is another."""

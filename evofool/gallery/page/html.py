@@ -21,7 +21,7 @@ _SCRIPTS = ("base", "tiles", "grid", "detail", "live", "start")
 """Parts of the page's one script, in order; they share a scope."""
 
 
-def page(
+def html_page(
     rooms: Sequence[Room],
     *,
     live: Live | None = None,

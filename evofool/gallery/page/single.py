@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evofool.errors import UsageError
 from evofool.gallery.page.document import Room
-from evofool.gallery.page.html import page
+from evofool.gallery.page.html import html_page
 from evofool.gallery.page.outlets import MemoryOutlet, Outlet
 from evofool.text import counted
 
@@ -38,7 +38,7 @@ def inlined(hang: Callable[[Outlet], Sequence[Room]], heading: str | None = None
     if inside > MAX_BYTES:
         _refuse(inside, count, len(rooms))
     assets = {name: _uri(name, data) for name, data in outlet.files.items()}
-    html = page(rooms, assets=assets, heading=heading).encode("utf-8", "replace")
+    html = html_page(rooms, assets=assets, heading=heading).encode("utf-8", "replace")
     if len(html) > MAX_BYTES:
         _refuse(len(html), count, len(rooms))
     return Single(html, count)

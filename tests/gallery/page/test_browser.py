@@ -12,7 +12,7 @@ import pytest
 from evofool.gallery import Options, build
 from evofool.text import percent
 
-from .conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
+from ..conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
 
 
 def data_of(path: Path) -> Any:

@@ -21,7 +21,7 @@ from evofool.gallery.page.families import NAMES, families
 from evofool.gallery.page.html import policy
 from evofool.text import bare, estimate, percent, printable, probability
 
-from .conftest import HOSTILE  # type: ignore[import-not-found]  # tests are no package
+from ..conftest import HOSTILE  # type: ignore[import-not-found]  # tests are no package
 
 
 class Outline(HTMLParser):

@@ -27,7 +27,7 @@ from evofool.gallery.reading.collect import collect
 from evofool.images import decode_png
 from evofool.store.experiment import ExperimentFolder
 
-from .conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
+from ..conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
 
 attack, resume_attacks = partial(life.begin, AttackStudy), partial(life.resume, AttackStudy)
 
