@@ -23,6 +23,7 @@ from evofool.training.adversary import Adversary, FgsmAdversary, PgdAdversary
 from evofool.training.batches import Batches
 from evofool.training.config import PgdAdversaryConfig, TrainConfig
 from evofool.training.devices import choose_device, repeatable
+from evofool.training.finished import check_replaceable, result_keys
 from evofool.training.fitting import Diverged, FitStep, Fitting, initial
 from evofool.training.losses import loss_of
 from evofool.training.measure import measure_accuracy, measure_adversarial
@@ -117,13 +118,14 @@ def train(
         data: the data folder; by default ``$EVOFOOL_DATA``, else ``~/.cache/evofool``.
         out: folder for the files; made if it is not there.
         progress: called after every step.
-        fresh: start over, whatever checkpoint there is.
+        fresh: start over, whatever checkpoint or finished weights there are.
         should_stop: called after every step; if it returns true, a checkpoint is written and the
             training ends.
 
     Raises:
         DataError: the data set is missing or damaged.
-        UsageError: a source that does not fit, no such device, a checkpoint of another training.
+        UsageError: a source that does not fit, no such device, a checkpoint or finished weights of
+            another training.
         Diverged: the loss is no longer finite; the message names the step and what is kept.
         Interrupted: `should_stop` returned true.
     """
@@ -133,6 +135,8 @@ def train(
         if first is not None:
             lesson = None if fresh else learnt(plain, out)
         if first is not None and lesson is None:
+            if not fresh:  # before the teacher is trained in vain
+                check_replaceable(plain, out)
             asked = replace(config, config=first) if isinstance(config, Loaded) else first
             teacher = _Run(asked, data, out, _of_teacher(progress), fresh, should_stop)
             lesson = Lesson(teacher.finish().weights)
@@ -166,8 +170,9 @@ class _Run:
         self.train_set, self.test_set = _load(self.config, data)
         self.code = source_code(loaded, out)
         if not fresh:  # before a source is run that is not the one of the checkpoint
-            told = {"config": _dumped(self.config), "code": self.code}
+            told = {"config": result_keys(self.config), "code": self.code}
             Checkpoints(out, self.config.name, told).check()
+            check_replaceable(self.config, out)
         self.static = load_sources(loaded, out, self.train_set)
         to_device(self.static, self.device)
         self.lesson = lesson
@@ -344,7 +349,7 @@ class _Run:
 
     def _identity(self) -> Mapping[str, Any]:
         identity = {
-            "config": _dumped(self.config),
+            "config": result_keys(self.config),
             "data": _digest(self.train_set),
             "sources": [entry.digest for entry in self.static],
             "device": self.device.type,
@@ -379,10 +384,3 @@ def _digest(dataset: Dataset) -> str:
     digest = hashlib.sha256(dataset.images.tobytes())
     digest.update(dataset.labels.tobytes())
     return digest.hexdigest()
-
-
-def _dumped(config: TrainConfig) -> dict[str, Any]:
-    """The config without keys that older checkpoints lack, where these have their defaults."""
-    fields, younger = TrainConfig.model_fields, ("loss", "temperature", "distillation", "penalty")
-    usual = {key for key in younger if getattr(config, key) == fields[key].default}
-    return config.model_dump(mode="json", exclude={"device", *usual})

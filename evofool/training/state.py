@@ -29,7 +29,7 @@ _KIND = "evofool training checkpoint"
 _SCHEMA = 1
 _MAX_BYTES = 1 << 24
 _MAX_TENSORS = 1 << 36
-_MEND = "give --fresh to start over, or another --out or name"
+MEND = "give --fresh to start over, or another --out or name"
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,7 @@ class Checkpoints:
                 raise ValueError(f"{seconds} seconds")
             measured = {str(key): _finite(value) for key, value in record["measured"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise UsageError(
-                f"{self.path}: damaged checkpoint ({error!r:.200}); {_MEND}"
-            ) from error
+            raise UsageError(f"{self.path}: damaged checkpoint ({error!r:.200}); {MEND}") from error
         self._compare(record)
         tensors = self._tensors(step)
         try:
@@ -124,7 +122,7 @@ class Checkpoints:
                 raise TensorsError("its sha256 is not the one in the JSON")
             loaded = read_safetensors(content)
         except (OSError, TensorsError) as error:
-            raise UsageError(f"{tensors}: damaged checkpoint ({reason(error)}); {_MEND}") from error
+            raise UsageError(f"{tensors}: damaged checkpoint ({reason(error)}); {MEND}") from error
         return State(step, epoch, seconds, measured, loaded)
 
     def check(self) -> None:
@@ -148,17 +146,15 @@ class Checkpoints:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(
-                f"{self.path}: damaged checkpoint ({error!r:.200}); {_MEND}"
-            ) from error
+            raise UsageError(f"{self.path}: damaged checkpoint ({error!r:.200}); {MEND}") from error
         found: dict[str, Any] = record
         return found
 
     def _compare(self, record: Mapping[str, Any]) -> None:
         # older checkpoints do not say what code there was
         identity = {k: v for k, v in self.identity.items() if k != "code" or k in record}
-        if different := _first_difference(identity, {key: record.get(key) for key in identity}):
-            raise UsageError(f"{self.path} is of another training: {different}; {_MEND}")
+        if different := first_difference(identity, {key: record.get(key) for key in identity}):
+            raise UsageError(f"{self.path} is of another training: {different}; {MEND}")
 
     def discard(self) -> None:
         """Removes the checkpoint."""
@@ -176,13 +172,13 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
 
-def _first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> str:
+def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> str:
     """The first key, of either, at which two mappings differ."""
     for key in (*wanted, *(key for key in found if key not in wanted)):
         where = f"{at}{key}"
         value, other = wanted.get(key), found.get(key)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
-            if inner := _first_difference(value, other, f"{where}."):
+            if inner := first_difference(value, other, f"{where}."):
                 return inner
         elif value != other:
             return f"{where} is {_short(other)} there and {_short(value)} here"

@@ -139,7 +139,9 @@ def test_another_teacher_is_refused(halves: str, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(weak(halves), None, tmp_path, should_stop=lambda: next(calls) >= 25)
     other = config(halves, name="net-teacher", seed=2)
-    train(other, None, tmp_path)
+    with pytest.raises(UsageError, match=r"net-teacher\.safetensors is there already"):
+        train(other, None, tmp_path)
+    train(other, None, tmp_path, fresh=True)
     with pytest.raises(UsageError, match=r"is of another training: teacher is .*--fresh"):
         train(weak(halves), None, tmp_path)
     assert train(weak(halves), None, tmp_path, fresh=True).test_accuracy > 0.95

@@ -173,6 +173,48 @@ def test_a_key_that_is_taken_out_of_a_config_is_an_edit(
         train(config(), None, tmp_path)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 4}, r"net\.safetensors is there .* config\.epochs is 3 there and 4 here;"),
+        (
+            {"loss": "sigmoid"},
+            r"config\.loss is .* give --fresh .* or another --out or name",
+        ),
+    ],
+)
+def test_finished_weights_of_another_training_are_not_replaced(
+    halves: str, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    train(config(), None, tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        train(config(**changes), None, tmp_path)
+    assert contents(tmp_path) == before
+    train(config(), None, tmp_path)  # those of the same config may be made again
+    assert (tmp_path / "net.safetensors").read_bytes() == before["net.safetensors"]
+    train(config(**changes), None, tmp_path, fresh=True)
+    assert contents(tmp_path) != before
+    train(config(), None, tmp_path / "other")
+    assert contents(tmp_path / "other")["net.safetensors"] == before["net.safetensors"]
+
+
+@pytest.mark.parametrize("card", [None, b"", b"[]", b"{}", b'{"config": {"epochs": "x"}}'])
+def test_weights_that_nobody_vouches_for_are_not_replaced(
+    halves: str, tmp_path: Path, card: bytes | None
+) -> None:
+    (tmp_path / "net.safetensors").write_bytes(b"somebody's")
+    if card is not None:
+        (tmp_path / "net.json").write_bytes(card)
+    with pytest.raises(UsageError, match=r"net\.safetensors is there .* card.*; give --fresh"):
+        train(config(), None, tmp_path)
+    assert (tmp_path / "net.safetensors").read_bytes() == b"somebody's"
+
+
 def test_other_data_under_the_same_name(
     halves: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
