@@ -15,8 +15,8 @@ from evofool.config.document import MAX_VALUES
 from evofool.data import load_dataset
 from evofool.encodings import find as find_encoding
 from evofool.errors import ClassifierError, ConfigError, EncodingError, UsageError
-from evofool.experiments.defend.config import load_defense
-from evofool.experiments.retrain.config import load_retraining
+from evofool.experiments.defend.study import DefendStudy
+from evofool.experiments.retrain.study import RetrainStudy
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources
 
@@ -66,23 +66,23 @@ PATH_KEYS: dict[str, tuple[ANYTHING, Mapping[str, Any], str, Callable[[str], Any
         "attacks",
         lambda p: [{"name": "substitute", "substitute": f"{p}.safetensors"}],
     ),
-    "base": (load_defense, DEFENSE, "base", lambda p: {"name": f"{p}.onnx"}),
-    "sources": (load_defense, DEFENSE, "sources", lambda p: [{"name": f"{p}.onnx"}]),
+    "base": (DefendStudy.load, DEFENSE, "base", lambda p: {"name": f"{p}.onnx"}),
+    "sources": (DefendStudy.load, DEFENSE, "sources", lambda p: [{"name": f"{p}.onnx"}]),
     "trained": (
-        load_defense,
+        DefendStudy.load,
         DEFENSE,
         "defense",
         lambda p: {"name": "trained", "weights": f"{p}.safetensors"},
     ),
-    "training": (load_defense, DEFENSE, "defense", lambda p: {"name": "trained", "train": p}),
+    "training": (DefendStudy.load, DEFENSE, "defense", lambda p: {"name": "trained", "train": p}),
     "denoiser": (
-        load_defense,
+        DefendStudy.load,
         DEFENSE,
         "defense",
         lambda p: {"name": "denoiser", "weights": f"{p}.safetensors"},
     ),
-    "retrained": (load_retraining, RETRAINING, "base", lambda p: {"name": f"{p}.yaml"}),
-    "others": (load_retraining, RETRAINING, "others", lambda p: [f"{p}.onnx"]),
+    "retrained": (RetrainStudy.load, RETRAINING, "base", lambda p: {"name": f"{p}.yaml"}),
+    "others": (RetrainStudy.load, RETRAINING, "others", lambda p: [f"{p}.onnx"]),
 }
 
 
@@ -126,7 +126,7 @@ def test_a_path_from_python_likewise(text: str, tmp_path: Path) -> None:
                 use(spec, base=tmp_path)
     with pytest.raises(EncodingError, match="cannot be read"):
         find_encoding(f"{text}.py:E")
-    for load in (load_campaign, load_attacks, load_defense, load_retraining):
+    for load in (load_campaign, load_attacks, DefendStudy.load, RetrainStudy.load):
         with pytest.raises(ConfigError, match=r"cannot be read|no such config"):
             load(text)
         with pytest.raises(ConfigError, match=r"cannot be read|no such file"):

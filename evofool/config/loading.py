@@ -363,6 +363,8 @@ def absolute_code(document: Document, section: KeyPath, check: bool) -> Document
     """
     inner: Any = document.data
     for part in section:
+        if inner is None or (isinstance(inner, Mapping) and part not in inner):
+            return document  # not written; no default is a file of the user's
         inner = inner[part]
     if isinstance(inner, str):
         return _absolute_text(document, section, inner, check) if ".py:" in inner else document

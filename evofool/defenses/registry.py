@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import inspect
 import json
@@ -14,7 +13,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from evofool.classifiers.identity.code import code_in
 from evofool.classifiers.spec import resolve
 from evofool.defenses.base import Defense
 from evofool.errors import DefenseError, UsageError
@@ -181,18 +179,6 @@ def make(name: str, options: Mapping[str, Any], folder: Path) -> Defense:
         raise DefenseError(str(error)) from error
     except Exception as error:  # a defense may be anyone's: whatever it raises is its fault
         raise DefenseError(f"defense {name}: {type(error).__name__}: {error}") from error
-
-
-def code_digest(name: str, folder: Path | None = None) -> str | None:
-    """Hex sha256 of the file that holds a defense and of what it imports from beside it.
-
-    None where the defense is not in a file.
-    """
-    if not in_file(name):
-        return None
-    (files,) = code_in({"name": name}, Path.cwd() if folder is None else folder).values()
-    known = [(file["sha256"], file.get("beside", {})) for file in files]
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(kind: type[Any], name: str) -> type[Defense]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool import encodings
 from evofool.classifiers import Classifier, Inspection, inspect_classifier, load_classifier
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded
 from evofool.config.document import KeyPath
 from evofool.data import Dataset, load_dataset
-from evofool.errors import ClassifierError, DataError
+from evofool.errors import ClassifierError, DataError, UsageError
 from evofool.scoring.setup import inspection_of, only_loading_tells
 
 
@@ -56,6 +57,20 @@ def loaded_net(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) ->
         return load_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:
         raise loaded.error_at(where, str(error)) from error
+
+
+def check_encodings(loaded: Loaded[Any]) -> None:
+    """Refuse encodings of the section ``evolution``, if there is one, that cannot be loaded.
+
+    Raises:
+        ConfigError: at its place.
+    """
+    evolution = loaded.config.evolution
+    for index, name in enumerate(evolution.encodings if evolution is not None else ()):
+        try:
+            encodings.find(name)
+        except UsageError as error:
+            raise loaded.error_at(("evolution", "encodings", index), str(error)) from error
 
 
 def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:

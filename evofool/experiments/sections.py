@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -9,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from evofool.config import ClassifierConfig, Model
 from evofool.config.models import Count, Positive, listed
 from evofool.experiments.engine.context import Scoring
+from evofool.plugins import in_file
 
 
 def named(value: Any) -> Any:
@@ -28,11 +30,19 @@ def no_repeats(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
+def called(encoding: str) -> str:
+    """An encoding as files and tables name it: ``file.Class`` for ``path/to/file.py:Class``."""
+    if not in_file(encoding):
+        return encoding
+    file, _, attribute = encoding.rpartition(":")
+    return f"{Path(file).stem}.{attribute}"
+
+
 class EvolutionBudget(Model):
     """Evolution as an attacker: MAP-Elites over all classes, the same on every net.
 
     Attributes:
-        encodings: by name, with the options that each has by default.
+        encodings: by name or ``path/to/file.py:Class``, with the options that each has by default.
         initial: random individuals before the first generation.
         children: individuals a generation.
         generations: not counting the initial individuals.
@@ -48,8 +58,18 @@ class EvolutionBudget(Model):
 
     @field_validator("encodings")
     @classmethod
-    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return no_repeats(value)
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        no_repeats(value)
+        names = [called(encoding) for encoding in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two would be called {name} in tables; rename a file or a class")
+        return value
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The encodings by the names that files and tables give them."""
+        return {called(encoding): encoding for encoding in self.encodings}
 
 
 class EvolutionThreat(EvolutionBudget):

@@ -16,7 +16,6 @@ from evofool.data import load_dataset
 from evofool.defenses.registry import describe, is_foreign, names
 from evofool.defenses.victims import adapted
 from evofool.errors import ConfigError, EvofoolError
-from evofool.experiments.defend.config import load_defense
 from evofool.experiments.defend.study import DefendStudy
 from evofool.scoring import Scorer
 from evofool.store.code import code_of
@@ -70,13 +69,13 @@ def test_a_file_beside_victim_yaml_is_a_defense(tmp_path: Path) -> None:
 def test_a_config_finds_it_from_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(SHIFTED.read_text())
     written = {"name": "mine.py:Shifted", "pixels": 1}
-    loaded = load_defense(config(tmp_path, written))
+    loaded = DefendStudy.load(config(tmp_path, written))
     wanted = f"{tmp_path / 'mine.py'}:Shifted"
     assert loaded.config.defense.model_dump() == {"name": wanted, "pixels": 1}
     assert [file["path"] for file in code_of(loaded.config)["defense.name"]] == [
         str(tmp_path / "mine.py")
     ]
-    again = load_defense(loaded.config)
+    again = DefendStudy.load(loaded.config)
     assert again.config == loaded.config
     study = DefendStudy.make(loaded)
     address = study.evaluation.defended.address
@@ -118,7 +117,7 @@ def test_what_is_no_defense_is_refused_before_a_folder_is_made(
     if text is not None:
         (tmp_path / "mine.py").write_text(SHIFTED.read_text() if text == "shifted" else text)
     with pytest.raises(ConfigError) as info:
-        DefendStudy.make(load_defense(config(tmp_path, defense)))
+        DefendStudy.make(DefendStudy.load(config(tmp_path, defense)))
     assert "config.yaml" in str(info.value)
     assert "defense" in str(info.value)
     assert message in str(info.value)
@@ -155,13 +154,13 @@ def test_packages_offer_defenses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert found["about"].startswith("Moves a picture to the right")
         net = load_classifier(victim(tmp_path, "name: shifted, pixels: 2"))
         assert net.title.endswith("mnist-lenet+shifted")
-        loaded = load_defense(config(tmp_path, "shifted"))
+        loaded = DefendStudy.load(config(tmp_path, "shifted"))
         assert DefendStudy.make(loaded).evaluation.defended.called == "shifted"
         from evofool.cli.listing import defenses
 
         rows = {row["name"]: row for row in defenses()}
         assert "no_such_package" in rows["broken"]["about"]
         with pytest.raises(ConfigError, match=r"defense: .*broken.*fails to import"):
-            DefendStudy.make(load_defense(config(tmp_path, "broken")))
+            DefendStudy.make(DefendStudy.load(config(tmp_path, "broken")))
     finally:
         sys.modules.pop("their_package", None)

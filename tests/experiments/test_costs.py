@@ -17,7 +17,6 @@ from evofool.classifiers import from_module
 from evofool.data import Dataset
 from evofool.errors import ConfigError, FolderError, Interrupted, UsageError
 from evofool.experiments.costs import study
-from evofool.experiments.costs.config import load_costs
 from evofool.experiments.costs.noise import REACH, float_noise, noise_net
 from evofool.experiments.costs.study import CostsStudy
 from evofool.experiments.engine.life import Options, begin
@@ -193,7 +192,7 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
 )
 def test_bad_configs(changes: dict[str, Any], place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_costs(config(**changes))
+        CostsStudy.load(config(**changes))
     assert place in str(caught.value)
     assert message in str(caught.value)
 

@@ -25,7 +25,6 @@ from evofool.errors import (
     UsageError,
 )
 from evofool.experiments.defend import preparing
-from evofool.experiments.defend.config import load_defense
 from evofool.experiments.defend.setup import load_pictures, plan
 from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine import Context, Results
@@ -166,7 +165,7 @@ def test_the_verdict_is_red_for_reasons_that_stand_beside_their_bars(finished: P
     assert "Athalye" in findings["unbounded"]["source"]
     # black box against white box is counted on the same images
     black = findings["black_minus_white"]
-    study = DefendStudy.make(load_defense(finished / "config.yaml"))
+    study = DefendStudy.make(DefendStudy.load(finished / "config.yaml"))
     first = {}
     with ExperimentFolder.open(finished) as run:
         for threat in study.evaluation.nets[1].threats:
@@ -290,7 +289,7 @@ def test_a_detector_is_calibrated_and_rejects(tmp_path: Path) -> None:
     assert all(row["rejected"] == "0" for (net, _), row in rows.items() if net == "undefended")
     assert int(rows["defended", "FGSM"]["rejected"]) > 0
     # the threshold lies where a quarter of the pictures it was set on are rejected
-    loaded = load_defense(path / "config.yaml")
+    loaded = DefendStudy.load(path / "config.yaml")
     _, start = load_pictures(loaded, load_classifier("mnist-lenet"))
     with Scorer(victim) as scorer:
         assert (scorer.labels(start.images) == 10).sum() == 10
@@ -506,9 +505,9 @@ def test_what_an_edited_key_makes_anew(key: str, value: object, kept: set[str] |
     *above, last = key.split(".")
     for part in above:
         section = section.setdefault(part, {})
-    before = DefendStudy.make(load_defense(config())).plan
+    before = DefendStudy.make(DefendStudy.load(config())).plan
     section[last] = value
-    after = DefendStudy.make(load_defense(written)).plan
+    after = DefendStudy.make(DefendStudy.load(written)).plan
     new = [planned for planned in after if planned.work.address not in before]
     if kept is None:  # not part of the result
         assert not new
@@ -547,7 +546,7 @@ def test_a_detector_needs_enough_clean_pictures(tmp_path: Path) -> None:
 
 
 def test_a_plan_counts_the_work() -> None:
-    found = plan(load_defense(config()))
+    found = plan(DefendStudy.load(config()))
     assert (found.images, found.evolved) == (12, 2 * 2 * 30)
     assert found.classifier.ready
     assert found.missing == ()

@@ -13,9 +13,9 @@ import pytest
 
 from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.errors import ConfigError, EvofoolError, Interrupted
-from evofool.experiments.defend.config import load_defense
 from evofool.experiments.defend.preparing import denoiser_attacks
 from evofool.experiments.defend.setup import plan
+from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.library import defend
 from evofool.experiments.runs import resume, verify
@@ -130,7 +130,7 @@ def test_a_denoiser_of_another_net_is_refused(finished: Path, tmp_path: Path) ->
 
 
 def test_attacks_are_those_of_the_threats_unless_given() -> None:
-    loaded = load_defense(config(defense={"name": "denoiser"}))
+    loaded = DefendStudy.load(config(defense={"name": "denoiser"}))
     found = denoiser_attacks(loaded)
     eps = 64 / 255
     assert [(a.name, a.eps) for a in found] == [  # type: ignore[attr-defined]

@@ -16,7 +16,6 @@ from evofool.classifiers import load_classifier
 from evofool.errors import ConfigError, Interrupted, StoreError, UsageError
 from evofool.experiments.engine import Results
 from evofool.experiments.engine.life import Options, begin
-from evofool.experiments.retrain.config import load_retraining
 from evofool.experiments.retrain.loop import NetKey
 from evofool.experiments.retrain.retrained import RetrainedRow
 from evofool.experiments.retrain.setup import plan
@@ -56,7 +55,7 @@ def table(run: Path, name: str = "retrain.csv") -> list[dict[str, str]]:
 
 
 def opened(run: Path) -> tuple[RetrainStudy, Results]:
-    study = RetrainStudy.make(load_retraining(run / "config.yaml"))
+    study = RetrainStudy.make(RetrainStudy.load(run / "config.yaml"))
     return study, Results(ExperimentFolder.open(run), study.plan)
 
 
@@ -268,6 +267,6 @@ def test_resume_takes_nothing_that_would_make_another_run(finished: Path) -> Non
 
 
 def test_a_plan_counts_the_work() -> None:
-    found = plan(load_retraining(config()))
+    found = plan(RetrainStudy.load(config()))
     assert (found.trainings, found.evolutions, found.evolved) == (4, 10, 240)
     assert found.missing == ()

@@ -28,6 +28,16 @@ class Net(nn.Module):
 def make():
     return from_module(Net(), input_shape=(1, SIDE, SIDE), labels=CLASSES, name="halves")
 """
+DIGITS = """
+import common_parts
+from evofool.classifiers import from_module, load_classifier
+
+def make():
+    net = load_classifier("mnist-lenet")
+    return from_module(
+        net.module, input_shape=net.input_shape, labels=net.labels, name="digits"
+    )
+"""
 ENCODING = """
 import numpy as np
 from common_parts import SIDE
@@ -116,8 +126,8 @@ class Coarse(Transform):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    parts = {"common_parts": COMMON, "victim": VICTIM, "encoding": ENCODING, "attack": ATTACK,
-             "defense": DEFENSE}  # fmt: skip
+    parts = {"common_parts": COMMON, "victim": VICTIM, "digits": DIGITS, "encoding": ENCODING,
+             "attack": ATTACK, "defense": DEFENSE}  # fmt: skip
     for name, text in parts.items():
         (tmp_path / f"{name}.py").write_text(text)
     return tmp_path
@@ -174,3 +184,50 @@ def test_one_folder_of_parts_serves_every_kind_of_run(folder: Path) -> None:
     )  # fmt: skip
     assert not [check for check in evofool.verify(behind) if check.ok is False]
     assert evofool.make_gallery([evolved, attacked], folder / "page").pictures == 20
+
+
+def defense_config(**changes: Any) -> dict[str, Any]:
+    """A small evaluation that names all of its parts from the folder of its config."""
+    return {
+        "kind": "defend",
+        "base": "digits.py:make",
+        "defense": {"name": "defense.py:Coarse", "step": 64},
+        "data": {"dataset": "mnist-sample", "limit": 6, "start": 10},
+        "threats": {
+            "eps": 0.2, "steps": 3, "restarts": 1, "black_images": 4, "square_queries": 10,
+            "substitute_initial": 10, "substitute_rounds": 1, "random_points": 2,
+        },
+        "evolution": {
+            "encodings": ["encoding.py:Columns"], "initial": 6, "children": 6, "generations": 1,
+            "seeds": [1],
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def test_a_defense_of_a_third_party_is_judged(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    run = evofool.defend(write(folder, "defend.yaml", defense_config()), folder / "defended")
+    written = yaml.safe_load((run.path / "config.yaml").read_text())
+    assert written["defense"] == {"name": f"{folder}/defense.py:Coarse", "step": 64}
+    assert written["evolution"]["encodings"] == [f"{folder}/encoding.py:Columns"]
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    assert {"base.name", "defense.name", "evolution.encodings.0"} <= set(manifest["code"])
+    assert all("common_parts.py" in file[0]["beside"] for file in manifest["code"].values())
+    # the defended net is the net behind the defense, and a victim for every command
+    victim = evofool.load_classifier(str(run.path / "victim.yaml"))
+    assert victim.headline.endswith("+coarse")
+    rows = {(row.net, row.threat): row for row in run.results()}
+    assert rows["defended", "no attack"].n == rows["undefended", "no attack"].n == 6
+    assert {path.name for path in (run.path / "evolution").iterdir()} == {
+        "undefended-encoding.Columns-1", "defended-encoding.Columns-1"
+    }  # fmt: skip
+    assert "encoding.Columns" in (run.path / "report" / "index.html").read_text()
+    assert str(folder) not in (run.path / "curves.csv").read_text()
+    state = evofool.status(run)
+    assert (state["status"], state["defense"]) == ("finished", f"{folder}/defense.py:Coarse")
+    assert state["works"] == state["finished"]
+    assert evofool.resume(run).results() == run.results()
+    assert not [check for check in evofool.verify(run) if check.ok is False]

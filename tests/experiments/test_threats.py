@@ -17,9 +17,10 @@ from evofool.classifiers import Classifier, from_module, load_classifier
 from evofool.data import load_dataset
 from evofool.defenses.victims import MaxSoftmaxConfig, defend
 from evofool.errors import ConfigError
-from evofool.experiments.defend.config import DefendConfig, load_defense
+from evofool.experiments.defend.config import DefendConfig
 from evofool.experiments.defend.matrix import Matrix, named_sources
 from evofool.experiments.defend.setup import load_pictures
+from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine import Plan, Planned, run_plan
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.progress import Meter
@@ -218,7 +219,7 @@ def test_a_matrix_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
     whole = load_dataset("mnist-sample")
     none = dataclasses.replace(whole, images=whole.images[:0], labels=whole.labels[:0])
-    loaded = load_defense(CONFIG)
+    loaded = DefendStudy.load(CONFIG)
     monkeypatch.setattr(setup, "load_split", lambda *_: none)
     with pytest.raises(ConfigError, match=r"at least one image|none is left"):
         load_pictures(loaded, load_classifier("mnist-lenet"))

@@ -6,6 +6,8 @@ beside them that they import, and YAML files, which may name Python files in tur
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,27 @@ def code_in(values: Mapping[str, Any], folder: Path) -> dict[str, list[dict[str,
         ClassifierError: a file cannot be read.
     """
     return {key: files for key, value in _texts(values) if (files := list(_files(value, folder)))}
+
+
+def code_digest(name: str, folder: Path | None = None) -> str | None:
+    """Hex sha256 of the Python file in ``file.py:Class`` and of what it imports from beside it.
+
+    None where `name` names no file.
+
+    Args:
+        name: of a class.
+        folder: that a relative path starts from; by default the working directory.
+
+    Raises:
+        ClassifierError: the file cannot be read, or there is none.
+    """
+    if ".py:" not in name:
+        return None
+    files = [*_files(name, Path.cwd() if folder is None else folder)]
+    if not files:
+        raise ClassifierError(f"{name.rpartition(':')[0]}: no such file")
+    known = [(file["sha256"], file.get("beside", {})) for file in files]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _texts(value: Any, at: str = "") -> Iterator[tuple[str, str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from evofool.config import Loaded, Model, load_model
-from evofool.config.loading import validate, with_seed
+from evofool.config import Model
+from evofool.config.document import Document
+from evofool.config.loading import absolute_code
 from evofool.config.models import Count, listed
 from evofool.experiments.sections import EvolutionBudget, ExperimentScoring, no_repeats
 from evofool.training import TrainConfig
@@ -127,17 +126,10 @@ class CostsConfig(Model):
         )
 
 
-def load_costs(
-    source: Path | str | Mapping[str, Any] | CostsConfig,
-    overrides: Sequence[str] = (),
-    seed: int | None = None,
-    check_files: bool = True,
-) -> Loaded[CostsConfig]:
-    """A config of kind costs; arguments as in `evofool.config.load_campaign`. It names no files.
+def resolve(config: CostsConfig, document: Document, check_files: bool) -> Document:
+    """`document` with the files of encodings absolute, see `evofool.experiments.engine.study`.
 
     Raises:
-        ConfigError: anything is wrong; the message starts with the place.
+        ConfigError: a file is missing.
     """
-    loaded = load_model(source, CostsConfig, overrides)
-    document = with_seed(loaded.document, seed)
-    return Loaded(validate(document, CostsConfig), document)
+    return absolute_code(document, ("evolution", "encodings"), check_files)

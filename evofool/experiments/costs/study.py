@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evofool import encodings
 from evofool.attacks import FGSM
 from evofool.config import Loaded
 from evofool.data import Dataset, inspect_dataset, load_dataset
-from evofool.errors import DataError, UsageError
-from evofool.experiments.costs.config import CostsConfig, load_costs
+from evofool.errors import DataError
+from evofool.experiments.checked import check_encodings
+from evofool.experiments.costs.config import CostsConfig, resolve
 from evofool.experiments.costs.nets import CLEAN, FGSM_ROW, FLOATS, PICTURES, Compared, JudgedNet
 from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Plan, Planned, Results, Work
@@ -28,8 +28,9 @@ class CostsStudy(Study[CostsConfig]):
     """One net under several cost functions."""
 
     kind = "costs"
+    config = CostsConfig
     moved = "a comparison of costs trains its own nets"
-    load = staticmethod(load_costs)
+    resolve = staticmethod(resolve)
 
     def __init__(self, loaded: Loaded[CostsConfig], compared: Compared) -> None:
         self.compared = compared
@@ -41,7 +42,7 @@ class CostsStudy(Study[CostsConfig]):
     @classmethod
     def make(cls, loaded: Loaded[CostsConfig]) -> CostsStudy:
         config = loaded.config
-        _check_encodings(loaded)
+        check_encodings(loaded)
         train_set, test_set = (_load(loaded, split) for split in ("train", "test"))
         scoring = config.scoring.resolved()
         order = generator(config.seed, Stream.CHOICE, 0, 0).permutation(len(test_set))
@@ -61,10 +62,8 @@ class CostsStudy(Study[CostsConfig]):
                     FGSM_ROW: Attacked(trained, attacked, fgsm, scoring),
                 }
                 campaigns = {
-                    encoding: Campaign.of(
-                        trained, encoding, config.evolution, classes, scoring, seed
-                    )
-                    for encoding in config.evolution.encodings
+                    name: Campaign.of(trained, encoding, config.evolution, classes, scoring, seed)
+                    for name, encoding in config.evolution.named.items()
                 }
                 nets.append(JudgedNet(net.loss, seed, trained, measures, campaigns))
         return cls(loaded, Compared(config, tuple(nets), test_set.label_names))
@@ -106,7 +105,7 @@ def plan(loaded: Loaded[CostsConfig]) -> CostsPlan:
     for split in ("train", "test"):
         if split not in data.splits:
             raise loaded.error_at("training.dataset", f"{data.name} has no split {split}")
-    _check_encodings(loaded)
+    check_encodings(loaded)
     nets = len(config.nets) * len(config.seeds)
     evolved = nets * len(config.evolution.encodings) * evaluations_of(config.evolution)
     return CostsPlan(config, nets, evolved, () if data.present else (data.missing,))
@@ -117,11 +116,3 @@ def _load(loaded: Loaded[CostsConfig], split: str) -> Dataset:
         return load_dataset(loaded.config.training.dataset, split)
     except DataError as error:
         raise loaded.error_at("training.dataset", str(error)) from error
-
-
-def _check_encodings(loaded: Loaded[CostsConfig]) -> None:
-    for index, name in enumerate(loaded.config.evolution.encodings):
-        try:
-            encodings.find(name)
-        except UsageError as error:
-            raise loaded.error_at(("evolution", "encodings", index), str(error)) from error

@@ -33,7 +33,7 @@ def read_curves(compared: Compared, results: Results) -> list[Curve]:
             [each.campaigns[encoding] for each in compared.nets if each.loss == net.loss],
         )
         for net in config.nets
-        for encoding in config.evolution.encodings
+        for encoding in config.evolution.named
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -15,10 +13,10 @@ from pydantic import (
     model_validator,
 )
 
-from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
+from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, absolute_code, validate, with_seed
+from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import Count, listed
 from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig, foreign
 from evofool.errors import ConfigError
@@ -251,23 +249,16 @@ class DefendConfig(Model):
         return value
 
 
-def load_defense(
-    source: Path | str | Mapping[str, Any] | DefendConfig,
-    overrides: Sequence[str] = (),
-    seed: int | None = None,
-    check_files: bool = True,
-) -> Loaded[DefendConfig]:
-    """A config of kind defend; paths and arguments as in `evofool.config.load_campaign`.
+def resolve(config: DefendConfig, document: Document, check_files: bool) -> Document:
+    """`document` with all files that it names absolute, see `evofool.experiments.engine.study`.
 
     Raises:
-        ConfigError: anything is wrong; the message starts with the place.
+        ConfigError: a file is missing.
     """
-    loaded = load_model(source, DefendConfig, overrides)
-    document = with_seed(loaded.document, seed)
     document = absolute_classifier(document, ("base",), check_files)
-    for index in range(len(loaded.config.sources or ())):
+    for index in range(len(config.sources or ())):
         document = absolute_classifier(document, ("sources", index), check_files)
-    defense = loaded.config.defense
+    defense = config.defense
     for index in range(len(getattr(defense, "sources", None) or ())):
         document = absolute_classifier(document, ("defense", "sources", index), check_files)
     if (weights := getattr(defense, "weights", None)) is not None:
@@ -275,7 +266,7 @@ def load_defense(
     if (train := getattr(defense, "train", None)) is not None:
         document = _training(document, train, check_files)
     document = absolute_code(document, ("defense",), check_files)
-    return Loaded(validate(document, DefendConfig), document)
+    return absolute_code(document, ("evolution", "encodings"), check_files)
 
 
 def _weights(document: Document, weights: str, check: bool) -> Document:

@@ -146,10 +146,8 @@ class Matrix:
         campaigns = {}
         if evolution is not None:
             campaigns = {
-                (encoding, seed): Campaign.of(
-                    net, encoding, evolution, self._classes, scoring, seed
-                )
-                for encoding in evolution.encodings
+                (name, seed): Campaign.of(net, encoding, evolution, self._classes, scoring, seed)
+                for name, encoding in evolution.named.items()
                 for seed in evolution.seeds
             }
         threats = (

@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evofool import encodings
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.config.document import KeyPath
 from evofool.data import inspect_dataset
-from evofool.errors import ConfigError, DataError, UsageError
+from evofool.errors import ConfigError, DataError
 from evofool.experiments.checked import (
+    check_encodings,
     check_images,
     check_like,
     check_white,
@@ -101,20 +101,6 @@ def load_training(loaded: Config) -> Loaded[TrainConfig]:
         return load_model(str(getattr(loaded.config.defense, "train", "")), TrainConfig)
     except ConfigError as error:
         raise loaded.error_at("defense.train", str(error)) from error
-
-
-def check_encodings(loaded: Config) -> None:
-    """Refuse encodings that nobody knows.
-
-    Raises:
-        ConfigError: at its place.
-    """
-    evolution = loaded.config.evolution
-    for index, name in enumerate(evolution.encodings if evolution is not None else ()):
-        try:
-            encodings.find(name)
-        except UsageError as error:
-            raise loaded.error_at(("evolution", "encodings", index), str(error)) from error
 
 
 def make_base(loaded: Config) -> Classifier:

@@ -7,7 +7,8 @@ from typing import Any
 
 from evofool.config import Loaded
 from evofool.errors import StoreError, UsageError
-from evofool.experiments.defend.config import DefendConfig, load_defense
+from evofool.experiments.checked import check_encodings
+from evofool.experiments.defend.config import DefendConfig, resolve
 from evofool.experiments.defend.matrix import (
     DEFENDED,
     UNDEFENDED,
@@ -19,7 +20,6 @@ from evofool.experiments.defend.matrix import (
 from evofool.experiments.defend.preparing import Prepared, prepare
 from evofool.experiments.defend.setup import (
     Config,
-    check_encodings,
     load_pictures,
     load_sources,
     make_base,
@@ -50,7 +50,7 @@ class DefendStudy(Study[DefendConfig]):
     kind = "defend"
     config = DefendConfig
     moved = "an evaluation names several nets; put the file where config.yaml says"
-    load = staticmethod(load_defense)
+    resolve = staticmethod(resolve)
 
     def __init__(self, loaded: Config, evaluation: Evaluation, prepared: Prepared) -> None:
         self.evaluation = evaluation

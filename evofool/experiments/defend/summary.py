@@ -109,7 +109,7 @@ def read_curves(evaluation: Evaluation, results: Results, nets: Sequence[ShownNe
             [net.works.campaigns[encoding, seed] for seed in evolution.seeds],
         )
         for net in nets
-        for encoding in evolution.encodings
+        for encoding in evolution.named
     ]
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from evofool.classifiers import Classifier
 from evofool.config import Loaded, Model, load_model
+from evofool.config.document import Document
 from evofool.config.loading import validate, with_seed
 from evofool.experiments.engine import lines
 from evofool.experiments.engine.context import Engines
@@ -69,7 +70,7 @@ class Study(ABC, Generic[C]):
         seed: int | None = None,
         check_files: bool = True,
     ) -> Loaded[Any]:
-        """A config of this kind, as `config` says; a kind whose configs name files overrides it.
+        """A config of this kind, as `config` and `resolve` say.
 
         Args:
             source: a file, the name of a shipped config, a mapping, or a config object.
@@ -82,7 +83,22 @@ class Study(ABC, Generic[C]):
         """
         loaded = load_model(source, cls.config, overrides)
         document = with_seed(loaded.document, seed)
+        document = cls.resolve(loaded.config, document, check_files)
         return Loaded(validate(document, cls.config), document)
+
+    @staticmethod
+    def resolve(config: Any, document: Document, check_files: bool) -> Document:
+        """`document` with the files that it names absolute; by default it names none.
+
+        Args:
+            config: what the document says.
+            document: as it was written.
+            check_files: whether the files must be there.
+
+        Raises:
+            ConfigError: at its place, where a file is missing or keys do not fit together.
+        """
+        return document
 
     @classmethod
     @abstractmethod

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
+from evofool.config import ClassifierConfig, Model, find
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, validate, with_seed
+from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import Count, listed
 from evofool.errors import ConfigError
-from evofool.experiments.sections import EvolutionThreat, ExperimentScoring
+from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, called
 from evofool.files import is_file
 from evofool.training.config import OptimiserConfig
 
@@ -150,33 +148,32 @@ class RetrainConfig(Model):
             raise ValueError("trained_on: names one twice")
         return self
 
-    def encodings_of(self, trained_on: str) -> tuple[str, ...]:
-        """The encodings whose pictures a chain is trained on."""
-        return self.evolution.encodings if trained_on == ALL else (trained_on,)
+    def encodings_of(self, chain: str) -> tuple[str, ...]:
+        """The encodings whose pictures a chain is trained on, as files and tables name them."""
+        return tuple(self.evolution.named) if chain == ALL else (chain,)
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """`trained_on` as files and tables name it."""
+        return tuple(called(each) for each in self.trained_on)
 
 
-def load_retraining(
-    source: Path | str | Mapping[str, Any] | RetrainConfig,
-    overrides: Sequence[str] = (),
-    seed: int | None = None,
-    check_files: bool = True,
-) -> Loaded[RetrainConfig]:
-    """A config of kind retrain; paths and arguments as in `evofool.config.load_campaign`.
+def resolve(config: RetrainConfig, document: Document, check_files: bool) -> Document:
+    """`document` with all files that it names absolute, see `evofool.experiments.engine.study`.
 
     Raises:
-        ConfigError: anything is wrong; the message starts with the place.
+        ConfigError: a file is missing, or more pictures are asked for than evolution scores.
     """
-    loaded = load_model(source, RetrainConfig, overrides)
-    document = with_seed(loaded.document, seed)
-    if not is_training(loaded.config.base.name):
+    _check_counts(config, document)
+    if not is_training(config.base.name):
         document = absolute_classifier(document, ("base",), check_files)
     else:
-        document = _training(document, loaded.config.base.name, check_files)
-    for index in range(len(loaded.config.others)):
+        document = _training(document, config.base.name, check_files)
+    for index in range(len(config.others)):
         document = absolute_classifier(document, ("others", index), check_files)
-    found = Loaded(validate(document, RetrainConfig), document)
-    _check_counts(found)
-    return found
+    for key in (("evolution", "encodings"), ("trained_on",)):
+        document = absolute_code(document, key, check_files)
+    return document
 
 
 def is_training(name: str) -> bool:
@@ -199,13 +196,13 @@ def _training(document: Document, name: str, check: bool) -> Document:
     return document
 
 
-def _check_counts(loaded: Loaded[RetrainConfig]) -> None:
+def _check_counts(config: RetrainConfig, document: Document) -> None:
     """Refuse to ask a run of evolution for more pictures than it scores."""
-    e, images = loaded.config.evolution, loaded.config.images
+    e, images = config.evolution, config.images
     scored = e.initial + e.generations * e.children
     for key, wanted in (("first", images.first), ("more", images.more)):
         if wanted > scored:
-            raise loaded.error_at(
+            raise document.error(
                 f"images.{key}",
                 f"{wanted:,} fooling images are wanted of each run of evolution, which scores"
                 f" only {scored:,} (initial + generations x children); lower it, or raise"

@@ -113,7 +113,7 @@ class Loop:
 
     def chains(self, round: int) -> tuple[str, ...]:
         """The chains that have a net of their own in a round."""
-        return self.config.trained_on if round else (BASE,)
+        return self.config.chains if round else (BASE,)
 
     def keys(self, round: int) -> list[NetKey]:
         """The nets of a round; in round 0 one for each seed, all of them the base."""
@@ -172,8 +172,8 @@ class Loop:
     def _judged(self, key: NetKey) -> JudgedNet:
         config, scoring, net = self.config, self._scoring, self._bare[key]
         campaigns = {
-            encoding: Campaign.of(net, encoding, config.evolution, self.classes, scoring, key.seed)
-            for encoding in config.evolution.encodings
+            name: Campaign.of(net, encoding, config.evolution, self.classes, scoring, key.seed)
+            for name, encoding in config.evolution.named.items()
         }
         more = {e: self._bred(campaign, config.images.more) for e, campaign in campaigns.items()}
         first = {e: Bred(b.campaign, b.early, 0) for e, b in more.items() if b.early}

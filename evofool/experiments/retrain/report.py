@@ -32,13 +32,13 @@ from evofool.report.output import Report
 def report(loop: Loop, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page with its plots and champions, the tables and the summary."""
     config = loop.config
-    encodings = config.evolution.encodings
+    encodings = config.evolution.named
     curves = read_curves(loop, results)
     rows = net_rows(loop, results, curves)
     shown = shown_counts(loop, results)
     found = summary(loop, results, manifest, curves, rows, shown)
     files: dict[str, bytes] = {}
-    for chain in config.trained_on:
+    for chain in config.chains:
         lines = [
             (round, curves[round, chain if round else BASE, encoding])
             for encoding in encodings
@@ -75,7 +75,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
         title=f"Retraining {Path(found['base']['name']).stem} on what fools it",
         manifest=manifest,
         found=found,
-        encodings=list(config.evolution.encodings),
+        encodings=list(config.evolution.named),
         images=config.images,
         training=config.training,
         ascent=config.ascent,
@@ -86,14 +86,14 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
                 "plot": _plot(chain),
                 "nets": [base, *(n for n in found["nets"] if n["trained_on"] == chain)],
             }
-            for chain in config.trained_on
+            for chain in config.chains
         ],
         strips=[
             {
                 "round": net["round"],
                 "trained_on": net["trained_on"],
                 "files": [
-                    _strip(net["round"], net["trained_on"], e) for e in config.evolution.encodings
+                    _strip(net["round"], net["trained_on"], e) for e in config.evolution.named
                 ],
             }
             for net in found["nets"]

@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from evofool import encodings
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import Loaded, load_model
 from evofool.data import inspect_dataset
-from evofool.errors import ConfigError, DataError, UsageError
+from evofool.errors import ConfigError, DataError
 from evofool.experiments.checked import (
+    check_encodings,
     check_images,
     check_like,
     classes_of,
@@ -90,19 +90,6 @@ def plan(loaded: Config) -> RetrainPlan:
     return RetrainPlan(
         config, found, runs, evolved, config.rounds * chains, tuple(dict.fromkeys(missing))
     )
-
-
-def check_encodings(loaded: Config) -> None:
-    """Refuse encodings that nobody knows.
-
-    Raises:
-        ConfigError: at its place.
-    """
-    for index, name in enumerate(loaded.config.evolution.encodings):
-        try:
-            encodings.find(name)
-        except UsageError as error:
-            raise loaded.error_at(("evolution", "encodings", index), str(error)) from error
 
 
 def load_base_training(loaded: Config) -> Loaded[TrainConfig]:

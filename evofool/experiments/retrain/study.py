@@ -8,14 +8,14 @@ from typing import Any
 from evofool.classifiers import Classifier
 from evofool.config import Loaded
 from evofool.errors import DataError
+from evofool.experiments.checked import check_encodings
 from evofool.experiments.engine import Plan, Results
 from evofool.experiments.engine.study import Study
 from evofool.experiments.retrain.base import FOOLING, make_base
-from evofool.experiments.retrain.config import RetrainConfig, is_training, load_retraining
+from evofool.experiments.retrain.config import RetrainConfig, is_training, resolve
 from evofool.experiments.retrain.loop import Loop
 from evofool.experiments.retrain.setup import (
     by_name,
-    check_encodings,
     load_base_training,
     make_examples,
     make_others,
@@ -31,7 +31,7 @@ class RetrainStudy(Study[RetrainConfig]):
     kind = "retrain"
     config = RetrainConfig
     moved = "a retraining loop names several nets; put the file where config.yaml says"
-    load = staticmethod(load_retraining)
+    resolve = staticmethod(resolve)
 
     def __init__(self, loaded: Loaded[RetrainConfig], loop: Loop) -> None:
         super().__init__(loaded, Plan(list(loop.planned())), loop.known)

@@ -34,7 +34,7 @@ def read_curves(loop: Loop, results: Results) -> Curves:
     curves = {}
     for round in range(loop.config.rounds + 1):
         for chain in loop.chains(round):
-            for encoding in loop.config.evolution.encodings:
+            for encoding in loop.config.evolution.named:
                 campaigns = [
                     loop.nets[NetKey(round, chain, seed)].campaigns[encoding] for seed in seeds
                 ]
@@ -144,7 +144,7 @@ def nets_table(loop: Loop, rows: Sequence[Mapping[str, Any]]) -> Table:
         Count("round"), Text("trained_on"), Count("seed"), Count("fooling_images"),
         Number("training_seconds"), *(Number(name) for name in NET_MEASURES),
     ]  # fmt: skip
-    for encoding in loop.config.evolution.encodings:
+    for encoding in loop.config.evolution.named:
         columns += [Number(f"{name}_{encoding}") for name in ("median", *RUN_MEASURES)]
     cells: list[list[Cell]] = [[row[column.title] for column in columns] for row in rows]
     return Table(columns, cells)
@@ -172,7 +172,7 @@ def summary(
                     **{name: spread(r[name] for r in own) for name in NET_MEASURES},
                     "evolution": [
                         _ended(curves[round, chain, encoding], own, encoding)
-                        for encoding in config.evolution.encodings
+                        for encoding in config.evolution.named
                     ],
                     "shown": _pooled(shown, round, chain),
                 }
@@ -184,7 +184,7 @@ def summary(
         "base": {"name": base.name, "digest": base.digest},
         "data": config.data.model_dump(mode="json"),
         "rounds": config.rounds,
-        "trained_on": list(config.trained_on),
+        "trained_on": list(config.chains),
         "seeds": list(config.evolution.seeds),
         "nets": nets,
         "seconds": round_to(results.folder.seconds()),

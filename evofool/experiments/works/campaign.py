@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from evofool.classifiers.identity.code import code_digest
 from evofool.errors import StoreError
 from evofool.evolution.campaign import evolve
 from evofool.evolution.campaign import resume as resume_evolution
 from evofool.evolution.outputs import png_name, read_table
 from evofool.evolution.verify import verify as verify_evolution
-from evofool.experiments.engine import Artifact, Context, Row, Work
+from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import Net
@@ -73,13 +74,14 @@ class Campaign(Work):
 
     Attributes:
         net: a white box.
-        encoding: by name, with the options that it has by default.
+        encoding: by name, with the options that it has by default; of a file, class and digest.
         initial: random individuals before the first generation.
         children: individuals a generation.
         generations: not counting the initial individuals.
         classes: the first so many are sought; of a net that may reject, that class is no goal.
         scoring: how images are scored.
         seed: of the campaign.
+        written: the encoding as a config names it, ``path/to/file.py:Class`` where it is a file's.
     """
 
     kind: ClassVar[str] = "campaign"
@@ -95,15 +97,18 @@ class Campaign(Work):
     classes: int
     scoring: Scoring
     seed: int
+    written: str | None = outside(default=None)
 
     @classmethod
     def of(
         cls, net: Net, encoding: str, budget: Budget, classes: int, scoring: Scoring, seed: int
     ) -> Campaign:
-        """A campaign of the size that a config says."""
+        """A campaign of the size that a config says, in an encoding as a config names it."""
+        code = code_digest(encoding)  # not the path: an address is the same wherever files lie
+        identity = encoding if code is None else f"{encoding.rpartition(':')[2]} {code}"
         return cls(
-            net, encoding, budget.initial, budget.children, budget.generations, classes, scoring,
-            seed,
+            net, identity, budget.initial, budget.children, budget.generations, classes, scoring,
+            seed, encoding,
         )  # fmt: skip
 
     @property
@@ -181,7 +186,7 @@ def campaign_config(wanted: Campaign, classifier: Mapping[str, Any]) -> dict[str
     """
     return {
         "classifier": dict(classifier),
-        "encoding": {"name": wanted.encoding},
+        "encoding": {"name": wanted.written or wanted.encoding},
         "evolution": {
             "algorithm": "map_elites",
             "initial": wanted.initial,
