@@ -125,11 +125,9 @@ def test_an_arrow_that_points_down_is_let_be(where: str, source: str) -> None:
 
 
 MUTUAL = {
-    # a work is given what it may use, which knows of works: for type checkers only
+    # a work is given what it may use, which knows of works: for type checkers only (a protocol
+    # in between would repeat all of what works are offered)
     ("evofool.experiments.engine.work", "evofool.experiments.engine.context"),
-    # what is drawn from a study, and checked of it, names it: likewise
-    ("evofool.experiments.attack.outputs", "evofool.experiments.attack.study"),
-    ("evofool.experiments.attack.verify", "evofool.experiments.attack.study"),
 }
 
 

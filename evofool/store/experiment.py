@@ -55,6 +55,26 @@ class ExperimentFolder(Folder):
                     [(a.address, a.name, a.path) for a in artifacts],
                 )
 
+    def put_back(self, artifacts: Iterable[ArtifactRow]) -> None:
+        """Move those of `artifacts` that lie in `UNUSED` to their places, which are wanted again.
+
+        What another work has made there since is moved to `UNUSED` in turn, and from there to its
+        own place if it is one of them.
+
+        Args:
+            artifacts: with the places where they are to lie, each its own.
+        """
+        wanted = {(a.address, a.name): a for a in artifacts}
+
+        def displaced() -> list[ArtifactRow]:
+            stored = {(a.address, a.name): a.path for a in self.artifacts()}
+            return [a for k, a in wanted.items() if stored.get(k, "").startswith(f"{UNUSED}/")]
+
+        with self._writing:
+            while away := displaced():
+                for artifact in away:
+                    self._make_room(artifact)
+
     def commit(
         self,
         work: WorkRow,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evofool.attacks.result import NONE, name_of
 from evofool.attacks.runs.pictures import Side, amplified, equation
@@ -27,6 +27,7 @@ from evofool.attacks.runs.rows import (
     read_results,
 )
 from evofool.attacks.runs.summary import MOST_NOTES, line_of, stem, telling
+from evofool.experiments.attack.parts import AttackParts
 from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results
 from evofool.images import PROVENANCE, SIDECAR, encode_png, read_text
@@ -35,9 +36,6 @@ from evofool.scoring.ledger import with_total
 from evofool.store.files import json_bytes, json_object
 from evofool.store.records.works import Cost
 from evofool.text import csv_bytes
-
-if TYPE_CHECKING:
-    from evofool.experiments.attack.study import AttackStudy
 
 TABLE = "results.csv"
 COLUMNS = (
@@ -56,7 +54,7 @@ class AttackOutputs:
         results: of its works.
     """
 
-    def __init__(self, study: AttackStudy, results: Results) -> None:
+    def __init__(self, study: AttackParts, results: Results) -> None:
         self._study, self._results = study, results
         self._run = results.folder
         self._images = read_images(self._run, study.judged.address)

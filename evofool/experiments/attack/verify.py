@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from evofool.attacks.result import NONE
 from evofool.attacks.runs.rows import ImageRow, ResultRow, pixels_of, png_of, read_images
 from evofool.attacks.runs.summary import stem
 from evofool.experiments.attack.outputs import TABLE, AttackOutputs
+from evofool.experiments.attack.parts import AttackParts
 from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results
 from evofool.experiments.engine.spending import queries_of
@@ -26,9 +27,6 @@ from evofool.scoring.setup import make_scorer
 from evofool.scoring.verifying import beyond_budget, book_verifying, ledger_verdict
 from evofool.store import Check
 from evofool.store.experiment import ExperimentFolder
-
-if TYPE_CHECKING:
-    from evofool.experiments.attack.study import AttackStudy
 
 CHUNK = 64
 
@@ -42,7 +40,7 @@ class _Claim:
     image: ImageRow
 
 
-def verify(study: AttackStudy, results: Results, engine: str | None) -> Iterator[Check]:
+def verify(study: AttackParts, results: Results, engine: str | None) -> Iterator[Check]:
     """Check a run of attacks, each check as soon as it is done.
 
     Every row; the bookings; the files against the stored rows and pictures; answers, successes and
@@ -103,7 +101,7 @@ def _holds(run: ExperimentFolder, name: str, data: bytes) -> bool:
 
 
 def _again(
-    run: ExperimentFolder, study: AttackStudy, scorer: Scorer, claims: list[_Claim]
+    run: ExperimentFolder, study: AttackParts, scorer: Scorer, claims: list[_Claim]
 ) -> Iterator[Check]:
     """Score the stored pictures again."""
     if (missing := beyond_budget(scorer, len(claims))) is not None:

@@ -14,7 +14,7 @@ from evofool.experiments.engine.plan import Plan, Planned
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.spending import Spending
-from evofool.experiments.engine.work import Artifact, Chunk, Row
+from evofool.experiments.engine.work import Artifact, Chunk, Row, Work
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.manifest import versions
 from evofool.store.records.works import ArtifactRow, Cost, StoredRow, WorkRow
@@ -95,6 +95,8 @@ class _Runner:
     def run(self) -> Results:
         """All that is not finished."""
         self._meter.plan(len(self._plan), sum(p.work.images for p in self._plan))
+        # an edit of the config that was undone: whoever names an artifact by its place finds it
+        self._folder.put_back(place for p in self._plan for place in self._places(p.work))
         waiting = list(self._plan)
         running: dict[Future[object], Planned] = {}
         finished: set[str] = set()
@@ -115,6 +117,12 @@ class _Runner:
         self._meter.begin("", 0)
         self._tell_failures()
         return self._results
+
+    def _places(self, work: Work) -> list[ArtifactRow]:
+        """Where what a work makes is to lie."""
+        return [
+            ArtifactRow(work.address, name, self._plan.place(work, name), "") for name in work.makes
+        ]
 
     def _ready(self, waiting: Iterable[Planned], finished: set[str]) -> list[Planned]:
         """Works whose needs are met, in the order of the plan; those that can never be, go."""
@@ -166,10 +174,7 @@ class _Runner:
             folder.forget(work.address)
             before = None
         row = before or WorkRow(work.address, work.kind, work.version, work.definition)
-        places = [
-            ArtifactRow(work.address, name, self._plan.place(work, name), "") for name in work.makes
-        ]
-        folder.begin(row, places)
+        folder.begin(row, self._places(work))
         self._meter.begin(planned.title, work.images)
         spent = row.cost
         context = Context(

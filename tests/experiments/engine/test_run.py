@@ -13,6 +13,7 @@ from toy_works import RAN, Count, Length, Note, PatientCount, Sum, Value, failin
 from evofool.errors import DataError, Interrupted, ScoringError, StoreError, UsageError
 from evofool.experiments.engine import Plan, Planned, Results, Work, WorksFailedError
 from evofool.experiments.engine import run as runner
+from evofool.experiments.engine.verifying import check_works
 from evofool.store.experiment import ExperimentFolder
 
 CarryOut = Callable[..., Results]
@@ -186,3 +187,27 @@ def test_what_was_sent_counts_however_a_work_ends(
     carry_out(planned(Booking(5)))
     assert folder.works()[Count(5).address].cost.queries == 7
     assert folder.repeated().queries == 7
+
+
+def test_what_an_edit_displaced_comes_back_when_the_edit_is_undone(
+    folder: ExperimentFolder, carry_out: Callable[..., Results]
+) -> None:
+    first, second = Note("first"), Note("second")
+    place = folder.path / "notes" / "0.txt"
+    carry_out(planned(first))
+    carry_out(planned(second))
+    assert place.read_text() == "second"
+    (displaced,) = folder.artifacts(first.address)
+    assert displaced.path == f"unused/{first.address[:16]}/0.txt"
+    results = carry_out(planned(first))  # undone: nothing runs again
+    assert RAN == ["note first", "note second"]
+    assert place.read_text() == "first"
+    assert results.artifact(first, "text").path == "notes/0.txt"
+    (other,) = folder.artifacts(second.address)
+    assert (folder.path / other.path).read_text() == "second"
+    assert not (folder.path / displaced.path).exists()
+    # both at once, each at the other's former place
+    carry_out(planned(second, first))
+    assert (place.read_text(), (folder.path / "notes" / "1.txt").read_text()) == ("second", "first")
+    assert check_works(folder).ok
+    assert len(RAN) == 2
