@@ -550,23 +550,3 @@ def test_a_plan_counts_the_work() -> None:
     assert (found.images, found.evolved) == (12, 2 * 2 * 30)
     assert found.classifier.ready
     assert found.missing == ()
-
-
-def test_an_edit_that_is_undone_puts_the_defended_net_back(finished: Path, tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    shutil.copytree(finished, path)
-    victim, text = path / "victim.yaml", (path / "victim.yaml").read_text()
-    folder = "evolution/defended-direct-1"
-    genomes = (path / folder / "manifest.json").read_bytes()
-    _edit(path, "defense.bits", 3)
-    resume(path)
-    assert "bits: 3" in victim.read_text()
-    assert (path / folder / "manifest.json").read_bytes() != genomes
-    _edit(path, "defense.bits", 2)
-    steps: list[str] = []
-    resume(path, progress=lambda p: steps.append(p.step))
-    assert set(steps) == {"report"}
-    assert victim.read_text() == text
-    assert (path / folder / "manifest.json").read_bytes() == genomes
-    assert (path / "threats.csv").read_bytes() == (finished / "threats.csv").read_bytes()
-    assert all(check.ok for check in verify(path))
