@@ -82,9 +82,9 @@ class Pairs:
 
     def digest(self) -> str:
         """Hex sha256 of everything."""
-        found = hashlib.sha256(self.pictures.tobytes())
-        found.update(self.index.tobytes() + self.labels.tobytes())
-        return found.hexdigest()
+        sha256 = hashlib.sha256(self.pictures.tobytes())
+        sha256.update(self.index.tobytes() + self.labels.tobytes())
+        return sha256.hexdigest()
 
 
 def make_pairs(
@@ -191,11 +191,11 @@ def train_denoiser(
 
 def said(recipe: Recipe, with_device: bool = True) -> dict[str, Any]:
     """A recipe as JSON values."""
-    found = {
+    settings = {
         "loss": recipe.guide, "width": recipe.width, "levels": recipe.levels,
         "epochs": recipe.epochs, "batch": recipe.batch, "lr": recipe.lr, "seed": recipe.seed,
     }  # fmt: skip
-    return {**found, "device": recipe.device} if with_device else found
+    return {**settings, "device": recipe.device} if with_device else settings
 
 
 def sources_said(

@@ -82,11 +82,11 @@ class _Replay:
         """Of the individuals number `start` to `end` (excluded), counted over all generations."""
         people = list(self._people(start, end))
         channels, height, width = self._run.manifest["classifier"]["input_shape"]
-        found = np.empty((len(people), channels, height, width), np.uint8)
+        images = np.empty((len(people), channels, height, width), np.uint8)
         for begin in range(0, len(people), _CHUNK):
             chunk = people[begin : begin + _CHUNK]
-            found[begin : begin + len(chunk)] = self._shelf.render(chunk)
-        return found
+            images[begin : begin + len(chunk)] = self._shelf.render(chunk)
+        return images
 
     def _people(self, start: int, end: int) -> Iterator[Individual]:
         if start >= end:

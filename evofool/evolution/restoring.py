@@ -188,15 +188,15 @@ def check_device(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
 
 def check_means(run: CampaignFolder, parts: Parts) -> None:
     """Refuse to go on with other means of drawing or breeding than the run was begun with."""
-    for what, recorded, found in zip(
+    for what, recorded, current in zip(
         ("drawn", "bred"),
         recorded_in(run.manifest),
         (parts.drawing.name, breeder_of(parts.encoding)),
         strict=True,
     ):
-        if recorded != found:
+        if recorded != current:
             raise FolderError(
-                f"{run.path}: was {what} by {recorded[:40]}, which is not to be had here ({found}"
+                f"{run.path}: was {what} by {recorded[:40]}, which is not to be had here ({current}"
                 " is); go on where it was begun, or begin a new run"
             )
 

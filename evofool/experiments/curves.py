@@ -42,8 +42,8 @@ class Curve:
     @property
     def median(self) -> NDArray[np.float64]:
         """P medians over the seeds."""
-        found: NDArray[np.float64] = np.median(self.confidence, axis=0)
-        return found
+        medians: NDArray[np.float64] = np.median(self.confidence, axis=0)
+        return medians
 
     def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """P bounds of the 95 % percentile bootstrap interval of `median` (Efron 1979).

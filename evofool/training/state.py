@@ -151,8 +151,8 @@ class Checkpoints:
             raise UsageError(
                 f"{self.path}: damaged checkpoint ({error!r:.200}); {_MEND}"
             ) from error
-        found: dict[str, Any] = record
-        return found
+        content: dict[str, Any] = record
+        return content
 
     def _compare(self, record: Mapping[str, Any]) -> None:
         # older checkpoints do not say what code there was
@@ -176,11 +176,11 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
 
-def _first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> str:
+def _first_difference(wanted: Mapping[str, Any], actual: Mapping[str, Any], at: str = "") -> str:
     """The first key, of either, at which two mappings differ."""
-    for key in (*wanted, *(key for key in found if key not in wanted)):
+    for key in (*wanted, *(key for key in actual if key not in wanted)):
         where = f"{at}{key}"
-        value, other = wanted.get(key), found.get(key)
+        value, other = wanted.get(key), actual.get(key)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             if inner := _first_difference(value, other, f"{where}."):
                 return inner

@@ -126,8 +126,8 @@ def _row_maxima(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
         place = np.zeros(len(top), np.int64)
         place[whose[::-1]] = column[hits[::-1]]  # the leftmost maximum of each range
         k = int(most.argmax())
-        found = (float(most[k]), int(rows[middle[k]]), int(columns[place[k]]))
-        best = max(best, found)
+        candidate = (float(most[k]), int(rows[middle[k]]), int(columns[place[k]]))
+        best = max(best, candidate)
         above, below = top < middle, middle + 1 < bottom
         top, bottom, left, right = (
             np.concatenate([top[above], middle[below] + 1]),

@@ -171,5 +171,7 @@ class _State:
 def _difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> Levels:
     """a - b; leads are infinite where a probability is exactly 0 or 1, and two such differ by 0."""
     with np.errstate(invalid="ignore"):
-        found: Levels = np.nan_to_num(a - b, nan=0.0, posinf=1e6, neginf=-1e6).astype(np.float32)
-    return found
+        difference: Levels = np.nan_to_num(a - b, nan=0.0, posinf=1e6, neginf=-1e6).astype(
+            np.float32
+        )
+    return difference

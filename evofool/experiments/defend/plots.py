@@ -46,16 +46,16 @@ def surfaces_plot(
     """
     from matplotlib.colors import Normalize
 
-    columns = max(len(found) for found in surfaces.values())
+    columns = max(len(of_net) for of_net in surfaces.values())
     figure = new_figure((3.3 * columns + 1.2, 2.9 * len(surfaces) + 0.4), colours)
     grid = figure.subplots(len(surfaces), columns, squeeze=False)
-    shown = {name: [log_odds(one) for one in found] for name, found in surfaces.items()}
-    largest = max(float(np.abs(one).max()) for found in shown.values() for one in found)
+    shown = {name: [log_odds(one) for one in of_net] for name, of_net in surfaces.items()}
+    largest = max(float(np.abs(one).max()) for of_net in shown.values() for one in of_net)
     edge = MOST_NINES * np.log(10)
     most = max(min(largest, edge), np.log(10))
     extent = (-eps, eps, -eps, eps)
-    for axes_row, (name, found) in zip(grid, shown.items(), strict=True):
-        for k, (axes, one) in enumerate(zip(axes_row, found, strict=True)):
+    for axes_row, (name, of_net) in zip(grid, shown.items(), strict=True):
+        for k, (axes, one) in enumerate(zip(axes_row, of_net, strict=True)):
             drawn = axes.imshow(
                 one, origin="lower", extent=extent, cmap="RdBu", norm=Normalize(-most, most),
                 interpolation="nearest",

@@ -62,7 +62,7 @@ def shown_nets(evaluation: Evaluation, results: Results) -> list[ShownNet]:
     ]
 
 
-def summary(
+def summarise(
     evaluation: Evaluation,
     results: Results,
     manifest: Mapping[str, Any],

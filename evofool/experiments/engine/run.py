@@ -191,18 +191,18 @@ class _Runner:
             artifacts.clear()
 
         try:
-            for found in work.run(context):
-                if isinstance(found, Artifact):
-                    place = self._plan.place(work, found.name)
-                    artifacts.append(ArtifactRow(work.address, found.name, place, found.digest))
+            for result in work.run(context):
+                if isinstance(result, Artifact):
+                    place = self._plan.place(work, result.name)
+                    artifacts.append(ArtifactRow(work.address, result.name, place, result.digest))
                     store()  # whoever reads it may do so from now on
-                elif isinstance(found, Chunk):
-                    rows += [_stored(row) for row in found.rows]
+                elif isinstance(result, Chunk):
+                    rows += [_stored(row) for row in result.rows]
                     store()
                     context.keep()
                     kept = context.cost
                 else:
-                    rows.append(_stored(found))
+                    rows.append(_stored(result))
                 if time.perf_counter() - stored_at > COMMIT_SECONDS:
                     store()
                     stored_at = time.perf_counter()

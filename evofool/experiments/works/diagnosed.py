@@ -95,8 +95,8 @@ class Diagnosed(Work):
             context.scorer(net, self.scoring) as own,
             context.scorer(undefended, self.scoring) as other,
         ):
-            found = diagnose(own, other, self.pictures.images, self.pictures.labels, self.probe)
-        for k, (key, (value, detail)) in enumerate(found.items()):
+            measured = diagnose(own, other, self.pictures.images, self.pictures.labels, self.probe)
+        for k, (key, (value, detail)) in enumerate(measured.items()):
             yield DiagnosticRow(k, key, value, detail)
 
 
@@ -173,7 +173,7 @@ def diagnose(
     lucky = _random(defended, images, labels, probe, ~many.success)
     own, other = (slopes(s, images, labels, probe) for s in (defended, undefended))
     n = len(images)
-    found: Measured = {
+    measured: Measured = {
         "one_minus_many": (
             _rate(one) - _rate(many),
             f"one step: {_rate(one):.1%} errors, {probe.steps} steps: {_rate(many):.1%}",
@@ -193,13 +193,13 @@ def diagnose(
         ),
     }
     mine, theirs = float(np.median(own.norms)), float(np.median(other.norms))
-    found["gradient_norm_ratio"] = (
+    measured["gradient_norm_ratio"] = (
         mine / theirs if theirs > 0 else None,
         f"median length {mine:.3g}, undefended {theirs:.3g}",
     )
-    found["cosine_ratio"] = _ratio(own.cosine, other.cosine, "mean cosine")
-    found["loss_ratio"] = _ratio(own.loss_ratio, other.loss_ratio, "loss of one step over many")
-    return found
+    measured["cosine_ratio"] = _ratio(own.cosine, other.cosine, "mean cosine")
+    measured["loss_ratio"] = _ratio(own.loss_ratio, other.loss_ratio, "loss of one step over many")
+    return measured
 
 
 def black_minus_white(
@@ -221,8 +221,8 @@ def cosines(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArra
     b = np.asarray(second, np.float64).reshape(len(second), -1)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
-    return np.where(lengths > 0, found, np.nan)
+        cosine: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
+    return np.where(lengths > 0, cosine, np.nan)
 
 
 def _ratio(own: float, other: float, what: str) -> tuple[float | None, str]:
@@ -247,7 +247,7 @@ def _random(
 ) -> NDArray[np.bool_]:
     """Which of `rows` some random picture of the ball is taken for something else."""
     levels = int(probe.eps * 255 + 1e-3)
-    found = np.zeros(len(images), np.bool_)
+    wrong = np.zeros(len(images), np.bool_)
     reject = scorer.classifier.reject
     for row in np.flatnonzero(rows).tolist():
         rng = generator(probe.seed, Stream.NOISE, row, 0)
@@ -255,8 +255,8 @@ def _random(
         noise = rng.integers(-levels, levels + 1, shape, dtype=np.int16)
         points = np.clip(images[row].astype(np.int16) + noise, 0, 255).astype(np.uint8)
         answers = scorer.labels(points)
-        found[row] = bool(((answers != labels[row]) & (answers != reject)).any())
-    return found
+        wrong[row] = bool(((answers != labels[row]) & (answers != reject)).any())
+    return wrong
 
 
 def _loss(scorer: Scorer, images: FloatImages, labels: Labels) -> NDArray[np.float64]:

@@ -372,14 +372,14 @@ def _handler(
                 return
             try:
                 path, _, query = self.path.partition("?")
-                found = self._find(path, query)
+                content = self._find(path, query)
             except (EvofoolError, ValueError) as error:
                 self._answer(500, f"{error}\n".encode("utf-8", "replace"), "text/plain")
                 return
-            if found is None:
+            if content is None:
                 self._answer(404, b"nothing is here\n", "text/plain")
             else:
-                self._answer(200, *found)
+                self._answer(200, *content)
 
         def do_HEAD(self) -> None:
             self.do_GET()
@@ -401,10 +401,10 @@ def _handler(
                 file = live.gallery.file(path)
                 return None if file is None else (*file, False)
             match = _PICTURE.fullmatch(path)
-            found = live.png(int(match[1])) if match else None
+            image = live.png(int(match[1])) if match else None
             # a page names the individual too: what it has loaded it need not ask for again, not
             # while the campaign wants the processor, nor when the server has gone
-            return None if found is None else (found[0], "image/png", unquote(query) == found[1])
+            return None if image is None else (image[0], "image/png", unquote(query) == image[1])
 
         def _answer(self, status: int, body: bytes, kind: str, lasting: bool = False) -> None:
             self.send_response(status)

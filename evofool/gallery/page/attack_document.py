@@ -50,17 +50,17 @@ def of_exhibit(exhibit: Exhibit) -> list[Any]:
 
 def mentioned(collection: Collection, shown: Sequence[Exhibit]) -> set[int]:
     """Classes of the clean pictures and of the targets."""
-    found: set[int] = set()
+    classes: set[int] = set()
     if collection.attacks is None:
-        return found
+        return classes
     for exhibit in shown:
         if exhibit.result is not None:
             clean, target = (
                 collection.attacks.images[exhibit.result.image].row,
                 exhibit.result.target,
             )
-            found |= {clean.label, clean.predicted, target}
-    return found - {NONE}
+            classes |= {clean.label, clean.predicted, target}
+    return classes - {NONE}
 
 
 def headline(collection: Collection, shown: Sequence[Exhibit]) -> str:

@@ -129,13 +129,13 @@ def _run(room: Room) -> dict[str, Any]:
 
 def _mentioned(room: Room) -> set[int]:
     """Every class whose label the page has to know."""
-    found = {exhibit.class_index for exhibit in room.shown}
+    classes = {exhibit.class_index for exhibit in room.shown}
     for rows in room.known.top.values():
-        found |= {c for c, _ in rows}
+        classes |= {c for c, _ in rows}
     for steps, _ in room.lines.values():
-        found |= {step.class_index for step in steps}
-    found |= attack_document.mentioned(room.collection, room.shown)
-    return {c for c in found if 0 <= c < len(room.collection.labels)}
+        classes |= {step.class_index for step in steps}
+    classes |= attack_document.mentioned(room.collection, room.shown)
+    return {c for c in classes if 0 <= c < len(room.collection.labels)}
 
 
 def _row(number: int, room: Room, exhibit: Exhibit, family: int) -> list[Any]:

@@ -202,7 +202,7 @@ def _exhibits(
     labels: Sequence[str],
 ) -> tuple[list[Exhibit], list[list[ResultRow]]]:
     """The exhibits in the order of attacks and images, and the rows of each attack."""
-    found, of_attacks = [], []
+    exhibits, of_attacks = [], []
     seen: set[str] = set()
     for each in planned:
         rows = read_results(run, roles.get(role_of(each.index), ""))
@@ -215,7 +215,7 @@ def _exhibits(
                     f" {row.image} {'is there twice' if key in seen else 'is missing'}"
                 )
             seen.add(key)
-            found.append(
+            exhibits.append(
                 Exhibit(
                     key,
                     row.predicted,
@@ -228,7 +228,7 @@ def _exhibits(
                     attack=each.index,
                 )
             )
-    return found, of_attacks
+    return exhibits, of_attacks
 
 
 def _ways(
@@ -243,7 +243,7 @@ def _ways(
     victim = run.manifest["classifier"]
     classes, reject = len(victim["labels"]), victim.get("reject")
     names = [_name(config, each) for each in planned]
-    found = []
+    attacks = []
     for each, name, of_attack in zip(planned, names, rows, strict=True):
         items = items_of(each.attack, each.targets, images, classes, config.seed, reject)
         check_rows(run.path, each.name, items, of_attack)
@@ -251,8 +251,8 @@ def _ways(
         line = line_of(each, of_attack, chunks, items, images)
         unique = name if names.count(name) == 1 else f"{name} ({each.index})"
         parameters = {**each.parameters, "targets": each.targets}
-        found.append(Way(unique, _spelt(parameters), _cells(line), line["notes"]))
-    return found
+        attacks.append(Way(unique, _spelt(parameters), _cells(line), line["notes"]))
+    return attacks
 
 
 def _name(config: AttackCampaign, planned: Planned) -> str:

@@ -131,13 +131,13 @@ class Elites:
 
     def exhibits(self) -> list[Exhibit]:
         """One an elite, in the order of their classes."""
-        archive, found = self._shelf.archive, []
+        archive, shown = self._shelf.archive, []
         confidence = archive.confidence
         for k in np.flatnonzero(archive.filled).tolist():
             holder = self._holder(k)
             c = int(archive.cells[k])
             size, unit = _size(self._describe(holder), holder, self._shelf)
-            found.append(
+            shown.append(
                 Exhibit(
                     str(c),
                     c,
@@ -150,7 +150,7 @@ class Elites:
                     unit,
                 )
             )
-        return found
+        return shown
 
     def png(self, exhibit: Exhibit) -> bytes:
         if self._saved:
@@ -204,13 +204,13 @@ class Elites:
         return len(self._shelf.encoding.dump(self._of(exhibit).genome))
 
     def frames(self, ids: Sequence[IndividualId]) -> Mapping[IndividualId, UInt8Images]:
-        found = {}
+        images = {}
         shelf = self._shelf
         for id, genome in self._lineage.genomes(ids):
             if shelf.breeding is not shelf.encoding:
                 genome = shelf.encoding.load(shelf.breeding.dump(genome))
-            found[id] = self._shelf.render([Individual(genome, id)])[0]
-        return found
+            images[id] = self._shelf.render([Individual(genome, id)])[0]
+        return images
 
     def _of(self, exhibit: Exhibit) -> Individual:
         return self._holder(self._shelf.archive.position(exhibit.class_index))
@@ -222,8 +222,8 @@ class Elites:
 
     def _describe(self, holder: Individual) -> Mapping[str, Any]:
         if holder.id not in self._described:  # elites of several cells share one
-            found = self._shelf.encoding.describe(holder.genome)
-            self._described[holder.id] = found if isinstance(found, Mapping) else {}
+            description = self._shelf.encoding.describe(holder.genome)
+            self._described[holder.id] = description if isinstance(description, Mapping) else {}
         return self._described[holder.id]
 
 
@@ -232,9 +232,9 @@ def _side(row: IndividualRow) -> int:
     return row.id.child % 2 if len(row.parents) == 2 and len(row.parent_cells) == 2 else 0
 
 
-def _size(found: Mapping[str, Any], holder: Individual, shelf: Shelf) -> tuple[int, str]:
+def _size(description: Mapping[str, Any], holder: Individual, shelf: Shelf) -> tuple[int, str]:
     for unit in ("connections", "genes"):
-        size = found.get(unit)
+        size = description.get(unit)
         if isinstance(size, int) and size >= 0:
             return size, unit
     return len(shelf.encoding.dump(holder.genome)), "bytes"
