@@ -60,13 +60,13 @@ def print_readings(readings: Sequence[Reading]) -> None:
             )
             if reading.sidecar:
                 answer("          (so says the provenance.json beside it)")
-            said = [
+            provenance = [
                 f"{name} {bare(str(claim[key])[:64])}"
                 for key, name in (("run_id", "run"), ("seed", "seed"), ("generation", "generation"))
                 if key in claim
             ]
-            if said:
-                answer(f"  from    {', '.join(said)}")
+            if provenance:
+                answer(f"  from    {', '.join(provenance)}")
             other = "" if reading.same_victim else "  (another classifier than it was made for)"
             if reading.now is None:
                 answer(f"  now     -         no class of this classifier has that name{other}")

@@ -147,7 +147,7 @@ def train_denoiser(
         path.parent,
         path.stem,
         {
-            "recipe": said(recipe, with_device=False),
+            "recipe": recipe_values(recipe, with_device=False),
             "base": base.digest,
             "data": pairs.digest(),
             "device": device.type,
@@ -171,7 +171,7 @@ def train_denoiser(
         path,
         {
             "base": {"name": base.name, "digest": base.digest},
-            "recipe": said(recipe),
+            "recipe": recipe_values(recipe),
             **facts,
             "pictures": len(pairs.pictures),
             "last_loss": fitted.loss,
@@ -189,7 +189,7 @@ def train_denoiser(
     return sha256
 
 
-def said(recipe: Recipe, with_device: bool = True) -> dict[str, Any]:
+def recipe_values(recipe: Recipe, with_device: bool = True) -> dict[str, Any]:
     """A recipe as JSON values."""
     settings = {
         "loss": recipe.guide, "width": recipe.width, "levels": recipe.levels,

@@ -170,10 +170,10 @@ class EvolveRun(Run):
 
     def _elites(self, encoding: str | None) -> Iterator[list[Elite]]:
         from evofool.evolution.outputs import claim_of, elites
-        from evofool.evolution.restoring import open_shelf
+        from evofool.evolution.restoring import open_elites
 
         with CampaignFolder.open(self.path) as run, run.snapshot():
-            stored = open_shelf(run, encoding)
+            stored = open_elites(run, encoding)
             for part in elites(stored.archive, stored.render, stored.labels):
                 yield [
                     Elite(

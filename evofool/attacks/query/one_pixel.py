@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evofool.attacks.base import Attack, Needs
 from evofool.attacks.job import Job, Rows
-from evofool.attacks.query.black_box import part, progress, stand
+from evofool.attacks.query.black_box import make_current, part, progress
 from evofool.errors import UsageError
 from evofool.images import Shape, UInt8Images
 
@@ -116,7 +116,7 @@ class OnePixel(Attack):
         first = first[near[first] > best[rows]]
         own = owners[first]
         best[own] = near[first]
-        stand(job, own, pictures[first], part(scores, first))
+        make_current(job, own, pictures[first], part(scores, first))
         return near.reshape(len(rows), count)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evofool.attacks.base import Attack, Needs
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice.levels import FUZZ, toward
-from evofool.attacks.query.black_box import part, progress, stand
+from evofool.attacks.query.black_box import make_current, part, progress
 from evofool.attacks.query.bumps import bump, tiles
 from evofool.errors import UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
@@ -86,7 +86,7 @@ class Square(Attack):
             best[active[better]] = near[better]
             search.keep(active, better, tried)
             kept = active[better]
-            done = stand(job, kept, tried[better], part(scores, better))
+            done = make_current(job, kept, tried[better], part(scores, better))
             active = np.setdiff1d(active, kept[done], assume_unique=True)
             if not len(active):
                 return

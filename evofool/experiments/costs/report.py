@@ -103,18 +103,18 @@ def answers(summary: Mapping[str, Any]) -> list[str]:
         name = f"Evolution, {evolved['encoding']}: median confidence"
         cells = [net["evolution"][k] for net in nets]
         columns.append((name, cells, "median_confidence", probability))
-    said = []
+    sentences = []
     for question, cells, key, form in columns:
         values = [cell[key] for cell in cells]
         low, high = values.index(min(values)), values.index(max(values))
         least, most = (TITLES[nets[i]["loss"]] for i in (low, high))
         spread = max(cell["most"] - cell["least"] for cell in cells)
-        said.append(
+        sentences.append(
             f"{question}: from {form(values[low])} ({least}) to"
             f" {form(values[high])} ({most}); seeds of one loss differ by up to"
             f" {form(spread)}."
         )
-    return said
+    return sentences
 
 
 def _picture(net: JudgedNet, encoding: str, class_index: int) -> str:

@@ -80,10 +80,10 @@ def contact_sheet(
             draw.rectangle((left, top, left + filled - 1, top + _BAR - 1), fill=_INK)
         top += _BAR + 2
         draw.text((left, top), shortened(tile.label, box, font.getlength), fill=_INK, font=font)
-        said = ["" if tile.confidence is None else percent(tile.confidence)]
+        caption = ["" if tile.confidence is None else percent(tile.confidence)]
         if tile.fools is not None:
-            said.append("fooled" if tile.fools else "not fooled")
-        text = shortened(" · ".join(filter(None, said)), box, font.getlength)
+            caption.append("fooled" if tile.fools else "not fooled")
+        text = shortened(" · ".join(filter(None, caption)), box, font.getlength)
         draw.text((left, top + line), text, fill=_INK if tile.fools else _MUTED, font=font)
     return np.ascontiguousarray(np.moveaxis(np.asarray(sheet, dtype=np.uint8), -1, 0))
 

@@ -128,7 +128,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Way:
+class AttackVariant:
     """An attack with its parameters.
 
     Attributes:
@@ -157,14 +157,14 @@ class Attacks:
     """What a collection of attacked images has besides its exhibits.
 
     Attributes:
-        ways: by number of the attack.
+        variants: by number of the attack.
         images: that were attacked, by index.
         clean: PNG of an exhibit before the attack.
         change: PNG of what the attack added to it, amplified around grey.
         own_labels: whether the victim's own answers stand in for labels.
     """
 
-    ways: Sequence[Way]
+    variants: Sequence[AttackVariant]
     images: Mapping[int, Clean]
     clean: Callable[[Exhibit], bytes]
     change: Callable[[Exhibit], bytes]
