@@ -129,7 +129,7 @@ def check_images(loaded: Loaded[Any], data: Dataset, base: Classifier) -> None:
 
 
 def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[np.int64]:
-    """The labels of `data` as classes of `base`.
+    """The labels of `data` as classes of `base`, (N,).
 
     Raises:
         ConfigError: it has other classes.

@@ -43,6 +43,15 @@ def surfaces_plot(
     Colours go by the log-odds of the true class: blue where it is the likelier one, red where it
     is not, pale at p = .5. Losses run over ten orders of magnitude, and by the loss itself
     everything that the net gets right has one colour.
+
+    Args:
+        surfaces: by the name of the net, one array of losses an image, R x S: a point for each of
+            R steps along one direction and S along another.
+        eps: the L-infinity radius that the directions are scaled to, on [0, 1].
+        colours: of the theme.
+
+    Returns:
+        PNG.
     """
     from matplotlib.colors import Normalize
 
@@ -83,7 +92,14 @@ def surfaces_plot(
 
 
 def log_odds(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the true class, log p - log(1 - p), from its loss -log p; finite for any loss."""
+    """Log-odds log p - log(1 - p) of the true class, from its loss -log p.
+
+    Args:
+        loss: any shape, at least 0.
+
+    Returns:
+        An array of the shape of `loss`, finite for any loss.
+    """
     small = np.finfo(np.float64).tiny
     odds: NDArray[np.float64] = -loss - np.log(np.maximum(-np.expm1(-loss), small))
     return odds

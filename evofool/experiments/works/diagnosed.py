@@ -105,11 +105,11 @@ class Slopes:
     """What the gradients of one net look like.
 
     Attributes:
-        norms: N Euclidean lengths of the margin's gradient at the clean images.
+        norms: (N,), the Euclidean norm of the gradient of the margin at each clean image.
         cosine: mean cosine of the perturbations of one step and of many; NaN where all are zero.
         loss_ratio: mean loss after one step over that after many.
-        falls: N truths: whether many steps raise the loss no further at eps than at eps / 2, or
-            at eps / 2 no further than the clean image's.
+        falls: (N,): whether the loss after many steps is no higher at eps than at eps / 2, or at
+            eps / 2 no higher than at the clean image.
     """
 
     norms: NDArray[np.float64]
@@ -119,7 +119,7 @@ class Slopes:
 
 
 def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) -> Slopes:
-    """The gradients of a white box at labelled images."""
+    """The gradients of a white-box net at N images, whose classes `labels` are (N,)."""
     from evofool.attacks.gradient.losses import Goal
 
     goal = Goal(scorer.classifier, labels, np.full(len(labels), -1, np.int64))
@@ -138,14 +138,14 @@ def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) ->
     )
     start = to_float(images)
     angle = cosines(one.images_float - start, many.images_float - start)
-    known = angle[~np.isnan(angle)]
+    defined = angle[~np.isnan(angle)]
     clean, once, half, lost = (
         _loss(scorer, pixels, labels)
         for pixels in (start, one.images_float, halfway.images_float, many.images_float)
     )
     return Slopes(
         norms,
-        float(known.mean()) if len(known) else float("nan"),
+        float(defined.mean()) if len(defined) else float("nan"),
         float(once.mean() / lost.mean()) if lost.mean() > 0 else float("nan"),
         (half <= clean) | (lost <= half),
     )
@@ -164,7 +164,7 @@ def diagnose(
         defended: the net that is judged, its gradients as they are.
         undefended: what ratios are taken to.
         images: uint8 N x C x H x W.
-        labels: their classes.
+        labels: their classes, (N,).
         probe: radius and steps.
     """
     one = FGSM(eps=probe.eps, loss="margin")(defended, images, labels)
@@ -216,7 +216,10 @@ def black_minus_white(
 
 
 def cosines(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """N cosines of pairs of perturbations (each N x C x H x W); NaN where one is zero."""
+    """Cosines between perturbations `first` and `second`, both N x C x H x W, as (N,).
+
+    The cosine is NaN where either perturbation is zero.
+    """
     a = np.asarray(first, np.float64).reshape(len(first), -1)
     b = np.asarray(second, np.float64).reshape(len(second), -1)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)

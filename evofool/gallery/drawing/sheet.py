@@ -29,8 +29,14 @@ _BAR = 3
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet: C x H x W uint8 (1 or 3 channels), its label, confidence (None: not
-    known), and whether it fools (None: not told)."""
+    """One picture of a contact sheet, and what is written below it.
+
+    Attributes:
+        image: uint8 C x H x W, of 1 or 3 channels.
+        label: the name of its class.
+        confidence: of the victim in that class, on [0, 1]; None writes none.
+        fools: whether it fools the victim; None writes neither.
+    """
 
     image: UInt8Images
     label: str
