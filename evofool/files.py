@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 
 MAX_BYTES = 1 << 30
-"""Most bytes of a file, where nothing smaller is said."""
+"""Most bytes of a file, where no smaller limit is given."""
 MAX_PATH = 200
 """Most characters of a path in a message."""
 

@@ -148,7 +148,7 @@ _OF_STUDIES: Mapping[str, str] = MappingProxyType(
         **{name: name for name in ("load", "plan_lines", "result_lines")},
     }
 )
-"""Attributes of a study that stand for the references of a kind that are left out."""
+"""Attributes of a study that are named for the references of a kind that are left out."""
 _LIFE: Mapping[str, str] = MappingProxyType(
     {"run": "begin", **{name: name for name in ("resume", "status", "verify")}}
 )

@@ -113,7 +113,7 @@ def _has(data: Any, part: str | int) -> bool:
 
 
 def models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
-    """The models that may stand at `path` of `model` (several where there is a choice)."""
+    """The models that are allowed at `path` of `model` (several where there is a choice)."""
     models = [model]
     for part in path:
         annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]

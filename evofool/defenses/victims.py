@@ -111,7 +111,7 @@ class DenoiserConfig(Model):
 
 
 class ForeignDefense(Model):
-    """A defense of a file or an installed package; its options stand beside its name.
+    """A defense of a file or an installed package; its options are written beside its name.
 
     Attributes:
         name: ``path/to/file.py:Class``, or what a package offers.

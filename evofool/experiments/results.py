@@ -1,4 +1,4 @@
-"""What a run has come to, typed: its pictures, and its table as records or as a pandas DataFrame.
+"""The results of a run, typed: its pictures, and its table as records or as a pandas DataFrame.
 
 `evofool.evolve`, `attack`, `defend` and `resume` return one of these; `open_run` gives the same for
 a folder that lies there already.

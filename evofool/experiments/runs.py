@@ -1,4 +1,4 @@
-"""What is asked of a run folder of any kind."""
+"""Status, resuming and verifying of a run folder, whatever its kind."""
 
 from __future__ import annotations
 

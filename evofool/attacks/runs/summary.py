@@ -45,7 +45,7 @@ def line_of(
     Args:
         planned: the attack.
         rows: its results.
-        chunks: in which they were found.
+        chunks: in which they were stored.
         items: what it was to do.
         images: all clean ones.
     """

@@ -1,7 +1,7 @@
 """The images of an attack config: pictures of a folder, a data set, or noise, as a victim's inputs.
 
 Folders and label files may come from anyone: names in a label file are only compared with those
-that were found, and no file is ever named after them.
+that are there, and no file is ever named after them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a comparison of cost functions comes to: shares, medians, intervals, ``costs.csv``."""
+"""The summary of a comparison of cost functions: rates, medians, intervals, ``costs.csv``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the defense of a config comes to: what is trained first, what stands around which net."""
+"""From the defense of a config to works: what is trained first, and which net is defended by it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS = 10
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is defended how.
+    """A defended net and the works that make it.
 
     Attributes:
         net: the undefended net, or one that is trained in its place.

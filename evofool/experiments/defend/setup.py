@@ -37,7 +37,7 @@ CONTROL = "none"
 
 @dataclass(frozen=True)
 class DefendPlan:
-    """What a dry run finds out.
+    """The result of a dry run: what would be run, and what is missing for it.
 
     Attributes:
         config: checked.

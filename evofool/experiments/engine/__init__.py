@@ -1,6 +1,7 @@
-"""The engine of all experiments: what is to be found out, found out once, and kept.
+"""The engine of all experiments: it runs works, stores their results, and runs none twice.
 
-An experiment is a `Study`: a config, a `Plan` of works, a report drawn from their rows.
+A `Study` is an experiment: from its config follows a `Plan` of works, such as "train this net" or
+"attack it"; from the rows that the works yield follows its report.
 """
 
 from evofool.experiments.engine.context import Context, Scoring

@@ -33,7 +33,7 @@ Config: TypeAlias = Loaded[RetrainConfig]
 
 @dataclass(frozen=True)
 class RetrainPlan:
-    """What a dry run finds out.
+    """The result of a dry run: what would be run, and what is missing for it.
 
     Attributes:
         config: checked.

@@ -1,4 +1,4 @@
-"""What a retraining loop comes to: shares, medians, curves, ``retrain.csv`` and ``shown.csv``."""
+"""The summary of a retraining loop: shares, medians, curves, ``retrain.csv`` and ``shown.csv``."""
 
 from __future__ import annotations
 

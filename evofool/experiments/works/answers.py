@@ -24,7 +24,7 @@ from evofool.store import Check
 
 @dataclass(frozen=True)
 class AnswerRow(Row):
-    """What a net answers to one picture; of an attack, the picture belongs to it.
+    """The answer of a net to one picture; an attack stores the picture with it.
 
     Attributes:
         label: the class that the picture has.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DenoiserRow(Row):
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
         pictures: that it learnt from, clean and attacked.

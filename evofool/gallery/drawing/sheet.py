@@ -50,7 +50,7 @@ def contact_sheet(
     """The tiles in reading order, as one 3 x H x W uint8 image.
 
     Args:
-        tiles: in the order in which they shall stand.
+        tiles: in reading order.
         columns: tiles a row; by default what fills a landscape rectangle best.
         side: longest side of a picture in pixels; by default 96 to 112. Enlarging keeps to whole
             factors, so that pixels stay squares.

@@ -52,7 +52,7 @@ _NEWS = re.compile(r"page=([a-z0-9]{1,16})&kept=([^&]{0,200})")
 
 
 class LiveRun:
-    """A campaign as it stands, looked at again at most every `REFRESH_SECONDS`.
+    """The present state of a campaign, read again at most every `REFRESH_SECONDS`.
 
     It may not have begun: until there is a manifest the gallery is empty.
 

@@ -1,4 +1,4 @@
-"""The attacks of a page: what its data says of attacked images, and their table."""
+"""Attacked images on a page: their part of its data, and the table of the attacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of a page: collections and what was found out about them, as compact JSON values.
+"""The data of a page: the pictures of each run and their facts, as compact JSON values.
 
 Labels, commands and configs come from run folders and may be anyone's: they are cut to a length and
 freed of control characters here, and stay text in the page (`evofool.gallery.page.html`).

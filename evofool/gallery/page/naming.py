@@ -1,4 +1,4 @@
-"""What a page calls a victim: its name, of a file only the file's, never the path to it."""
+"""The names of victims on a page: for a file its name alone, never the path to it."""
 
 from __future__ import annotations
 

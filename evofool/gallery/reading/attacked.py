@@ -331,7 +331,7 @@ def _facts(
 
 
 def _has_own_labels(config: AttackCampaign) -> bool:
-    """Whether the victim's own answers stand in for labels, as `open_source` decides."""
+    """Whether the victim's own answers are used as labels, as `open_source` decides."""
     images = config.images
     if images.dataset is not None:
         return images.labels == "victim"

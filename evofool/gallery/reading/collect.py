@@ -39,7 +39,7 @@ def collect(
         moved: where files of a single run are now.
 
     Raises:
-        UsageError: files of several runs are said to have moved.
+        UsageError: files are given as moved for several runs.
         FolderError: one is no run folder, or of a kind that has no pictures to show.
         StoreError: one is damaged.
     """

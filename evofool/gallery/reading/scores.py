@@ -1,6 +1,7 @@
-"""What the victim says of a gallery's pictures: a run keeps the elite's own class only.
+"""The victim's top classes for the pictures of a gallery; a run stores only the elite's class.
 
-Asked once, through a Scorer, and kept beside the gallery: the images it took are counted there.
+Pictures are scored once, through a Scorer; the scores are kept beside the gallery, with the number
+of images that were sent.
 """
 
 from __future__ import annotations
