@@ -94,7 +94,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
 
 
 def answers(summary: Mapping[str, Any]) -> list[str]:
-    """One sentence a measure: its lowest and highest value and their losses, and how seeds differ."""
+    """One sentence a measure: its lowest and highest value, whose, and how seeds differ."""
     nets = summary["nets"]
     columns: list[tuple[str, list[Any], str, Callable[[float], str]]]
     columns = [(question, [net["measures"][key] for net in nets], "rate", "{:.1%}".format)

@@ -18,17 +18,17 @@ from evofool.experiments.engine.progress import ExperimentProgress, Meter, OnPro
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.run import WorksFailedError, run_plan
 from evofool.experiments.engine.study import Study
-from evofool.experiments.engine.work import Artifact, Chunk, Found, Row, Work, outside, work
+from evofool.experiments.engine.work import Artifact, Chunk, Output, Row, Work, outside, work
 
 __all__ = [
     "Artifact",
     "Chunk",
     "Context",
     "ExperimentProgress",
-    "Found",
     "Meter",
     "OnProgress",
     "Options",
+    "Output",
     "Plan",
     "Planned",
     "Results",

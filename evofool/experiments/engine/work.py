@@ -70,7 +70,7 @@ class Chunk:
     rows: Sequence[Row]
 
 
-Found = Row | Artifact | Chunk
+Output = Row | Artifact | Chunk
 """What `Work.run` yields."""
 
 
@@ -95,7 +95,7 @@ class Work(ABC):
     """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
 
     @abstractmethod
-    def run(self, context: Context) -> Iterator[Found]:
+    def run(self, context: Context) -> Iterator[Output]:
         """Find it out, row by row.
 
         Args:
