@@ -340,9 +340,9 @@ class DirectTensors:
                 for (genome, _), genes in zip(some, made.unbind(), strict=True):
                     genome.genes = genes
                     genome.recipe = None  # and with it the parents
-        found = [each.genes for each in genomes if each.genes is not None]
-        assert len(found) == len(genomes)
-        return torch.stack(found)
+        tensors = [each.genes for each in genomes if each.genes is not None]
+        assert len(tensors) == len(genomes)
+        return torch.stack(tensors)
 
     def _cook(self, recipes: Sequence[Recipe]) -> torch.Tensor:
         """Genes of recipes with the same number of parents, N x n."""

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 
 MAX_BYTES = 1 << 30
-"""Most bytes of a file, where nothing smaller is said."""
+"""Most bytes of a file, where no smaller limit is given."""
 MAX_PATH = 200
 """Most characters of a path in a message."""
 
@@ -119,11 +119,11 @@ def short(path: str | Path) -> str:
     return text if len(text) <= MAX_PATH else f"{text[: MAX_PATH - 1]}…"
 
 
-def _check_kind(found: os.stat_result, path: Path) -> None:
-    if stat.S_ISREG(found.st_mode):
+def _check_kind(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISREG(status.st_mode):
         return
     what, number = next(
-        ((what, number) for test, what, number in _KINDS if test(found.st_mode)),
+        ((what, number) for test, what, number in _KINDS if test(status.st_mode)),
         ("something else", errno.EINVAL),
     )
     raise OSError(number, f"it is {what}, not a regular file", short(path))

@@ -263,10 +263,10 @@ def _orientation(picture: PIL.Image.Image) -> int:
     Pillow turns a TIFF by itself when it is loaded, and takes the tag away.
     """
     try:
-        found = picture.getexif().get(_ORIENTATION, 1)
+        orientation = picture.getexif().get(_ORIENTATION, 1)
     except _UNREADABLE:
         return 1
-    return found if isinstance(found, int) else 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _opaque(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -148,7 +148,7 @@ _OF_STUDIES: Mapping[str, str] = MappingProxyType(
         **{name: name for name in ("load", "plan_lines", "result_lines")},
     }
 )
-"""Attributes of a study that stand for the references of a kind that are left out."""
+"""Attributes of a study that are named for the references of a kind that are left out."""
 _LIFE: Mapping[str, str] = MappingProxyType(
     {"run": "begin", **{name: name for name in ("resume", "status", "verify")}}
 )
@@ -308,13 +308,13 @@ def every() -> tuple[Kind, ...]:
 
     Of a name that is ours another package's declaration is never read.
     """
-    found = list(BUILT_IN)
+    kinds = list(BUILT_IN)
     for name in names()[len(BUILT_IN) :]:
         try:
-            found.append(find(name))
+            kinds.append(find(name))
         except KindError as error:
             logging.getLogger("evofool").warning("%s", error)
-    return tuple(found)
+    return tuple(kinds)
 
 
 def of_command(command: str) -> tuple[Kind, ...]:
@@ -369,8 +369,8 @@ def _declared(point: Any) -> Kind:
     fault = _fault(kind, point.name)
     if fault:
         raise KindError(f"{where}: {fault}")
-    found: Kind = kind
-    return found
+    declared: Kind = kind
+    return declared
 
 
 def _fault(kind: object, name: str) -> str:

@@ -110,7 +110,7 @@ def class_from_entry_point(group: str, name: str, error: type[OptionError]) -> C
 
 def _points(group: str) -> Mapping[str, EntryPoint]:
     """By name; of several packages that offer one name, the one that Python finds first."""
-    found: dict[str, EntryPoint] = {}
+    points: dict[str, EntryPoint] = {}
     for point in entry_points(group=group):
-        found.setdefault(point.name, point)
-    return found
+        points.setdefault(point.name, point)
+    return points

@@ -85,8 +85,8 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """``; did you mean 'children'?`` with the choice that is nearest to `word`, or nothing."""
-    found = suggested(word, choices)
-    return "" if found is None else f"; did you mean {found!r}?"
+    nearest = suggested(word, choices)
+    return "" if nearest is None else f"; did you mean {nearest!r}?"
 
 
 def suggested(word: str, choices: Iterable[str]) -> str | None:

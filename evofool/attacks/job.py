@@ -192,13 +192,13 @@ class Job:
             return wanted(outputs, at) if wanted else ~self.goal.fooled(outputs, at, lead)
 
         chosen = rule if unless_fooled or wanted else None
-        found = self.scorer.gradients(images, own, wanted=chosen, keep_unscored=True)
-        self.unscored |= set(rows[found.lost].tolist())
+        result = self.scorer.gradients(images, own, wanted=chosen, keep_unscored=True)
+        self.unscored |= set(rows[result.lost].tolist())
         crops = self.scorer.classifier.crops
-        each = found.loss.shape[1] if found.loss.ndim == 2 else 1
+        each = result.loss.shape[1] if result.loss.ndim == 2 else 1
         np.add.at(self.forward, rows, crops)
-        np.add.at(self.backward, rows[found.wanted], crops * each)
-        return found
+        np.add.at(self.backward, rows[result.wanted], crops * each)
+        return result
 
     def differentiable(self, rows: Rows) -> Callable[[torch.Tensor], torch.Tensor]:
         """`Scorer.differentiable` for code that sends versions of `rows`, once or many times.
@@ -227,24 +227,24 @@ class Job:
     def scores(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
         """`Scorer.score` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
-        found = self._score(rows, images)
+        result = self._score(rows, images)
         np.add.at(self.forward, rows, self.scorer.classifier.crops)
-        return found
+        return result
 
     def labels_of(self, rows: Rows, images: UInt8Images | FloatImages) -> Labels:
         """`Scorer.labels` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
-        found = self.scorer.labels(images)
+        labels = self.scorer.labels(images)
         np.add.at(self.forward, rows, self.scorer.classifier.crops)
-        return found
+        return labels
 
     def on_lattice(self, rows: Rows) -> UInt8Images:
         """The current pictures of `rows`: of `pixels`, else `x` rounded towards the clean ones."""
-        found = toward(self.x[rows], self.clean[rows])
+        pixels = toward(self.x[rows], self.clean[rows])
         for i, row in enumerate(rows.tolist()):
             if row in self.pixels:
-                found[i] = self.pixels[row]
-        return found
+                pixels[i] = self.pixels[row]
+        return pixels
 
     def check(self, rows: Rows) -> NDArray[np.bool_]:
         """Judge the current pictures of `rows`: (n,), whether each is a success.
@@ -256,9 +256,9 @@ class Job:
         if len(fresh):
             self._count_verifying(fresh)
             self._judged.update(self._verdicts(fresh, self.on_lattice(fresh)))
-        found = [self._judged[row] for row in rows.tolist()]
-        labels = np.array([v.label for v in found], np.int64)
-        return self._success(rows, labels, np.array([v.decisive for v in found]))
+        verdicts = [self._judged[row] for row in rows.tolist()]
+        labels = np.array([v.label for v in verdicts], np.int64)
+        return self._success(rows, labels, np.array([v.decisive for v in verdicts]))
 
     def hits(self, rows: Rows, scores: Scores) -> NDArray[np.bool_]:
         """Whether pictures of `rows` with these scores would be successes, (n,)."""
@@ -362,9 +362,9 @@ class Job:
 
     def _score(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
         """`Scorer.score`; rows without scores are noted, and no success."""
-        found = self.scorer.score(images, keep_unscored=True)
-        self.unscored |= set(rows[~found.scored].tolist())
-        return found
+        scores = self.scorer.score(images, keep_unscored=True)
+        self.unscored |= set(rows[~scores.scored].tolist())
+        return scores
 
     def _read(self, rows: Rows, scores: Scores) -> dict[int, Verdict]:
         columns = (column.tolist() for column in self._columns(rows, scores))
@@ -396,12 +396,12 @@ class Job:
 def _classes(given: ArrayLike | None, n: int, classes: int, what: str) -> Labels:
     if given is None:
         return np.full(n, NONE, np.int64)
-    found = np.asarray(given)
-    if found.shape != (n,) or not np.issubdtype(found.dtype, np.integer):
+    array = np.asarray(given)
+    if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer):
         raise UsageError(
-            f"{what} must be {n} integers, one an image, not {found.dtype} of shape {found.shape}"
+            f"{what} must be {n} integers, one an image, not {array.dtype} of shape {array.shape}"
         )
-    if found.size and not (found.min() >= 0 and found.max() < classes):
-        wrong = int(found.min() if found.min() < 0 else found.max())
+    if array.size and not (array.min() >= 0 and array.max() < classes):
+        wrong = int(array.min() if array.min() < 0 else array.max())
         raise UsageError(f"{what}: {wrong} is not one of the victim's classes 0..{classes - 1}")
-    return found.astype(np.int64)
+    return array.astype(np.int64)

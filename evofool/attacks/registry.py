@@ -118,8 +118,8 @@ def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
     Raises:
         AttackError: an unknown attack or parameter, a value of the wrong type or out of range.
     """
-    found = describe(name)
-    known = {parameter.name: parameter for parameter in found.parameters}
+    entry = describe(name)
+    known = {parameter.name: parameter for parameter in entry.parameters}
     choices: list[list[tuple[str, Any]]] = []
     size, seeded = 1, set[int]()
     for key, value in options.items():
@@ -136,10 +136,10 @@ def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
         choices.append([(key, each) for each in values])
     if size > MAX_GRID:
         raise AttackError(f"{name}: a grid of {size} combinations; at most {MAX_GRID}")
-    missing = [p.name for p in found.parameters if p.required and p.name not in options]
+    missing = [p.name for p in entry.parameters if p.required and p.name not in options]
     if missing:
         raise AttackError(f"{name}: {missing[0]} must be given, it has no default")
-    nested = [p for p in found.parameters if p.type is Attack]
+    nested = [p for p in entry.parameters if p.type is Attack]
     choices += [[(p.name, p.default)] for p in nested if p.name not in options]
     for combination in itertools.product(*choices):
         given = dict(combination)
@@ -148,7 +148,7 @@ def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
             if "seed" in given and id(inner) not in seeded:
                 given[parameter.name] = replace(inner, seed=given["seed"])
         try:
-            yield found.factory(**given)
+            yield entry.factory(**given)
         except AttackError:
             raise
         except UsageError as error:
@@ -175,10 +175,10 @@ def plain(value: Any) -> Any:
 @cache
 def _own() -> dict[str, type[Attack]]:
     """All concrete attacks that the package exports."""
-    found = [getattr(shipped, name) for name in shipped.__all__]
+    classes = [getattr(shipped, name) for name in shipped.__all__]
     concrete = [
         kind
-        for kind in found
+        for kind in classes
         if inspect.isclass(kind) and issubclass(kind, Attack) and not inspect.isabstract(kind)
     ]
     return {kind.name: kind for kind in concrete}

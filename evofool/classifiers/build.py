@@ -114,7 +114,7 @@ def from_module(
     freeze(wrapped)
     from evofool.classifiers.identity.digest import identity
 
-    found = identity(wrapped)  # before it runs: it may keep something of its last batch
+    encoded = identity(wrapped)  # before it runs: it may keep something of its last batch
     old_digest = digest_module(wrapped)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
     lock = CallLock()
@@ -131,7 +131,7 @@ def from_module(
         name=name,
         labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
-        digest=found.digest,
+        digest=encoded.digest,
         output=probed.output,
         link=check_link(probed.output, link, name),
         module=wrapped,
@@ -139,7 +139,7 @@ def from_module(
         preprocessing=_describe(mean, std) if preprocessing is None else preprocessing,
         source=source,
         old_digest=old_digest,
-        opaque=found.opaque,
+        opaque=encoded.opaque,
         lock=lock,
     )
 

@@ -126,11 +126,11 @@ def _lines(text: str) -> list[str]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice[:100]!r} is given twice")
-    return found
+    return content
 
 
 def _from_object(content: Mapping[str, Any], path: Path) -> list[Any]:

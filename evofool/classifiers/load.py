@@ -147,17 +147,17 @@ def inspect_classifier(
     """
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
-    found = _source(parsed).inspect(parsed, folder)
-    if parsed.crops == 1 or found.input_shape is None:
-        return found
-    channels, height, width = found.input_shape
+    inspection = _source(parsed).inspect(parsed, folder)
+    if parsed.crops == 1 or inspection.input_shape is None:
+        return inspection
+    channels, height, width = inspection.input_shape
     if height != width:
         raise ClassifierError(
             f"classifier {parsed.name}: crops: {parsed.crops} needs a square input,"
             f" not {height} x {width}"
         )
     side = cropped_side(width)
-    return dataclasses.replace(found, input_shape=(channels, side, side))
+    return dataclasses.replace(inspection, input_shape=(channels, side, side))
 
 
 def sources() -> tuple[Source, ...]:

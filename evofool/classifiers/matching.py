@@ -43,21 +43,21 @@ def match_classes(
         if n != len(labels):
             raise LookupError(f"{n} classes cannot go by their index where there are {len(labels)}")
         return list(range(n)), _note(names, labels)
-    found: list[int | None] = []
+    indices: list[int | None] = []
     first: LookupError | None = None
     for name in names:
         try:
-            found.append(find_class(name, labels))
+            indices.append(find_class(name, labels))
         except LookupError as error:
-            found.append(None)
+            indices.append(None)
             first = first or error
     if first is None:
-        return [index for index in found if index is not None], ""
+        return [index for index in indices if index is not None], ""
     if n == len(labels):
         if labels == numbered_labels(n):
             return list(range(n)), "the classifier's classes have no names: they go by their index"
-        other = [k for k in range(n) if found[k] is None]
-        at_home = all(index in (None, k) for k, index in enumerate(found))
+        other = [k for k in range(n) if indices[k] is None]
+        at_home = all(index in (None, k) for k, index in enumerate(indices))
         same = len(other) == 1 or all(_words(names[k]) & _words(labels[k]) for k in other)
         if at_home and same and 2 * len(other) <= n:
             return list(range(n)), _note(names, labels)

@@ -110,10 +110,10 @@ def resolve(path: str, base: Path) -> Path:
             its folder may not be looked into.
     """
     try:
-        found = absolute_path(path, base)
+        resolved = absolute_path(path, base)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            found.stat()
-        return found
+            resolved.stat()
+        return resolved
     except (PathError, OSError) as error:
         raise ClassifierError(
             f"classifier: {short(path)!r} cannot be used as a path ({reason(error)})"

@@ -152,11 +152,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from evofool.cli.report import print_status
     from evofool.experiments.runs import status as status_of
 
-    found = status_of(run)
+    content = status_of(run)
     if as_json:
-        _print_json(found)
+        _print_json(content)
     else:
-        print_status(found)
+        print_status(content)
 
 
 @app.command(cls=Command)
@@ -246,11 +246,11 @@ def score(
     from evofool.cli.report import print_readings, spec
     from evofool.evolution.reading import read
 
-    found = read(images, None if classifier is None else spec(classifier), top)
+    readings = read(images, None if classifier is None else spec(classifier), top)
     if as_json:
-        _print_json([reading.to_json() for reading in found])
+        _print_json([reading.to_json() for reading in readings])
     else:
-        print_readings(found)
+        print_readings(readings)
 
 
 @app.command("list", cls=Command)

@@ -60,9 +60,9 @@ def examine(say: Callable[[str, float | None], None] = lambda _, __: None) -> li
         findings.append(_package(name, module))
     for name, (module, mend) in EXTRAS.items():
         say(f"extra {name}", None)
-        found = _package(name, module)
-        absent = found.state == "broken"
-        findings.append(Finding(f"extra {name}", "missing", mend) if absent else found)
+        finding = _package(name, module)
+        absent = finding.state == "broken"
+        findings.append(Finding(f"extra {name}", "missing", mend) if absent else finding)
     for name, check in (
         ("device cpu", _cpu),
         ("device cuda", _cuda),
@@ -170,10 +170,10 @@ def _victims() -> list[Finding]:
     findings = []
     for name in BUNDLED:
         try:
-            found = inspect_classifier(name)
+            inspection = inspect_classifier(name)
         except EvofoolError as error:
             findings.append(Finding(f"victim {name}", "broken", str(error)))
             continue
-        state: State = "ok" if found.ready else "missing"
-        findings.append(Finding(f"victim {name}", state, found.missing or "weights are here"))
+        state: State = "ok" if inspection.ready else "missing"
+        findings.append(Finding(f"victim {name}", state, inspection.missing or "weights are here"))
     return findings

@@ -13,11 +13,11 @@ def configs(incomplete: str) -> list[tuple[str, str]]:
     """Shipped configs with what they are, then config files and folders of the user's."""
     from evofool.config import shipped
 
-    found: list[tuple[str, str]] = []
+    matching: list[tuple[str, str]] = []
     with contextlib.suppress(EvofoolError):
-        found = [(c.name, c.description) for c in shipped() if c.name.startswith(incomplete)]
+        matching = [(c.name, c.description) for c in shipped() if c.name.startswith(incomplete)]
     return (
-        found
+        matching
         + [(str(path), "") for path in _paths(incomplete) if path.suffix in (".yaml", ".yml")]
         + _folders(incomplete)
     )

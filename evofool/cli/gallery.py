@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evofool.gallery import Gallery
 
 
-class Asked(StrEnum):
+class AskVictim(StrEnum):
     """Whether the victim is asked for the top classes of each picture."""
 
     AUTO = "auto"
@@ -65,11 +65,11 @@ def gallery(
         ),
     ] = "auto",
     scores: Annotated[
-        Asked,
+        AskVictim,
         typer.Option(
             help="Ask the victim for top classes; auto: only one that ships with evofool."
         ),
-    ] = Asked.AUTO,
+    ] = AskVictim.AUTO,
     size: Annotated[
         int | None, typer.Option(min=1, help="With --class: draw it anew, its longer side so long.")
     ] = None,

@@ -19,7 +19,7 @@ def classifiers() -> list[Row]:
     rows: list[Row] = []
     for name in names():
         try:
-            found = inspect_classifier(name)
+            inspection = inspect_classifier(name)
         except EvofoolError as error:  # an architecture, which wants weights
             rows.append(
                 {"name": name, "input": None, "classes": None, "ready": False, "note": str(error)}
@@ -28,10 +28,10 @@ def classifiers() -> list[Row]:
         rows.append(
             {
                 "name": name,
-                "input": None if found.input_shape is None else list(found.input_shape),
-                "classes": found.n_classes,
-                "ready": found.ready,
-                "note": found.missing,
+                "input": None if inspection.input_shape is None else list(inspection.input_shape),
+                "classes": inspection.n_classes,
+                "ready": inspection.ready,
+                "note": inspection.missing,
             }
         )
     for form, about in forms():
@@ -50,10 +50,10 @@ def classes(victim: str | Mapping[str, Any], chosen: Sequence[str]) -> list[Row]
 
     labels = load_classifier(victim).labels
     try:
-        found = {index for text in chosen for index in typed_classes(text, labels)}
+        indices = {index for text in chosen for index in typed_classes(text, labels)}
     except LookupError as error:
         raise UsageError(str(error)) from None
-    shown = sorted(found) if chosen else range(len(labels))
+    shown = sorted(indices) if chosen else range(len(labels))
     return [{"class_index": index, "label": labels[index]} for index in shown]
 
 
@@ -117,8 +117,8 @@ def datasets() -> list[Row]:
 
     rows: list[Row] = []
     for name in names():
-        found = inspect_dataset(name)
-        rows.append({"name": name, "ready": found.present, "note": found.missing})
+        inspection = inspect_dataset(name)
+        rows.append({"name": name, "ready": inspection.present, "note": inspection.missing})
     return rows
 
 

@@ -26,9 +26,9 @@ def spec(text: str) -> str | dict[str, Any]:
     return value
 
 
-def print_status(found: Mapping[str, Any]) -> None:
+def print_status(content: Mapping[str, Any]) -> None:
     """One fact a line."""
-    for key, value in found.items():
+    for key, value in content.items():
         if key == "sent":
             shown = sent_line(value)
         elif isinstance(value, dict):
@@ -38,8 +38,8 @@ def print_status(found: Mapping[str, Any]) -> None:
         if key == "seed":
             shown = str(value)
         answer(f"{key.replace('_', ' '):<16} {bare(shown)}")
-    if found["status"] == "interrupted":
-        answer(f"go on with: evofool resume {found['path']}")
+    if content["status"] == "interrupted":
+        answer(f"go on with: evofool resume {content['path']}")
 
 
 def print_check(check: Check) -> None:
@@ -60,13 +60,13 @@ def print_readings(readings: Sequence[Reading]) -> None:
             )
             if reading.sidecar:
                 answer("          (so says the provenance.json beside it)")
-            said = [
+            provenance = [
                 f"{name} {bare(str(claim[key])[:64])}"
                 for key, name in (("run_id", "run"), ("seed", "seed"), ("generation", "generation"))
                 if key in claim
             ]
-            if said:
-                answer(f"  from    {', '.join(said)}")
+            if provenance:
+                answer(f"  from    {', '.join(provenance)}")
             other = "" if reading.same_victim else "  (another classifier than it was made for)"
             if reading.now is None:
                 answer(f"  now     -         no class of this classifier has that name{other}")

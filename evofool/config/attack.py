@@ -102,7 +102,7 @@ class ImagesConfig(Model):
 
 
 class AttackEntry(Model):
-    """One attack: in YAML its parameters stand beside its name; a list of values is a grid.
+    """One attack: in YAML its parameters are written beside its name; a list of values is a grid.
 
     Attributes:
         name: one that ``evofool list attacks`` shows, or ``path/to/file.py:Class``.

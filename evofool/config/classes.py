@@ -34,13 +34,13 @@ def chosen_classes(
     """The indices that the list of classes at `where` names, ascending; raises as `cells`."""
     if classes == "all":
         return tuple(range(len(labels)))
-    found: set[int] = set()
+    chosen: set[int] = set()
     for position, item in enumerate(classes):
         try:
-            found.update(named_classes(item, labels))
+            chosen.update(named_classes(item, labels))
         except LookupError as error:
             raise loaded.error_at((*where, position), str(error)) from None
-    return tuple(sorted(found))
+    return tuple(sorted(chosen))
 
 
 def named_classes(item: int | str, labels: Sequence[str]) -> list[int]:
@@ -60,14 +60,14 @@ def named_classes(item: int | str, labels: Sequence[str]) -> list[int]:
         if any(character in item for character in "*?["):
             pattern = item.strip().casefold()
             folded = [label.casefold() for label in labels]
-            found = [
+            matches = [
                 index
                 for index, label in enumerate(folded)
                 if any(fnmatchcase(name, pattern) for name in (label, *_names(label)))
             ]
-            if not found:
+            if not matches:
                 raise LookupError(f"no class is called like {item!r}")
-            return found
+            return matches
     return [find_class(item, labels)]
 
 
@@ -106,11 +106,11 @@ def find_class(item: int | str, labels: Sequence[str]) -> int:
     wanted = _folded(item.strip())
     folded = [_folded(label) for label in labels]
     for names in ([[label] for label in folded], [_names(label) for label in folded]):
-        found = [index for index, own in enumerate(names) if wanted in own]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            which = ", ".join(str(index) for index in found[:5])
+        matches = [index for index, own in enumerate(names) if wanted in own]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            which = ", ".join(str(index) for index in matches[:5])
             raise LookupError(f"classes {which} are all called {item!r}; give the index")
     mend = suggestion(item, _all_names(labels)) or " (an index works too)"
     raise LookupError(f"no class is called {item!r}{mend}")

@@ -75,10 +75,10 @@ def looks_like(data: Mapping[str, Any]) -> Kind | None:
 
     Kinds of other packages are asked only where ours do not know.
     """
-    found = [kind for kind in kinds.BUILT_IN if not kind.keys.isdisjoint(data)]
-    if not found:
-        found = [kind for kind in kinds.every() if not kind.keys.isdisjoint(data)]
-    return found[0] if len(found) == 1 else None
+    fitting = [kind for kind in kinds.BUILT_IN if not kind.keys.isdisjoint(data)]
+    if not fitting:
+        fitting = [kind for kind in kinds.every() if not kind.keys.isdisjoint(data)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _wrong_kind(kind: Kind, wanted: Kind) -> str:
@@ -113,12 +113,12 @@ def _has(data: Any, part: str | int) -> bool:
 
 
 def models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
-    """The models that may stand at `path` of `model` (several where there is a choice)."""
-    found = [model]
+    """The models that are allowed at `path` of `model` (several where there is a choice)."""
+    models = [model]
     for part in path:
-        annotations = [m.model_fields[part].annotation for m in found if part in m.model_fields]
-        found = [inner for annotation in annotations for inner in _models_in(annotation)]
-    return found
+        annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        models = [inner for annotation in annotations for inner in _models_in(annotation)]
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -216,19 +216,19 @@ def key_called(model: type[BaseModel], name: str, *, near: bool = True) -> str |
     wanted = name.casefold()
     if wanted in keys:
         return keys[wanted]
-    found = suggested(wanted, keys) if near else None
-    return None if found is None else keys[found]
+    nearest = suggested(wanted, keys) if near else None
+    return None if nearest is None else keys[nearest]
 
 
 def _keys(model: type[BaseModel], above: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Every key path of a config, those nearest to the top first; items of lists are left out."""
-    found: dict[tuple[str, ...], None] = {}
+    keys: dict[tuple[str, ...], None] = {}
     for name, field in model.model_fields.items():
-        found[*above, name] = None
+        keys[*above, name] = None
         if len(above) < _DEEPEST and get_origin(field.annotation) is not tuple:
             for inner in _models_in(field.annotation):
-                found |= dict.fromkeys(_keys(inner, (*above, name)))
-    return sorted(found, key=len)
+                keys |= dict.fromkeys(_keys(inner, (*above, name)))
+    return sorted(keys, key=len)
 
 
 def _tags(model: type[BaseModel]) -> list[str]:

@@ -141,8 +141,8 @@ def kind_of(source: Path | str, command: str = kinds.RUN) -> Kind:
 def _kind(data: Mapping[str, Any]) -> str:
     if data.get("kind"):
         return str(data["kind"])
-    found = looks_like(data)
-    return "evolve" if found is None else found.name
+    kind = looks_like(data)
+    return "evolve" if kind is None else kind.name
 
 
 def to_yaml(campaign: BaseModel) -> str:
@@ -198,13 +198,13 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
 def shipped() -> list[Shipped]:
     """The configs that come with evofool, in order of name; nested names have slashes."""
     folder = shipped_folder()
-    found = []
+    configs = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).with_suffix("").as_posix()
         first = read_file(path).decode().split("\n", 1)[0]
         kind = _kind(load_yaml(path).data)
-        found.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
-    return found
+        configs.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
+    return configs
 
 
 def shipped_folder() -> Path:

@@ -191,7 +191,7 @@ class ClassifierConfig(Model):
 
 
 class EncodingConfig(Model):
-    """The encoding: in YAML its options stand beside its name, and it checks them itself."""
+    """The encoding: in YAML its options are written beside its name, and it checks them itself."""
 
     name: Annotated[str, Field(min_length=1)]
     options: dict[str, Any] = Field(default_factory=dict)

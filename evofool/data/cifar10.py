@@ -94,12 +94,12 @@ def _load_pickled(split: Split, folder: Path) -> Dataset:
     from torchvision.datasets import CIFAR10
 
     try:
-        found = CIFAR10(str(folder), train=split == "train")
+        dataset = CIFAR10(str(folder), train=split == "train")
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"{folder / _TORCHVISION}: a file is missing, truncated, or not the published one;"
             " delete the folder and fetch it again (evofool train ... --download)"
         ) from error
-    images = np.ascontiguousarray(np.asarray(found.data, dtype=np.uint8).transpose(0, 3, 1, 2))
-    labels = np.asarray(found.targets, dtype=np.int64)
+    images = np.ascontiguousarray(np.asarray(dataset.data, dtype=np.uint8).transpose(0, 3, 1, 2))
+    labels = np.asarray(dataset.targets, dtype=np.int64)
     return Dataset("cifar10", split, images, labels, LABELS)

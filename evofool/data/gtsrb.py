@@ -91,7 +91,9 @@ def held_out(labels: NDArray[np.int64], tracks: tuple[str, ...]) -> NDArray[np.b
     """
     chosen: set[tuple[int, str]] = set()
     for label in np.unique(labels).tolist():
-        own = sorted({track for track, found in zip(tracks, labels, strict=True) if found == label})
+        own = sorted(
+            {track for track, own_label in zip(tracks, labels, strict=True) if own_label == label}
+        )
         chosen |= {(label, track) for track in own[_HELD_OUT - 1 :: _HELD_OUT]}
     pairs = zip(labels.tolist(), tracks, strict=True)
     return np.array([pair in chosen for pair in pairs], dtype=bool)

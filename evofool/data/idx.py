@@ -64,14 +64,14 @@ def check_md5(path: Path, md5: str) -> None:
     """
     try:
         with open_file(path) as file:
-            found = hashlib.file_digest(
+            actual = hashlib.file_digest(
                 file, lambda: hashlib.md5(usedforsecurity=False)
             ).hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({reason(error)})") from error
-    if found != md5:
+    if actual != md5:
         raise DataError(
-            f"{path}: is not the published file (MD5 {found}, not {md5}): truncated, or of"
+            f"{path}: is not the published file (MD5 {actual}, not {md5}): truncated, or of"
             " another data set; get it again"
         )
 

@@ -144,11 +144,11 @@ def load_denoiser(path: Path, base: Classifier) -> tuple[UNet, str]:
         raise UsageError(f"denoiser {path}: must end in .safetensors")
     card = read_card(path)
     check_fits(card, base, path)
-    found = sha256_file(path)
-    if found != card.sha256:
+    sha256 = sha256_file(path)
+    if sha256 != card.sha256:
         raise UsageError(
             f"denoiser {path}: is not the file that {path.stem}.json describes (sha256"
-            f" {found[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
+            f" {sha256[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
         )
     try:
         state = read_state_dict(path, "denoiser")

@@ -82,9 +82,9 @@ class Pairs:
 
     def digest(self) -> str:
         """Hex sha256 of everything."""
-        found = hashlib.sha256(self.pictures.tobytes())
-        found.update(self.index.tobytes() + self.labels.tobytes())
-        return found.hexdigest()
+        sha256 = hashlib.sha256(self.pictures.tobytes())
+        sha256.update(self.index.tobytes() + self.labels.tobytes())
+        return sha256.hexdigest()
 
 
 def make_pairs(
@@ -147,7 +147,7 @@ def train_denoiser(
         path.parent,
         path.stem,
         {
-            "recipe": said(recipe, with_device=False),
+            "recipe": recipe_values(recipe, with_device=False),
             "base": base.digest,
             "data": pairs.digest(),
             "device": device.type,
@@ -171,7 +171,7 @@ def train_denoiser(
         path,
         {
             "base": {"name": base.name, "digest": base.digest},
-            "recipe": said(recipe),
+            "recipe": recipe_values(recipe),
             **facts,
             "pictures": len(pairs.pictures),
             "last_loss": fitted.loss,
@@ -189,13 +189,13 @@ def train_denoiser(
     return sha256
 
 
-def said(recipe: Recipe, with_device: bool = True) -> dict[str, Any]:
+def recipe_values(recipe: Recipe, with_device: bool = True) -> dict[str, Any]:
     """A recipe as JSON values."""
-    found = {
+    settings = {
         "loss": recipe.guide, "width": recipe.width, "levels": recipe.levels,
         "epochs": recipe.epochs, "batch": recipe.batch, "lr": recipe.lr, "seed": recipe.seed,
     }  # fmt: skip
-    return {**found, "device": recipe.device} if with_device else found
+    return {**settings, "device": recipe.device} if with_device else settings
 
 
 def sources_said(

@@ -71,8 +71,8 @@ class Detector(Defense):
         outputs = scorer.score(clean).outputs
         assert outputs is not None
         scores = self.score(torch.from_numpy(np.asarray(outputs))).numpy()
-        found = threshold_for(scores, self._alarms)
-        return replace(self, threshold=found, false_alarms=None)
+        fitted = threshold_for(scores, self._alarms)
+        return replace(self, threshold=fitted, false_alarms=None)
 
     def identity(self) -> dict[str, Any]:
         """Without the share of false alarms, once there is a threshold."""

@@ -87,13 +87,13 @@ class Features:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """float32 N x C x H x W on [0, 1] to the feature maps, N x c x h x w."""
-        found: list[torch.Tensor] = []
-        handle = self._last.register_forward_hook(lambda _, __, maps: found.append(maps))
+        features: list[torch.Tensor] = []
+        handle = self._last.register_forward_hook(lambda _, __, maps: features.append(maps))
         try:
             self._net(images)
         finally:
             handle.remove()
-        return found[-1]
+        return features[-1]
 
 
 def _of(features: Callable[[torch.Tensor], torch.Tensor]) -> Distance:
@@ -105,5 +105,5 @@ def _of(features: Callable[[torch.Tensor], torch.Tensor]) -> Distance:
     return distance
 
 
-def _apart(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    return (found - wanted).abs().flatten(1).mean(1)
+def _apart(actual: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    return (actual - wanted).abs().flatten(1).mean(1)

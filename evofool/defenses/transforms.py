@@ -124,13 +124,13 @@ class Jpeg(Transform):
         def through(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
             _, data = cv2.imencode(".jpg", rows, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
             mode = cv2.IMREAD_GRAYSCALE if rows.ndim == 2 else cv2.IMREAD_COLOR
-            found: NDArray[np.uint8] = np.asarray(cv2.imdecode(data, mode), dtype=np.uint8)
-            return found
+            decoded: NDArray[np.uint8] = np.asarray(cv2.imdecode(data, mode), dtype=np.uint8)
+            return decoded
 
         # OpenCV keeps blue first; the order of channels decides what is luminance
         flip = pictures[:, ::-1] if pictures.shape[1] == 3 else pictures
-        found = _each(flip, through)
-        return np.ascontiguousarray(found[:, ::-1]) if pictures.shape[1] == 3 else found
+        compressed = _each(flip, through)
+        return np.ascontiguousarray(compressed[:, ::-1]) if pictures.shape[1] == 3 else compressed
 
     def stand_in(self, x: torch.Tensor) -> torch.Tensor:
         """See `jpeg_stand_in`: floating N x C x H x W on [0, 1] to the same shape."""
@@ -179,13 +179,13 @@ def _each(
     pictures: UInt8Images, function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 ) -> UInt8Images:
     """`function` of each picture as rows H x W (grey) or H x W x 3."""
-    found = np.empty_like(pictures)
+    transformed = np.empty_like(pictures)
     for i, picture in enumerate(pictures):
         if len(picture) == 1:
-            found[i, 0] = function(np.ascontiguousarray(picture[0]))
+            transformed[i, 0] = function(np.ascontiguousarray(picture[0]))
         else:
-            found[i] = np.moveaxis(function(to_hwc(picture)), -1, 0)
-    return found
+            transformed[i] = np.moveaxis(function(to_hwc(picture)), -1, 0)
+    return transformed
 
 
 _LUMINANCE = (

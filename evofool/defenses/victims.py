@@ -112,7 +112,7 @@ class DenoiserConfig(Model):
 
 
 class ForeignDefense(Model):
-    """A defense of a file or an installed package; its options stand beside its name.
+    """A defense of a file or an installed package; its options are written beside its name.
 
     Attributes:
         name: ``path/to/file.py:Class``, or what a package offers.
@@ -327,15 +327,15 @@ def _inspect(spec: ClassifierSpec, base: Path) -> Inspection:
     if not is_file(path):
         return Inspection(spec.name, None, None, False, f"{path}: no such file")
     config = load_model(path, VictimConfig).config
-    found = inspect_classifier(_spec(config), base=path.parent)
-    n = found.n_classes
+    inspection = inspect_classifier(_spec(config), base=path.parent)
+    n = inspection.n_classes
     if config.defense is not None:
         n = classes_behind(config.defense, n)
         for file in files_of(config.defense, path.parent):
             if not is_file(file):
                 missing = f"{file}: no such file"
-                found = dataclasses.replace(found, ready=False, missing=missing)
-    return dataclasses.replace(found, name=spec.name, n_classes=n)
+                inspection = dataclasses.replace(inspection, ready=False, missing=missing)
+    return dataclasses.replace(inspection, name=spec.name, n_classes=n)
 
 
 def classes_behind(defense: Model, n: int | None) -> int | None:

@@ -56,8 +56,8 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     begin, count = stream.tell(), math.prod(shape)
     if dtype.hasobject or count * dtype.itemsize != len(data) - begin:
         raise ValueError(f"{name} does not hold what its header says")
-    found = np.frombuffer(data, dtype, count, begin).reshape(shape, order="F" if fortran else "C")
-    return found.copy(order="K")  # as it lay: the last bits of a product depend on it
+    array = np.frombuffer(data, dtype, count, begin).reshape(shape, order="F" if fortran else "C")
+    return array.copy(order="K")  # as it lay: the last bits of a product depend on it
 
 
 def pack_genomes(genomes: Mapping[IndividualId, Any], encoding: Encoding[Any]) -> bytes:
@@ -80,14 +80,14 @@ def unpack_genomes(
     """
     arrays = unpack(state, key, ("ids", "lengths", "dumps"))
     dumps = arrays["dumps"].tobytes()
-    found: dict[IndividualId, Any] = {}
+    genomes: dict[IndividualId, Any] = {}
     at = 0
     try:
         for id, length in zip(arrays["ids"].tolist(), arrays["lengths"].tolist(), strict=True):
             if not 0 <= length <= len(dumps) - at:
                 raise ValueError("a genome is cut short")
-            found[IndividualId(*id)] = encoding.load(dumps[at : at + length])
+            genomes[IndividualId(*id)] = encoding.load(dumps[at : at + length])
             at += length
     except (TypeError, ValueError) as error:
         raise StoreError(f"the stored {key} is damaged ({error})") from error
-    return found
+    return genomes

@@ -89,9 +89,9 @@ def drawing_again(encoding: Encoding[Any], recorded: str) -> tuple[Drawing, str]
     if recorded == HOST:
         return Drawing(encoding), ""
     device = pick_device("auto")
-    found = drawing_on(device, encoding, recorded)
-    if found.name == recorded:
-        return found, ""
+    current = drawing_on(device, encoding, recorded)
+    if current.name == recorded:
+        return current, ""
     return Drawing(encoding), (
         f"the run was drawn by {recorded} on a GPU, which cannot draw here; what is drawn anew may"
         " differ in some levels from what was scored"

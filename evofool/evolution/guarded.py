@@ -13,7 +13,7 @@ from evofool.errors import EvofoolError, ScoringError
 from evofool.scoring import OutOfMemory
 from evofool.scoring.devices import is_out_of_memory
 
-DEEDS = {
+ACTIONS = {
     "sample": "make a random genome",
     "mutate": "mutate",
     "mate": "cross two genomes",
@@ -25,7 +25,7 @@ DEEDS = {
     "renderer": "say what draws",
     "on": "move to a device",
 }
-"""What the methods of an encoding do, for messages."""
+"""What each method of an encoding does, as messages put it: "failed to ..."."""
 
 
 def guarded(encoding: Encoding[Any]) -> Encoding[Any]:
@@ -44,9 +44,9 @@ class _Guarded:
         self.name = encoding.name
         self.options = encoding.options
         self.describe = encoding.describe
-        for method, deed in DEEDS.items():
+        for method, action in ACTIONS.items():
             if (function := getattr(encoding, method, None)) is not None:
-                what = f"encoding {self.name} failed to {deed}"
+                what = f"encoding {self.name} failed to {action}"
                 setattr(self, method, explained(function, what, method == "render_tensor"))
         if (breeder := getattr(encoding, "breeder", None)) is not None:
             self.breeder = breeder

@@ -128,10 +128,10 @@ class History:
         for row, wins in zip(rows, self.wins, strict=True):
             for win in wins:
                 confidence[self._position[win.class_index]] = win.confidence
-            found = _statistics(confidence, wins, lineage)
+            expected = _statistics(confidence, wins, lineage)
             faults += [
                 f"generation {row.generation}: {name} is {row.stats[name]}, not {value:g}"
-                for name, value in found.items()
+                for name, value in expected.items()
                 if name in row.stats and not same(row.stats[name], value)
             ]
             faults += [
@@ -275,11 +275,11 @@ def _share_fits(share: object, confidence: NDArray[np.float64], threshold: float
     return number and least * (1 - RELATIVE) <= share <= most * (1 + RELATIVE)  # type: ignore[operator]
 
 
-def same(found: Any, wanted: float) -> bool:
-    """Whether `found` equals the number `wanted` up to rounding."""
-    if not isinstance(found, int | float) or isinstance(found, bool):
+def same(value: Any, wanted: float) -> bool:
+    """Whether `value` equals the number `wanted` up to rounding."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return found == wanted or bool(np.isclose(found, wanted, rtol=RELATIVE, atol=0))
+    return value == wanted or bool(np.isclose(value, wanted, rtol=RELATIVE, atol=0))
 
 
 def _confidence(log_odds: float) -> float:

@@ -34,11 +34,11 @@ class Lineage:
         Raises:
             StoreError: one of them is not in the run folder.
         """
-        found: dict[IndividualId, IndividualRow] = {}
+        rows: dict[IndividualId, IndividualRow] = {}
         waiting = list(ids)
         while waiting:
             current = waiting.pop()
-            if current in found:
+            if current in rows:
                 continue
             row = self._run.individual(current)
             if row is None and current.generation == 0:  # never won a cell, yet was a parent
@@ -48,9 +48,9 @@ class Lineage:
             for parent in row.parents:
                 if parent.generation >= current.generation:
                     raise StoreError(f"{self._run.path}: {parent} cannot be a parent of {current}")
-            found[current] = row
+            rows[current] = row
             waiting += row.parents
-        return dict(sorted(found.items()))
+        return dict(sorted(rows.items()))
 
     def genome(self, id: IndividualId) -> Any:
         """The genome of `id`, replayed from the random individuals it descends from.

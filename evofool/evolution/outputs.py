@@ -73,13 +73,15 @@ def elites(
         unique = [holder for holder in holders.values() if holder is not None]
         images = render(unique)
         pixels = {id(holder): image for holder, image in zip(unique, images, strict=True)}
-        found = []
+        part_elites = []
         for k in part:
             holder = archive.holders[k]
             assert holder is not None
             c = int(archive.cells[k])
-            found.append(Elite(c, labels[c], float(confidence[k]), holder, pixels[id(holder)]))
-        yield found
+            part_elites.append(
+                Elite(c, labels[c], float(confidence[k]), holder, pixels[id(holder)])
+            )
+        yield part_elites
 
 
 class ArchiveDigest:
@@ -266,25 +268,25 @@ def read_table(run: CampaignFolder) -> dict[int, dict[str, Any]]:
         StoreError: it is missing or damaged, or names a class twice.
     """
     path = run.path / "elites.csv"
-    found: dict[int, dict[str, Any]] = {}
+    rows: dict[int, dict[str, Any]] = {}
     try:
         reader = csv.DictReader(io.StringIO(read_file(path).decode(), newline=""))
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         for row in reader:
             c = int(row["class_index"])
-            if c in found:
+            if c in rows:
                 raise ValueError(f"class {c} stands there twice")
             numbers = {
                 "confidence": float(row["confidence"]),
                 "generation": int(row["generation"]),
             }
-            found[c] = {**row, **numbers}
+            rows[c] = {**row, **numbers}
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise StoreError(
             f"{path}: cannot be read ({error}); evofool gallery {run.path} makes it anew"
         ) from error
-    return found
+    return rows
 
 
 def pictures_are_current(run: CampaignFolder, archive: ChampionArchive) -> bool:

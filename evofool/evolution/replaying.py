@@ -21,7 +21,7 @@ from evofool.evolution.deap_toolbox import told
 from evofool.evolution.individual import Individual
 from evofool.evolution.lineage import Lineage
 from evofool.evolution.map_elites import operators
-from evofool.evolution.restoring import Shelf, load_run, open_shelf
+from evofool.evolution.restoring import StoredElites, load_run, open_elites
 from evofool.evolution.variation import breed, sample
 from evofool.images import UInt8Images
 from evofool.store import CampaignFolder, IndividualId, WinRow
@@ -63,18 +63,18 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
                 f"{path}: {early} early and {late} late pictures are wanted of {total} that were"
                 " scored"
             )
-        replay = _Replay(run, open_shelf(run), config.seed, evolution.initial, evolution.children)
+        replay = _Replay(run, open_elites(run), config.seed, evolution.initial, evolution.children)
         return replay.pictures(0, early), replay.pictures(total - late, total)
 
 
 class _Replay:
     def __init__(
-        self, run: CampaignFolder, shelf: Shelf, seed: int, initial: int, children: int
+        self, run: CampaignFolder, stored: StoredElites, seed: int, initial: int, children: int
     ) -> None:
-        self._run, self._shelf, self._seed = run, shelf, seed
+        self._run, self._stored, self._seed = run, stored, seed
         self._initial, self._children = initial, children
-        self._lineage = Lineage(run, shelf.breeding, seed)
-        self._toolbox = operators(shelf.breeding)
+        self._lineage = Lineage(run, stored.breeding, seed)
+        self._toolbox = operators(stored.breeding)
         self._wins = run.wins()
         self._won = {win.id for win in self._wins}
 
@@ -82,11 +82,11 @@ class _Replay:
         """Of the individuals number `start` to `end` (excluded), counted over all generations."""
         people = list(self._people(start, end))
         channels, height, width = self._run.manifest["classifier"]["input_shape"]
-        found = np.empty((len(people), channels, height, width), np.uint8)
+        images = np.empty((len(people), channels, height, width), np.uint8)
         for begin in range(0, len(people), _CHUNK):
             chunk = people[begin : begin + _CHUNK]
-            found[begin : begin + len(chunk)] = self._shelf.render(chunk)
-        return found
+            images[begin : begin + len(chunk)] = self._stored.render(chunk)
+        return images
 
     def _people(self, start: int, end: int) -> Iterator[Individual]:
         if start >= end:
@@ -109,7 +109,7 @@ class _Replay:
     def _parents(
         self, held: dict[int, IndividualId], people: dict[IndividualId, Individual]
     ) -> Parents:
-        cells = self._shelf.archive.cells
+        cells = self._stored.archive.cells
         holders: Sequence[Individual | None] = [
             people[held[cell]] if cell in held else None for cell in cells.tolist()
         ]
@@ -121,8 +121,8 @@ class _Replay:
         return 1 + (index - self._initial) // self._children
 
     def _checked(self, individual: Individual) -> Individual:
-        shelf = self._shelf
-        dump = shelf.breeding.dump(individual.genome)
+        stored = self._stored
+        dump = stored.breeding.dump(individual.genome)
         if individual.id in self._won:
             row = self._run.individual(individual.id)
             if row is None or row.sha256 != hashlib.sha256(dump).digest():
@@ -130,8 +130,8 @@ class _Replay:
                     f"{self._run.path}: {individual.id} comes out different when it is bred again"
                 )
         genome: Any = individual.genome
-        if shelf.breeding is not shelf.encoding:
-            genome = shelf.encoding.load(dump)
+        if stored.breeding is not stored.encoding:
+            genome = stored.encoding.load(dump)
         return Individual(genome, individual.id, individual.parents, individual.parent_cells)
 
 

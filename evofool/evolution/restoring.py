@@ -188,15 +188,15 @@ def check_device(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
 
 def check_means(run: CampaignFolder, parts: Parts) -> None:
     """Refuse to go on with other means of drawing or breeding than the run was begun with."""
-    for what, recorded, found in zip(
+    for what, recorded, current in zip(
         ("drawn", "bred"),
         recorded_in(run.manifest),
         (parts.drawing.name, breeder_of(parts.encoding)),
         strict=True,
     ):
-        if recorded != found:
+        if recorded != current:
             raise FolderError(
-                f"{run.path}: was {what} by {recorded[:40]}, which is not to be had here ({found}"
+                f"{run.path}: was {what} by {recorded[:40]}, which is not to be had here ({current}"
                 " is); go on where it was begun, or begin a new run"
             )
 
@@ -212,7 +212,7 @@ def check_encoding(run: CampaignFolder, source: EncodingSource) -> None:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class StoredElites:
     """The elites of a run without its victim: enough to draw them anew.
 
     `breeding` varies genomes as the run did, where `encoding` draws and describes them; its genomes
@@ -228,7 +228,7 @@ class Shelf:
     redrawn: str = ""
 
 
-def open_shelf(run: CampaignFolder, encoding_file: str | None = None) -> Shelf:
+def open_elites(run: CampaignFolder, encoding_file: str | None = None) -> StoredElites:
     """The elites as they are stored now, of a run that has ended or not.
 
     Args:
@@ -260,7 +260,7 @@ def open_shelf(run: CampaignFolder, encoding_file: str | None = None) -> Shelf:
             told = True
         return drawing([each.genome for each in individuals], (height, width))
 
-    return Shelf(archive, encoding, breeding, labels, render, drawing.name if note else "")
+    return StoredElites(archive, encoding, breeding, labels, render, drawing.name if note else "")
 
 
 def restore(

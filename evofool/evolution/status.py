@@ -24,7 +24,7 @@ def status(path: Path | str) -> dict[str, Any]:
         head = head_of(run)
         finished = head["status"] == "finished"
         summary = run.summary() or {}
-        found: dict[str, Any] = {
+        content: dict[str, Any] = {
             **head,
             "encoding": run.manifest["encoding"]["name"],
             "generations": last.generation if last else 0,
@@ -41,11 +41,11 @@ def status(path: Path | str) -> dict[str, Any]:
         if last is not None:
             elites = run.archive().elites
             stats = last.stats
-            found["cells_filled"] = len(elites)
-            found["cells_won"] = sum(elite.won for elite in elites)
-            found["confidence"] = {
+            content["cells_filled"] = len(elites)
+            content["cells_won"] = sum(elite.won for elite in elites)
+            content["confidence"] = {
                 key: stats[key]
                 for key in ("median", "min", "max")
                 if isinstance(stats.get(key), int | float)
             }
-        return found
+        return content

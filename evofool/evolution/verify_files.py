@@ -38,26 +38,26 @@ MILLISECOND = 0.001
 """``summary.json`` rounds its seconds to this."""
 
 
-def differences(found: Any, wanted: Any, at: str = "") -> list[str]:
+def differences(actual: Any, wanted: Any, at: str = "") -> list[str]:
     """The keys at which two JSON values differ, numbers by more than rounding."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
+    if isinstance(actual, dict) and isinstance(wanted, dict):
         return [
             place
-            for key in {**wanted, **found}
+            for key in {**wanted, **actual}
             for place in (
-                differences(found[key], wanted[key], f"{at}.{key}" if at else str(key))
-                if key in found and key in wanted
+                differences(actual[key], wanted[key], f"{at}.{key}" if at else str(key))
+                if key in actual and key in wanted
                 else [f"{at}.{key}" if at else str(key)]
             )
         ]
-    if isinstance(wanted, float) and not isinstance(found, str):
-        return [] if same(found, wanted) else [at]
-    return [] if type(found) is type(wanted) and found == wanted else [at]
+    if isinstance(wanted, float) and not isinstance(actual, str):
+        return [] if same(actual, wanted) else [at]
+    return [] if type(actual) is type(wanted) and actual == wanted else [at]
 
 
 def check_status(
     meta: Mapping[str, str],
-    found: Mapping[str, Any],
+    stored: Mapping[str, Any],
     parts: Parts,
     rows: Sequence[GenerationRow],
 ) -> Check:
@@ -65,7 +65,7 @@ def check_status(
 
     Args:
         meta: of the database.
-        found: the content of ``summary.json``.
+        stored: the content of ``summary.json``.
         parts: of the campaign, its archive restored.
         rows: all stored generations.
     """
@@ -74,15 +74,15 @@ def check_status(
     if status not in ("running", "interrupted", "finished"):
         faults.append(f"a status of {str(status)[:40]!r}")
     if status == "finished":
-        if (found.get("status"), found.get("stop_reason")) != (status, reason or None):
+        if (stored.get("status"), stored.get("stop_reason")) != (status, reason or None):
             faults.append("the database says that the run has finished, summary.json does not")
-        if not _reached(reason, parts.config, parts.archive, rows, found.get("seconds")):
+        if not _reached(reason, parts.config, parts.archive, rows, stored.get("seconds")):
             faults.append(f"it has not reached what is said to have ended it ({reason[:40]})")
     else:
         if reason:
             faults.append("a run that has not ended has a reason for its end")
         last = rows[-1].generation if rows else 0
-        if found.get("status") == "finished" and found.get("generations") == last:
+        if stored.get("status") == "finished" and stored.get("generations") == last:
             faults.append(
                 f"summary.json says that the run has finished, the database that it is {status}"
                 " (evofool resume makes an end)"
@@ -128,7 +128,7 @@ def check_summary(
     digest: str,
 ) -> Check:
     """``summary.json`` of a finished run, every leaf of it."""
-    found, last = run.summary() or {}, rows[-1]
+    stored, last = run.summary() or {}, rows[-1]
     wanted = summary(
         run.manifest,
         parts.archive,
@@ -139,18 +139,18 @@ def check_summary(
         generations=last.generation,
         seconds=last.seconds,
         forward_images=last.forward_images,
-        sent=_sent(run, found),
+        sent=_sent(run, stored),
         unscored=Unscored("").restore(rows),
         digest=digest,
     )
     if not run.sent():  # of before there was a ledger
         wanted = {key: value for key, value in wanted.items() if key not in ("sent", "unscored")}
-    other = differences(found, wanted)
+    other = differences(stored, wanted)
     # the pictures and the end of the last generation took time as well
     for key in ("seconds", "images_per_second", "archive_digest"):
-        if key in other and key in found:
+        if key in other and key in stored:
             other.remove(key)
-    seconds, rate = found.get("seconds"), found.get("images_per_second")
+    seconds, rate = stored.get("seconds"), stored.get("images_per_second")
     if not (isinstance(seconds, float) and seconds >= last.seconds - MILLISECOND):
         other.append("seconds")
     elif not _is_rate(rate, last.evaluations, seconds):
@@ -158,9 +158,9 @@ def check_summary(
     return Check("summary", not other, "wrong: " + ", ".join(other) if other else "says the same")
 
 
-def _sent(run: CampaignFolder, found: Mapping[str, Any]) -> dict[str, int]:
+def _sent(run: CampaignFolder, stored_summary: Mapping[str, Any]) -> dict[str, int]:
     """What the ledger counts, but for what was looked at since the summary was written."""
-    stored, told = run.sent(), found.get("sent")
+    stored, told = run.sent(), stored_summary.get("sent")
     for heading in (Heading.PROBE, Heading.VERIFY):
         count = told.get(heading) if isinstance(told, dict) else None
         if isinstance(count, int) and 0 <= count <= stored.get(heading, 0):
@@ -215,8 +215,8 @@ class Claims:
         if png is None:
             return
         claim = claim_of(self._run, elite)
-        for where, found in ((name, claim_in(png)), (SIDECAR, self._sidecar.get(short))):
-            other = differences(found or {}, claim)
+        for where, written in ((name, claim_in(png)), (SIDECAR, self._sidecar.get(short))):
+            other = differences(written or {}, claim)
             if other:
                 self._unlike.append(f"{where}: class {elite.class_index}: {', '.join(other[:3])}")
         row = self._table.get(elite.class_index)
@@ -251,7 +251,7 @@ def _parsed(row: Sequence[object]) -> dict[str, str]:
     return next(reader)
 
 
-def _same_cell(key: str, found: Any, wanted: str) -> bool:
+def _same_cell(key: str, value: Any, wanted: str) -> bool:
     if key == "confidence":
-        return same(found, float(wanted))
-    return str(found) == wanted
+        return same(value, float(wanted))
+    return str(value) == wanted

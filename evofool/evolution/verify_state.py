@@ -87,12 +87,12 @@ def _behind(
         for k, c in enumerate(cells)
         if int(c) in before and before[int(c)] != now[int(c)]
     }
-    found = {
+    holders = {
         k: IndividualId(*id)
         for k, id in zip(arrays["cells"].tolist(), arrays["ids"].tolist(), strict=True)
     }
     faults = []
-    if found != wanted or set(genomes) != set(wanted.values()):
+    if holders != wanted or set(genomes) != set(wanted.values()):
         faults.append("its parents are not the elites of one generation earlier")
     return faults + _genome_faults(genomes, parts, lineage, tools)
 
@@ -183,11 +183,11 @@ def _distribution(state: Mapping[str, bytes], generations: int) -> list[str]:
     if float(arrays["sigma"]) <= 0:
         faults.append("cma_es: a step size that is not above 0")
     c, b, bd, d = (arrays[name] for name in ("C", "B", "BD", "diagD"))
-    for name, found, wanted in (
+    for name, stored, wanted in (
         ("BD", bd, b * d),
         ("C", c, bd @ bd.T),
         ("B", b @ b.T, np.eye(len(b))),
     ):
-        if np.abs(found - wanted).max() > ROUNDING * max(1.0, float(np.abs(wanted).max())):
+        if np.abs(stored - wanted).max() > ROUNDING * max(1.0, float(np.abs(wanted).max())):
             faults.append(f"cma_es: {name} does not fit the rest")
     return faults

@@ -1,1 +1,4 @@
-"""What needs several parts at once: benchmarks of the whole tool, and later comparisons."""
+"""Experiments: attacks, defenses, retraining and cost functions, run by one engine.
+
+Beside them: the benchmark of the whole tool, and the typed results that `evofool` returns.
+"""

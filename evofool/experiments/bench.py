@@ -208,38 +208,38 @@ def rendering_rate(
 def grown(encoding: encodings.Encoding[Any], count: int) -> list[Any]:
     """Random graphs, mutated until they have `NODES` hidden nodes."""
     rng = np.random.default_rng(1)
-    found = []
+    genomes = []
     for _ in range(count):
         genome = encoding.sample(rng)
         while encoding.describe(genome)["hidden"] < NODES:
             genome = encoding.mutate(genome, rng)
-        found.append(genome)
-    return found
+        genomes.append(genome)
+    return genomes
 
 
 def scoring_rates(
     victim: Classifier, engine: str, device: str, workers: int, seconds: float
 ) -> list[Scoring]:
     """Images a second of one engine over batches; none where it cannot serve the victim."""
-    found: list[Scoring] = []
+    rates: list[Scoring] = []
     for batch in BATCHES_ON_A_GPU if accelerated(pick_device(device)) else BATCHES:
         try:
             scorer = Scorer(
                 victim, engine=engine, device=device, batch=batch, workers=workers, pad=True
             )
         except (EngineUnavailable, UsageError):
-            return found
+            return rates
         with scorer:
             ready = ready_images(victim, batch, scorer.device)
             try:
                 _scored(scorer, ready, 2 * workers)  # warms up
                 rate = _rate(partial(_scored, scorer, ready, 2 * workers), seconds)
             except OutOfMemory:
-                return found
-            found.append(
+                return rates
+            rates.append(
                 Scoring(victim.name, scorer.engine, scorer.device, workers, batch, rate, scorer.way)
             )
-    return found
+    return rates
 
 
 def suggest(rows: Sequence[Scoring], engine: str) -> int:

@@ -37,11 +37,11 @@ def inspected(
         ConfigError: at `where`.
     """
     try:
-        found = inspect_classifier(config.model_dump(exclude_none=True))
+        inspection = inspect_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:
         raise loaded.error_at(where, str(error)) from error
-    if not only_loading_tells(found):
-        return found
+    if not only_loading_tells(inspection):
+        return inspection
     net = loaded_net(loaded, where, config)
     check(loaded, where, net)
     return inspection_of(net)
@@ -144,7 +144,7 @@ def check_images(loaded: Loaded[Any], data: Dataset, base: Classifier) -> None:
 
 
 def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[np.int64]:
-    """The labels of `data` as classes of `base`.
+    """The labels of `data` as classes of `base`, (N,).
 
     Raises:
         ConfigError: it has other classes.

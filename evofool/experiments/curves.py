@@ -29,8 +29,9 @@ class Curve:
         net: by name.
         encoding: by name.
         seeds: one run each.
-        evaluations: P numbers of images scored.
-        confidence: seeds x P medians, over the cells, of the confidence in the cell's class.
+        evaluations: (P,), how many images were scored at each of P points.
+        confidence: seeds x P, on [0, 1]: the median over all cells of the confidence in the
+            cell's class.
     """
 
     net: str
@@ -41,12 +42,12 @@ class Curve:
 
     @property
     def median(self) -> NDArray[np.float64]:
-        """P medians over the seeds."""
-        found: NDArray[np.float64] = np.median(self.confidence, axis=0)
-        return found
+        """Medians over the seeds, (P,) on [0, 1]."""
+        medians: NDArray[np.float64] = np.median(self.confidence, axis=0)
+        return medians
 
     def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """P bounds of the 95 % percentile bootstrap interval of `median` (Efron 1979).
+        """The 95 % percentile bootstrap interval of `median` (Efron 1979): two bounds, each (P,).
 
         Whole curves are drawn, since points of one curve go together. Of few seeds it can be no
         wider than from the smallest to the largest.

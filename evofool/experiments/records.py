@@ -265,25 +265,25 @@ def _values(
     if None in line or None in line.values():
         raise ValueError("a line has more or fewer cells than there are columns")
     hints = get_type_hints(kind)
-    found: dict[str, Any] = {} if rest is None else {rest: {}}
+    values: dict[str, Any] = {} if rest is None else {rest: {}}
     for name, cell in line.items():
         text = written_cell(cell)
         if name in hints:
-            found[name] = text if text or NoneType not in get_args(hints[name]) else None
+            values[name] = text if text or NoneType not in get_args(hints[name]) else None
         elif rest is not None:
-            found[rest][name] = text or None
-    return found
+            values[rest][name] = text or None
+    return values
 
 
 def _flat(record: DataclassInstance) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    cells: dict[str, Any] = {}
     for each in fields(record):
         value = getattr(record, each.name)
         if isinstance(value, dict) and each.metadata.get("columns"):
-            found |= value
+            cells |= value
         else:
-            found[each.name] = json.dumps(value) if isinstance(value, dict) else value
-    return found
+            cells[each.name] = json.dumps(value) if isinstance(value, dict) else value
+    return cells
 
 
 def _mend(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run has come to, typed: its pictures, and its table as records or as a pandas DataFrame.
+"""The results of a run, typed: its pictures, and its table as records or as a pandas DataFrame.
 
 `evofool.evolve`, `attack`, `defend` and `resume` return one of these; `open_run` gives the same for
 a folder that lies there already.
@@ -136,8 +136,8 @@ class EvolveRun(Run):
         Raises:
             StoreError, ConfigError: as `elites`.
         """
-        found = [elite.pixels for elite in self.elites()]
-        return np.stack(found) if found else _no_images(self.path)
+        pixels = [elite.pixels for elite in self.elites()]
+        return np.stack(pixels) if pixels else _no_images(self.path)
 
     def results(self) -> tuple[EliteRecord, ...]:
         """A record a class, by ascending class; needs neither victim nor encoding.
@@ -149,12 +149,12 @@ class EvolveRun(Run):
             labels = run.manifest["classifier"]["labels"]
             stored = run.elites()
             people = {id: run.individual(id) for id in {elite.id for elite in stored}}
-        found = []
+        records = []
         for elite in stored:
             person = people[elite.id]
             if person is None or elite.class_index >= len(labels):
                 raise StoreError(f"{self.path}: damaged: class {elite.class_index}")
-            found.append(
+            records.append(
                 EliteRecord(
                     class_index=elite.class_index,
                     label=labels[elite.class_index],
@@ -166,14 +166,14 @@ class EvolveRun(Run):
                     parents=tuple(map(str, person.parents)),
                 )
             )
-        return tuple(found)
+        return tuple(records)
 
     def _elites(self, encoding: str | None) -> Iterator[list[Elite]]:
         from evofool.evolution.outputs import claim_of, elites
-        from evofool.evolution.restoring import open_shelf
+        from evofool.evolution.restoring import open_elites
 
         with CampaignFolder.open(self.path) as run, run.snapshot():
-            stored = open_shelf(run, encoding)
+            stored = open_elites(run, encoding)
             for part in elites(stored.archive, stored.render, stored.labels):
                 yield [
                     Elite(
@@ -201,11 +201,11 @@ class AttackRun(Run):
         Raises:
             StoreError: as `results`, or a picture is missing or damaged.
         """
-        found = [self._picture(record.png) for record in self.results()]
-        shapes = {image.shape for image in found}
+        pictures = [self._picture(record.png) for record in self.results()]
+        shapes = {image.shape for image in pictures}
         if len(shapes) > 1:
             raise StoreError(f"{self.path}: damaged: its pictures differ in shape")
-        return np.stack(found) if found else _no_images(self.path)
+        return np.stack(pictures) if pictures else _no_images(self.path)
 
     def results(self) -> tuple[AttackRecord, ...]:
         """A record an attacked image, in the order of attacks and images: ``results.csv``.

@@ -1,4 +1,4 @@
-"""What is asked of a run folder of any kind."""
+"""Status, resuming and verifying of a run folder, whatever its kind."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def status(path: Path | str) -> dict[str, Any]:
     Raises:
         StoreError: no run folder, or a damaged one.
     """
-    found: dict[str, Any] = kind_of(path).part("status")(path)
-    return found
+    content: dict[str, Any] = kind_of(path).part("status")(path)
+    return content
 
 
 def resume(

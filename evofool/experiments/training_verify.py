@@ -146,9 +146,9 @@ def _card_faults(card: Mapping[str, Any], config: TrainConfig, path: Path) -> li
     if checked != ("adversarial_accuracy" in card) or checked != ("adversarial_check" in card):
         faults.append("what was measured under attack is not what the config asks for")
     elif adversary is not None and checked:
-        found = card["adversarial_check"]
+        check = card["adversarial_check"]
         for key, value in _attack_facts(adversary).items():
-            if not isinstance(found, dict) or found.get(key) != value:
+            if not isinstance(check, dict) or check.get(key) != value:
                 faults.append(f"adversarial_check.{key} is not the config's")
     for key, least, most in (
         ("test_accuracy", 0.0, 1.0),
@@ -243,11 +243,11 @@ def _accuracies(
             adversary.model_dump(exclude={"kind", "sources"})
         )
     attack = make_adversary(plain)
-    found = measure_adversarial(own, test_set, count, attack, config.seed)  # type: ignore[arg-type]
-    yield _near("adversarial_accuracy", card, found, ADVERSARIAL_TOLERANCE)
+    accuracy = measure_adversarial(own, test_set, count, attack, config.seed)  # type: ignore[arg-type]
+    yield _near("adversarial_accuracy", card, accuracy, ADVERSARIAL_TOLERANCE)
 
 
-def _near(key: str, card: Mapping[str, Any], found: float, tolerance: float) -> Check:
+def _near(key: str, card: Mapping[str, Any], measured: float, tolerance: float) -> Check:
     stored = card.get(key)
-    same = isinstance(stored, int | float) and bool(np.abs(stored - found) <= tolerance)
-    return Check(key, same, f"{found:.4f} is found, {stored} is claimed")
+    same = isinstance(stored, int | float) and bool(np.abs(stored - measured) <= tolerance)
+    return Check(key, same, f"{measured:.4f} is found, {stored} is claimed")

@@ -15,14 +15,14 @@ from evofool.evolution.reading import claim_in
 from evofool.gallery.drawing import films, plots
 from evofool.gallery.drawing.graph import graph_svg
 from evofool.gallery.drawing.sheet import Tile, contact_sheet_png
-from evofool.gallery.page.document import Room, table
+from evofool.gallery.page.document import RunView, table
 from evofool.gallery.page.html import html_page
 from evofool.gallery.page.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page.single import inlined
 from evofool.gallery.reading import ancestry
 from evofool.gallery.reading.collect import collect
 from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved
-from evofool.gallery.reading.scores import FILE, Ask, Asking, Known
+from evofool.gallery.reading.scores import FILE, AskVictim, LazyVictim, VictimAnswers
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
 from evofool.store import Folder
@@ -61,7 +61,7 @@ class Options:
 
     top: int | None = None
     ancestry: int | None = None
-    scores: Ask = "auto"
+    scores: AskVictim = "auto"
     single_file: bool = False
     moved: Moved = IN_PLACE
     classes: tuple[str, ...] = ()
@@ -119,7 +119,8 @@ def build(
         if options.single_file:
             path = _single_path(runs, out)
             html = inlined(
-                lambda outlet: _hang(collections, opened, outlet, options, say), options.title
+                lambda outlet: _write_views(collections, opened, outlet, options, say),
+                options.title,
             )
             written = (
                 RunOutlet(opened[0]).write(path.name, html.page)
@@ -128,14 +129,14 @@ def build(
             )
             return Gallery(written, None, html.pictures)
         outlet = RunOutlet(opened[0]) if inside else FolderOutlet.open(Path(out or ""))
-        rooms = _hang(collections, opened, outlet, options, say)
-        rows = table(rooms)
+        views = _write_views(collections, opened, outlet, options, say)
+        rows = table(views)
         if rows:
             outlet.write("elites.csv", _csv(rows))
         index = outlet.write(
-            "index.html", html_page(rooms, heading=options.title).encode("utf-8", "replace")
+            "index.html", html_page(views, heading=options.title).encode("utf-8", "replace")
         )
-        count = sum(len(room.shown) for room in rooms)
+        count = sum(len(view.shown) for view in views)
         return Gallery(index, outlet.path("contact-sheet.png") if count else None, count)
 
 
@@ -145,32 +146,32 @@ def _single_path(runs: Sequence[Path | str], out: Path | str | None) -> Path:
     return FolderOutlet.named(Path(out), "gallery.html", (".html", ".htm"))
 
 
-def _hang(
+def _write_views(
     collections: Sequence[Collection],
     opened: Sequence[Folder],
     outlet: Outlet,
     options: Options,
     say: Say,
-) -> list[Room]:
+) -> list[RunView]:
     """Write everything but the page itself."""
     tiles: list[Tile] = []
-    rooms = []
+    views = []
     several = len(collections) > 1
     for collection, run in zip(collections, opened, strict=True):
-        rooms.append(_Hanging(collection, run, outlet, options, say, several).room(tiles))
+        views.append(_ViewWriter(collection, run, outlet, options, say, several).view(tiles))
     if tiles and not outlet.inline:
         say("the contact sheet", None)
         if several:
             tiles.sort(key=lambda tile: -(tile.confidence or 0.0))
         outlet.write("contact-sheet.png", contact_sheet_png(tiles[:MAX_TILES]))
-        for room in rooms:
-            room.files["contact sheet"] = "contact-sheet.png"
-            room.files["table of all pictures"] = "elites.csv"
-    return rooms
+        for view in views:
+            view.files["contact sheet"] = "contact-sheet.png"
+            view.files["table of all pictures"] = "elites.csv"
+    return views
 
 
-class _Hanging:
-    """One run on its way into a gallery."""
+class _ViewWriter:
+    """Writes the files of one run's gallery and makes the view that its page shows."""
 
     def __init__(
         self,
@@ -190,55 +191,55 @@ class _Hanging:
         self._claims: dict[str, Any] = {}
         self._clean: set[int] = set()
         ranked = sorted(_of_classes(collection, options.classes), key=lambda e: e.rank)
-        self._room = Room(collection, ranked[: options.top], chosen=bool(options.classes))
+        self._view = RunView(collection, ranked[: options.top], chosen=bool(options.classes))
         inside = isinstance(outlet, RunOutlet) and collection.status != "running"
         self._points_inside = inside and collection.saved
 
-    def room(self, tiles: list[Tile]) -> Room:
-        room, collection = self._room, self._collection
+    def view(self, tiles: list[Tile]) -> RunView:
+        view, collection = self._view, self._collection
         cache = f"{self._folder}{FILE}"
-        known = self._cached()
-        asking = Asking(collection, known, self._options.scores)
+        answers = self._cached()
+        victim = LazyVictim(collection, answers, self._options.scores)
         try:
-            self._pictures(asking, tiles)
+            self._pictures(victim, tiles)
             self._graphs()
-            self._ancestry(asking)
+            self._ancestry(victim)
         finally:
-            asking.close()
-        room.known = known
-        if asking.changed and isinstance(self._outlet, RunOutlet):
-            self._outlet.write_json(cache, known.to_json())
+            victim.close()
+        view.answers = answers
+        if victim.changed and isinstance(self._outlet, RunOutlet):
+            self._outlet.write_json(cache, answers.to_json())
         if not self._outlet.inline:
             self._plots()
             self._take_along()
-        return room
+        return view
 
-    def _cached(self) -> Known:
+    def _cached(self) -> VictimAnswers:
         path = self._run.path / "gallery" / FILE
         if not path.is_file():
-            return Known(self._collection.digest)
+            return VictimAnswers(self._collection.digest)
         try:
-            return Known.from_json(read_json(path), self._collection)
+            return VictimAnswers.from_json(read_json(path), self._collection)
         except StoreError:  # derived: asked anew
-            return Known(self._collection.digest)
+            return VictimAnswers(self._collection.digest)
 
-    def _pictures(self, asking: Asking, tiles: list[Tile]) -> None:
-        room, collection = self._room, self._collection
+    def _pictures(self, victim: LazyVictim, tiles: list[Tile]) -> None:
+        view, collection = self._view, self._collection
         own = not self._points_inside
-        room.paths["picture"] = f"{self._folder}pictures/{{}}.png" if own else "../images/{}.png"
+        view.paths["picture"] = f"{self._folder}pictures/{{}}.png" if own else "../images/{}.png"
         if not collection.small and not self._outlet.inline:
-            room.paths["thumb"] = f"{self._folder}thumbs/{{}}.webp"
+            view.paths["thumb"] = f"{self._folder}thumbs/{{}}.webp"
         if collection.attacks is not None:
-            room.paths["clean"] = f"{self._folder}clean/{{}}.png"
-            room.paths["change"] = (
+            view.paths["clean"] = f"{self._folder}clean/{{}}.png"
+            view.paths["change"] = (
                 f"{self._folder}perturbations/{{}}.png" if own else "../perturbations/{}.png"
             )
         claims = self._folder + "pictures/provenance.json"
         with ThreadPoolExecutor(usable_cores()) as pool:
-            for start, part in _chunks(room.shown, _CHUNK):
-                self._say(f"{collection.name}: pictures", start / len(room.shown))
+            for start, part in _chunks(view.shown, _CHUNK):
+                self._say(f"{collection.name}: pictures", start / len(view.shown))
                 pixels = list(pool.map(self._picture, part))
-                asking.pictures(part, pixels)
+                victim.pictures(part, pixels)
                 for exhibit, image in zip(part, pixels, strict=True):
                     if len(tiles) < MAX_TILES:
                         caption = collection.caption(exhibit)
@@ -253,7 +254,7 @@ class _Hanging:
         claim = claim_in(data)
         if claim is not None:
             self._claims[f"{exhibit.stem}.png"] = claim
-        paths = self._room.paths
+        paths = self._view.paths
         if not self._points_inside:
             self._outlet.write(paths["picture"].format(exhibit.stem), data)
         if "thumb" in paths:
@@ -263,7 +264,7 @@ class _Hanging:
 
     def _before(self, exhibit: Exhibit) -> None:
         """The clean picture of an attacked one, once for all attacks on it, and the change."""
-        attacks, paths = self._collection.attacks, self._room.paths
+        attacks, paths = self._collection.attacks, self._view.paths
         if attacks is None or exhibit.result is None:
             return
         image = exhibit.result.image
@@ -274,52 +275,52 @@ class _Hanging:
             self._outlet.write(paths["change"].format(exhibit.stem), attacks.change(exhibit))
 
     def _graphs(self) -> None:
-        room, collection = self._room, self._collection
-        room.paths["graph"] = f"{self._folder}graphs/{{}}.svg"
-        for at, exhibit in enumerate(room.shown[:MAX_GRAPHS]):
+        view, collection = self._view, self._collection
+        view.paths["graph"] = f"{self._folder}graphs/{{}}.svg"
+        for at, exhibit in enumerate(view.shown[:MAX_GRAPHS]):
             if at % 100 == 0:
-                self._say(f"{collection.name}: graphs", at / len(room.shown))
+                self._say(f"{collection.name}: graphs", at / len(view.shown))
             svg = graph_svg(collection.source.describe(exhibit), collection.channels)
             if svg is not None:
-                self._outlet.write(room.paths["graph"].format(exhibit.stem), svg)
-                room.graphs.add(exhibit.key)
+                self._outlet.write(view.paths["graph"].format(exhibit.stem), svg)
+                view.graphs.add(exhibit.key)
 
-    def _ancestry(self, asking: Asking) -> None:
-        room, collection = self._room, self._collection
+    def _ancestry(self, victim: LazyVictim) -> None:
+        view, collection = self._view, self._collection
         if self._options.ancestry == 0 or collection.no_ancestry:
-            room.ancestry_note = "Its ancestors were not drawn (--ancestry)."
+            view.ancestry_note = "Its ancestors were not drawn (--ancestry)."
             return
         self._say(f"{collection.name}: ancestors", None)
-        shown = {exhibit.key for exhibit in room.shown}
+        shown = {exhibit.key for exhibit in view.shown}
         chosen = [
             exhibit
             for exhibit in ancestry.affordable(collection, self._options.ancestry)
             if exhibit.key in shown
         ]
-        if len(chosen) < len(room.shown):
+        if len(chosen) < len(view.shown):
             surest = "picture" if len(chosen) == 1 else f"{len(chosen):,} pictures"
-            room.ancestry_note = (
+            view.ancestry_note = (
                 f"Ancestors are drawn for the surest {surest}; --ancestry all draws those of every"
                 " one."
             )
-        room.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
+        view.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
         if not self._outlet.inline:
-            room.paths["film"] = f"{self._folder}ancestry/{{}}-film.webp"
+            view.paths["film"] = f"{self._folder}ancestry/{{}}-film.webp"
         side = FRAME if collection.small or self._outlet.inline else LARGE_FRAME
         for at, strip in enumerate(ancestry.strips(collection, chosen)):
             self._say(f"{collection.name}: ancestors", at / len(chosen))
             stem = strip.exhibit.stem
             row = ancestry.side_by_side(strip.frames, side)
-            self._outlet.write(room.paths["strip"].format(stem), films.webp(row, 80))
-            if "film" in room.paths:
+            self._outlet.write(view.paths["strip"].format(stem), films.webp(row, 80))
+            if "film" in view.paths:
                 self._outlet.write(
-                    room.paths["film"].format(stem), films.film(strip.frames, "webp", FILM)
+                    view.paths["film"].format(stem), films.film(strip.frames, "webp", FILM)
                 )
-            asking.strip(strip)
-            room.lines[strip.exhibit.key] = (strip.steps, strip.generations)
+            victim.strip(strip)
+            view.lines[strip.exhibit.key] = (strip.steps, strip.generations)
 
     def _plots(self) -> None:
-        room, collection = self._room, self._collection
+        view, collection = self._view, self._collection
         if collection.attacks is not None:  # a table says it
             return
         self._say(f"{collection.name}: plots", None)
@@ -332,19 +333,19 @@ class _Hanging:
                 if stem == "convergence":
                     data = plots.convergence(collection.course, colours)
                 else:
-                    data = plots.by_class(room.shown, colours)
+                    data = plots.by_class(view.shown, colours)
                 if data is not None:
                     self._outlet.write(file, data)
-                    room.plots[name] = names
+                    view.plots[name] = names
 
     def _take_along(self) -> None:
-        room, collection = self._room, self._collection
+        view, collection = self._view, self._collection
         if isinstance(self._outlet, RunOutlet):
-            room.files["config"] = "../config.yaml"
+            view.files["config"] = "../config.yaml"
             return
         name = f"{self._folder}config.yaml"
         self._outlet.write(name, collection.config.encode("utf-8", "replace"))
-        room.files["config"] = name
+        view.files["config"] = name
 
 
 def _of_classes(collection: Collection, classes: Sequence[str]) -> Sequence[Exhibit]:

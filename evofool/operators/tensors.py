@@ -133,9 +133,9 @@ def power(x: Tensor, exponent: float) -> Tensor:
     bits = x.contiguous().view(torch.int32).view(-1)
     place = (bits >> (23 - _STEPS)) & ((1 << _STEPS) - 1)
     rest = (bits & ((1 << (23 - _STEPS)) - 1)).float().mul_(2.0 ** (_STEPS - 23))
-    found = slopes.index_select(0, place).mul_(rest).add_(values.index_select(0, place))
+    powers = slopes.index_select(0, place).mul_(rest).add_(values.index_select(0, place))
     scale = scales.index_select(0, ((bits >> 23) - 127 - _LOWEST).clamp_(0, len(scales) - 1))
-    return found.mul_(scale).view(x.shape)
+    return powers.mul_(scale).view(x.shape)
 
 
 @lru_cache(maxsize=16)

@@ -65,7 +65,7 @@ def compile_batch(
         begin[count] = edge
         first = written
         for output in range(2 * outputs):
-            # First whatever the outputs read, then the outputs, so that they stand last.
+            # First whatever the outputs read, then the outputs, so that they come last.
             root = output % outputs
             ending = output >= outputs
             stack[0], depth = root, 1

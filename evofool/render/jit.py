@@ -30,13 +30,13 @@ def jit(signature: str, fastmath: frozenset[str] = frozenset()) -> Callable[[F],
                 raise OSError("there is no home to keep it in")
             return cast(F, numba.njit(signature, cache=True, **options)(function))
         except Exception as error:  # a cache can fail in many ways; other faults come up again
-            found = cast(F, numba.njit(signature, **options)(function))
+            machine_code = cast(F, numba.njit(signature, **options)(function))
             logging.getLogger(__name__).info(
                 "%s is compiled at every start, since numba cannot cache it (%s)",
                 function.__name__,
                 reason(error),
             )
-            return found
+            return machine_code
 
     return compiled
 

@@ -34,9 +34,9 @@ def render(
     images = torch.empty(shape, dtype=torch.uint8, device=device)
     with torch.no_grad():
         planes = torch.from_numpy(coordinate_planes(size, coords, native)).to(device)
-        for image, found in zip(images, _outputs(tapes, planes), strict=True):
+        for image, output in zip(images, _outputs(tapes, planes), strict=True):
             # Some libraries' tanh and sine may round to beyond 1.
-            levels = found.abs_().mul_(255.0).clamp_(max=255.0).to(torch.uint8)
+            levels = output.abs_().mul_(255.0).clamp_(max=255.0).to(torch.uint8)
             image.copy_(to_rgb(levels, colour) if tapes.outputs == 3 else levels)
     return images.view(*shape[:2], *size)
 
@@ -49,8 +49,8 @@ def values(
     result = torch.empty(shape, dtype=torch.float32, device=device)
     with torch.no_grad():
         planes = torch.from_numpy(coordinate_planes(size, coords, native)).to(device)
-        for each, found in zip(result, _outputs(tapes, planes), strict=True):
-            each.copy_(found)
+        for each, output in zip(result, _outputs(tapes, planes), strict=True):
+            each.copy_(output)
     return result.view(*shape[:2], *size)
 
 

@@ -1,4 +1,4 @@
-"""From rows to what people read: pages, figures, tables. It knows no experiment and no run kind.
+"""From rows to what people read: pages, figures, tables; for any experiment, knowing none.
 
 A report is a function of rows, so that it can be drawn again at any time::
 
@@ -9,7 +9,8 @@ A report is a function of rows, so that it can be drawn again at any time::
         page = sections_page("Nets, compared", [section], files=["nets.csv"])
         return Report(page, figures, {"nets.csv": table})
 
-`evofool.report.output` has `Report`, which writes itself into a run folder; ``tables`` and
-``columns`` the typed table, ``figures`` what plots share, ``sections`` pages without a template of
-their own, ``page`` the rules of those with one, and ``theme`` the colours of all.
+`evofool.report.output` has `Report`, which writes itself into a run folder. ``tables`` and
+``columns`` hold the typed table, ``figures`` what all plots share, ``sections`` pages made of
+generic sections, ``page`` the rendering of pages with a template of their own, and ``theme`` the
+colours of all.
 """

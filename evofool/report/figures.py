@@ -140,14 +140,14 @@ def odds_axis(axes: Axes, values: Sequence[NDArray[np.float64]], colours: Colour
             from the tick below the least to the tick above the largest.
         colours: of the grid.
     """
-    found = np.concatenate([np.ravel(np.asarray(one, np.float64)) for one in values])
-    found = found[np.isfinite(found)]
-    low, high = _reach(inside(found))
+    finite = np.concatenate([np.ravel(np.asarray(one, np.float64)) for one in values])
+    finite = finite[np.isfinite(finite)]
+    low, high = _reach(inside(finite))
     ticks = _ticks(low, high)
     names = [_name(tick) for tick in ticks]
-    if found.size and found.min() < LOWEST:
+    if finite.size and finite.min() < LOWEST:
         names[0] = f"≤ {names[0]}"
-    if found.size and found.max() > _HIGHEST:
+    if finite.size and finite.max() > _HIGHEST:
         names[-1] = f"≥ {names[-1]}"
     axes.set_yscale("logit")
     axes.set_ylim(_confidence(_odds(low) - _ROOM), _confidence(_odds(high) + _ROOM))

@@ -1,4 +1,4 @@
-"""What an experiment draws from its rows, and how it comes into a run folder."""
+"""A report: the page, files, tables and summary of a run, and writing them into its folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Drawn(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """All that is drawn from rows: made without touching a disk, and as often as is asked for.
+    """A report in memory; making it touches no disk, so it can be made again at any time.
 
     Attributes:
         page: HTML.

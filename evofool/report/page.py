@@ -1,4 +1,4 @@
-"""HTML pages: the rules of their templates, their style, and what a browser may do with them.
+"""HTML pages: how templates are rendered, their style, and their Content-Security-Policy.
 
 Labels, commands and configs come from run folders and nets and may be hostile. jinja2 escapes all
 text and `tojson` all data; a Content-Security-Policy allows the page's own style and script by

@@ -1,4 +1,4 @@
-"""A whole page of tables, figures and pictures, where no template of its own is needed."""
+"""Pages of sections with tables, figures and pictures, which need no template of their own."""
 
 from __future__ import annotations
 

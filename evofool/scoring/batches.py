@@ -39,10 +39,10 @@ def check_tensor(images: torch.Tensor, shape: Shape, device: str) -> torch.Tenso
     import torch
 
     wanted = ("N", *shape)
-    found = tuple(images.shape)
-    if images.dtype != torch.uint8 or len(found) != 4 or found[1:] != shape:
+    actual = tuple(images.shape)
+    if images.dtype != torch.uint8 or len(actual) != 4 or actual[1:] != shape:
         raise ImageError(
-            f"a tensor {images.dtype} {found} given where uint8 ({', '.join(map(str, wanted))}) is"
+            f"a tensor {images.dtype} {actual} given where uint8 ({', '.join(map(str, wanted))}) is"
             " wanted"
         )
     if images.device != torch.device(device):

@@ -55,10 +55,10 @@ def lighter(module: nn.Module, device: str, shape: Shape, link: Link) -> nn.Modu
         probe = torch.from_numpy(to_float(probe_pictures(shape))).to(device)
         with torch.no_grad(), MODES.use("float32"):
             copy = fold_batchnorm(module).to(memory_format=torch.channels_last)
-            expected, found = _array(module(probe.clone())), _array(copy(_last(probe)))
+            expected, answers = _array(module(probe.clone())), _array(copy(_last(probe)))
     except Exception:  # anyone's module: what cannot be copied or laid out anew stays as it is
         return module
-    return copy if agree(found, expected, link) else module
+    return copy if agree(answers, expected, link) else module
 
 
 class Recorded:

@@ -125,8 +125,10 @@ def _gradient_batch(
     gradient, loss_values, output_values = (
         t.detach().float().cpu().numpy() for t in (values, losses, outputs)
     )
-    found = Gradients(gradient, loss_values, output_values, mask.cpu().numpy(), lost.cpu().numpy())
-    return found, taken * k
+    gradients = Gradients(
+        gradient, loss_values, output_values, mask.cpu().numpy(), lost.cpu().numpy()
+    )
+    return gradients, taken * k
 
 
 def _no_gradients(name: str) -> ScoringError:

@@ -151,8 +151,8 @@ class Ledger:
 
 def with_total(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by heading, in the order of the headings, and their sum as ``total``."""
-    found = {str(heading): counts.get(heading, 0) for heading in Heading}
-    return {**found, "total": sum(found.values())}
+    headings = {str(heading): counts.get(heading, 0) for heading in Heading}
+    return {**headings, "total": sum(headings.values())}
 
 
 def settled(counts: Mapping[str, int], queries: int, *, going: bool) -> dict[str, int]:

@@ -276,20 +276,20 @@ class Scorer(Counting):
             crops = self.classifier.crops
             with self._lock:
                 self.forward_images += len(rows[part]) * crops
-            found, backward = gradient_batch(
+            batch_gradients, backward = gradient_batch(
                 self.classifier, engine, to_float(batch[part]), rows[part], loss, wanted
             )
             with self._lock:
                 self.backward_images += backward * crops
-            return found
+            return batch_gradients
 
-        found = joined(self._in_batches(work, len(batch)), batch.shape, self.classifier.n_classes)
-        if not keep_unscored and found.lost.any():
+        result = joined(self._in_batches(work, len(batch)), batch.shape, self.classifier.n_classes)
+        if not keep_unscored and result.lost.any():
             raise ScoringError(
                 f"{self.classifier.name}: the gradient of the loss is not finite (image"
-                f" {int(np.argmax(found.lost))} of {len(batch)})"
+                f" {int(np.argmax(result.lost))} of {len(batch)})"
             )
-        return found
+        return result
 
     def differentiable(
         self, *, keep_unscored: bool = False

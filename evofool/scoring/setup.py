@@ -25,12 +25,12 @@ def inspect_victim(loaded: Loaded[Any]) -> Inspection:
         raise _at_classifier(loaded, error) from error
 
 
-def only_loading_tells(found: Inspection) -> bool:
+def only_loading_tells(inspection: Inspection) -> bool:
     """Whether a victim is on this machine, but only running its code (a user's) describes it.
 
     A dry run does run it, since it is to show what the run would do.
     """
-    return found.ready and None in (found.input_shape, found.n_classes)
+    return inspection.ready and None in (inspection.input_shape, inspection.n_classes)
 
 
 def inspection_of(victim: Classifier) -> Inspection:

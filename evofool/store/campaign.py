@@ -112,8 +112,8 @@ class CampaignFolder(Folder):
 
     def individual(self, id: IndividualId) -> IndividualRow | None:
         """One individual of the lineage, or None if it never won a cell."""
-        found = list(self._individuals("WHERE generation = ? AND idx = ?", tuple(id)))
-        return found[0] if found else None
+        rows = list(self._individuals("WHERE generation = ? AND idx = ?", tuple(id)))
+        return rows[0] if rows else None
 
     def lineage(self) -> list[IndividualRow]:
         """Every stored individual, oldest first, its genome left out."""

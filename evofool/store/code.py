@@ -108,13 +108,13 @@ def _recorded(run: Folder) -> dict[str, list[dict[str, Any]]]:
         if not _is_code(code):
             raise StoreError(f"{run.path / 'manifest.json'}: damaged: code")
         return dict(code)
-    found: dict[str, list[dict[str, Any]]] = {}
+    recorded: dict[str, list[dict[str, Any]]] = {}
     for part, keys in _OLDER.items():
         entry = manifest.get(part)
         # not so where a function of the user's loads the graph or weights that are named instead
         if isinstance(entry, dict) and str(entry.get("path")).endswith((".py", ".yaml", ".yml")):
-            found |= {key: [entry] for key in keys}
-    return found
+            recorded |= {key: [entry] for key in keys}
+    return recorded
 
 
 def _is_code(value: object) -> bool:

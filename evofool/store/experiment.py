@@ -1,4 +1,4 @@
-"""The run folder of an experiment: works, the rows that they found, the artifacts that they made.
+"""The run folder of an experiment: works, their rows, and the artifacts that they made.
 
 The tables are the same for every kind of experiment. What a row says is JSON that this module does
 not interpret: whoever asks for it checks it against the row's type.
@@ -83,7 +83,7 @@ class ExperimentFolder(Folder):
         reads: Iterable[Read] = (),
         seconds: float | None = None,
     ) -> None:
-        """Write what a work has found since it was last written, in one transaction.
+        """Write the rows that a work has yielded since they were last written, in one transaction.
 
         Args:
             work: with its cost so far.
@@ -117,7 +117,7 @@ class ExperimentFolder(Folder):
                 self._meta({"seconds": repr(seconds)})
 
     def forget(self, address: str) -> None:
-        """Remove what a work has found, to do it anew; what it made stays where it lies.
+        """Remove the rows of a work, so that it is run anew; its artifacts are left in place.
 
         What it took goes over to `repeated`.
         """
@@ -209,7 +209,7 @@ class ExperimentFolder(Folder):
         return roles
 
     def rows(self, address: str, type: str) -> list[StoredRow]:
-        """The rows of one type that a work has found, in the order of their items."""
+        """The rows of one type that a work has yielded, in the order of their items."""
         with self._writing:
             rows = self._rows(
                 "SELECT type, item, content, png FROM rows WHERE address = ? AND type = ?"
@@ -242,7 +242,7 @@ class ExperimentFolder(Folder):
         return rows[0][0] if rows else None
 
     def types(self, address: str) -> list[str]:
-        """The types of the rows that a work has found."""
+        """The types of the rows of a work."""
         with self._writing:
             rows = self._rows(
                 "SELECT DISTINCT type FROM rows WHERE address = ? ORDER BY type", (str,), (address,)

@@ -334,13 +334,13 @@ class Folder:
             raise FolderError(f"{self.path}: holds a run of kind {kind!r}, not {self.KIND}")
 
     def _check_schema(self) -> None:
-        found = self._rows(
+        schema = self._rows(
             "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name, sql",
             (str, str),
         )
         kind = kind_in(self.manifest, self.path)
         tables = kind.part("tables")
-        if found != sorted(tables.items()):  # as a list: a trigger may have the name of a table
+        if schema != sorted(tables.items()):  # as a list: a trigger may have the name of a table
             raise StoreError(
                 f"{self.path / DATABASE}: does not hold the tables of schema {kind.schema_version}"
                 f" of kind {kind.name}"

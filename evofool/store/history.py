@@ -1,4 +1,4 @@
-"""What became of a run after it was begun: every change on a resume, in its manifest."""
+"""The history of a run since it was begun: what each resume changed, kept in the manifest."""
 
 from __future__ import annotations
 

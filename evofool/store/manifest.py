@@ -246,10 +246,10 @@ def headline(manifest: Mapping[str, Any]) -> str:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages a result may depend on."""
-    found = {}
+    installed = {}
     for package in REPORTED:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            installed[package] = "not installed"
+    return installed

@@ -1,4 +1,4 @@
-"""How a run stands, whatever its kind."""
+"""The state of a run, whatever its kind: running, interrupted, finished."""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ def _made(faults: Faults, attack: Any) -> Attack:
             f"{type(made).__name__} is no attack", "", "derive it from evofool.attacks.Attack"
         )
     faults.stop_if_any()
-    found: Attack = made
-    return found
+    built: Attack = made
+    return built
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,12 @@ class _Attack:
 
     def _others(self, by: int) -> NDArray[np.int64]:
         """Targets: a class of those that are not the image's own (nor the one for no answer)."""
-        found = []
+        targets = []
         for label in self.labels.tolist():
             own = (label, self.victim.reject)
             others = [c for c in range(self.victim.n_classes) if c not in own]
-            found.append(others[(label + by) % len(others)])
-        return np.array(found, np.int64)
+            targets.append(others[(label + by) % len(others)])
+        return np.array(targets, np.int64)
 
     def _run(
         self,
@@ -179,14 +179,14 @@ class _Attack:
             "it gives no result", "let craft work on job.x, and return None"
         ):
             try:
-                found = self._run(targets)
+                first = self._run(targets)
             except ImageError as error:  # of the victim's scorer, when its results are judged
                 self.faults.add(_NO_IMAGES, str(error), _CLIP)
                 return None
-            assert isinstance(found.result, AttackResult), (
-                f"it returns a {type(found.result).__name__}, not an AttackResult"
+            assert isinstance(first.result, AttackResult), (
+                f"it returns a {type(first.result).__name__}, not an AttackResult"
             )
-            case = found
+            case = first
         with self.faults.expecting(
             "it writes into the images it is given", "work on job.x, which is a copy"
         ):
@@ -382,7 +382,9 @@ def _size(images: NDArray[Any], clean: UInt8Images, norm: str) -> NDArray[np.flo
     return sizes - FUZZ / 255
 
 
-def _assert_same(found: AttackResult, wanted: AttackResult, what: str) -> None:
-    np.testing.assert_array_equal(found.pixels, wanted.pixels, f"pictures {what}")
-    np.testing.assert_array_equal(found.success, wanted.success, f"success {what}")
-    np.testing.assert_array_equal(found.forward_each, wanted.forward_each, f"forward images {what}")
+def _assert_same(actual: AttackResult, wanted: AttackResult, what: str) -> None:
+    np.testing.assert_array_equal(actual.pixels, wanted.pixels, f"pictures {what}")
+    np.testing.assert_array_equal(actual.success, wanted.success, f"success {what}")
+    np.testing.assert_array_equal(
+        actual.forward_each, wanted.forward_each, f"forward images {what}"
+    )

@@ -308,9 +308,9 @@ def _precise(
     return double, 1e-5, 0.02
 
 
-def _assert_same(found: Matrix, wanted: Matrix, tolerance: float, what: str) -> None:
+def _assert_same(actual: Matrix, wanted: Matrix, tolerance: float, what: str) -> None:
     finite = np.abs(wanted[np.isfinite(wanted)])
     largest = float(finite.max(initial=0.0))
     np.testing.assert_allclose(
-        found, wanted, rtol=0, atol=tolerance * largest, equal_nan=True, err_msg=what
+        actual, wanted, rtol=0, atol=tolerance * largest, equal_nan=True, err_msg=what
     )

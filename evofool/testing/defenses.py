@@ -87,8 +87,8 @@ def _made(faults: Faults, defense: Any) -> Defense:
             "derive it from evofool.defenses.base.Defense",
         )  # fmt: skip
     faults.stop_if_any()
-    found: Defense = made
-    return found
+    built: Defense = made
+    return built
 
 
 def _fitted(faults: Faults, defense: Defense, base: Classifier, seed: int) -> Defense:

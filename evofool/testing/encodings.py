@@ -73,8 +73,8 @@ def _made(faults: Faults, encoding: Any, shape: Shape, options: Mapping[str, Any
             "define all methods of evofool.encodings.Encoding",
         )
     faults.stop_if_any()
-    found: Encoding[Any] = made
-    return found
+    built: Encoding[Any] = made
+    return built
 
 
 class _Encoding:
@@ -337,11 +337,11 @@ def _assert_json(value: dict[str, Any]) -> None:
     assert back == value, f"{value} becomes {back}"
 
 
-def _same_bytes(found: bytes, wanted: bytes, what: str) -> None:
-    if found == wanted:
+def _same_bytes(actual: bytes, wanted: bytes, what: str) -> None:
+    if actual == wanted:
         return
-    assert len(found) == len(wanted), f"{what} differ: {len(found)} and {len(wanted)} bytes"
-    one, two = np.frombuffer(found, np.uint8), np.frombuffer(wanted, np.uint8)
+    assert len(actual) == len(wanted), f"{what} differ: {len(actual)} and {len(wanted)} bytes"
+    one, two = np.frombuffer(actual, np.uint8), np.frombuffer(wanted, np.uint8)
     np.testing.assert_array_equal(one, two, f"{what} differ")
 
 

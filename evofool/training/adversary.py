@@ -175,14 +175,14 @@ class PgdAdversary:
         """
         goal = _goal(own, images, labels, self.target)
         low, high = (images - self.eps).clamp(0, 1), (images + self.eps).clamp(0, 1)
-        found = images
+        x = images
         if self.random_start:
             noise = torch.rand(images.shape, generator=draws, dtype=images.dtype)
-            found = (images + self.eps * (2 * noise.to(images.device) - 1)).clamp(0, 1)
+            x = (images + self.eps * (2 * noise.to(images.device) - 1)).clamp(0, 1)
         for _ in range(self.steps):
-            found = found + self.step_size * input_gradient(own, found, goal).sign()
-            found = found.clamp(low, high)
-        return found
+            x = x + self.step_size * input_gradient(own, x, goal).sign()
+            x = x.clamp(low, high)
+        return x
 
 
 def draw_source(own: Source, others: Sequence[Source], choice: torch.Generator) -> Source:

@@ -124,13 +124,14 @@ class Fitting:
 
         They are those of the net and of the optimiser, by name, of any shape and data type.
         """
-        found = {f"net.{name}": value for name, value in self.module.state_dict().items()}
+        tensors = {f"net.{name}": value for name, value in self.module.state_dict().items()}
         for index, entries in self._optimiser.state_dict()["state"].items():
             for name, value in entries.items():
                 if value is not None:
-                    found[f"optimiser.{index}.{name}"] = torch.as_tensor(value)
+                    tensors[f"optimiser.{index}.{name}"] = torch.as_tensor(value)
         return {
-            name: value.detach().to("cpu", copy=True).contiguous() for name, value in found.items()
+            name: value.detach().to("cpu", copy=True).contiguous()
+            for name, value in tensors.items()
         }
 
     def restore(self, done: int, state: dict[str, torch.Tensor]) -> None:

@@ -53,7 +53,7 @@ def measure_adversarial(
             images = torch.from_numpy(to_float(dataset.images[part])).to(device)
             labels = torch.from_numpy(dataset.labels[part]).to(device)
             draws = keys.generator(seed, 0, number, keys.Purpose.CHECK)
-            found = attack(own, images, labels, draws, draws)
+            attacked = attack(own, images, labels, draws, draws)
             with torch.no_grad():
-                right += int((own.net(found).argmax(1) == labels).sum())
+                right += int((own.net(attacked).argmax(1) == labels).sum())
     return right / count

@@ -41,9 +41,9 @@ def plan(loaded: Loaded[TrainConfig], data: Path | None = None, out: Path = WEIG
         DataError: no such data set.
     """
     missing = []
-    found = inspect_dataset(loaded.config.dataset, data)
-    if not found.present:
-        missing.append(found.missing)
+    inspection = inspect_dataset(loaded.config.dataset, data)
+    if not inspection.present:
+        missing.append(inspection.missing)
     adversary = loaded.config.adversary
     if isinstance(adversary, EnsembleAdversaryConfig):
         for index, written in enumerate(adversary.sources):

@@ -56,7 +56,7 @@ def load_sources(
     config = loaded.config if isinstance(loaded, Loaded) else loaded
     if not isinstance(config.adversary, EnsembleAdversaryConfig):
         return ()
-    found = []
+    sources = []
     for index, written in enumerate(config.adversary.sources):
         spec, base = source_spec(loaded, index, out)
         where = f"training {config.name}: source {written.name}"
@@ -67,8 +67,8 @@ def load_sources(
         except ClassifierError as error:
             raise UsageError(f"{where}: {error}") from error
         _check(victim, data, where)
-        found.append(Static(written.name, victim.digest, static_source(victim)))
-    return tuple(found)
+        sources.append(Static(written.name, victim.digest, static_source(victim)))
+    return tuple(sources)
 
 
 def source_code(loaded: TrainConfig | Loaded[TrainConfig], out: Path) -> dict[str, dict[str, str]]:
@@ -80,13 +80,13 @@ def source_code(loaded: TrainConfig | Loaded[TrainConfig], out: Path) -> dict[st
     config = loaded.config if isinstance(loaded, Loaded) else loaded
     if not isinstance(config.adversary, EnsembleAdversaryConfig):
         return {}
-    found: dict[str, dict[str, str]] = {}
+    code: dict[str, dict[str, str]] = {}
     for index in range(len(config.adversary.sources)):
         spec, base = source_spec(loaded, index, out)
         for file in code_in({"name": spec.name}, base).get("name", ()):
             own = {Path(file["path"]).name: file["sha256"], **file.get("beside", {})}
-            found.setdefault(str(index), {}).update(own)
-    return found
+            code.setdefault(str(index), {}).update(own)
+    return code
 
 
 def make_adversary(config: AdversaryConfig, static: tuple[Static, ...] = ()) -> Adversary:

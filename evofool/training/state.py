@@ -172,11 +172,11 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
 
-def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], at: str = "") -> str:
+def first_difference(wanted: Mapping[str, Any], actual: Mapping[str, Any], at: str = "") -> str:
     """The first key, of either, at which two mappings differ."""
-    for key in (*wanted, *(key for key in found if key not in wanted)):
+    for key in (*wanted, *(key for key in actual if key not in wanted)):
         where = f"{at}{key}"
-        value, other = wanted.get(key), found.get(key)
+        value, other = wanted.get(key), actual.get(key)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             if inner := first_difference(value, other, f"{where}."):
                 return inner

@@ -70,9 +70,9 @@ def soft_labels(
         raise UsageError(f"{error}; give --fresh to train the teacher again") from error
     assert net is not None
     net.to(device)
-    found = []
+    batches = []
     with evaluating(net), torch.inference_mode():
         for begin in range(0, len(dataset), _BATCH):
             images = torch.from_numpy(to_float(dataset.images[begin : begin + _BATCH]))
-            found.append((net(images.to(device)) / temperature).softmax(1).cpu().numpy())
-    return np.concatenate(found)
+            batches.append((net(images.to(device)) / temperature).softmax(1).cpu().numpy())
+    return np.concatenate(batches)

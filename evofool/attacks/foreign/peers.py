@@ -131,18 +131,18 @@ class FoolboxAttack(Attack):
         first = int(job.ids[rows[0]])
         try:
             with _alone(self.seed, first):
-                found = attack.run(model, x, criterion, **radius)
+                adversarial = attack.run(model, x, criterion, **radius)
                 if self.fixed:
                     clipped = attack.distance.clip_perturbation(
-                        ep.astensor(x), ep.astensor(found), self.eps
+                        ep.astensor(x), ep.astensor(adversarial), self.eps
                     )
-                    found = clipped.raw
+                    adversarial = clipped.raw
         except (ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
             job.notes.append(
                 f"foolbox gave {counted(len(rows), 'image')} up: {error or type(error).__name__}"
             )
             return
-        moved: FloatImages = np.clip(found.detach().cpu().numpy(), 0, 1).astype(np.float32)
+        moved: FloatImages = np.clip(adversarial.detach().cpu().numpy(), 0, 1).astype(np.float32)
         job.x[rows] = np.where(np.isfinite(moved), moved, job.start[rows])
         if not self.fixed and job.scorer.classifier.predict is not None:
             # what fooled was the picture nearest to what foolbox asked for
@@ -177,7 +177,7 @@ def peer_names() -> tuple[str, ...]:
 def _kinds() -> dict[str, type[FoolboxAttack]]:
     attacks = import_module("foolbox.attacks")
     fixed_kind, least_kind = attacks.base.FixedEpsilonAttack, attacks.base.MinimizationAttack
-    found: dict[str, type[FoolboxAttack]] = {}
+    kinds: dict[str, type[FoolboxAttack]] = {}
     for name, kind in sorted(vars(attacks).items()):
         if not inspect.isclass(kind) or inspect.isabstract(kind) or name in _NEEDS_MORE:
             continue
@@ -195,7 +195,7 @@ def _kinds() -> dict[str, type[FoolboxAttack]]:
             aim = "untargeted"
         elif kind.__name__ in _TARGETED:
             aim = "targeted"
-        found[name] = type(
+        kinds[name] = type(
             name,
             (FoolboxAttack,),
             {
@@ -209,7 +209,7 @@ def _kinds() -> dict[str, type[FoolboxAttack]]:
                 "norm": _norm(kind),
             },
         )
-    return found
+    return kinds
 
 
 def _norm(kind: Any) -> Norm:
@@ -221,14 +221,14 @@ def _norm(kind: Any) -> Norm:
 def _signature(kind: Any) -> dict[str, tuple[Any, Any, bool]]:
     """Parameters of a foolbox class that plain values can give: type, default, required."""
     hints = get_type_hints(kind.__init__)
-    found = {}
+    parameters = {}
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         hint = hints.get(name)
         if name == "tensorboard" or hint is None or not _plain(hint):
             continue  # a writer of files, `self`, and what only Python objects can be
         required = parameter.default is parameter.empty
-        found[name] = (hint, None if required else parameter.default, required)
-    return found
+        parameters[name] = (hint, None if required else parameter.default, required)
+    return parameters
 
 
 def _plain(hint: Any) -> bool:

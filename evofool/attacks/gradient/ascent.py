@@ -105,16 +105,16 @@ class GradientAscent(Attack):
         active = job.rows()
         for number in range(steps):
             pictures = _nearest(job, active)
-            found = job.gradients(
+            answer = job.gradients(
                 active,
                 pictures,
                 _probability(job) if setting else job.goal.cross_entropy,
                 wanted=missing,
             )
-            job.open[active[~found.wanted]] = False
+            job.open[active[~answer.wanted]] = False
             if number == 0:
-                note_vanishing(job, found.values[found.wanted])
-            active, gradients = active[found.wanted], found.values[found.wanted]
+                note_vanishing(job, answer.values[answer.wanted])
+            active, gradients = active[answer.wanted], answer.values[answer.wanted]
             if not len(active):
                 return
             x = job.x[active]
@@ -122,7 +122,7 @@ class GradientAscent(Attack):
                 length = np.float32(self.step_size * math.sqrt(x[0].size))
                 x = x + length * unit(gradients)
             else:
-                x = _published(setting, x, gradients, found.loss[found.wanted], number)
+                x = _published(setting, x, gradients, answer.loss[answer.wanted], number)
             job.x[active] = np.clip(x, 0, 1)
             _nearest(job, active)
             job.touch(active)

@@ -97,9 +97,9 @@ class _Search:
         places = np.arange(len(self.rows))
         for number in range(self.attack.search_steps):
             before = self.least.copy()
-            found = self._descend(places)
+            success = self._descend(places)
             if number == 0:  # what fools as it is needs no search, what cannot be moved gets none
-                done = found & (self.least == 0)
+                done = success & (self.least == 0)
                 done |= ~self._movable()
                 self.job.open[self.rows[places[done[places]]]] = False
                 places = places[~done[places]]
@@ -109,13 +109,13 @@ class _Search:
                 self.rounder.touching(rows, self.job.x[rows], self.clean_margins[better])
             if not len(places):
                 return
-            self._update(places, found)
+            self._update(places, success)
         unfooled = places[np.isfinite(self.least[places])]
         self.rounder.again(self.rows[unfooled], self.clean_margins[unfooled], 2)
         self.job.open[self.rows] = False
 
-    def _update(self, places: NDArray[np.int64], found: NDArray[np.bool_]) -> None:
-        hit, missed = places[found[places]], places[~found[places]]
+    def _update(self, places: NDArray[np.int64], success: NDArray[np.bool_]) -> None:
+        hit, missed = places[success[places]], places[~success[places]]
         self.high[hit] = np.minimum(self.high[hit], self.c[hit])
         self.low[missed] = np.maximum(self.low[missed], self.c[missed])
         halved = (self.low + self.high) / 2
@@ -127,7 +127,7 @@ class _Search:
         attack, job = self.attack, self.job
         w = self.origin.copy()
         first, second = np.zeros_like(w), np.zeros_like(w)
-        found = np.zeros(len(self.rows), np.bool_)
+        success = np.zeros(len(self.rows), np.bool_)
         checked = np.full(len(self.rows), np.inf)
         every = -(-attack.steps // 10)
         for step in range(attack.steps):
@@ -145,7 +145,7 @@ class _Search:
             offset = x - job.start[rows]
             squares = (offset.astype(np.float64) ** 2).sum(axis=(1, 2, 3))
             hit = ~seen.wanted
-            found[places] |= hit
+            success[places] |= hit
             nearer = hit & (squares < self.least[places])
             self.least[places[nearer]] = squares[nearer]
             job.x[rows[nearer]] = x[nearer]
@@ -168,7 +168,7 @@ class _Search:
             spread = np.sqrt(second[places] / (1 - BETA2 ** (step + 1)))
             rate = self.rate[places].astype(np.float32)[:, None, None, None]
             w[places] -= rate * mean / (spread + TINY)
-        return found
+        return success
 
     def _movable(self) -> NDArray[np.bool_]:
         """Rows whose gradient gives a direction to move in."""
@@ -188,7 +188,7 @@ class _Search:
             distance = missing / slope
             rate = RATE * distance / np.sqrt(slopes[0].size)
             c = 2 * 2 * distance / slope
-        for values, found in ((self.c, c), (self.rate, rate)):
-            found[~(np.isfinite(found) & (found > 0))] = np.nan
+        for values, estimate in ((self.c, c), (self.rate, rate)):
+            estimate[~(np.isfinite(estimate) & (estimate > 0))] = np.nan
             unset = np.isnan(values[places])
-            values[places[unset]] = found[unset]
+            values[places[unset]] = estimate[unset]

@@ -98,15 +98,15 @@ class _Walk:
     def step(self, rows: Rows, number: int) -> Rows:
         """One step of `rows`; returns those that did not fool before it."""
         job = self.job
-        found = job.gradients(rows, job.x[rows], self._leads, unless_fooled=True)
+        answer = job.gradients(rows, job.x[rows], self._leads, unless_fooled=True)
         if number == 0:
-            note_vanishing(job, found.values[found.wanted])
-            self.clean_margins[rows] = found.loss.max(axis=1)
-            job.open[rows[~found.wanted]] = False  # fools as it is
+            note_vanishing(job, answer.values[answer.wanted])
+            self.clean_margins[rows] = answer.loss.max(axis=1)
+            job.open[rows[~answer.wanted]] = False  # fools as it is
         else:
-            self.through(rows[~found.wanted])
-        rows, gradients = rows[found.wanted], found.values[found.wanted]
-        losses = found.loss[found.wanted]
+            self.through(rows[~answer.wanted])
+        rows, gradients = rows[answer.wanted], answer.values[answer.wanted]
+        losses = answer.loss[answer.wanted]
         if not len(rows):
             return rows
         n, k = losses.shape

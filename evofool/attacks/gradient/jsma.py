@@ -68,13 +68,13 @@ class _Saliency(Attack):
             first = True
             while len(active):
                 at = to_float(job.on_lattice(active))
-                found = job.gradients(active, at, loss, unless_fooled=True)
+                answer = job.gradients(active, at, loss, unless_fooled=True)
                 if first:
-                    note_vanishing(job, found.values[found.wanted])
+                    note_vanishing(job, answer.values[answer.wanted])
                     first = False
-                going = found.wanted.copy()
-                for k in np.flatnonzero(found.wanted).tolist():
-                    going[k] = self._move(job, int(active[k]), found.values[k], choose, most)
+                going = answer.wanted.copy()
+                for k in np.flatnonzero(answer.wanted).tolist():
+                    going[k] = self._move(job, int(active[k]), answer.values[k], choose, most)
                 job.open[active[~going]] = False
                 active = active[going]
 

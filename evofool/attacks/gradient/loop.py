@@ -30,15 +30,15 @@ def ascend(job: Job, rows: Rows, steps: int, loss: Loss, step: Step, *, early_st
     for number in range(steps):
         x = job.x[active]
         at = to_float(job.on_lattice(active)) if early_stop else x
-        found = job.gradients(active, at, loss, unless_fooled=early_stop)
+        answer = job.gradients(active, at, loss, unless_fooled=early_stop)
         if number == 0:
-            note_vanishing(job, found.values[found.wanted])
-        job.open[active[~found.wanted]] = False
-        left = found.wanted
+            note_vanishing(job, answer.values[answer.wanted])
+        job.open[active[~answer.wanted]] = False
+        left = answer.wanted
         active = active[left]
         if not len(active):
             return active
-        job.x[active] = step(active, x[left], found.values[left], number)
+        job.x[active] = step(active, x[left], answer.values[left], number)
         job.touch(active)
     return active
 
@@ -76,5 +76,5 @@ def unit(values: FloatImages) -> FloatImages:
 def lengths(values: FloatImages) -> NDArray[np.float64]:
     """The Euclidean length, (n,), of each gradient of `values` (n x C x H x W, any range)."""
     flat = values.reshape(len(values), -1).astype(np.float64)
-    found: NDArray[np.float64] = np.sqrt((flat**2).sum(axis=1))
-    return found
+    norms: NDArray[np.float64] = np.sqrt((flat**2).sum(axis=1))
+    return norms

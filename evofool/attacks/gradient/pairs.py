@@ -42,9 +42,9 @@ def best_pair(a: Floats, b: Floats) -> tuple[int, int] | None:
     return None if best[0] <= 0 else (best[1], best[2])
 
 
-Found = tuple[float, int, int]
+BestPair = tuple[float, int, int]
 """A product and its pair; (0, -1, -1) is none."""
-NOTHING: Found = (0.0, -1, -1)
+NOTHING: BestPair = (0.0, -1, -1)
 
 
 def _undominated_by_two(a: Floats, b: Floats) -> Index:
@@ -70,7 +70,7 @@ def _front(a: Floats, b: Floats, among: Index) -> tuple[Index, Index]:
     return order[on][::-1], order[~on]
 
 
-def _within(a: Floats, b: Floats, front: Index) -> Found:
+def _within(a: Floats, b: Floats, front: Index) -> BestPair:
     """The best of two different points of one front: of both halves, or across them."""
     if len(front) <= SMALL:
         return _multiplied_out(a, b, front, front)
@@ -79,7 +79,7 @@ def _within(a: Floats, b: Floats, front: Index) -> Found:
     return max(_across(a, b, left, right), _within(a, b, left), _within(a, b, right))
 
 
-def _across(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
+def _across(a: Floats, b: Floats, rows: Index, columns: Index) -> BestPair:
     """The best pair of a point of `rows` and one of `columns`, two fronts without common points."""
     if not len(rows) or not len(columns):
         return NOTHING
@@ -94,7 +94,7 @@ def _across(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
     return _row_maxima(a, b, rows, columns)
 
 
-def _multiplied_out(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
+def _multiplied_out(a: Floats, b: Floats, rows: Index, columns: Index) -> BestPair:
     if not len(rows):
         return NOTHING
     across = a[rows][:, None] + a[columns]
@@ -106,7 +106,7 @@ def _multiplied_out(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
     return float(products[i, j]), int(rows[i]), int(columns[j])
 
 
-def _row_maxima(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
+def _row_maxima(a: Floats, b: Floats, rows: Index, columns: Index) -> BestPair:
     """Divide and conquer over rows, all ranges of one depth at once."""
     best = NOTHING
     # of each open range of rows: its ends, and the columns its maxima can be in (ends included)
@@ -126,8 +126,8 @@ def _row_maxima(a: Floats, b: Floats, rows: Index, columns: Index) -> Found:
         place = np.zeros(len(top), np.int64)
         place[whose[::-1]] = column[hits[::-1]]  # the leftmost maximum of each range
         k = int(most.argmax())
-        found = (float(most[k]), int(rows[middle[k]]), int(columns[place[k]]))
-        best = max(best, found)
+        candidate = (float(most[k]), int(rows[middle[k]]), int(columns[place[k]]))
+        best = max(best, candidate)
         above, below = top < middle, middle + 1 < bottom
         top, bottom, left, right = (
             np.concatenate([top[above], middle[below] + 1]),

@@ -208,8 +208,8 @@ class Rounder:
         Returns:
             (n,), whether the row has a picture that fools.
         """
-        found = self.job.gradients(rows, at, self.job.goal.margin)
-        return self.settle(rows, at, found.values, found.loss, clean_margins)
+        answer = self.job.gradients(rows, at, self.job.goal.margin)
+        return self.settle(rows, at, answer.values, answer.loss, clean_margins)
 
     def _search(self, rows: Rows, slopes: FloatImages, model: Floats, clean: Floats) -> None:
         # a model in which nothing is missing at the clean picture is wrong about how much
@@ -312,5 +312,5 @@ def margins_of(job: Job, rows: Rows, scores: Scores) -> Floats:
         others[sign < 0, reject] = -np.inf
     with np.errstate(invalid="ignore"):  # -inf where a class is masked, NaN without scores
         leads = sign * (own - others.max(axis=1))
-    found: Floats = np.nan_to_num(leads, nan=-FURTHEST, posinf=FURTHEST, neginf=-FURTHEST)
-    return found
+    finite: Floats = np.nan_to_num(leads, nan=-FURTHEST, posinf=FURTHEST, neginf=-FURTHEST)
+    return finite

@@ -52,7 +52,7 @@ def part(scores: Scores, index: NDArray[np.bool_] | NDArray[np.int64]) -> Scores
     )
 
 
-def stand(job: Job, rows: Rows, pictures: UInt8Images, scores: Scores) -> NDArray[np.bool_]:
+def make_current(job: Job, rows: Rows, pictures: UInt8Images, scores: Scores) -> NDArray[np.bool_]:
     """Make `pictures`, which got `scores`, the current pictures of `rows` and judge them.
 
     The pictures also become `x`: an attack that queries pictures has no floats between levels.

@@ -18,11 +18,11 @@ def bump(side: int, turned: bool) -> NDArray[np.float64]:
     1/(k+1)^2 over k from d on.
     """
     half = side // 2
-    found = np.concatenate([_hill(half, side), -_hill(side - half, side)])
-    found /= max(float(np.sqrt((found**2).sum())), 1e-20)
-    found = found.T.copy() if turned else found
-    found.flags.writeable = False  # it is shared
-    return found
+    hills = np.concatenate([_hill(half, side), -_hill(side - half, side)])
+    hills /= max(float(np.sqrt((hills**2).sum())), 1e-20)
+    hills = hills.T.copy() if turned else hills
+    hills.flags.writeable = False  # it is shared
+    return hills
 
 
 def _hill(height: int, width: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evofool.attacks.base import Attack, Needs
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice.levels import FUZZ
-from evofool.attacks.query.black_box import part, progress, stand
+from evofool.attacks.query.black_box import make_current, part, progress
 from evofool.errors import UsageError
 from evofool.images import UInt8Images
 
@@ -119,7 +119,7 @@ class NES(Attack):
         near = progress(job, owners, scores).reshape(len(rows), pairs, 2)
         best = near.reshape(len(rows), -1).argmax(axis=1) + np.arange(len(rows)) * 2 * pairs
         hit = job.hits(rows, part(scores, best))
-        stand(job, rows[hit], pictures[best[hit]], part(scores, best[hit]))
+        make_current(job, rows[hit], pictures[best[hit]], part(scores, best[hit]))
         change = _difference(near[:, :, 0], near[:, :, 1])
         # a pair of which one picture has no scores says nothing of the slope
         change[~scores.scored.reshape(len(rows), pairs, 2).all(axis=2)] = 0
@@ -149,7 +149,7 @@ class NES(Attack):
         state.lr[slow] = np.maximum(state.lr[slow] / 2, min(self.min_lr, self.lr))
         state.waited[slow] = 0
         better = rows[rise]
-        through = stand(job, better, pictures[rise], part(scores, rise))
+        through = make_current(job, better, pictures[rise], part(scores, rise))
         return np.setdiff1d(rows, better[through], assume_unique=True)
 
 
@@ -171,5 +171,7 @@ class _State:
 def _difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> Levels:
     """a - b; leads are infinite where a probability is exactly 0 or 1, and two such differ by 0."""
     with np.errstate(invalid="ignore"):
-        found: Levels = np.nan_to_num(a - b, nan=0.0, posinf=1e6, neginf=-1e6).astype(np.float32)
-    return found
+        difference: Levels = np.nan_to_num(a - b, nan=0.0, posinf=1e6, neginf=-1e6).astype(
+            np.float32
+        )
+    return difference

@@ -39,7 +39,7 @@ def noise_image(kind: NoiseKind, shape: Shape, seed: int, index: int) -> UInt8Im
 
 def noise_images(kind: NoiseKind, shape: Shape, n: int, seed: int = 0) -> UInt8Images:
     """Pictures 0 to n - 1 of `noise_image`, uint8 n x C x H x W."""
-    found = np.empty((n, *shape), np.uint8)
+    images = np.empty((n, *shape), np.uint8)
     for index in range(n):
-        found[index] = noise_image(kind, shape, seed, index)
-    return found
+        images[index] = noise_image(kind, shape, seed, index)
+    return images

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evofool.attacks.base import Attack, Needs
 from evofool.attacks.job import Job, Rows
-from evofool.attacks.query.black_box import part, progress, stand
+from evofool.attacks.query.black_box import make_current, part, progress
 from evofool.errors import UsageError
 from evofool.images import Shape, UInt8Images
 
@@ -89,13 +89,15 @@ class OnePixel(Attack):
                 tried = children[:, begin:stop]
                 parts = -(-tried.shape[0] * tried.shape[1] * job.clean[0].size // VALUES)
                 groups = np.array_split(np.arange(len(active)), parts)
-                found = np.concatenate([self._ask(job, active[g], tried[g], best) for g in groups])
+                fitness = np.concatenate(
+                    [self._ask(job, active[g], tried[g], best) for g in groups]
+                )
                 left[active] -= stop - begin
-                better = found >= near[active, begin:stop]
+                better = fitness >= near[active, begin:stop]
                 genes[active, begin:stop] = np.where(
                     better[:, :, None], tried, genes[active, begin:stop]
                 )
-                near[active, begin:stop] = np.maximum(found, near[active, begin:stop])
+                near[active, begin:stop] = np.maximum(fitness, near[active, begin:stop])
                 stays = job.open[active]
                 active, children = active[stays], children[stays]
                 if not len(active):
@@ -114,7 +116,7 @@ class OnePixel(Attack):
         first = first[near[first] > best[rows]]
         own = owners[first]
         best[own] = near[first]
-        stand(job, own, pictures[first], part(scores, first))
+        make_current(job, own, pictures[first], part(scores, first))
         return near.reshape(len(rows), count)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evofool.attacks.base import Attack, Needs
 from evofool.attacks.job import Job, Rows
 from evofool.attacks.lattice.levels import FUZZ, toward
-from evofool.attacks.query.black_box import part, progress, stand
+from evofool.attacks.query.black_box import make_current, part, progress
 from evofool.attacks.query.bumps import bump, tiles
 from evofool.errors import UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
@@ -86,7 +86,7 @@ class Square(Attack):
             best[active[better]] = near[better]
             search.keep(active, better, tried)
             kept = active[better]
-            done = stand(job, kept, tried[better], part(scores, better))
+            done = make_current(job, kept, tried[better], part(scores, better))
             active = np.setdiff1d(active, kept[done], assume_unique=True)
             if not len(active):
                 return
@@ -223,18 +223,18 @@ def nearest_inside(x: FloatImages, clean: UInt8Images, eps: float) -> UInt8Image
         eps: the radius, for images on [0, 1].
     """
     step = x * np.float32(255) - clean
-    found = np.clip(np.rint(clean + step), 0, 255).astype(np.uint8)
+    nearest = np.clip(np.rint(clean + step), 0, 255).astype(np.uint8)
     for shrink in (0.999, 0.997, 0.99, 0.97, 0.9, 0.8):
-        delta = (found.astype(np.float64) - clean) / 255
+        delta = (nearest.astype(np.float64) - clean) / 255
         out = np.sqrt((delta**2).sum(axis=(1, 2, 3))) > eps
         if not out.any():
-            return found
+            return nearest
         nearer = clean[out] + step[out] * np.float32(shrink)
-        found[out] = np.clip(np.rint(nearer), 0, 255).astype(np.uint8)
-    delta = (found.astype(np.float64) - clean) / 255
+        nearest[out] = np.clip(np.rint(nearer), 0, 255).astype(np.uint8)
+    delta = (nearest.astype(np.float64) - clean) / 255
     out = np.sqrt((delta**2).sum(axis=(1, 2, 3))) > eps
-    found[out] = toward(x[out], clean[out])
-    return found
+    nearest[out] = toward(x[out], clean[out])
+    return nearest
 
 
 def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int16]:
@@ -243,5 +243,5 @@ def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int16
 
 
 def _squares(values: NDArray[np.floating], axis: tuple[int, ...]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (values.astype(np.float64) ** 2).sum(axis=axis, keepdims=True)
-    return found
+    sums: NDArray[np.float64] = (values.astype(np.float64) ** 2).sum(axis=axis, keepdims=True)
+    return sums

@@ -53,7 +53,7 @@ def planned_attacks(
         ConfigError: an unknown attack or parameter, a bad value, or targets that do not fit.
     """
     config = loaded.config
-    found: list[Planned] = []
+    planned: list[Planned] = []
     for position, entry in enumerate(config.attacks):
         key: KeyPath = ("attacks", position)
         options = {"seed": config.seed, **entry.options}
@@ -70,10 +70,10 @@ def planned_attacks(
         for attack in attacks:
             targets = _fitting(loaded, key, attack, wanted, own)
             parameters = {"seed": attack.seed, **parameters_of(attack)}
-            found.append(
-                Planned(len(found), position, attack, title(entry.name), parameters, targets)
+            planned.append(
+                Planned(len(planned), position, attack, title(entry.name), parameters, targets)
             )
-    return tuple(found)
+    return tuple(planned)
 
 
 def _fitting(

@@ -36,7 +36,7 @@ class ImageRow(Row):
         label: its class.
         predicted: the victim's answer to it.
         confidence: in that answer (None: the victim gives labels alone).
-        least_likely: the class the victim found least likely, or `NONE`.
+        least_likely: the class that the victim holds least likely, or `NONE`.
         used: False if it was left out because the victim gets it wrong.
     """
 

@@ -34,8 +34,8 @@ def ssim(a: UInt8Images | FloatImages, b: UInt8Images | FloatImages) -> NDArray[
     covariance = _blurred(x * y) - mean_x * mean_y
     top = (2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)
     bottom = (mean_x**2 + mean_y**2 + _C1) * (var_x + var_y + _C2)
-    found: NDArray[np.float64] = (top / bottom).mean(axis=(1, 2, 3))
-    return found
+    similarity: NDArray[np.float64] = (top / bottom).mean(axis=(1, 2, 3))
+    return similarity
 
 
 def _unit(images: UInt8Images | FloatImages) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def line_of(
     Args:
         planned: the attack.
         rows: its results.
-        chunks: in which they were found.
+        chunks: in which they were stored.
         items: what it was to do.
         images: all clean ones.
     """
@@ -92,8 +92,8 @@ def _norms(rows: Sequence[ResultRow]) -> dict[str, Any] | None:
     """Mean and median sizes of perturbations, and SSIM; None of nothing."""
     if not rows:
         return None
-    found = {}
+    norms = {}
     for key in ("l0", "l2", "linf", "ssim"):
         values = np.array([getattr(row, key) for row in rows], np.float64)
-        found[key] = {"mean": float(values.mean()), "median": float(np.median(values))}
-    return found
+        norms[key] = {"mean": float(values.mean()), "median": float(np.median(values))}
+    return norms

@@ -336,13 +336,13 @@ def _train(
 
 
 def _of_shape(images: object, victim: Classifier) -> UInt8Images:
-    found = on_lattice(images)
-    if found.shape[1:] != victim.input_shape:
+    levels = on_lattice(images)
+    if levels.shape[1:] != victim.input_shape:
         raise ImageError(
-            f"substitute: images of shape {found.shape[1:]} given where"
+            f"substitute: images of shape {levels.shape[1:]} given where"
             f" {victim.input_shape} is wanted (channels, height, width)"
         )
-    return found
+    return levels
 
 
 def _distinct(points: UInt8Images, seen: set[bytes]) -> UInt8Images:

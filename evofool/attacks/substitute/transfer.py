@@ -119,14 +119,14 @@ class SubstituteAttack(SubstituteSettings, Attack):
         labels = None if (job.labels == NONE).any() else job.labels
         targets = job.targets if job.targeted else None
         with Scorer(stand_in, engine="torch", batch=BATCH) as own:
-            found = self.inner(own, job.clean, labels, targets=targets, ids=job.ids)
-        job.notes += [f"on the substitute: {note}" for note in found.notes]
+            result = self.inner(own, job.clean, labels, targets=targets, ids=job.ids)
+        job.notes += [f"on the substitute: {note}" for note in result.notes]
         job.notes.append(
-            f"{int(found.success.sum())} of {len(found)} fool the substitute itself, after"
-            f" {found.forward_images} forward and {found.backward_images} backward images of it"
+            f"{int(result.success.sum())} of {len(result)} fool the substitute itself, after"
+            f" {result.forward_images} forward and {result.backward_images} backward images of it"
         )
-        job.x = to_float(found.pixels)
-        job.pixels.update(enumerate(found.pixels))
+        job.x = to_float(result.pixels)
+        job.pixels.update(enumerate(result.pixels))
         job.touch(job.rows())
         if not complete:
             raise BudgetSpent("the query budget ended before the substitute was trained")

@@ -43,8 +43,8 @@ def cache_key(module: nn.Module) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     encoder.value(module, "")
-    found = encoder.identity()
-    return None if found.opaque else found.digest
+    key = encoder.identity()
+    return None if key.opaque else key.digest
 
 
 def digest_weights_of(function: object) -> str | None:

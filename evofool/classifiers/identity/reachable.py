@@ -93,8 +93,8 @@ def modules_of(module: object) -> list[object]:
             done[id(inner)] = inner
             for name, value in vars(inner).items():
                 if name != "_modules":
-                    found = (v for _, v in _walk(value, name, set(), 0))
-                    todo += [v for v in found if isinstance(v, nn.Module)]
+                    reached = (v for _, v in _walk(value, name, set(), 0))
+                    todo += [v for v in reached if isinstance(v, nn.Module)]
     return list(done.values())
 
 
@@ -150,13 +150,13 @@ def attributes_of(value: object) -> dict[str, object]:
         for name in _names(vars(kind).get("__slots__", ()))
         if name[:2] != "__"
     ]
-    found = {}
+    attributes = {}
     for name in slots:
         with contextlib.suppress(AttributeError):
-            found[name] = object.__getattribute__(value, name)
+            attributes[name] = object.__getattribute__(value, name)
     with contextlib.suppress(AttributeError):
-        found |= object.__getattribute__(value, "__dict__")
-    return found
+        attributes |= object.__getattribute__(value, "__dict__")
+    return attributes
 
 
 def _names(slots: object) -> tuple[str, ...]:

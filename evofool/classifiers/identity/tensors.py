@@ -69,8 +69,8 @@ def script_parts(module: torch.jit.ScriptModule) -> list[tuple[str, bytes]] | No
     numbers: dict[str, dict[str, int]] = {}
 
     def plain(text: str) -> str:
-        def numbered(found: re.Match[str]) -> str:
-            full = found[0].replace(" ", ".")
+        def numbered(match: re.Match[str]) -> str:
+            full = match[0].replace(" ", ".")
             name = full.rpartition(".")[2]
             same = numbers.setdefault(name, {})
             return f"{name} {same.setdefault(full, len(same))}"

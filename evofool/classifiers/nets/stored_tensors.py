@@ -34,10 +34,10 @@ def read_safetensors(source: Path | bytes) -> dict[str, torch.Tensor]:
         TensorsError: damaged, or of a type this torch does not have.
     """
     try:
-        found = load(source) if isinstance(source, bytes) else load_file(source)
+        tensors = load(source) if isinstance(source, bytes) else load_file(source)
     except Exception as error:  # its own type, and KeyError, ValueError, RuntimeError, TypeError...
         raise TensorsError(f"cannot be read ({reason(error)})") from error
-    return _plain(found)
+    return _plain(tensors)
 
 
 def read_pickle(file: BinaryIO) -> dict[str, torch.Tensor]:

@@ -49,8 +49,8 @@ def _from_wheel() -> Path | None:
     spec = importlib.util.find_spec(LITE0_WHEEL)
     if spec is None or spec.origin is None:
         return None
-    found = sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
-    return found[0] if found else None
+    weights = sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    return weights[0] if weights else None
 
 
 BUNDLED: dict[str, Bundled] = {

@@ -43,18 +43,18 @@ def load_live(spec: ClassifierSpec, base: Path) -> Classifier:
         ClassifierError: it is not at hand; the message says how to hand it over.
     """
     spec.allow("a Python object, which says it itself", ())
-    found = _AT_HAND.get().get(spec.name)
-    if found is None:
+    classifier = _AT_HAND.get().get(spec.name)
+    if classifier is None:
         raise ClassifierError(
             f"classifier {spec.name}: is a Python object that is not at hand here; from Python,"
             " hand it over: evofool.resume(RUN, classifier=VICTIM)"
         )
-    return found
+    return classifier
 
 
 def inspect_live(spec: ClassifierSpec, base: Path) -> Inspection:
     """The description of an object."""
-    found = _AT_HAND.get().get(spec.name)
-    if found is None:
+    classifier = _AT_HAND.get().get(spec.name)
+    if classifier is None:
         return Inspection(spec.name, None, None, False, "it is a Python object, not at hand here")
-    return Inspection(spec.name, found.input_shape, found.n_classes, True)
+    return Inspection(spec.name, classifier.input_shape, classifier.n_classes, True)

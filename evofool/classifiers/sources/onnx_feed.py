@@ -57,8 +57,8 @@ class OnnxFeed:
             if self.fixed_batch is not None and scores.ndim == 1 and size == 1:
                 scores = scores[None]  # the axis of one image was dropped
             parts.append(scores[:n] if self.fixed_batch is not None else scores)
-        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return found.astype(np.float32) if found.dtype == np.float16 else found
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined.astype(np.float32) if joined.dtype == np.float16 else joined
 
     def _prepared(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
         if self.dtype == "uint8":

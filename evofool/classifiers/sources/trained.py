@@ -42,11 +42,11 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
     path, card = _read(spec, base)
     if not is_file(path):
         raise ClassifierError(f"classifier {spec.name}: {path}: no such file")
-    found = sha256_file(path)
-    if found != card.sha256:
+    sha256 = sha256_file(path)
+    if sha256 != card.sha256:
         raise ClassifierError(
             f"classifier {spec.name}: {path} is not the file that {path.stem}.json describes"
-            f" (sha256 {found[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
+            f" (sha256 {sha256[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
         )
     output, link = (card.output, card.link) if spec.output is None else (spec.output, None)
     link = spec.link or link

@@ -41,18 +41,18 @@ def by_pattern(
     parts = re.split(r"(\*|\{class\})", pattern)
     if parts.count("*") > MAX_STARS:  # each multiplies what a name can cost
         raise ConfigError(f"{error}a pattern of names may have {MAX_STARS} stars at most")
-    wild = {"*": "[^/]*", "{class}": "(?P<found>[^/]+)"}
+    wild = {"*": "[^/]*", "{class}": "(?P<label>[^/]+)"}
     matcher = re.compile("".join(wild.get(part, re.escape(_composed(part))) for part in parts))
-    found = {}
+    rows = {}
     for name in names:
         match = matcher.fullmatch(_composed(str(PurePosixPath(name).with_suffix(""))))
         if match:
-            found[name] = _class(match["found"], labels, f"{error}{shown(name)}")
-    if not found:
+            rows[name] = _class(match["label"], labels, f"{error}{shown(name)}")
+    if not rows:
         raise ConfigError(
             f"{error}no picture is called like {pattern} (the first is {shown(names[0])})"
         )
-    return found
+    return rows
 
 
 def by_file(path: Path, labels: tuple[str, ...], error: ConfigError) -> dict[str, int]:
@@ -66,17 +66,17 @@ def by_file(path: Path, labels: tuple[str, ...], error: ConfigError) -> dict[str
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         if not {"file", "label"} <= set(reader.fieldnames or ()):
             raise ValueError("has no columns `file` and `label`")
-        found: dict[str, int] = {}
+        rows: dict[str, int] = {}
         for row in reader:
             where = f"{error}{path}:{reader.line_num}"
             name = PurePosixPath(row["file"] or "").as_posix()
-            if name in found:
+            if name in rows:
                 raise ConfigError(f"{where}: {shown(name)} stands there twice")
-            found[name] = _class(row["label"] or "", labels, where)
+            rows[name] = _class(row["label"] or "", labels, where)
     except (OSError, ValueError, csv.Error) as failure:
         reason = getattr(failure, "strerror", None) or failure
         raise ConfigError(f"{error}{path}: cannot be used as labels ({reason})") from failure
-    return found
+    return rows
 
 
 def assigned(
@@ -93,27 +93,27 @@ def assigned(
         rows: classes by the names in the CSV.
         file: that CSV, for notes.
     """
-    found = {name: rows[name] for name in names if name in rows}
+    classes = {name: rows[name] for name in names if name in rows}
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        if name not in found:
+        if name not in classes:
             alike[_composed(name)].append(name)
     without = []
     for row, label in rows.items():
-        if row in found:
+        if row in classes:
             continue
         meant = alike.pop(_composed(row.replace("\\", "/")), [])
         if len(meant) == 1:
-            found[meant[0]] = label
+            classes[meant[0]] = label
         else:
             without.append(row)
-    unlabelled = [name for name in names if name not in found]
+    unlabelled = [name for name in names if name not in classes]
     notes = []
     if unlabelled:
         notes.append(f"{counted(unlabelled, 'picture')} without a label left out")
     if without:
         notes.append(f"{counted(without, 'row')} of {file.name} without a picture in the folder")
-    return found, tuple(notes)
+    return classes, tuple(notes)
 
 
 def counted(names: Sequence[str], what: str) -> str:

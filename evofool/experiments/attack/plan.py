@@ -1,4 +1,4 @@
-"""What a dry run of attacks finds out."""
+"""The dry run of a run of attacks: what would be run, and what is missing for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DRY_IMAGES = 1000
 
 @dataclass(frozen=True)
 class AttackPlan:
-    """What a dry run finds out.
+    """The result of a dry run: what would be run, and what is missing for it.
 
     Attributes:
         config: checked.

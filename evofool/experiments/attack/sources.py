@@ -1,7 +1,7 @@
 """The images of an attack config: pictures of a folder, a data set, or noise, as a victim's inputs.
 
 Folders and label files may come from anyone: names in a label file are only compared with those
-that were found, and no file is ever named after them.
+that are there, and no file is ever named after them.
 """
 
 from __future__ import annotations
@@ -91,15 +91,15 @@ def open_source(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     """
     images = loaded.config.images
     if images.folder is not None:
-        found: Source = _Folder(loaded, victim)
+        source: Source = _Folder(loaded, victim)
     elif images.dataset is not None:
-        found = _DataSet(loaded, victim)
+        source = _DataSet(loaded, victim)
     else:
-        found = _Noise(images.noise or "uniform", images.count or 20, loaded.config.seed, victim)
-    cut = _Cut(found, images.offset, images.limit)
+        source = _Noise(images.noise or "uniform", images.count or 20, loaded.config.seed, victim)
+    cut = _Cut(source, images.offset, images.limit)
     if not len(cut):
-        what = f"all {len(found)} images come before offset {images.offset}" if len(found) else (
-            "there are no images" + (f": {found.notes[0]}" if found.notes else "")
+        what = f"all {len(source)} images come before offset {images.offset}" if len(source) else (
+            "there are no images" + (f": {source.notes[0]}" if source.notes else "")
         )  # fmt: skip
         raise loaded.error_at("images", what)
     return cut
@@ -211,8 +211,8 @@ class _Folder(Source):
         elif from_file:
             file = Path(images.labels or "")
             rows = by_file(file, tuple(victim.labels), error)
-            self._labels, found = assigned(names, rows, file)
-            notes = (*found, *notes)
+            self._labels, more = assigned(names, rows, file)
+            notes = (*more, *notes)
         self.notes = notes
         self._names = [name for name in names if self._labels is None or name in self._labels]
         self.labelled = self._labels is not None
@@ -249,7 +249,7 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
     """
     if not root.is_dir():
         raise ConfigError(f"{error}there is no such folder: {root}")
-    found: list[str] = []
+    paths: list[str] = []
     odd: list[str] = []
     closed: list[OSError] = []
     forks = 0
@@ -263,10 +263,10 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
             if file.startswith(_RESOURCE_FORK):
                 forks += 1
             elif is_file(path):
-                found.append(path.relative_to(root).as_posix())
+                paths.append(path.relative_to(root).as_posix())
             else:
                 odd.append(path.relative_to(root).as_posix())
-        if len(found) > MAX_FILES:
+        if len(paths) > MAX_FILES:
             raise ConfigError(f"{error}{root} holds more than {MAX_FILES} pictures")
     for fault in closed:
         if Path(str(fault.filename)) == root:
@@ -279,10 +279,10 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
     if closed:
         names = [str(fault.filename) for fault in closed]
         notes.append(f"{counted(names, 'folder')} that cannot be read left out")
-    if not found:
+    if not paths:
         more = f"; {'; '.join(notes)}" if notes else ""
         raise ConfigError(f"{error}{root} holds no pictures ({', '.join(sorted(SUFFIXES))}){more}")
-    return sorted(found), tuple(notes)
+    return sorted(paths), tuple(notes)
 
 
 def read_samples(source: Source, rows: range) -> tuple[list[Sample], tuple[str, ...]]:
@@ -308,8 +308,10 @@ def read_all(source: Source, most: int) -> tuple[str, ...]:
     """
     samples, notes = 0, {}
     for start in range(0, min(most, len(source)), _AT_ONCE):
-        found, faults = read_samples(source, range(start, min(start + _AT_ONCE, most, len(source))))
-        samples += len(found)
+        readable, faults = read_samples(
+            source, range(start, min(start + _AT_ONCE, most, len(source)))
+        )
+        samples += len(readable)
         notes.update(dict.fromkeys(faults))
     if not samples:
         raise ImageError(f"no picture can be used: {next(iter(notes))}")

@@ -1,4 +1,4 @@
-"""A run of attacks: its plan, and what it may be resumed with."""
+"""A run of attacks as a study: its plan of works, and what `resume` accepts."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _again(
         part = claims[start : start + CHUNK]
         pixels = np.stack([pixels_of(run, c.work.address, c.row) for c in part])
         clean = np.stack([pixels_of(run, study.judged.address, c.image) for c in part])
-        found = norms(clean, pixels)
+        measured = norms(clean, pixels)
         if scorer.classifier.output == "label":
             labels, confidence, odds = scorer.labels(pixels), None, None
         else:
@@ -139,7 +139,7 @@ def _again(
                         f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed,"
                         f" {now:.6g} is found"
                     )
-            same = (row.l0, row.l2, row.linf) == (found.l0[k], found.l2[k], found.linf[k])
+            same = (row.l0, row.l2, row.linf) == (measured.l0[k], measured.l2[k], measured.linf[k])
             sizes += not same
     yield Check("successes", not mistaken, f"{mistaken} of {len(claims)} claims are wrong"
                 if mistaken else f"{len(claims)} pictures do what is claimed")  # fmt: skip

@@ -25,7 +25,7 @@ from evofool.attacks.runs.ssim import ssim
 from evofool.classifiers import Classifier
 from evofool.errors import BudgetError, ConfigError, StoreError
 from evofool.experiments.attack.sources import Sample, Source, read_samples
-from evofool.experiments.engine import Chunk, Context, Found, Row, Work, outside
+from evofool.experiments.engine import Chunk, Context, Output, Row, Work, outside
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import GivenNet
@@ -89,7 +89,7 @@ class JudgedImages(Work):
         """One each."""
         return self.source.count
 
-    def run(self, context: Context) -> Iterator[Found]:
+    def run(self, context: Context) -> Iterator[Output]:
         reader = self.source.source
         assert reader is not None  # as long as they are not all stored
         run = context.results.folder
@@ -191,7 +191,7 @@ class AttackOnImages(Work):
             victim.reject,
         )  # fmt: skip
 
-    def run(self, context: Context) -> Iterator[Found]:
+    def run(self, context: Context) -> Iterator[Output]:
         run = context.results.folder
         victim = self.judged.net.load(context)
         images = read_images(run, self.judged.address)

@@ -1,4 +1,4 @@
-"""The nets of a comparison of cost functions, and what is found out about each."""
+"""The nets of a comparison of cost functions, and the works that measure each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class JudgedNet:
         return f"{self.loss}-{self.seed}"
 
     def planned(self) -> Iterator[Planned]:
-        """What is found out about it."""
+        """The works that measure it."""
         for name, work in self.measures.items():
             yield Planned(f"{name}, {self.name}", work)
         for encoding, campaign in self.campaigns.items():

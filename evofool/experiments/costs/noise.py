@@ -1,4 +1,4 @@
-"""The work of showing noise to a net: is some class claimed where there is none?"""
+"""The work of scoring pure noise with a net: how often does it claim to see a class?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REACH = 8.0
 
 @dataclass(frozen=True)
 class ClaimRow(Row):
-    """What a net makes of one draw of noise.
+    """The answer of a net to one draw of noise.
 
     Attributes:
         predicted: the class that it finds likeliest.
@@ -38,7 +38,7 @@ class ClaimRow(Row):
 
 @work
 class NoiseAnswers(Work):
-    """Draws of N(0, I), shown to a net (Goodfellow et al., ICLR 2015, section 7).
+    """Draws of N(0, I), scored by a net (Goodfellow et al., ICLR 2015, section 7).
 
     Attributes:
         net: that is asked.

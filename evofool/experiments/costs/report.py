@@ -14,7 +14,7 @@ from evofool.experiments.costs.nets import (
     Compared,
     JudgedNet,
 )
-from evofool.experiments.costs.summary import read_curves, summary, table
+from evofool.experiments.costs.summary import read_curves, summarise, table
 from evofool.experiments.curve_plots import curves_plot
 from evofool.experiments.curves import curves_table
 from evofool.experiments.engine import Results
@@ -59,7 +59,7 @@ _DASHES: Mapping[str, Any] = {
 def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page with its plot and the champions of the first seed, the tables and the summary."""
     curves = read_curves(compared, results)
-    found = summary(compared, results, manifest, curves)
+    summary = summarise(compared, results, manifest, curves)
     draw = partial(curves_plot, curves, dashes=_DASHES)
     files = light_and_dark("curves", draw, {**LIGHT, **_LIGHT}, {**DARK, **_DARK})
     first = [net for net in compared.nets if net.seed == compared.config.seeds[0]]
@@ -82,20 +82,20 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         "costs.html",
         title="How much of it is the cost function?",
         manifest=manifest,
-        found=found,
+        summary=summary,
         titles=TITLES,
         questions=QUESTIONS,
         published=PUBLISHED,
-        answers=answers(found),
+        answers=answers(summary),
         rows=rows,
     )
-    tables = {"costs.csv": table(found), "curves.csv": curves_table(curves)}
-    return Report(page, files, tables, found)
+    tables = {"costs.csv": table(summary), "curves.csv": curves_table(curves)}
+    return Report(page, files, tables, summary)
 
 
-def answers(found: Mapping[str, Any]) -> list[str]:
-    """One sentence a measure: from which loss to which it reaches, and how far seeds differ."""
-    nets = found["nets"]
+def answers(summary: Mapping[str, Any]) -> list[str]:
+    """One sentence a measure: its lowest and highest value, whose, and how seeds differ."""
+    nets = summary["nets"]
     columns: list[tuple[str, list[Any], str, Callable[[float], str]]]
     columns = [(question, [net["measures"][key] for net in nets], "rate", "{:.1%}".format)
                for key, question in QUESTIONS.items()]  # fmt: skip
@@ -103,18 +103,18 @@ def answers(found: Mapping[str, Any]) -> list[str]:
         name = f"Evolution, {evolved['encoding']}: median confidence"
         cells = [net["evolution"][k] for net in nets]
         columns.append((name, cells, "median_confidence", probability))
-    said = []
+    sentences = []
     for question, cells, key, form in columns:
         values = [cell[key] for cell in cells]
         low, high = values.index(min(values)), values.index(max(values))
         least, most = (TITLES[nets[i]["loss"]] for i in (low, high))
         spread = max(cell["most"] - cell["least"] for cell in cells)
-        said.append(
+        sentences.append(
             f"{question}: from {form(values[low])} ({least}) to"
             f" {form(values[high])} ({most}); seeds of one loss differ by up to"
             f" {form(spread)}."
         )
-    return said
+    return sentences
 
 
 def _picture(net: JudgedNet, encoding: str, class_index: int) -> str:

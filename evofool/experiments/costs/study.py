@@ -1,4 +1,4 @@
-"""A comparison of cost functions: its plan, and what a dry run tells of it."""
+"""A comparison of cost functions as a study: its plan of works, and its dry run."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class CostsStudy(Study[CostsConfig]):
 
 @dataclass(frozen=True)
 class CostsPlan:
-    """What a dry run finds out.
+    """The result of a dry run: what would be run, and what is missing for it.
 
     Attributes:
         config: checked.

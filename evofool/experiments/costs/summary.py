@@ -1,4 +1,4 @@
-"""What a comparison of cost functions comes to: shares, medians, intervals, ``costs.csv``."""
+"""The summary of a comparison of cost functions: rates, medians, intervals, ``costs.csv``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_curves(compared: Compared, results: Results) -> list[Curve]:
     ]
 
 
-def summary(
+def summarise(
     compared: Compared, results: Results, manifest: Mapping[str, Any], curves: Sequence[Curve]
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
@@ -67,7 +67,7 @@ def summary(
     }
 
 
-def table(found: Mapping[str, Any]) -> Table:
+def table(summary: Mapping[str, Any]) -> Table:
     """``costs.csv``: a line a loss and measure, rates pooled over the seeds.
 
     Medians of evolution have neither n nor hits.
@@ -77,7 +77,7 @@ def table(found: Mapping[str, Any]) -> Table:
         Number("high"), Number("least_of_seeds"), Number("most_of_seeds"),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
-    for net in found["nets"]:
+    for net in summary["nets"]:
         measures = dict(net["measures"])
         for evolved in net["evolution"]:
             about = f"evolution, {evolved['encoding']}"

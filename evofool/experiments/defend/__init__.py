@@ -1,1 +1,1 @@
-"""Judging a defense: the threat matrix, signs of hidden gradients, evolution, a report."""
+"""``kind: defend``: a defense, evaluated by attacks, gradient-masking tests and evolution."""

@@ -67,7 +67,7 @@ class JudgedNet:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that is found out of a defense.
+    """Everything that is measured of a defense, as works.
 
     Attributes:
         config: what was asked for.

@@ -43,19 +43,28 @@ def surfaces_plot(
     Colours go by the log-odds of the true class: blue where it is the likelier one, red where it
     is not, pale at p = .5. Losses run over ten orders of magnitude, and by the loss itself
     everything that the net gets right has one colour.
+
+    Args:
+        surfaces: by the name of the net, one array of losses an image, R x S: a point for each of
+            R steps along one direction and S along another.
+        eps: the L-infinity radius that the directions are scaled to, on [0, 1].
+        colours: of the theme.
+
+    Returns:
+        PNG.
     """
     from matplotlib.colors import Normalize
 
-    columns = max(len(found) for found in surfaces.values())
+    columns = max(len(of_net) for of_net in surfaces.values())
     figure = new_figure((3.3 * columns + 1.2, 2.9 * len(surfaces) + 0.4), colours)
     grid = figure.subplots(len(surfaces), columns, squeeze=False)
-    shown = {name: [log_odds(one) for one in found] for name, found in surfaces.items()}
-    largest = max(float(np.abs(one).max()) for found in shown.values() for one in found)
+    shown = {name: [log_odds(one) for one in of_net] for name, of_net in surfaces.items()}
+    largest = max(float(np.abs(one).max()) for of_net in shown.values() for one in of_net)
     edge = MOST_NINES * np.log(10)
     most = max(min(largest, edge), np.log(10))
     extent = (-eps, eps, -eps, eps)
-    for axes_row, (name, found) in zip(grid, shown.items(), strict=True):
-        for k, (axes, one) in enumerate(zip(axes_row, found, strict=True)):
+    for axes_row, (name, of_net) in zip(grid, shown.items(), strict=True):
+        for k, (axes, one) in enumerate(zip(axes_row, of_net, strict=True)):
             drawn = axes.imshow(
                 one, origin="lower", extent=extent, cmap="RdBu", norm=Normalize(-most, most),
                 interpolation="nearest",
@@ -83,7 +92,14 @@ def surfaces_plot(
 
 
 def log_odds(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the true class, log p - log(1 - p), from its loss -log p; finite for any loss."""
+    """Log-odds log p - log(1 - p) of the true class, from its loss -log p.
+
+    Args:
+        loss: any shape, at least 0.
+
+    Returns:
+        An array of the shape of `loss`, finite for any loss.
+    """
     small = np.finfo(np.float64).tiny
     odds: NDArray[np.float64] = -loss - np.log(np.maximum(-np.expm1(-loss), small))
     return odds

@@ -1,4 +1,4 @@
-"""What the defense of a config comes to: what is trained first, what stands around which net."""
+"""From the defense of a config to works: what is trained first, and which net is defended by it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS = 10
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is defended how.
+    """A defended net and the works that make it.
 
     Attributes:
         net: the undefended net, or one that is trained in its place.
@@ -188,7 +188,7 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
         ]
     else:
         given = [(entry.name, entry.options) for entry in defense.attacks]
-    found: list[Attack] = []
+    chosen: list[Attack] = []
     for index, (name, options) in enumerate(given):
         at = ("defense", "attacks", index) if defense.attacks is not None else ("defense",)
         try:
@@ -197,12 +197,12 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
             attacks = list(grid(name, {"seed": seed, **whole, **options}))
             for attack in attacks:
                 attack.check_aim(labels=True, targets=False)
-            found += attacks
+            chosen += attacks
         except AttackError as error:
             raise loaded.error_at(at, str(error)) from error
         except UsageError as error:
             raise loaded.error_at(at, f"{error}; a denoiser learns from untargeted ones") from error
-    return found
+    return chosen
 
 
 _PREPARING: Mapping[str, Callable[[Config, GivenNet, Scoring], Prepared]] = {

@@ -16,7 +16,7 @@ from evofool.experiments.defend.summary import (
     ShownNet,
     read_curves,
     shown_nets,
-    summary,
+    summarise,
     table,
 )
 from evofool.experiments.engine import Results
@@ -64,7 +64,7 @@ def report(evaluation: Evaluation, results: Results, manifest: Mapping[str, Any]
     """The page with its pictures, the tables and the summary."""
     nets = shown_nets(evaluation, results)
     curves = read_curves(evaluation, results, nets)
-    found = summary(evaluation, results, manifest, nets, curves)
+    summary = summarise(evaluation, results, manifest, nets, curves)
     shown, pictures = _examples(evaluation, results, nets)
     filters, same = _filters(results, nets)
     surfaces = {
@@ -77,17 +77,17 @@ def report(evaluation: Evaluation, results: Results, manifest: Mapping[str, Any]
         files |= light_and_dark("filters", partial(filters_plot, filters))
     if curves:
         files |= light_and_dark("curves", partial(curves_plot, curves))
-    verdict = found["verdict"]
+    verdict = summary["verdict"]
     word, sense = VERDICTS[verdict["colour"]]
     names = [net.name for net in nets]
     page = PAGES.render(
         "defend.html",
-        title=f"{_described(found['defense'])} on {found['base']['name']}",
+        title=f"{_described(summary['defense'])} on {summary['base']['name']}",
         manifest=manifest,
-        found=found,
+        summary=summary,
         nets=names,
-        groups=_grouped(found["threats"], names),
-        strongest=_strongest(found["threats"], names),
+        groups=_grouped(summary["threats"], names),
+        strongest=_strongest(summary["threats"], names),
         verdict=verdict,
         word=word,
         sense=sense,
@@ -96,8 +96,8 @@ def report(evaluation: Evaluation, results: Results, manifest: Mapping[str, Any]
         has_filters=bool(filters),
         same_filters=same,
     )
-    tables = {"threats.csv": table(found["threats"]), "curves.csv": curves_table(curves)}
-    return Report(page, files, tables, found)
+    tables = {"threats.csv": table(summary["threats"]), "curves.csv": curves_table(curves)}
+    return Report(page, files, tables, summary)
 
 
 def _examples(
@@ -179,12 +179,12 @@ def _strongest(
     threats: Sequence[Mapping[str, Any]], nets: Sequence[str]
 ) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """(net, its clean row, the row of most errors) for each net."""
-    found = []
+    strongest = []
     for net in nets:
         rows = [row for row in threats if row["net"] == net]
         clean = next(row for row in rows if row["group"] == "clean")
-        found.append((net, clean, max(rows, key=lambda row: float(row["rate"]))))
-    return found
+        strongest.append((net, clean, max(rows, key=lambda row: float(row["rate"]))))
+    return strongest
 
 
 def _described(defense: Mapping[str, Any]) -> str:

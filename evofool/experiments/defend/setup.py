@@ -37,7 +37,7 @@ CONTROL = "none"
 
 @dataclass(frozen=True)
 class DefendPlan:
-    """What a dry run finds out.
+    """The result of a dry run: what would be run, and what is missing for it.
 
     Attributes:
         config: checked.
@@ -69,9 +69,9 @@ def plan(loaded: Config) -> DefendPlan:
     ]
     for section, sources in named:
         for index, source in enumerate(sources):
-            found = inspected(loaded, (*section, index), source)
-            if not found.ready:
-                missing.append(found.missing)
+            inspection = inspected(loaded, (*section, index), source)
+            if not inspection.ready:
+                missing.append(inspection.missing)
     try:
         data = inspect_dataset(config.data.dataset)
     except DataError as error:
@@ -127,14 +127,14 @@ def load_sources(
     """
     if written is None:
         return (base,)
-    found = []
+    sources = []
     for index, spec in enumerate(written):
         where: KeyPath = (*section, index)
         source = loaded_net(loaded, where, spec)
         check_white(loaded, where, source)
         check_like(loaded, where, source, base)
-        found.append(source)
-    return tuple(found)
+        sources.append(source)
+    return tuple(sources)
 
 
 def load_pictures(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]:

@@ -1,4 +1,4 @@
-"""The evaluation of a defense: its plan."""
+"""The evaluation of a defense as a study: its plan of works and its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation of a defense comes to: ``threats.csv``, ``summary.json``, the verdict."""
+"""The summary of an evaluation of a defense: ``threats.csv``, ``summary.json``, the verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from evofool.report.tables import Cell, Column, Count, Number, Table, Text
 
 @dataclass(frozen=True)
 class ShownNet:
-    """A net of the matrix, as far as a report must know it.
+    """A net of the threat matrix, with what a report shows of it.
 
     Attributes:
         works: on it.
@@ -62,7 +62,7 @@ def shown_nets(evaluation: Evaluation, results: Results) -> list[ShownNet]:
     ]
 
 
-def summary(
+def summarise(
     evaluation: Evaluation,
     results: Results,
     manifest: Mapping[str, Any],

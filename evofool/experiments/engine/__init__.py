@@ -1,6 +1,7 @@
-"""The engine of all experiments: what is to be found out, found out once, and kept.
+"""The engine of all experiments: it runs works, stores their results, and runs none twice.
 
-An experiment is a `Study`: a config, a `Plan` of works, a report drawn from their rows.
+A `Study` is an experiment: from its config follows a `Plan` of works, such as "train this net" or
+"attack it"; from the rows that the works yield follows its report.
 """
 
 from evofool.experiments.engine.context import Context, Scoring
@@ -17,17 +18,17 @@ from evofool.experiments.engine.progress import ExperimentProgress, Meter, OnPro
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.run import WorksFailedError, run_plan
 from evofool.experiments.engine.study import Study
-from evofool.experiments.engine.work import Artifact, Chunk, Found, Row, Work, outside, work
+from evofool.experiments.engine.work import Artifact, Chunk, Output, Row, Work, outside, work
 
 __all__ = [
     "Artifact",
     "Chunk",
     "Context",
     "ExperimentProgress",
-    "Found",
     "Meter",
     "OnProgress",
     "Options",
+    "Output",
     "Plan",
     "Planned",
     "Results",

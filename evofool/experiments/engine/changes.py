@@ -1,4 +1,4 @@
-"""What of an experiment's config was changed since it was begun, and what that does to its plan."""
+"""Edits of an experiment's config since it was begun, and the works that they add or drop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a work may use while it runs: nets, results of works it stands on, counting, stopping."""
+"""What a work may use while it runs: nets, results of its dependencies, counters, stop requests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Scoring:
 
 
 class Context:
-    """Of one work that is being run.
+    """What one running work may use.
 
     Attributes:
         results: of the works that it stands on.
@@ -214,7 +214,7 @@ class Context:
     def _check_need(self, work: Work) -> None:
         own = self.planned.work
         if work.address != own.address and work not in everything_below(own):
-            raise AssertionError(f"{own.kind} does not stand on {work.kind}: no field names it")
+            raise AssertionError(f"{own.kind} does not depend on {work.kind}: no field names it")
 
 
 def _cost(scorer: Scorer) -> Cost:

@@ -12,11 +12,11 @@ from evofool.experiments.engine.work import Work
 
 @dataclass(frozen=True)
 class Planned:
-    """A work of a plan.
+    """One work of a plan, with how it is shown.
 
     Attributes:
         title: for people: ``FGSM on the defended net``.
-        work: what is to be found out.
+        work: what is to be run.
         called: the name of its artifacts: ``cross-entropy-1``; empty of a work without any.
     """
 
@@ -26,14 +26,14 @@ class Planned:
 
 
 class Plan:
-    """The works of an experiment, each after those it stands on, those of one address once.
+    """The works of an experiment, each after its dependencies, and each address once.
 
     Args:
-        works: in the order in which they are to be done as far as they may. What they stand on
-            and is not named here is put before them, under its kind.
+        works: in the order in which they are to be done, as far as dependencies allow.
+            A dependency that is not named here is put before them, under its kind.
 
     Raises:
-        UsageError: works that stand on each other in a circle, or two artifacts of one place.
+        UsageError: works that depend on each other in a circle, or two artifacts of one place.
     """
 
     def __init__(self, works: Sequence[Planned]) -> None:
@@ -54,7 +54,7 @@ class Plan:
             sorter.prepare()
         except CycleError as error:
             names = " -> ".join(self._by_address[a].title for a in error.args[1])
-            raise UsageError(f"these works stand on each other in a circle: {names}") from error
+            raise UsageError(f"these works depend on each other in a circle: {names}") from error
         self.order: list[Planned] = []
         ready = list(sorter.get_ready())
         while ready:

@@ -1,4 +1,4 @@
-"""What works have found out, read from a run folder: typed rows, artifacts, costs."""
+"""The results of works, read from a run folder: typed rows, artifacts, costs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Results:
         self._remembering = threading.Lock()
 
     def rows(self, work: Work, type: type[R]) -> list[R]:
-        """The rows of one type that a work has found, in the order of their items.
+        """The rows of one type that a work has yielded, in the order of their items.
 
         Raises:
             StoreError: one is damaged.
@@ -96,7 +96,7 @@ class Results:
         return (self.folder.path / self.artifact(work, name).path).absolute()
 
     def is_finished(self, work: Work) -> bool:
-        """Whether all that a work finds is here, with the very bytes that it was found with."""
+        """Whether all results of a work are here, byte for byte as it left them."""
         stored = self.stored(work)
         if stored is None or not stored.finished:
             return False
@@ -137,7 +137,7 @@ class Results:
         return Cost() if stored is None else stored.cost
 
     def whole_cost(self, works: Iterable[Work]) -> Cost:
-        """What works took with everything they stand on, each address once."""
+        """The costs of works and of all their dependencies, each address counted once."""
         all_works = {w.address: w for each in works for w in (each, *everything_below(each))}
         stored = self.folder.works()
         return sum((stored[a].cost for a in all_works if a in stored), Cost())

@@ -1,4 +1,4 @@
-"""Taking rows over from another run, with all that they stand on, or not at all."""
+"""Copying finished works from another run with all their dependencies, or not at all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reuse(plan: Plan, folder: ExperimentFolder, sources: Sequence[Path]) -> list
     """Take over finished works of `plan` that other runs hold, digests checked first.
 
     Args:
-        plan: what is to be found out.
+        plan: the works that are to be run.
         folder: open for writing.
         sources: run folders of experiments.
 

@@ -24,7 +24,7 @@ COMMIT_SECONDS = 3.0
 
 
 class WorksFailedError(EvofoolError):
-    """Works could not be done, and what stands on them was not begun; all others are."""
+    """Some works failed, and what depends on them was not begun; all others are done."""
 
 
 class Serial(Executor):
@@ -53,7 +53,7 @@ def run_plan(
     """Do every work of `plan` that is not finished in `folder`, and return the results of all.
 
     Args:
-        plan: what is to be found out.
+        plan: the works that are to be run.
         folder: open for writing.
         meter: told of progress, and asked whether to stop.
         command: the command line, for the manifests of campaigns.
@@ -64,7 +64,7 @@ def run_plan(
 
     Raises:
         Interrupted: a stop was asked for; all that is done is stored.
-        WorksFailedError: works failed; all that does not stand on them is done. A work alone
+        WorksFailedError: works failed; all that does not depend on them is done. A work alone
             raises its own error.
         BudgetError: none failed, but some have spent their share before they were through.
         StoreError: the folder is damaged or cannot be written.
@@ -160,7 +160,7 @@ class _Runner:
         if not others and not self._skipped:
             raise first
         more = f" (and {len(others)} more)" if others else ""
-        left = f"; {len(self._skipped)} that stand on them were not begun" if self._skipped else ""
+        left = f"; {len(self._skipped)} that depend on them were not begun" if self._skipped else ""
         raise WorksFailedError(
             f"{self._plan[address].title} failed{more}{left}: {first}"
         ) from first
@@ -196,18 +196,18 @@ class _Runner:
             artifacts.clear()
 
         try:
-            for found in work.run(context):
-                if isinstance(found, Artifact):
-                    place = self._plan.place(work, found.name)
-                    artifacts.append(ArtifactRow(work.address, found.name, place, found.digest))
+            for result in work.run(context):
+                if isinstance(result, Artifact):
+                    place = self._plan.place(work, result.name)
+                    artifacts.append(ArtifactRow(work.address, result.name, place, result.digest))
                     store()  # whoever reads it may do so from now on
-                elif isinstance(found, Chunk):
-                    rows += [_stored(row) for row in found.rows]
+                elif isinstance(result, Chunk):
+                    rows += [_stored(row) for row in result.rows]
                     store()
                     context.keep()
                     kept = context.cost
                 else:
-                    rows.append(_stored(found))
+                    rows.append(_stored(result))
                 if time.perf_counter() - stored_at > COMMIT_SECONDS:
                     store()
                     stored_at = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the works of a run may send to nets, and where it is booked."""
+"""The query budget of a run: how many images each work may send to nets, and the record of it."""
 
 from __future__ import annotations
 

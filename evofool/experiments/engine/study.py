@@ -39,7 +39,7 @@ class Study(ABC, Generic[C]):
 
     Attributes:
         loaded: the config.
-        plan: what is to be found out.
+        plan: its works.
         victim: the net that the manifest describes; None if the experiment trains all of its nets.
     """
 

@@ -1,4 +1,4 @@
-"""Whether a run folder of an experiment is whole: its works, rows, artifacts, derived files."""
+"""Checks that the run folder of an experiment is complete and undamaged."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A work: something to be found out, whose address says what determines the result.
+"""A work: one computation of an experiment, with an address that names its result.
 
 The address is the sha256 of a canonical JSON (RFC 8785) of the work's kind, its version and those
-of its fields that determine the result. A net or data set stands in it by its digest, another work
-by its own address, so that addresses form a Merkle tree. Paths, names, workers and budgets stay
-outside.
+of its fields that determine the result. In it, a net or data set is given by its digest, another
+work by its own address, so that addresses form a Merkle tree. Paths, names, workers and budgets
+are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXACT = 2**53
-"""Up to here every whole number is a float64 as well; larger ones stand in an address as text."""
+"""Up to here every whole number is a float64 as well; larger ones enter an address as text."""
 
 
 def outside(**options: Any) -> Any:
@@ -48,7 +48,7 @@ def outside(**options: Any) -> Any:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that a work has made below the run folder, and that is whole now.
+    """A file or folder that a work has made below the run folder, and finished.
 
     Attributes:
         name: what it is to the work: ``weights``, ``campaign``.
@@ -61,7 +61,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that were found together, of a work that `Work.continues`.
+    """Rows that are stored together, of a work that `Work.continues`.
 
     They are stored at once, with all that was sent to nets up to then: a work that is broken off
     goes on after its last chunk, and what it had sent since was sent in vain.
@@ -70,13 +70,13 @@ class Chunk:
     rows: Sequence[Row]
 
 
-Found = Row | Artifact | Chunk
+Output = Row | Artifact | Chunk
 """What `Work.run` yields."""
 
 
 @dataclass(frozen=True, eq=False)
 class Work(ABC):
-    """Something to be found out: a frozen dataclass, whose fields determine the result.
+    """One computation, such as an attack on a net: its fields determine the result.
 
     Subclasses are decorated with `work`. A field may be a number, a text, a truth, a pydantic
     model, an attack or another frozen dataclass, another work, or a tuple or mapping of these.
@@ -95,7 +95,7 @@ class Work(ABC):
     """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
 
     @abstractmethod
-    def run(self, context: Context) -> Iterator[Found]:
+    def run(self, context: Context) -> Iterator[Output]:
         """Find it out, row by row.
 
         Args:
@@ -103,7 +103,7 @@ class Work(ABC):
 
         Raises:
             Interrupted: a stop was asked for.
-            BudgetError: what it may send is spent; what it has found is stored, and it is not
+            BudgetError: its budget is spent; the rows that it has yielded are stored, and it is not
                 finished.
             EvofoolError: it cannot be done.
         """
@@ -198,7 +198,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(inner) for inner in value]
-    raise TypeError(f"{type(value).__name__} cannot stand in the address of a work")
+    raise TypeError(f"{type(value).__name__} cannot be part of the address of a work")
 
 
 def _works_in(values: Iterable[Any]) -> Iterator[Work]:

@@ -29,7 +29,8 @@ class Base:
     Attributes:
         net: as it is attacked.
         architecture: what a larger one is built from.
-        state: the weights of the bare net.
+        state: the weights of the bare net by name: tensors of any shape, of the data types in
+            which the net holds them.
     """
 
     net: Classifier

@@ -1,4 +1,4 @@
-"""A retraining loop: its nets, and what is found out about each, round by round."""
+"""A retraining loop: its nets, round by round, and the works that measure each."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Loop:
             return load_classifier(str(results.path(self.base, WEIGHTS)))
         return self.known
 
-    # what is to be found out
+    # what is to be measured
 
     def _add_round(self, round: int) -> None:
         keys = self.keys(round)
@@ -217,7 +217,7 @@ class Loop:
         return nets | dict(self._others)
 
     def planned(self) -> Iterator[Planned]:
-        """Everything, in the order in which it is to be found out."""
+        """All works, in the order in which they are to be run."""
         if isinstance(self.base, Trained):
             yield Planned("training of the base", self.base, self.base.name)
         for key, judged in self.nets.items():

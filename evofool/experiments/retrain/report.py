@@ -21,7 +21,7 @@ from evofool.experiments.retrain.summary import (
     read_curves,
     shown_counts,
     shown_table,
-    summary,
+    summarise,
 )
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.images import decode_png, encode_png
@@ -36,7 +36,7 @@ def report(loop: Loop, results: Results, manifest: Mapping[str, Any]) -> Report:
     curves = read_curves(loop, results)
     rows = net_rows(loop, results, curves)
     shown = shown_counts(loop, results)
-    found = summary(loop, results, manifest, curves, rows, shown)
+    summary = summarise(loop, results, manifest, curves, rows, shown)
     files: dict[str, bytes] = {}
     for chain in config.chains:
         lines = [
@@ -58,23 +58,23 @@ def report(loop: Loop, results: Results, manifest: Mapping[str, Any]) -> Report:
         "shown.csv": shown_table(shown),
         "curves.csv": curves_table(curves),
     }
-    return Report(page(manifest, config, found), files, tables, found)
+    return Report(page(manifest, config, summary), files, tables, summary)
 
 
-def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str, Any]) -> str:
+def page(manifest: Mapping[str, Any], config: RetrainConfig, summary: Mapping[str, Any]) -> str:
     """The page as HTML text.
 
     Args:
         manifest: of the run.
         config: of the run.
-        found: the content of ``summary.json``.
+        summary: the content of ``summary.json``.
     """
-    base, *_ = found["nets"]
+    base, *_ = summary["nets"]
     return PAGES.render(
         "retrain.html",
-        title=f"Retraining {Path(found['base']['name']).stem} on what fools it",
+        title=f"Retraining {Path(summary['base']['name']).stem} on what fools it",
         manifest=manifest,
-        found=found,
+        summary=summary,
         encodings=list(config.evolution.named),
         images=config.images,
         training=config.training,
@@ -84,7 +84,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
                 "name": chain,
                 "about": _about(config, chain),
                 "plot": _plot(chain),
-                "nets": [base, *(n for n in found["nets"] if n["trained_on"] == chain)],
+                "nets": [base, *(n for n in summary["nets"] if n["trained_on"] == chain)],
             }
             for chain in config.chains
         ],
@@ -96,9 +96,9 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, found: Mapping[str,
                     _strip(net["round"], net["trained_on"], e) for e in config.evolution.named
                 ],
             }
-            for net in found["nets"]
+            for net in summary["nets"]
         ],
-        shown=_shown(found["nets"]),
+        shown=_shown(summary["nets"]),
     )
 
 

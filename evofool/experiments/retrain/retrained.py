@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RetrainedRow(Row):
-    """What a retraining came to.
+    """The result of a retraining.
 
     Attributes:
         digest: of the net, as `evofool.classifiers` counts it.

@@ -33,7 +33,7 @@ Config: TypeAlias = Loaded[RetrainConfig]
 
 @dataclass(frozen=True)
 class RetrainPlan:
-    """What a dry run finds out.
+    """The result of a dry run: what would be run, and what is missing for it.
 
     Attributes:
         config: checked.
@@ -60,11 +60,11 @@ def plan(loaded: Config) -> RetrainPlan:
     """
     config = loaded.config
     missing: list[str] = []
-    found = None
+    base = None
     if is_training(config.base.name):
         missing += plan_training(load_base_training(loaded), None, Path()).missing
     else:
-        found = inspected(loaded, ("base",), config.base)
+        base = inspected(loaded, ("base",), config.base)
     for index, other in enumerate(config.others):
         known = inspected(loaded, ("others", index), other)
         if not known.ready:
@@ -88,7 +88,7 @@ def plan(loaded: Config) -> RetrainPlan:
     runs = len(e.encodings) * (len(e.seeds) + config.rounds * chains)
     evolved = runs * (e.initial + e.generations * e.children)
     return RetrainPlan(
-        config, found, runs, evolved, config.rounds * chains, tuple(dict.fromkeys(missing))
+        config, base, runs, evolved, config.rounds * chains, tuple(dict.fromkeys(missing))
     )
 
 
@@ -110,12 +110,12 @@ def make_others(loaded: Config, base: Classifier) -> tuple[Classifier, ...]:
     Raises:
         ConfigError: one cannot be had, or has other labels or another input than `base`.
     """
-    found = []
+    nets = []
     for index, spec in enumerate(loaded.config.others):
         net = loaded_net(loaded, ("others", index), spec)
         check_like(loaded, ("others", index), net, base)
-        found.append(net)
-    return tuple(found)
+        nets.append(net)
+    return tuple(nets)
 
 
 def make_examples(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]:

@@ -1,4 +1,4 @@
-"""A retraining loop: its nets and campaigns, round by round, as one plan."""
+"""A retraining loop as a study: its nets and campaigns, round by round, in one plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a retraining loop comes to: shares, medians, curves, ``retrain.csv`` and ``shown.csv``."""
+"""The summary of a retraining loop: shares, medians, curves, ``retrain.csv`` and ``shown.csv``."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def shown_table(counts: Sequence[ShownCount]) -> Table:
 
 def net_rows(loop: Loop, results: Results, curves: Curves) -> list[dict[str, Any]]:
     """A row a net and seed: shares, and the medians that evolution ended with; None without one."""
-    found = []
+    rows = []
     for key, judged in loop.nets.items():
         clean = results.rows(judged.clean, AnswerRow)
         training = 0.0 if key.round == 0 else results.cost(_work(judged.net)).seconds
@@ -134,8 +134,8 @@ def net_rows(loop: Loop, results: Results, curves: Curves) -> list[dict[str, Any
             row[f"recall_last_{encoding}"] = _recalled(results, judged.recall_last.get(encoding))
             for bar in THRESHOLDS:
                 row[f"{_at('cells', bar)}_{encoding}"] = _share(c >= bar for c in sure)
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def nets_table(loop: Loop, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -150,7 +150,7 @@ def nets_table(loop: Loop, rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, cells)
 
 
-def summary(
+def summarise(
     loop: Loop,
     results: Results,
     manifest: Mapping[str, Any],

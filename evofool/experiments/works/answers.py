@@ -24,7 +24,7 @@ from evofool.store import Check
 
 @dataclass(frozen=True)
 class AnswerRow(Row):
-    """What a net answers to one picture; of an attack, the picture belongs to it.
+    """The answer of a net to one picture; an attack stores the picture with it.
 
     Attributes:
         label: the class that the picture has.
@@ -166,7 +166,7 @@ class Transferred(Work):
 
 
 def answers(scorer: Scorer, images: UInt8Images, labels: NDArray[np.int64]) -> Iterator[AnswerRow]:
-    """What a net answers to uint8 N x C x H x W pictures of N classes."""
+    """The answers of a net to uint8 N x C x H x W pictures, whose classes `labels` are (N,)."""
     scores = scorer.score(images)
     predicted = scores.labels
     sure = np.take_along_axis(scores.confidence, predicted[:, None], 1)[:, 0]

@@ -31,7 +31,7 @@ FILE = "victim.yaml"
 
 @dataclass(frozen=True)
 class DefendedRow(Row):
-    """What a defended net is.
+    """The identity of a defended net.
 
     Attributes:
         name: of the net with its defense.

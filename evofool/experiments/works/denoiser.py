@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DenoiserRow(Row):
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
         pictures: that it learnt from, clean and attacked.
@@ -80,9 +80,9 @@ class TrainedDenoiser(Work):
         where: str,
     ) -> TrainedDenoiser:
         """The training that `settings` describe."""
-        from evofool.defenses.denoising import said
+        from evofool.defenses.denoising import recipe_values
 
-        recipe = said(settings, with_device=False)
+        recipe = recipe_values(settings, with_device=False)
         device = choose_device(settings.device).type
         return cls(
             base, sources, attacks, pictures, recipe, device, scoring, settings, dataset, where

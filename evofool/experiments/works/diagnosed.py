@@ -95,8 +95,8 @@ class Diagnosed(Work):
             context.scorer(net, self.scoring) as own,
             context.scorer(undefended, self.scoring) as other,
         ):
-            found = diagnose(own, other, self.pictures.images, self.pictures.labels, self.probe)
-        for k, (key, (value, detail)) in enumerate(found.items()):
+            measured = diagnose(own, other, self.pictures.images, self.pictures.labels, self.probe)
+        for k, (key, (value, detail)) in enumerate(measured.items()):
             yield DiagnosticRow(k, key, value, detail)
 
 
@@ -105,11 +105,11 @@ class Slopes:
     """What the gradients of one net look like.
 
     Attributes:
-        norms: N Euclidean lengths of the margin's gradient at the clean images.
+        norms: (N,), the Euclidean norm of the gradient of the margin at each clean image.
         cosine: mean cosine of the perturbations of one step and of many; NaN where all are zero.
         loss_ratio: mean loss after one step over that after many.
-        falls: N truths: whether many steps raise the loss no further at eps than at eps / 2, or
-            at eps / 2 no further than the clean image's.
+        falls: (N,): whether the loss after many steps is no higher at eps than at eps / 2, or at
+            eps / 2 no higher than at the clean image.
     """
 
     norms: NDArray[np.float64]
@@ -119,7 +119,7 @@ class Slopes:
 
 
 def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) -> Slopes:
-    """The gradients of a white box at labelled images."""
+    """The gradients of a white-box net at N images, whose classes `labels` are (N,)."""
     from evofool.attacks.gradient.losses import Goal
 
     goal = Goal(scorer.classifier, labels, np.full(len(labels), -1, np.int64))
@@ -138,14 +138,14 @@ def slopes(scorer: Scorer, images: UInt8Images, labels: Labels, probe: Probe) ->
     )
     start = to_float(images)
     angle = cosines(one.images_float - start, many.images_float - start)
-    known = angle[~np.isnan(angle)]
+    defined = angle[~np.isnan(angle)]
     clean, once, half, lost = (
         _loss(scorer, pixels, labels)
         for pixels in (start, one.images_float, halfway.images_float, many.images_float)
     )
     return Slopes(
         norms,
-        float(known.mean()) if len(known) else float("nan"),
+        float(defined.mean()) if len(defined) else float("nan"),
         float(once.mean() / lost.mean()) if lost.mean() > 0 else float("nan"),
         (half <= clean) | (lost <= half),
     )
@@ -164,7 +164,7 @@ def diagnose(
         defended: the net that is judged, its gradients as they are.
         undefended: what ratios are taken to.
         images: uint8 N x C x H x W.
-        labels: their classes.
+        labels: their classes, (N,).
         probe: radius and steps.
     """
     one = FGSM(eps=probe.eps, loss="margin")(defended, images, labels)
@@ -173,7 +173,7 @@ def diagnose(
     lucky = _random(defended, images, labels, probe, ~many.success)
     own, other = (slopes(s, images, labels, probe) for s in (defended, undefended))
     n = len(images)
-    found: Measured = {
+    measured: Measured = {
         "one_minus_many": (
             _rate(one) - _rate(many),
             f"one step: {_rate(one):.1%} errors, {probe.steps} steps: {_rate(many):.1%}",
@@ -193,13 +193,13 @@ def diagnose(
         ),
     }
     mine, theirs = float(np.median(own.norms)), float(np.median(other.norms))
-    found["gradient_norm_ratio"] = (
+    measured["gradient_norm_ratio"] = (
         mine / theirs if theirs > 0 else None,
         f"median length {mine:.3g}, undefended {theirs:.3g}",
     )
-    found["cosine_ratio"] = _ratio(own.cosine, other.cosine, "mean cosine")
-    found["loss_ratio"] = _ratio(own.loss_ratio, other.loss_ratio, "loss of one step over many")
-    return found
+    measured["cosine_ratio"] = _ratio(own.cosine, other.cosine, "mean cosine")
+    measured["loss_ratio"] = _ratio(own.loss_ratio, other.loss_ratio, "loss of one step over many")
+    return measured
 
 
 def black_minus_white(
@@ -216,13 +216,16 @@ def black_minus_white(
 
 
 def cosines(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """N cosines of pairs of perturbations (each N x C x H x W); NaN where one is zero."""
+    """Cosines between perturbations `first` and `second`, both N x C x H x W, as (N,).
+
+    The cosine is NaN where either perturbation is zero.
+    """
     a = np.asarray(first, np.float64).reshape(len(first), -1)
     b = np.asarray(second, np.float64).reshape(len(second), -1)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
-    return np.where(lengths > 0, found, np.nan)
+        cosine: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
+    return np.where(lengths > 0, cosine, np.nan)
 
 
 def _ratio(own: float, other: float, what: str) -> tuple[float | None, str]:
@@ -247,7 +250,7 @@ def _random(
 ) -> NDArray[np.bool_]:
     """Which of `rows` some random picture of the ball is taken for something else."""
     levels = int(probe.eps * 255 + 1e-3)
-    found = np.zeros(len(images), np.bool_)
+    wrong = np.zeros(len(images), np.bool_)
     reject = scorer.classifier.reject
     for row in np.flatnonzero(rows).tolist():
         rng = generator(probe.seed, Stream.NOISE, row, 0)
@@ -255,8 +258,8 @@ def _random(
         noise = rng.integers(-levels, levels + 1, shape, dtype=np.int16)
         points = np.clip(images[row].astype(np.int16) + noise, 0, 255).astype(np.uint8)
         answers = scorer.labels(points)
-        found[row] = bool(((answers != labels[row]) & (answers != reject)).any())
-    return found
+        wrong[row] = bool(((answers != labels[row]) & (answers != reject)).any())
+    return wrong
 
 
 def _loss(scorer: Scorer, images: FloatImages, labels: Labels) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ class Pictures:
     Attributes:
         digest: hex sha256 of shape, pixels and classes.
         images: uint8 N x C x H x W.
-        labels: int64 N, classes of the net that they are shown to.
+        labels: int64 (N,), classes of the net that they are shown to.
     """
 
     digest: str
@@ -28,7 +28,7 @@ class Pictures:
 
     @classmethod
     def of(cls, images: UInt8Images, labels: NDArray[np.int64]) -> Pictures:
-        """Pictures uint8 N x C x H x W with their N classes."""
+        """Pictures uint8 N x C x H x W, whose classes `labels` are (N,)."""
         digest = hashlib.sha256(f"{images.shape}".encode())
         digest.update(np.ascontiguousarray(images).data)
         digest.update(np.ascontiguousarray(labels, dtype="<i8").data)

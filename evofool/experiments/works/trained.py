@@ -23,7 +23,7 @@ WEIGHTS, CARD = "weights", "card"
 
 @dataclass(frozen=True)
 class TrainedRow(Row):
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
         digest: of the net, as `evofool.classifiers` counts it.

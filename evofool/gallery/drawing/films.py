@@ -55,7 +55,7 @@ def film(
 
 
 def webp(image: UInt8Images, quality: int = 80) -> bytes:
-    """One 3 x H x W uint8 picture as a lossy WebP."""
+    """A lossy WebP of `image`, uint8 3 x H x W; `quality` is Pillow's, 0 to 100."""
     buffer = io.BytesIO()
     PIL.Image.fromarray(to_hwc(image)).save(buffer, "WEBP", quality=quality, method=1)
     return buffer.getvalue()

@@ -92,7 +92,7 @@ def summary(described: Mapping[str, Any]) -> str:
 
 
 def _layers(nodes: Mapping[int, Any], edges: Sequence[tuple[int, int, float]]) -> Any:
-    """The longest way from an input to each node; outputs stand last. None with a cycle."""
+    """The longest path from an input to each node; outputs come last. None if there is a cycle."""
     before: dict[int, list[int]] = defaultdict(list)
     after: dict[int, list[int]] = defaultdict(list)
     for source, target, _ in edges:
@@ -141,7 +141,7 @@ def _places(
         for column in columns.values()
         for rank, node in enumerate(column)
     }
-    for _ in range(8):  # barycentres: a node stands where its neighbours stand, fewer crossings
+    for _ in range(8):  # barycentres: a node goes where its neighbours are, for fewer crossings
         for index, column in columns.items():
             if index in fixed:
                 continue

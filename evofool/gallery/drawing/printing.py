@@ -120,13 +120,13 @@ def _find(
         classes = typed_classes(str(wanted), collection.labels)
     except LookupError as error:
         raise UsageError(f"--class {wanted}: {error}") from None
-    found = [exhibit for exhibit in collection.exhibits if exhibit.class_index in classes]
-    if len(found) == 1:
-        return opened[0], collection, found[0]
-    if not found:
+    fitting = [exhibit for exhibit in collection.exhibits if exhibit.class_index in classes]
+    if len(fitting) == 1:
+        return opened[0], collection, fitting[0]
+    if not fitting:
         raise UsageError(f"--class {wanted}: {path} has no picture of that class")
-    some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in found[:5])
-    raise UsageError(f"--class {wanted}: fits {len(found)} classes ({some}...); name one")
+    some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in fitting[:5])
+    raise UsageError(f"--class {wanted}: fits {len(fitting)} classes ({some}...); name one")
 
 
 def _write(run: Folder, out: Path | str | None, name: str, data: bytes) -> Path:

@@ -29,8 +29,14 @@ _BAR = 3
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet: C x H x W uint8 (1 or 3 channels), its label, confidence (None: not
-    known), and whether it fools (None: not told)."""
+    """One picture of a contact sheet, and what is written below it.
+
+    Attributes:
+        image: uint8 C x H x W, of 1 or 3 channels.
+        label: the name of its class.
+        confidence: of the victim in that class, on [0, 1]; None writes none.
+        fools: whether it fools the victim; None writes neither.
+    """
 
     image: UInt8Images
     label: str
@@ -44,7 +50,7 @@ def contact_sheet(
     """The tiles in reading order, as one 3 x H x W uint8 image.
 
     Args:
-        tiles: in the order in which they shall stand.
+        tiles: in reading order.
         columns: tiles a row; by default what fills a landscape rectangle best.
         side: longest side of a picture in pixels; by default 96 to 112. Enlarging keeps to whole
             factors, so that pixels stay squares.
@@ -80,10 +86,10 @@ def contact_sheet(
             draw.rectangle((left, top, left + filled - 1, top + _BAR - 1), fill=_INK)
         top += _BAR + 2
         draw.text((left, top), shortened(tile.label, box, font.getlength), fill=_INK, font=font)
-        said = ["" if tile.confidence is None else percent(tile.confidence)]
+        caption = ["" if tile.confidence is None else percent(tile.confidence)]
         if tile.fools is not None:
-            said.append("fooled" if tile.fools else "not fooled")
-        text = shortened(" · ".join(filter(None, said)), box, font.getlength)
+            caption.append("fooled" if tile.fools else "not fooled")
+        text = shortened(" · ".join(filter(None, caption)), box, font.getlength)
         draw.text((left, top + line), text, fill=_INK if tile.fools else _MUTED, font=font)
     return np.ascontiguousarray(np.moveaxis(np.asarray(sheet, dtype=np.uint8), -1, 0))
 

@@ -1,1 +1,1 @@
-"""The live view of a run."""
+"""The live view: a page of a running campaign, served on this machine and kept up to date."""

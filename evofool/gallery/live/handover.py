@@ -50,8 +50,8 @@ class FinishedGallery:
         except OSError:
             return False
         if self._checked[0] != made:
-            found = self.file(PREFIX + PAGE)
-            ours = found is not None and is_of_this_version(found[0].decode("utf-8", "replace"))
+            page = self.file(PREFIX + PAGE)
+            ours = page is not None and is_of_this_version(page[0].decode("utf-8", "replace"))
             self._checked = made, ours
         return self._checked[1]
 

@@ -32,7 +32,7 @@ from evofool.evolution.restoring import check_encoding, check_kind, load_run
 from evofool.evolution.setup import make_encoding
 from evofool.files import is_file
 from evofool.gallery.live.handover import PAGE, PREFIX, FinishedGallery, OpenPages
-from evofool.gallery.page.document import Live, Room, document
+from evofool.gallery.page.document import Live, RunView, document
 from evofool.gallery.page.html import html_page, policy
 from evofool.gallery.reading.collect import slug
 from evofool.gallery.reading.exhibits import Collection, Exhibit, Step
@@ -52,7 +52,7 @@ _NEWS = re.compile(r"page=([a-z0-9]{1,16})&kept=([^&]{0,200})")
 
 
 class LiveRun:
-    """A campaign as it stands, looked at again at most every `REFRESH_SECONDS`.
+    """The present state of a campaign, read again at most every `REFRESH_SECONDS`.
 
     It may not have begun: until there is a manifest the gallery is empty.
 
@@ -81,7 +81,7 @@ class LiveRun:
         self._encoding: Encoding[Any] | None = None
         self._elites: dict[int, EliteRow] = {}
         self._looked = 0.0
-        self._room: Room | None = None
+        self._view: RunView | None = None
         self._cache: OrderedDict[tuple[IndividualId, int], bytes] = OrderedDict()
         self.version = "0"
 
@@ -89,13 +89,13 @@ class LiveRun:
         """The page as HTML text."""
         with self._lock:
             self._look()
-            return html_page([self._room] if self._room else [], live=self._live())
+            return html_page([self._view] if self._view else [], live=self._live())
 
     def data(self) -> bytes:
         """What the page asks for when the version is another."""
         with self._lock:
             self._look()
-            value = document([self._room] if self._room else [], live=self._live())
+            value = document([self._view] if self._view else [], live=self._live())
             return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
     def look(self) -> str:
@@ -108,7 +108,7 @@ class LiveRun:
         """Whether there is a run that nothing is at work on any more."""
         with self._lock:
             self._look()
-            return self._room is not None and self._room.collection.status != "running"
+            return self._view is not None and self._view.collection.status != "running"
 
     def png(self, class_index: int) -> tuple[bytes, str] | None:
         """The picture of a class and the individual that it shows; None where there is none."""
@@ -163,11 +163,11 @@ class LiveRun:
         ended = status == "finished" and self.gallery.is_there()
         self._finished = f"{PREFIX[1:]}{PAGE}" if ended else ""
         version = f"{status} {last.evaluations if last else 0} {hash(elites)} {int(ended)}"
-        if version == self.version and self._room is not None:
+        if version == self.version and self._view is not None:
             return
         self.version = version
         self._elites = {row.class_index: row for row in elites}
-        self._room = self._hang(run, elites, status)
+        self._view = self._make_view(run, elites, status)
 
     def _live(self) -> Live:
         return Live(self._finished, self._place)
@@ -186,7 +186,7 @@ class LiveRun:
             raise
         self._run = run
 
-    def _hang(self, run: CampaignFolder, elites: tuple[EliteRow, ...], status: str) -> Room:
+    def _make_view(self, run: CampaignFolder, elites: tuple[EliteRow, ...], status: str) -> RunView:
         manifest, last = run.manifest, run.last_generation()
         labels = manifest["classifier"]["labels"]
         channels, height, width = manifest["classifier"]["input_shape"]
@@ -216,11 +216,11 @@ class LiveRun:
             no_ancestry="Ancestors are drawn by evofool gallery once the run has ended.",
         )  # fmt: skip
         ranked = sorted(exhibits, key=lambda e: e.rank)
-        room = Room(collection, ranked, {"picture": "pictures/{}.png"})
-        room.known.note = (
+        view = RunView(collection, ranked, {"picture": "pictures/{}.png"})
+        view.answers.note = (
             "The first five are known once the run has ended and evofool gallery asks."
         )
-        return room
+        return view
 
 
 class _Nothing:
@@ -372,14 +372,14 @@ def _handler(
                 return
             try:
                 path, _, query = self.path.partition("?")
-                found = self._find(path, query)
+                content = self._find(path, query)
             except (EvofoolError, ValueError) as error:
                 self._answer(500, f"{error}\n".encode("utf-8", "replace"), "text/plain")
                 return
-            if found is None:
+            if content is None:
                 self._answer(404, b"nothing is here\n", "text/plain")
             else:
-                self._answer(200, *found)
+                self._answer(200, *content)
 
         def do_HEAD(self) -> None:
             self.do_GET()
@@ -401,10 +401,10 @@ def _handler(
                 file = live.gallery.file(path)
                 return None if file is None else (*file, False)
             match = _PICTURE.fullmatch(path)
-            found = live.png(int(match[1])) if match else None
+            image = live.png(int(match[1])) if match else None
             # a page names the individual too: what it has loaded it need not ask for again, not
             # while the campaign wants the processor, nor when the server has gone
-            return None if found is None else (found[0], "image/png", unquote(query) == found[1])
+            return None if image is None else (image[0], "image/png", unquote(query) == image[1])
 
         def _answer(self, status: int, body: bytes, kind: str, lasting: bool = False) -> None:
             self.send_response(status)

@@ -1,4 +1,4 @@
-"""The attacks of a page: what its data says of attacked images, and their table."""
+"""Attacked images on a page: their part of its data, and the table of the attacks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def of_run(attacks: Attacks, shown: Sequence[Exhibit]) -> dict[str, Any]:
     """
     used = {exhibit.result.image for exhibit in shown if exhibit.result is not None}
     return {
-        "ways": [cut(way.name, MAX_NAME) for way in attacks.ways],
-        "parameters": [cut(way.parameters, MAX_PARAMETERS) for way in attacks.ways],
+        "ways": [cut(variant.name, MAX_NAME) for variant in attacks.variants],
+        "parameters": [cut(variant.parameters, MAX_PARAMETERS) for variant in attacks.variants],
         "images": {
             str(index): [
                 clean.digest, cut(clean.row.source, MAX_ORIGIN), clean.row.label,
@@ -50,17 +50,17 @@ def of_exhibit(exhibit: Exhibit) -> list[Any]:
 
 def mentioned(collection: Collection, shown: Sequence[Exhibit]) -> set[int]:
     """Classes of the clean pictures and of the targets."""
-    found: set[int] = set()
+    classes: set[int] = set()
     if collection.attacks is None:
-        return found
+        return classes
     for exhibit in shown:
         if exhibit.result is not None:
             clean, target = (
                 collection.attacks.images[exhibit.result.image].row,
                 exhibit.result.target,
             )
-            found |= {clean.label, clean.predicted, target}
-    return found - {NONE}
+            classes |= {clean.label, clean.predicted, target}
+    return classes - {NONE}
 
 
 def headline(collection: Collection, shown: Sequence[Exhibit]) -> str:
@@ -83,8 +83,12 @@ def headline(collection: Collection, shown: Sequence[Exhibit]) -> str:
 
 def table(attacks: Attacks) -> tuple[Table, list[str]]:
     """A row an attack, and notes on them, for the foot of a page."""
-    rows = [[cut(way.name, MAX_NAME), *way.row] for way in attacks.ways]
-    notes = [cut(f"{way.name}: {note}", 600) for way in attacks.ways for note in way.notes]
+    rows = [[cut(variant.name, MAX_NAME), *variant.row] for variant in attacks.variants]
+    notes = [
+        cut(f"{variant.name}: {note}", 600)
+        for variant in attacks.variants
+        for note in variant.notes
+    ]
     return Table(COLUMNS, rows, "Results of the attacks"), notes
 
 
@@ -95,8 +99,8 @@ def cells(collection: Collection, exhibit: Exhibit) -> Mapping[str, object]:
     assert attacks is not None
     clean, target = attacks.images[row.image].row, target_of(row)
     return {
-        "attack": attacks.ways[exhibit.attack].name,
-        "parameters": attacks.ways[exhibit.attack].parameters,
+        "attack": attacks.variants[exhibit.attack].name,
+        "parameters": attacks.variants[exhibit.attack].parameters,
         "image": row.image,
         "origin": clean.source,
         "source_class": clean.label,

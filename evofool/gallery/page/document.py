@@ -1,4 +1,4 @@
-"""The data of a page: collections and what was found out about them, as compact JSON values.
+"""The data of a page: the pictures of each run and their facts, as compact JSON values.
 
 Labels, commands and configs come from run folders and may be anyone's: they are cut to a length and
 freed of control characters here, and stay text in the page (`evofool.gallery.page.html`).
@@ -16,7 +16,7 @@ from evofool.gallery.page import attack_document, families
 from evofool.gallery.page.attack_document import cut as shortened
 from evofool.gallery.page.naming import display_name
 from evofool.gallery.reading.exhibits import Collection, Exhibit, Step
-from evofool.gallery.reading.scores import Known
+from evofool.gallery.reading.scores import VictimAnswers
 from evofool.text import counted, percent, printable
 
 MAX_LABEL, MAX_TEXT, MAX_CONFIG = 300, 4000, 20_000
@@ -26,8 +26,8 @@ THRESHOLDS = (0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
 @dataclass
-class Room:
-    """A collection as it hangs in a gallery.
+class RunView:
+    """What a page shows of one run: its pictures, and where their files lie.
 
     Attributes:
         collection: what is shown.
@@ -35,7 +35,7 @@ class Room:
         paths: ``picture``, ``thumb``, ``graph``, ``strip``, ``film``, ``change``: where files lie
             relative to the page, ``{}`` for the exhibit's stem; ``clean`` for the number of its
             image; without an entry there are none.
-        known: what the victim said.
+        answers: the victim's scores of these pictures, beyond those that the run stored.
         lines: steps that are shown of an exhibit's ancestry and the length of all of it, by key.
         graphs: keys of exhibits whose graph is drawn.
         plots: name to (light, dark) file.
@@ -45,7 +45,7 @@ class Room:
     collection: Collection
     shown: Sequence[Exhibit]
     paths: dict[str, str] = field(default_factory=dict)
-    known: Known = field(default_factory=Known)
+    answers: VictimAnswers = field(default_factory=VictimAnswers)
     lines: dict[str, tuple[Sequence[Step], int]] = field(default_factory=dict)
     graphs: set[str] = field(default_factory=set)
     plots: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -68,21 +68,21 @@ class Live:
     place: str = ""
 
 
-def document(rooms: Sequence[Room], *, live: Live | None = None) -> dict[str, Any]:
+def document(views: Sequence[RunView], *, live: Live | None = None) -> dict[str, Any]:
     """All that the page's script needs, as JSON values."""
     names: list[str] = []
     rows: list[list[Any]] = []
-    runs = [_run(room) for room in rooms]
-    for number, room in enumerate(rooms):
-        of_class = families.families(room.collection.labels)
-        for exhibit in room.shown:
+    runs = [_run(view) for view in views]
+    for number, view in enumerate(views):
+        of_class = families.families(view.collection.labels)
+        for exhibit in view.shown:
             family = -1
             if of_class is not None and 0 <= exhibit.class_index < len(of_class):
                 name = of_class[exhibit.class_index]
                 if name not in names:
                     names.append(name)
                 family = names.index(name)
-            rows.append(_row(number, room, exhibit, family))
+            rows.append(_row(number, view, exhibit, family))
     order = {name: place for place, name in enumerate(families.NAMES)}
     ranked = sorted(range(len(names)), key=lambda k: order[names[k]])
     place = {old: new for new, old in enumerate(ranked)}
@@ -96,10 +96,10 @@ def document(rooms: Sequence[Room], *, live: Live | None = None) -> dict[str, An
     }
 
 
-def _run(room: Room) -> dict[str, Any]:
-    c = room.collection
+def _run(view: RunView) -> dict[str, Any]:
+    c = view.collection
     attacks = (
-        {} if c.attacks is None else {"attacks": attack_document.of_run(c.attacks, room.shown)}
+        {} if c.attacks is None else {"attacks": attack_document.of_run(c.attacks, view.shown)}
     )
     return {
         "key": c.key,
@@ -110,55 +110,55 @@ def _run(room: Room) -> dict[str, Any]:
         "algorithm": c.algorithm,
         "status": c.status,
         "seed": str(c.seed),
-        "headline": headline(room),
+        "headline": headline(view),
         "size": list(c.size),
         "small": c.small,
         "classes": c.classes,
-        "labels": {str(k): cut(c.labels[k]) for k in sorted(_mentioned(room))},
-        "paths": room.paths,
-        "note": room.known.note,
-        "ancestry": c.no_ancestry or room.ancestry_note,
+        "labels": {str(k): cut(c.labels[k]) for k in sorted(_mentioned(view))},
+        "paths": view.paths,
+        "note": view.answers.note,
+        "ancestry": c.no_ancestry or view.ancestry_note,
         "facts": [[printable(k), cut(v)] for k, v in c.facts],
         "command": cut(c.command, MAX_TEXT),
         "config": _lines(c.config),
-        "plots": {name: list(files) for name, files in room.plots.items()},
-        "files": room.files,
+        "plots": {name: list(files) for name, files in view.plots.items()},
+        "files": view.files,
         **attacks,
     }
 
 
-def _mentioned(room: Room) -> set[int]:
+def _mentioned(view: RunView) -> set[int]:
     """Every class whose label the page has to know."""
-    found = {exhibit.class_index for exhibit in room.shown}
-    for rows in room.known.top.values():
-        found |= {c for c, _ in rows}
-    for steps, _ in room.lines.values():
-        found |= {step.class_index for step in steps}
-    found |= attack_document.mentioned(room.collection, room.shown)
-    return {c for c in found if 0 <= c < len(room.collection.labels)}
+    classes = {exhibit.class_index for exhibit in view.shown}
+    for rows in view.answers.top.values():
+        classes |= {c for c, _ in rows}
+    for steps, _ in view.lines.values():
+        classes |= {step.class_index for step in steps}
+    classes |= attack_document.mentioned(view.collection, view.shown)
+    return {c for c in classes if 0 <= c < len(view.collection.labels)}
 
 
-def _row(number: int, room: Room, exhibit: Exhibit, family: int) -> list[Any]:
+def _row(number: int, view: RunView, exhibit: Exhibit, family: int) -> list[Any]:
     """Run, key, class, confidence, won, generation, family, genome size, individual, detail."""
     detail: dict[str, Any] = {}
-    described = room.collection.source.describe(exhibit)
+    described = view.collection.source.describe(exhibit)
     if described:
         detail["genome"] = summary(described)
     if exhibit.result is not None:
         detail["hit"] = attack_document.of_exhibit(exhibit)
-    if exhibit.key in room.graphs:
+    if exhibit.key in view.graphs:
         detail["graph"] = 1
-    top = room.known.top.get(exhibit.individual)
+    top = view.answers.top.get(exhibit.individual)
     if top:
         detail["top"] = [[c, short(p)] for c, p in top]
-    if exhibit.key in room.lines:
-        steps, length = room.lines[exhibit.key]
+    if exhibit.key in view.lines:
+        steps, length = view.lines[exhibit.key]
         detail["line"] = [
             [
                 step.id.generation,
                 step.class_index,
                 None if step.confidence is None else short(step.confidence),
-                _then(room.known, step, exhibit),
+                _then(view.answers, step, exhibit),
             ]
             for step in steps
         ]
@@ -177,23 +177,23 @@ def _row(number: int, room: Room, exhibit: Exhibit, family: int) -> list[Any]:
     ]
 
 
-def _then(known: Known, step: Step, exhibit: Exhibit) -> float | None:
-    p = known.then.get(f"{step.id}/{exhibit.class_index}")
+def _then(answers: VictimAnswers, step: Step, exhibit: Exhibit) -> float | None:
+    p = answers.then.get(f"{step.id}/{exhibit.class_index}")
     return None if p is None else short(p)
 
 
-def headline(room: Room) -> str:
+def headline(view: RunView) -> str:
     """The run in one sentence."""
-    if room.collection.attacks is not None:
-        return attack_document.headline(room.collection, room.shown)
-    c, confidences = room.collection, [exhibit.confidence or 0.0 for exhibit in room.shown]
+    if view.collection.attacks is not None:
+        return attack_document.headline(view.collection, view.shown)
+    c, confidences = view.collection, [exhibit.confidence or 0.0 for exhibit in view.shown]
     if not confidences:
         return "No picture yet."
-    won = sum(exhibit.won for exhibit in room.shown)
+    won = sum(exhibit.won for exhibit in view.shown)
     cells = counted(c.classes, "class", "classes")
     if len(confidences) < c.classes:
         surest = "surest" if len(confidences) == 1 else f"{len(confidences):,} surest"
-        which = f"{len(confidences):,} chosen" if room.chosen else f"The {surest}"
+        which = f"{len(confidences):,} chosen" if view.chosen else f"The {surest}"
         return (
             f"{which} of {cells}, {won:,} fooled; best {percent(max(confidences))}, least"
             f" {percent(min(confidences))}."
@@ -225,15 +225,15 @@ def printable_line(line: str) -> str:
     return " " * (len(line) - len(body)) + printable(body)
 
 
-def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
+def table(views: Sequence[RunView]) -> list[Mapping[str, object]]:
     """The rows of the gallery's ``elites.csv``.
 
     Those of campaigns and of attacks have columns of their own.
     """
     rows: list[Mapping[str, object]] = []
-    for room in rooms:
-        c = room.collection
-        for exhibit in room.shown:
+    for view in views:
+        c = view.collection
+        for exhibit in view.shown:
             row: dict[str, object] = {
                 "run": c.key,
                 "class_index": exhibit.class_index,
@@ -256,7 +256,7 @@ def table(rooms: Sequence[Room]) -> list[Mapping[str, object]]:
                 "classifier_digest": c.digest,
                 "run_id": c.run_id,
                 "seed": c.seed,
-                "picture": room.paths.get("picture", "").format(exhibit.stem),
+                "picture": view.paths.get("picture", "").format(exhibit.stem),
             }
             rows.append(row)
     return rows

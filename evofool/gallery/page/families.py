@@ -77,13 +77,13 @@ OTHER = "Other things"
 
 @cache
 def _of_imagenet() -> tuple[str, ...]:
-    found = [OTHER] * 1000
+    families = [OTHER] * 1000
     for family, ranges in _TABLE.items():
         for part in ranges.split():
             low, _, high = part.partition("-")
             for index in range(int(low), int(high or low) + 1):
-                found[index] = family
-    return tuple(found)
+                families[index] = family
+    return tuple(families)
 
 
 def families(labels: Sequence[str]) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from evofool.gallery.page.attack_document import table as attack_table
-from evofool.gallery.page.document import Live, Room, cut, document, headline
+from evofool.gallery.page.document import Live, RunView, cut, document, headline
 from evofool.gallery.page.naming import display_names
 from evofool.report.page import IMAGES_BESIDE, Pages
 
@@ -22,7 +22,7 @@ _SCRIPTS = ("base", "tiles", "grid", "detail", "live", "start")
 
 
 def html_page(
-    rooms: Sequence[Room],
+    views: Sequence[RunView],
     *,
     live: Live | None = None,
     assets: Mapping[str, str] | None = None,
@@ -31,7 +31,7 @@ def html_page(
     """The page as HTML text.
 
     Args:
-        rooms: what is shown, one a run.
+        views: what is shown, one a run.
         live: of a page for a server that tells news (`evofool.gallery.live.server`).
         assets: data URIs by path, for a page that carries its pictures inside itself.
         heading: what stands above everything, instead of `title`.
@@ -40,14 +40,14 @@ def html_page(
     return _pages(served).render(
         "gallery.html",
         connect=_connect(served),
-        title=title(rooms) if heading is None else cut(heading),
-        lede=[(room.collection, headline(room)) for room in rooms],
-        rooms=rooms,
-        count=sum(len(room.shown) for room in rooms),
-        evolved=not rooms or any(room.collection.attacks is None for room in rooms),
-        attacked=any(room.collection.attacks is not None for room in rooms),
+        title=title(views) if heading is None else cut(heading),
+        lede=[(view.collection, headline(view)) for view in views],
+        views=views,
+        count=sum(len(view.shown) for view in views),
+        evolved=not views or any(view.collection.attacks is None for view in views),
+        attacked=any(view.collection.attacks is not None for view in views),
         attack_table=attack_table,
-        data=document(rooms, live=live),
+        data=document(views, live=live),
         assets=dict(assets or {}),
         served=served,
     )
@@ -63,9 +63,9 @@ def is_of_this_version(html: str) -> bool:
     return _pages(served=False).made(html)
 
 
-def title(rooms: Sequence[Room]) -> str:
+def title(views: Sequence[RunView]) -> str:
     """What stands above everything."""
-    names = display_names([room.collection.victim for room in rooms])
+    names = display_names([view.collection.victim for view in views])
     victims = [cut(name, 80) for name in names.values()]
     if not victims:
         return "An empty gallery"

@@ -1,4 +1,4 @@
-"""What a page calls a victim: its name, of a file only the file's, never the path to it."""
+"""The names of victims on a page: for a file its name alone, never the path to it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def display_names(victims: Sequence[str]) -> dict[str, str]:
     Two victims never share one: as many folders come before a file as tell them apart.
     """
     different = list(dict.fromkeys(victims))
-    found = {victim: _short(victim, 0) for victim in different}
+    names_by_victim = {victim: _short(victim, 0) for victim in different}
     deepest = max((len(_path(victim).parts) for victim in different), default=0)
     for folders in range(1, deepest):
-        names = list(found.values())
-        doubtful = [victim for victim in different if names.count(found[victim]) > 1]
+        names = list(names_by_victim.values())
+        doubtful = [victim for victim in different if names.count(names_by_victim[victim]) > 1]
         if not doubtful:
             break
-        found |= {victim: _short(victim, folders) for victim in doubtful}
-    return found
+        names_by_victim |= {victim: _short(victim, folders) for victim in doubtful}
+    return names_by_victim
 
 
 def display_name(victim: str) -> str:

@@ -124,7 +124,7 @@ class FolderOutlet:
 
 
 class MemoryOutlet:
-    """Files that will stand inside the page."""
+    """Files that will be embedded in the page."""
 
     inline = True
 

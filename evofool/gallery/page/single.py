@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evofool.errors import UsageError
-from evofool.gallery.page.document import Room
+from evofool.gallery.page.document import RunView
 from evofool.gallery.page.html import html_page
 from evofool.gallery.page.outlets import MemoryOutlet, Outlet
 from evofool.text import counted
@@ -25,22 +25,22 @@ class Single:
     pictures: int
 
 
-def inlined(hang: Callable[[Outlet], Sequence[Room]], heading: str | None = None) -> Single:
-    """The page of what `hang` writes, with the files inside; `heading` as in `page`.
+def inlined(write: Callable[[Outlet], Sequence[RunView]], heading: str | None = None) -> Single:
+    """One HTML file with every file that `write` makes inside; `heading` as in `html_page`.
 
     Raises:
         UsageError: it would be larger than `MAX_BYTES`; the message says how many pictures fit.
     """
     outlet = MemoryOutlet()
-    rooms = hang(outlet)
-    count = sum(len(room.shown) for room in rooms)
+    views = write(outlet)
+    count = sum(len(view.shown) for view in views)
     inside = sum(4 * len(data) // 3 for data in outlet.files.values())
     if inside > MAX_BYTES:
-        _refuse(inside, count, len(rooms))
+        _refuse(inside, count, len(views))
     assets = {name: _uri(name, data) for name, data in outlet.files.items()}
-    html = html_page(rooms, assets=assets, heading=heading).encode("utf-8", "replace")
+    html = html_page(views, assets=assets, heading=heading).encode("utf-8", "replace")
     if len(html) > MAX_BYTES:
-        _refuse(len(html), count, len(rooms))
+        _refuse(len(html), count, len(views))
     return Single(html, count)
 
 

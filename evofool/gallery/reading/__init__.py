@@ -1,1 +1,1 @@
-"""From run folders to exhibits: what a gallery shows and where it came from."""
+"""Reading run folders: the pictures that a gallery shows (exhibits) and where they came from."""

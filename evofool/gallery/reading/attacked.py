@@ -31,12 +31,12 @@ from evofool.files import read_file
 from evofool.gallery.reading.exhibits import (
     IN_PLACE,
     Attacks,
+    AttackVariant,
     Clean,
     Collection,
     Exhibit,
     Moved,
     Step,
-    Way,
 )
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
 from evofool.report.tables import Cell, Column, Estimate, Number, Rate, Text
@@ -55,7 +55,7 @@ COLUMNS: Sequence[Column] = (
     Rate("as floats"), Number("L2", form=".2f"), Number("L∞", form=".3f"),
     Number("forward", form=".1f"), Number("backward", form=".1f"),
 )  # fmt: skip
-"""The name of an attack and `Way.row`; norms and passes are means of an image."""
+"""The name of an attack and `AttackVariant.row`; norms and passes are means of an image."""
 
 
 def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> Collection:
@@ -107,7 +107,7 @@ def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
         load_victim=lambda: make_victim(load_attack_run(run, moved.classifier)),
         shipped_victim=loaded.config.classifier.name in BUNDLED,
         attacks=Attacks(
-            _ways(run, roles, loaded.config, planned, rows, images),
+            _variants(run, roles, loaded.config, planned, rows, images),
             {index: Clean(images[index], source.digest(index)) for index in reached},
             source.clean,
             source.change,
@@ -202,7 +202,7 @@ def _exhibits(
     labels: Sequence[str],
 ) -> tuple[list[Exhibit], list[list[ResultRow]]]:
     """The exhibits in the order of attacks and images, and the rows of each attack."""
-    found, of_attacks = [], []
+    exhibits, of_attacks = [], []
     seen: set[str] = set()
     for each in planned:
         rows = read_results(run, roles.get(role_of(each.index), ""))
@@ -215,7 +215,7 @@ def _exhibits(
                     f" {row.image} {'is there twice' if key in seen else 'is missing'}"
                 )
             seen.add(key)
-            found.append(
+            exhibits.append(
                 Exhibit(
                     key,
                     row.predicted,
@@ -228,22 +228,22 @@ def _exhibits(
                     attack=each.index,
                 )
             )
-    return found, of_attacks
+    return exhibits, of_attacks
 
 
-def _ways(
+def _variants(
     run: ExperimentFolder,
     roles: Mapping[str, str],
     config: AttackCampaign,
     planned: Sequence[Planned],
     rows: Sequence[Sequence[ResultRow]],
     images: Sequence[ImageRow],
-) -> list[Way]:
+) -> list[AttackVariant]:
     """By number of the attack; two of the same name get their numbers."""
     victim = run.manifest["classifier"]
     classes, reject = len(victim["labels"]), victim.get("reject")
     names = [_name(config, each) for each in planned]
-    found = []
+    attacks = []
     for each, name, of_attack in zip(planned, names, rows, strict=True):
         items = items_of(each.attack, each.targets, images, classes, config.seed, reject)
         check_rows(run.path, each.name, items, of_attack)
@@ -251,8 +251,8 @@ def _ways(
         line = line_of(each, of_attack, chunks, items, images)
         unique = name if names.count(name) == 1 else f"{name} ({each.index})"
         parameters = {**each.parameters, "targets": each.targets}
-        found.append(Way(unique, _spelt(parameters), _cells(line), line["notes"]))
-    return found
+        attacks.append(AttackVariant(unique, _spelt(parameters), _cells(line), line["notes"]))
+    return attacks
 
 
 def _name(config: AttackCampaign, planned: Planned) -> str:
@@ -331,7 +331,7 @@ def _facts(
 
 
 def _has_own_labels(config: AttackCampaign) -> bool:
-    """Whether the victim's own answers stand in for labels, as `open_source` decides."""
+    """Whether the victim's own answers are used as labels, as `open_source` decides."""
     images = config.images
     if images.dataset is not None:
         return images.labels == "victim"

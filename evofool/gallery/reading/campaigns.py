@@ -24,7 +24,7 @@ from evofool.evolution.outputs import (
     png_name,
     write_pictures,
 )
-from evofool.evolution.restoring import Shelf, load_run, open_shelf
+from evofool.evolution.restoring import StoredElites, load_run, open_elites
 from evofool.files import read_file, reason
 from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved, Point, Step
 from evofool.gallery.reading.saved import NO_ENCODING, SavedElites
@@ -70,7 +70,7 @@ def campaign(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
         no_ancestry = no_ancestry or NO_ENCODING
         logging.getLogger("evofool").warning("%s: %s", run.path, NO_ENCODING)
     else:
-        source = _drawn(run, open_shelf(run, moved.encoding), loaded.config.seed, write)
+        source = _drawn(run, open_elites(run, moved.encoding), loaded.config.seed, write)
     colour = str(getattr(loaded.config.encoding, "options", {}).get("colour", "rgb"))
     channels, height, width = manifest["classifier"]["input_shape"]
     classes = len(cells(loaded, labels))
@@ -104,44 +104,56 @@ def campaign(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
     )
 
 
-def _drawn(run: CampaignFolder, shelf: Shelf, seed: int, write: bool) -> Elites:
+def _drawn(run: CampaignFolder, stored: StoredElites, seed: int, write: bool) -> Elites:
     """The elites, drawn where ``images/`` does not hold their pictures."""
-    archive = shelf.archive
+    archive = stored.archive
     current = bool(archive.filled.any()) and pictures_are_current(run, archive)
     if write and not run.busy and archive.filled.any() and not current:
         write_pictures(
-            run, archive, shelf.render, shelf.encoding, shelf.labels, usable_cores(), shelf.redrawn
+            run,
+            archive,
+            stored.render,
+            stored.encoding,
+            stored.labels,
+            usable_cores(),
+            stored.redrawn,
         )
         current = True
-    return Elites(run, shelf, run.wins(), saved=current, seed=seed)
+    return Elites(run, stored, run.wins(), saved=current, seed=seed)
 
 
 class Elites:
     """The elites of a campaign as a `Source`."""
 
     def __init__(
-        self, run: CampaignFolder, shelf: Shelf, wins: Sequence[WinRow], *, saved: bool, seed: int
+        self,
+        run: CampaignFolder,
+        stored: StoredElites,
+        wins: Sequence[WinRow],
+        *,
+        saved: bool,
+        seed: int,
     ) -> None:
         self._run = run
-        self._shelf = shelf
+        self._stored = stored
         self._saved = saved
-        self._lineage = Lineage(run, shelf.breeding, seed)
+        self._lineage = Lineage(run, stored.breeding, seed)
         self._won = {(win.id, win.class_index): win.confidence for win in wins}
         self._described: dict[IndividualId, Mapping[str, Any]] = {}
 
     def exhibits(self) -> list[Exhibit]:
         """One an elite, in the order of their classes."""
-        archive, found = self._shelf.archive, []
+        archive, shown = self._stored.archive, []
         confidence = archive.confidence
         for k in np.flatnonzero(archive.filled).tolist():
             holder = self._holder(k)
             c = int(archive.cells[k])
-            size, unit = _size(self._describe(holder), holder, self._shelf)
-            found.append(
+            size, unit = _size(self._describe(holder), holder, self._stored)
+            shown.append(
                 Exhibit(
                     str(c),
                     c,
-                    self._shelf.labels[c],
+                    self._stored.labels[c],
                     float(confidence[k]),
                     bool(archive.won[k]),
                     holder.id.generation,
@@ -150,7 +162,7 @@ class Elites:
                     unit,
                 )
             )
-        return found
+        return shown
 
     def png(self, exhibit: Exhibit) -> bytes:
         if self._saved:
@@ -162,20 +174,20 @@ class Elites:
                     f" ({reason(error)})"
                 ) from error
         holder = self._of(exhibit)
-        pixels = self._shelf.render([holder])[0]
+        pixels = self._stored.render([holder])[0]
         c = exhibit.class_index
         assert exhibit.confidence is not None
         elite = Elite(c, exhibit.label, exhibit.confidence, holder, pixels)
-        return picture(self._run, elite, self._shelf.redrawn)
+        return picture(self._run, elite, self._stored.redrawn)
 
     def render(self, exhibit: Exhibit, size: Size) -> UInt8Images:
         native = self._run.manifest["classifier"]["input_shape"][1:]
         if "nodes" not in self.describe(exhibit) and list(size) != native:
             raise EncodingError(
-                f"encoding {self._shelf.encoding.name} has {native[0]} x {native[1]} pixels and"
+                f"encoding {self._stored.encoding.name} has {native[0]} x {native[1]} pixels and"
                 " nothing between them; --enlarge repeats each of them"
             )
-        image: UInt8Images = self._shelf.encoding.render([self._of(exhibit).genome], size)[0]
+        image: UInt8Images = self._stored.encoding.render([self._of(exhibit).genome], size)[0]
         return image
 
     def describe(self, exhibit: Exhibit) -> Mapping[str, Any]:
@@ -194,36 +206,36 @@ class Elites:
                 raise StoreError(f"{self._run.path}: damaged lineage of {current}")
             current = row.parents[side]
             held = row.parent_cells[side] if row.parent_cells else held
-            if not 0 <= held < len(self._shelf.labels):
+            if not 0 <= held < len(self._stored.labels):
                 raise StoreError(f"{self._run.path}: damaged lineage of {current}")
 
     def family(self, exhibit: Exhibit) -> set[IndividualId]:
         return set(self._lineage.of(self._of(exhibit).id))
 
     def genome_bytes(self, exhibit: Exhibit) -> int:
-        return len(self._shelf.encoding.dump(self._of(exhibit).genome))
+        return len(self._stored.encoding.dump(self._of(exhibit).genome))
 
     def frames(self, ids: Sequence[IndividualId]) -> Mapping[IndividualId, UInt8Images]:
-        found = {}
-        shelf = self._shelf
+        images = {}
+        stored = self._stored
         for id, genome in self._lineage.genomes(ids):
-            if shelf.breeding is not shelf.encoding:
-                genome = shelf.encoding.load(shelf.breeding.dump(genome))
-            found[id] = self._shelf.render([Individual(genome, id)])[0]
-        return found
+            if stored.breeding is not stored.encoding:
+                genome = stored.encoding.load(stored.breeding.dump(genome))
+            images[id] = self._stored.render([Individual(genome, id)])[0]
+        return images
 
     def _of(self, exhibit: Exhibit) -> Individual:
-        return self._holder(self._shelf.archive.position(exhibit.class_index))
+        return self._holder(self._stored.archive.position(exhibit.class_index))
 
     def _holder(self, k: int) -> Individual:
-        holder = self._shelf.archive.holders[k]
+        holder = self._stored.archive.holders[k]
         assert holder is not None
         return holder
 
     def _describe(self, holder: Individual) -> Mapping[str, Any]:
         if holder.id not in self._described:  # elites of several cells share one
-            found = self._shelf.encoding.describe(holder.genome)
-            self._described[holder.id] = found if isinstance(found, Mapping) else {}
+            description = self._stored.encoding.describe(holder.genome)
+            self._described[holder.id] = description if isinstance(description, Mapping) else {}
         return self._described[holder.id]
 
 
@@ -232,12 +244,14 @@ def _side(row: IndividualRow) -> int:
     return row.id.child % 2 if len(row.parents) == 2 and len(row.parent_cells) == 2 else 0
 
 
-def _size(found: Mapping[str, Any], holder: Individual, shelf: Shelf) -> tuple[int, str]:
+def _size(
+    description: Mapping[str, Any], holder: Individual, stored: StoredElites
+) -> tuple[int, str]:
     for unit in ("connections", "genes"):
-        size = found.get(unit)
+        size = description.get(unit)
         if isinstance(size, int) and size >= 0:
             return size, unit
-    return len(shelf.encoding.dump(holder.genome)), "bytes"
+    return len(stored.encoding.dump(holder.genome)), "bytes"
 
 
 def _facts(run: CampaignFolder) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ def collect(
         moved: where files of a single run are now.
 
     Raises:
-        UsageError: files of several runs are said to have moved.
+        UsageError: files are given as moved for several runs.
         FolderError: one is no run folder, or of a kind that has no pictures to show.
         StoreError: one is damaged.
     """
@@ -47,7 +47,7 @@ def collect(
         raise UsageError(
             "--classifier and --encoding say where the files of one run are: give one run folder"
         )
-    found = []
+    collections = []
     taken: set[str] = set()
     for path in paths:
         run, kind = _opened(Path(path))
@@ -55,8 +55,8 @@ def collect(
         key = _free(slug(run.path.resolve().name), taken)
         taken.add(key)
         reader: Reader = kind.part("reader")
-        found.append(reader(run, key, write=write, moved=moved))
-    return found
+        collections.append(reader(run, key, write=write, moved=moved))
+    return collections
 
 
 def _opened(path: Path) -> tuple[Folder, Kind]:
@@ -88,8 +88,8 @@ def slug(name: str) -> str:
 
 
 def _free(key: str, taken: set[str]) -> str:
-    number, found = 1, key
-    while found in taken:
+    number, free = 1, key
+    while free in taken:
         number += 1
-        found = f"{key}-{number}"
-    return found
+        free = f"{key}-{number}"
+    return free

@@ -1,4 +1,4 @@
-"""What a gallery shows, whatever made it: exhibits, the collection of a run, where they came from.
+"""The pictures of a run as a gallery shows them, whatever made them: exhibits in a collection.
 
 One reader a kind of run folder makes a `Collection` (`evofool.gallery.reading.collect`); everything
 else in this package sees collections only.
@@ -72,7 +72,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Step:
-    """One ancestor on the way from a random individual to an elite.
+    """One ancestor in the line from a random individual to an elite.
 
     Attributes:
         id: of the individual.
@@ -128,7 +128,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Way:
+class AttackVariant:
     """An attack with its parameters.
 
     Attributes:
@@ -157,14 +157,14 @@ class Attacks:
     """What a collection of attacked images has besides its exhibits.
 
     Attributes:
-        ways: by number of the attack.
+        variants: by number of the attack.
         images: that were attacked, by index.
         clean: PNG of an exhibit before the attack.
         change: PNG of what the attack added to it, amplified around grey.
-        own_labels: whether the victim's own answers stand in for labels.
+        own_labels: whether the victim's own answers are used as labels.
     """
 
-    ways: Sequence[Way]
+    variants: Sequence[AttackVariant]
     images: Mapping[int, Clean]
     clean: Callable[[Exhibit], bytes]
     change: Callable[[Exhibit], bytes]
@@ -173,7 +173,7 @@ class Attacks:
 
 @dataclass(frozen=True)
 class Moved:
-    """Where files are now that a run folder names elsewhere; None where it names.
+    """New places of files that were moved since the run; None for those that were not.
 
     Attributes:
         classifier: of the victim.
@@ -189,7 +189,7 @@ IN_PLACE = Moved()
 
 @dataclass
 class Collection:
-    """The exhibits of one run and what is known of the run.
+    """The exhibits of one run, with the facts about it.
 
     Attributes:
         key: unique in a gallery, ``[a-z0-9-]``: names folders and permalinks.

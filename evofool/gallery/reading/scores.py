@@ -1,6 +1,7 @@
-"""What the victim says of a gallery's pictures: a run keeps the elite's own class only.
+"""The victim's top classes for the pictures of a gallery; a run stores only the elite's class.
 
-Asked once, through a Scorer, and kept beside the gallery: the images it took are counted there.
+Pictures are scored once, through a Scorer; the scores are kept beside the gallery, with the number
+of images that were sent.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from evofool.gallery.reading.exhibits import Collection, Exhibit
 from evofool.images import UInt8Images
 from evofool.scoring import Scorer
 
-Ask: TypeAlias = Literal["auto", "always", "never"]
+AskVictim: TypeAlias = Literal["auto", "always", "never"]
 """Whether to load the victim: ``auto`` only loads one that ships with evofool, since loading
 another may run code of the run folder's author or cost queries."""
 TOP = 5
@@ -25,8 +26,8 @@ FILE = "scores.json"
 
 
 @dataclass
-class Known:
-    """What is known of the pictures of one run.
+class VictimAnswers:
+    """What the victim answered about the pictures of one run.
 
     Attributes:
         digest: of the classifier that was asked.
@@ -52,27 +53,27 @@ class Known:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], collection: Collection) -> Known:
+    def from_json(cls, value: Mapping[str, Any], collection: Collection) -> VictimAnswers:
         """What a file holds; anything odd in it, or of another classifier, counts as nothing."""
-        known = cls(collection.digest)
+        answers = cls(collection.digest)
         try:
             if value["classifier_digest"] != collection.digest:
-                return known
+                return answers
             for name, rows in value["top"].items():
-                known.top[str(name)] = [(_index(c, collection), _share(p)) for c, p in rows[:TOP]]
+                answers.top[str(name)] = [(_index(c, collection), _share(p)) for c, p in rows[:TOP]]
             for name, p in value["ancestors"].items():
-                known.then[str(name)] = _share(p)
-            known.forward_images = max(0, int(value["forward_images"]))
+                answers.then[str(name)] = _share(p)
+            answers.forward_images = max(0, int(value["forward_images"]))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return cls(collection.digest)
-        return known
+        return answers
 
 
-class Asking:
-    """Asks the victim of one collection, which is loaded when the first question comes."""
+class LazyVictim:
+    """The victim of one collection, loaded when it is first asked to score something."""
 
-    def __init__(self, collection: Collection, known: Known, ask: Ask) -> None:
-        self.known = known
+    def __init__(self, collection: Collection, answers: VictimAnswers, ask: AskVictim) -> None:
+        self.answers = answers
         self.changed = False
         self._collection = collection
         self._ask = ask
@@ -83,14 +84,14 @@ class Asking:
         new = {
             exhibit.individual: image
             for exhibit, image in zip(exhibits, images, strict=True)
-            if exhibit.individual not in self.known.top
+            if exhibit.individual not in self.answers.top
         }
         rows = self._confidence(list(new.values()))
         if rows is None:
             return
         for name, row in zip(new, rows, strict=True):
             order = np.argsort(-row, kind="stable")[:TOP]
-            self.known.top[name] = [(int(c), float(row[c])) for c in order]
+            self.answers.top[name] = [(int(c), float(row[c])) for c in order]
 
     def strip(self, strip: Strip) -> None:
         """Note how sure the victim was of the elite's class at each step."""
@@ -98,12 +99,12 @@ class Asking:
         new = {
             f"{step.id}/{c}": frame
             for step, frame in zip(strip.steps, strip.frames, strict=True)
-            if f"{step.id}/{c}" not in self.known.then
+            if f"{step.id}/{c}" not in self.answers.then
         }
         rows = self._confidence(list(new.values()))
         if rows is not None:
             for name, row in zip(new, rows, strict=True):
-                self.known.then[name] = float(row[c])
+                self.answers.then[name] = float(row[c])
 
     def close(self) -> None:
         """Let go of the victim."""
@@ -117,20 +118,22 @@ class Asking:
         try:
             rows = scorer.confidence(np.stack(images))
         except EvofoolError as error:
-            self.known.note = f"The classifier could not be asked: {error}"
+            self.answers.note = f"The classifier could not be asked: {error}"
             return None
-        self.known.forward_images += len(images)
+        self.answers.forward_images += len(images)
         self.changed = True
         return rows
 
     def _get(self) -> Scorer | None:
-        if self._scorer is not None or self.known.note:
+        if self._scorer is not None or self.answers.note:
             return self._scorer
         load = self._collection.load_victim
         if self._ask == "never" or load is None:
-            self.known.note = "The classifier was not asked for more than each picture's own class."
+            self.answers.note = (
+                "The classifier was not asked for more than each picture's own class."
+            )
         elif self._ask == "auto" and not self._collection.shipped_victim:
-            self.known.note = (
+            self.answers.note = (
                 "Only the picture's own class is known: the classifier is not one that ships with"
                 " evofool, and is loaded only on request (--scores always)."
             )
@@ -143,13 +146,15 @@ class Asking:
         try:
             victim = self._collection.load_victim()
             if not victim.is_known_as(self._collection.digest):
-                self.known.note = "The classifier found now is another than the run was made with."
+                self.answers.note = (
+                    "The classifier found now is another than the run was made with."
+                )
             elif victim.output in ("topk", "label"):
-                self.known.note = "The classifier tells no confidence for every class."
+                self.answers.note = "The classifier tells no confidence for every class."
             else:
                 self._scorer = Scorer(victim)
         except EvofoolError as error:
-            self.known.note = f"The classifier cannot be loaded here: {error}"
+            self.answers.note = f"The classifier cannot be loaded here: {error}"
 
 
 def _index(value: Any, collection: Collection) -> int:

@@ -1,1 +1,1 @@
-"""What a run folder holds: one module a kind of record."""
+"""The records of a run folder, one module for each kind of record."""

@@ -105,12 +105,12 @@ def read_bookings(db: sqlite3.Connection, path: Path) -> dict[str, int]:
     Raises:
         StoreError: one is no count.
     """
-    found = {}
+    bookings = {}
     for key, value in db.execute(
         "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(PREFIX), PREFIX)
     ):
-        found[str(key).removeprefix(PREFIX)] = _count(key, value, path)
-    return found
+        bookings[str(key).removeprefix(PREFIX)] = _count(key, value, path)
+    return bookings
 
 
 def _count(key: object, value: object, path: Path) -> int:

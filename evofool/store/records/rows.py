@@ -1,4 +1,4 @@
-"""Typed rows: what runs have found out, one an item, as JSON in ``run.sqlite``."""
+"""Typed rows: the results of works, one an item, as JSON in ``run.sqlite``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evofool.errors import StoreError
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that a work has found out; a subclass adds what it is.
+    """One result of a work; a subclass adds its fields.
 
     Attributes:
         item: number of the picture, generation or class that it is about, unique in its type.

@@ -22,7 +22,7 @@ EXPERIMENT_TABLES: dict[str, str] = {
         seconds REAL NOT NULL,
         notes TEXT NOT NULL,
         versions TEXT NOT NULL) STRICT, WITHOUT ROWID""",
-    # what a work found out, one row an item (a picture, a generation, a class)
+    # the results of a work, one row an item (a picture, a generation, a class)
     "rows": """CREATE TABLE rows (
         address TEXT NOT NULL,
         type TEXT NOT NULL,
@@ -49,7 +49,7 @@ EXPERIMENT_TABLES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a work took.
+    """What running a work cost.
 
     Attributes:
         queries: images sent to nets for answers, judging included.
@@ -111,7 +111,7 @@ class StoredRow:
 
 @dataclass(frozen=True)
 class ArtifactRow:
-    """Something that a work made.
+    """A file or folder that a work made.
 
     Attributes:
         address: of the work.

@@ -59,7 +59,7 @@ def test_two_works_with_one_place_are_refused() -> None:
 def test_others_go_on_when_one_fails(carry_out: CarryOut, folder: ExperimentFolder) -> None:
     broken = Count(5, fails=failing(2))
     above, apart = Sum((broken,)), Count(3)
-    with pytest.raises(WorksFailedError, match="count 0 failed; 1 that stand on them were not"):
+    with pytest.raises(WorksFailedError, match="count 0 failed; 1 that depend on them were not"):
         carry_out(planned(broken, above, apart))
     assert RAN == ["count 5", "count 3"]
     assert folder.works()[apart.address].finished

@@ -91,7 +91,7 @@ def test_a_version_is_part_of_the_address() -> None:
 
 
 def test_what_has_no_canonical_form_is_refused() -> None:
-    with pytest.raises(TypeError, match="ndarray cannot stand in the address"):
+    with pytest.raises(TypeError, match="ndarray cannot be part of the address"):
         _ = Count(np.zeros(2)).address  # type: ignore[arg-type]
 
 

@@ -40,9 +40,9 @@ const hits = new Map();
 function hit(row) { // what an attack came to; null of an evolved picture
   if (!row[MORE].hit) return null;
   if (!hits.has(row)) {
-    const found = Object.fromEntries(row[MORE].hit.map((value, k) => [HIT[k], value]));
-    const [digest, origin, source, before, sure] = runOf(row).attacks.images[found.image];
-    hits.set(row, { ...found, digest, origin, source, before, sure });
+    const attacked = Object.fromEntries(row[MORE].hit.map((value, k) => [HIT[k], value]));
+    const [digest, origin, source, before, sure] = runOf(row).attacks.images[attacked.image];
+    hits.set(row, { ...attacked, digest, origin, source, before, sure });
   }
   return hits.get(row);
 }

@@ -136,7 +136,7 @@ function again(run) {
 }
 function top5(row) {
   const run = runOf(row), top = row[MORE].top;
-  const list = (top ?? [[row[CLASS], row[SURE]]]).map(([c, found]) => [c, c === row[CLASS] ? row[SURE] : found]).map(([c, p]) =>
+  const list = (top ?? [[row[CLASS], row[SURE]]]).map(([c, p]) => [c, c === row[CLASS] ? row[SURE] : p]).map(([c, p]) =>
     make("li", { class: c === row[CLASS] ? "own" : "" },
       make("span", { title: bare(labelIn(run, c)) }, isolated(shortName(labelIn(run, c)))), meter(p), make("b", {}, percent(p))));
   const rank = top && !top.some(([c]) => c === row[CLASS]) ? "Its own class is not among the first five." : "";

@@ -45,13 +45,13 @@ function gather() {
   }[how];
   if (!name) groups = [["", shown]];
   else {
-    const found = new Map();
+    const byKey = new Map();
     for (const i of shown) {
       const key = name(data.rows[i]);
-      if (!found.has(key)) found.set(key, []);
-      found.get(key).push(i);
+      if (!byKey.has(key)) byKey.set(key, []);
+      byKey.get(key).push(i);
     }
-    groups = [...found];
+    groups = [...byKey];
     if (how === "family") groups.sort((a, b) => place(a[0]) - place(b[0]));
     if (how === "encoding") { const all = ways(); groups.sort((a, b) => all.indexOf(a[0]) - all.indexOf(b[0])); }
     if (how === "source") groups.sort((a, b) => rank(a[1][0]) - rank(b[1][0]));
@@ -125,20 +125,20 @@ function better(i, j) { // of two for one place: what fools, by the smaller chan
 function comparison() {
   if (!$("compare").value) return null;
   const [a, b] = $("compare").value.split(" ").map(Number);
-  const found = new Map(), images = byImage();
+  const pairsByKey = new Map(), images = byImage();
   const both = images ? new Set(data.runs[a].attacks.ways.filter((name) => data.runs[b].attacks.ways.includes(name))) : null;
   for (const i of data.rows.keys()) {
     const row = data.rows[i];
     if ((row[RUN] !== a && row[RUN] !== b) || !passes(i)) continue;
     // an attack that both runs know is held against itself, else the best of each run on this image
     const key = images ? hit(row).digest + (both.has(way(row)) ? " " + way(row) + " " + hit(row).target : "") : row[CLASS] + " " + label(row);
-    if (!found.has(key)) found.set(key, []);
+    if (!pairsByKey.has(key)) pairsByKey.set(key, []);
     const side = row[RUN] === a ? 0 : 1;
-    found.get(key)[side] = better(i, found.get(key)[side]);
+    pairsByKey.get(key)[side] = better(i, pairsByKey.get(key)[side]);
   }
-  const best = new Map(order([...found.values()].flat().filter((i) => i !== undefined)).map((i, at) => [i, at]));
+  const best = new Map(order([...pairsByKey.values()].flat().filter((i) => i !== undefined)).map((i, at) => [i, at]));
   const rank = (pair) => Math.min(...pair.filter((i) => i !== undefined).map((i) => best.get(i))) + (images && pair.includes(undefined) ? data.rows.length : 0);
-  const pairs = [...found.values()].map((pair) => [pair[0], pair[1]]).sort((x, y) => rank(x) - rank(y));
+  const pairs = [...pairsByKey.values()].map((pair) => [pair[0], pair[1]]).sort((x, y) => rank(x) - rank(y));
   shown = pairs.flat().filter((i) => i !== undefined);
   return pairs;
 }
