@@ -128,6 +128,28 @@ def defend(
 
 
 @app.command(cls=Command)
+def reproduce(
+    claims: Annotated[
+        list[str], typer.Argument(help="Names of claims (evofool list claims), or all.")
+    ],
+    scale: Annotated[
+        Literal["small", "medium", "paper"],
+        typer.Option(help="How much is done: small is for two CPU cores."),
+    ] = "small",
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Put claims of the literature to the test: published beside measured, with a verdict.
+
+    All that is asked for at one scale goes into one folder, runs/reproduce-SCALE: what is there
+    already costs nothing more.
+    """
+    running.reproduce(claims, scale, out, seed, dry_run, reuse)
+
+
+@app.command(cls=Command)
 def resume(
     run: RunPath,
     overrides: Annotated[

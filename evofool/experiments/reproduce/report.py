@@ -1,0 +1,87 @@
+"""``report/`` of a reproduction: published beside measured, and a verdict on every claim."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evofool.experiments.engine import Results
+from evofool.experiments.pages import PAGES
+from evofool.experiments.reproduce.claims import MARKS
+from evofool.experiments.reproduce.study import Outcome, ReproduceStudy
+from evofool.report.columns import Cell
+from evofool.report.output import Report
+from evofool.report.tables import Count, Number, Table, Text
+
+TONES: Mapping[str, str] = {"holds": "green", "fails": "red", "undecided": "amber"}
+
+
+def report(study: ReproduceStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
+    """The page, ``reproduce.csv`` and the summary."""
+    outcomes = study.outcomes(results)
+    summary = {
+        "status": "finished",
+        "run_id": manifest["run_id"],
+        "scale": study.loaded.config.scale,
+        "claims": [_plain(outcome) for outcome in outcomes],
+        "seconds": round(results.folder.seconds(), 3),
+    }
+    counts = Counter(o.measured.verdict for o in outcomes if o.measured is not None)
+    page = PAGES.render(
+        "reproduce.html",
+        title="What holds of the literature?",
+        manifest=manifest,
+        summary=summary,
+        counts=counts,
+        marks=MARKS,
+        tones=TONES,
+    )
+    return Report(page, {}, {"reproduce.csv": table(outcomes)}, summary)
+
+
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """``reproduce.csv``: a line a claim."""
+    columns = [
+        Text("claim"), Text("source"), Text("published"), Text("mark"), Text("statement"),
+        Text("rule"), Text("measured"), Number("value"), Number("low"), Number("high"),
+        Number("p"), Count("n"), Count("seeds"), Text("verdict"), Text("missing"),
+        Count("queries"), Count("forward_images"), Count("backward_images"), Number("seconds"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for outcome in outcomes:
+        plain = _plain(outcome)
+        keys = ("name", "source", "published", "mark", "statement", "rule", "measured", "value",
+                "low", "high", "p", "n", "seeds", "verdict", "missing")  # fmt: skip
+        cost = outcome.cost
+        rows.append(
+            [plain[key] for key in keys]
+            + [cost.queries, cost.forward_images, cost.backward_images, cost.seconds]
+        )
+    return Table(columns, rows)
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON values."""
+    claim, measured = outcome.row.claim, outcome.measured
+    return {
+        "name": claim.name,
+        "source": claim.source,
+        "title": claim.title,
+        "published": claim.published.text,
+        "mark": claim.published.mark,
+        "statement": claim.statement,
+        "rule": claim.rule,
+        "here": claim.here,
+        "missing": outcome.row.missing,
+        "measured": "" if measured is None else measured.figure,
+        "value": None if measured is None else measured.value,
+        "low": None if measured is None else measured.low,
+        "high": None if measured is None else measured.high,
+        "p": None if measured is None else measured.p,
+        "n": None if measured is None else measured.n,
+        "seeds": None if measured is None else measured.seeds,
+        "verdict": "" if measured is None else measured.verdict,
+        "images": outcome.cost.forward_images + 2 * outcome.cost.backward_images,
+        "seconds": round(outcome.cost.seconds, 1),
+    }
