@@ -54,10 +54,7 @@ def begin(
         watched: where the growing gallery is served, None: nowhere.
         reuse: run folders whose rows may be taken over, of an experiment.
     """
-    if isinstance(config, str):
-        kind = kind_of(config, command)
-    else:
-        kind = kinds.find(str(config["kind"]))
+    kind = _kind_of(config, command)
     loaded = kind.part("load")(config, overrides or (), seed)
     if dry_run:
         answer(*kind.part("plan_lines")(kind.part("plan")(loaded)))
@@ -127,6 +124,11 @@ def go_on(
             **_of_experiments(kind, reuse),
         )
     finish(kind, result)
+
+
+def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:
+    """The kind of a config; a mapping names it."""
+    return kind_of(config, command) if isinstance(config, str) else kinds.find(str(config["kind"]))
 
 
 def _of_experiments(kind: Kind, reuse: Sequence[Path] | None) -> dict[str, Any]:

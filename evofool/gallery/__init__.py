@@ -1,7 +1,7 @@
 """From run folders to pictures and pages.
 
-`build` reads run folders and writes a gallery; `html_page` and `contact_sheet` take plain values and
-return text and pixels.
+`build` reads run folders and writes a gallery; `html_page` and `contact_sheet` take plain values
+and return text and pixels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Claims of Nguyen, Yosinski and Clune, CVPR 2015 (arXiv 1412.1897), by their numbers in the docs."""
+"""Claims of Nguyen, Yosinski and Clune, CVPR 2015 (arXiv 1412.1897)."""
 
 from __future__ import annotations
 

@@ -58,7 +58,9 @@ class Scale:
 SCALES: Mapping[ScaleName, Scale] = {
     "small": Scale((1, 2, 3), 200, 12, 1, 1, (1,), 1, 80, (1,), 20, 1000),
     "medium": Scale((1, 2, 3), 1000, 500, 1, 3, (1, 2, 3), 5, 80, (1, 2, 3), 100, 10_000),
-    "paper": Scale((1, 2, 3, 4, 5), 1010, 5000, 10, 10, (1, 2, 3), 15, 1000, (1, 2, 3), 100, 10_000),
+    "paper": Scale(
+        (1, 2, 3, 4, 5), 1010, 5000, 10, 10, (1, 2, 3), 15, 1000, (1, 2, 3), 100, 10_000
+    ),
 }  # fmt: skip
 """``small`` is for two CPU cores and minutes, ``paper`` as large as published."""
 

@@ -1,4 +1,4 @@
-"""The work of a campaign with one of an encoding's presets, as the literature's settings need it."""
+"""The work of a campaign with a preset of an encoding, as the literature's settings need it."""
 
 from __future__ import annotations
 

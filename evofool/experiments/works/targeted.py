@@ -1,4 +1,4 @@
-"""The work of turning each of some pictures into every other class (Papernot et al. 2016, figure 1)."""
+"""The work of turning pictures into every other class (Papernot et al. 2016, figure 1)."""
 
 from __future__ import annotations
 
