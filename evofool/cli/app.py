@@ -48,6 +48,7 @@ class Listed(StrEnum):
     DATASETS = "datasets"
     CLASSES = "classes"
     KINDS = "kinds"
+    CLAIMS = "claims"
 
 
 def _version(asked: bool) -> None:
@@ -280,7 +281,7 @@ def list_(
     what: Annotated[
         Listed,
         typer.Argument(
-            help="attacks, classes, classifiers, configs, datasets, defenses, encodings or kinds."
+            help="attacks, claims, classes, classifiers, configs, datasets, defenses, encodings or kinds."
         ),
     ],
     victim: Annotated[

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evofool.experiments.engine import Results
+from evofool.experiments.engine.work import Row
 from evofool.experiments.pages import PAGES
 from evofool.experiments.reproduce.claims import MARKS
 from evofool.experiments.reproduce.study import Outcome, ReproduceStudy
+from evofool.experiments.retrain.shown import AscentRow
+from evofool.experiments.works.campaign import ChampionRow
+from evofool.experiments.works.targeted import TargetedRow
 from evofool.report.columns import Cell
 from evofool.report.output import Report
 from evofool.report.tables import Count, Number, Table, Text
+from evofool.text import probability
 
+MOST_PICTURES = 10
+"""Shown of a claim."""
+LABELS: Mapping[type[Row], Callable[[Any], str]] = {
+    ChampionRow: lambda row: f"{row.item}: {probability(row.confidence)}",
+    TargetedRow: lambda row: f"{row.source} to {row.target}",
+    AscentRow: lambda row: f"to {row.target}",
+}
+"""Rows whose pictures are worth a look, and what is written below them."""
 TONES: Mapping[str, str] = {"holds": "green", "fails": "red", "undecided": "amber"}
 
 
@@ -28,6 +41,8 @@ def report(study: ReproduceStudy, results: Results, manifest: Mapping[str, Any])
         "seconds": round(results.folder.seconds(), 3),
     }
     counts = Counter(o.measured.verdict for o in outcomes if o.measured is not None)
+    files: dict[str, bytes] = {}
+    pictures = {o.row.claim.name: _pictures(o, results, files) for o in outcomes}
     page = PAGES.render(
         "reproduce.html",
         title="What holds of the literature?",
@@ -36,8 +51,9 @@ def report(study: ReproduceStudy, results: Results, manifest: Mapping[str, Any])
         counts=counts,
         marks=MARKS,
         tones=TONES,
+        pictures=pictures,
     )
-    return Report(page, {}, {"reproduce.csv": table(outcomes)}, summary)
+    return Report(page, files, {"reproduce.csv": table(outcomes)}, summary)
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
@@ -59,6 +75,22 @@ def table(outcomes: Sequence[Outcome]) -> Table:
             + [cost.queries, cost.forward_images, cost.backward_images, cost.seconds]
         )
     return Table(columns, rows)
+
+
+def _pictures(outcome: Outcome, results: Results, files: dict[str, bytes]) -> list[dict[str, str]]:
+    """Some pictures of the first work of a claim that has any, added to `files`."""
+    for planned in outcome.row.works:
+        for kind in planned.work.rows:
+            if kind not in LABELS:
+                continue
+            rows = results.rows(planned.work, kind)
+            shown = []
+            for row in rows[:: max(1, len(rows) // MOST_PICTURES)][:MOST_PICTURES]:
+                name = f"pictures/{planned.work.address[:12]}-{row.item:04d}.png"
+                files[name] = results.picture(planned.work, kind, row.item)
+                shown.append({"file": name, "label": LABELS[kind](row)})
+            return shown
+    return []
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:
