@@ -281,7 +281,8 @@ def list_(
     what: Annotated[
         Listed,
         typer.Argument(
-            help="attacks, claims, classes, classifiers, configs, datasets, defenses, encodings or kinds."
+            help="attacks, claims, classes, classifiers, configs, datasets, defenses, encodings,"
+            " kinds."
         ),
     ],
     victim: Annotated[

@@ -27,7 +27,7 @@ LABELS: Mapping[type[Row], Callable[[Any], str]] = {
     AscentRow: lambda row: f"to {row.target}",
 }
 """Rows whose pictures are worth a look, and what is written below them."""
-TONES: Mapping[str, str] = {"holds": "green", "fails": "red", "undecided": "amber"}
+TONES: Mapping[str, str] = {"holds": "green", "fails": "red", "undecided": "amber", "": ""}
 
 
 def report(study: ReproduceStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
