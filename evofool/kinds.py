@@ -253,6 +253,15 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="reproduce",
+        results="evofool.experiments.results:ReproduceRun",
+        about="claims of the literature, put to the test",
+        command="reproduce",
+        keys=frozenset(("claims", "scale")),
+        study="evofool.experiments.reproduce.study:ReproduceStudy",
+        schema_version=2,
+    ),
+    Kind(
         name="train",
         about="the training of a classifier",
         command="train",

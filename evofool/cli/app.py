@@ -48,6 +48,7 @@ class Listed(StrEnum):
     DATASETS = "datasets"
     CLASSES = "classes"
     KINDS = "kinds"
+    CLAIMS = "claims"
 
 
 def _version(asked: bool) -> None:
@@ -125,6 +126,28 @@ def defend(
     compares cost functions.
     """
     running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse)
+
+
+@app.command(cls=Command)
+def reproduce(
+    claims: Annotated[
+        list[str], typer.Argument(help="Names of claims (evofool list claims), or all.")
+    ],
+    scale: Annotated[
+        Literal["small", "medium", "paper"],
+        typer.Option(help="How much is done: small is for two CPU cores."),
+    ] = "small",
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Put claims of the literature to the test: published beside measured, with a verdict.
+
+    All that is asked for at one scale goes into one folder, runs/reproduce-SCALE: what is there
+    already costs nothing more.
+    """
+    running.reproduce(claims, scale, out, seed, dry_run, reuse)
 
 
 @app.command(cls=Command)
@@ -258,7 +281,8 @@ def list_(
     what: Annotated[
         Listed,
         typer.Argument(
-            help="attacks, classes, classifiers, configs, datasets, defenses, encodings or kinds."
+            help="attacks, claims, classes, classifiers, configs, datasets, defenses, encodings,"
+            " kinds."
         ),
     ],
     victim: Annotated[

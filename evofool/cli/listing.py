@@ -122,6 +122,16 @@ def datasets() -> list[Row]:
     return rows
 
 
+def claims() -> list[Row]:
+    """Claims of the literature that ``evofool reproduce`` puts to the test."""
+    from evofool.experiments.reproduce.registry import BY_NAME
+
+    return [
+        {"name": c.name, "source": c.source, "published": c.published.text, "note": c.statement}
+        for c in BY_NAME.values()
+    ]
+
+
 LISTS: Mapping[str, Callable[[], list[Row]]] = {
     "classifiers": classifiers,
     "encodings": encodings,
@@ -130,6 +140,7 @@ LISTS: Mapping[str, Callable[[], list[Row]]] = {
     "configs": configs,
     "datasets": datasets,
     "kinds": kinds_of_run,
+    "claims": claims,
 }
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evofool import kinds
 from evofool.cli import signals
 from evofool.cli.gallery import served, shown, stay
 from evofool.cli.progress import watch_run
 from evofool.cli.terminal import answer, remark
 from evofool.config import kind_of
 from evofool.errors import UsageError
+from evofool.files import is_file
 
 if TYPE_CHECKING:
     from evofool.kinds import Kind
@@ -32,7 +34,7 @@ class Served:
 
 def begin(
     command: str,
-    config: str,
+    config: str | Mapping[str, Any],
     overrides: Sequence[str] | None,
     out: Path | None,
     seed: int | None,
@@ -44,7 +46,7 @@ def begin(
 
     Args:
         command: of evofool that was given the config.
-        config: a file or the name of a shipped one.
+        config: a file, the name of a shipped one, or a mapping.
         overrides: ``key.sub=value``.
         out: the run folder, None for the default.
         seed: instead of the config's.
@@ -52,12 +54,13 @@ def begin(
         watched: where the growing gallery is served, None: nowhere.
         reuse: run folders whose rows may be taken over, of an experiment.
     """
-    kind = kind_of(config, command)
+    kind = _kind_of(config, command)
     loaded = kind.part("load")(config, overrides or (), seed)
     if dry_run:
         answer(*kind.part("plan_lines")(kind.part("plan")(loaded)))
         return
-    folder = out or _default_folder(kind, loaded.config.name or Path(config).stem)
+    stem = Path(config).stem if isinstance(config, str) else kind.name
+    folder = out or _default_folder(kind, loaded.config.name or stem)
     typed = shlex.join(["evofool", *sys.argv[1:]])
     run, options = kind.part("run"), _of_experiments(kind, reuse)
     with contextlib.nullcontext() if watched is None else _served(folder, watched):
@@ -66,6 +69,37 @@ def begin(
                 loaded, folder, command=typed, progress=progress, should_stop=stop, **options
             )
         finish(kind, result)
+
+
+def reproduce(
+    claims: Sequence[str],
+    scale: str,
+    out: Path | None,
+    seed: int | None,
+    dry_run: bool,
+    reuse: Sequence[Path] | None,
+) -> None:
+    """Test claims of the literature in the folder of their scale, new or not.
+
+    Args:
+        claims: by name, or ``all``.
+        scale: how much is done.
+        out: the run folder, None for ``runs/reproduce-SCALE``.
+        seed: instead of the usual one.
+        dry_run: only say what would be done.
+        reuse: run folders whose rows may be taken over.
+    """
+    from evofool.experiments.reproduce.again import add_claims
+
+    folder = out or Path("runs") / f"reproduce-{scale}"
+    if is_file(folder / "manifest.json") and not dry_run:
+        if seed is not None:
+            raise UsageError(f"--seed: {folder} has one already; name another --out")
+        add_claims(folder, claims, scale)
+        go_on(folder, None, None, None, reuse)
+        return
+    config = {"kind": "reproduce", "claims": list(claims), "scale": scale}
+    begin("reproduce", config, None, folder, seed, dry_run, reuse=reuse)
 
 
 def go_on(
@@ -90,6 +124,11 @@ def go_on(
             **_of_experiments(kind, reuse),
         )
     finish(kind, result)
+
+
+def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:
+    """The kind of a config; a mapping names it."""
+    return kind_of(config, command) if isinstance(config, str) else kinds.find(str(config["kind"]))
 
 
 def _of_experiments(kind: Kind, reuse: Sequence[Path] | None) -> dict[str, Any]:

@@ -178,6 +178,53 @@ class CostRecord:
 
 
 @dataclass(frozen=True)
+class ClaimRecord:
+    """A claim of the literature, put to the test: a line of ``reproduce.csv``, see docs/papers.md.
+
+    Attributes:
+        claim: its name.
+        source: the paper.
+        published: the figure that it printed; never without a warning where that is not verified.
+        mark: how sure that is: ``t`` read in the text, ``c`` in the code, ``m`` from memory.
+        statement: the claim, in words.
+        rule: how the verdict comes about.
+        measured: the figure here, with its interval.
+        value: the number that the verdict rests on.
+        low: lower end of its 95 % interval; None where the verdict is that of a test.
+        high: upper end.
+        p: of the test.
+        n: observations.
+        seeds: independent runs.
+        verdict: ``holds``, ``fails`` or ``undecided``; None where it could not be tested.
+        missing: why it could not.
+        queries: images sent to nets for answers, works shared with other claims included.
+        forward_images: images that went forward, likewise.
+        backward_images: images that gradients were taken of, likewise.
+        seconds: likewise.
+    """
+
+    claim: str
+    source: str
+    published: str | None
+    mark: str
+    statement: str
+    rule: str
+    measured: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int | None
+    seeds: int | None
+    verdict: str | None
+    missing: str | None
+    queries: int
+    forward_images: int
+    backward_images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class NetRecord:
     """One net of a chain of retraining: a line of ``retrain.csv``, see docs/retraining.md.
 

@@ -18,6 +18,7 @@ import numpy as np
 from evofool.errors import FolderError, ImageError, StoreError, UsageError
 from evofool.experiments.records import (
     AttackRecord,
+    ClaimRecord,
     CostRecord,
     EliteRecord,
     NetRecord,
@@ -264,6 +265,18 @@ class CostsRun(Run):
     def results(self) -> tuple[CostRecord, ...]:
         """A record a cost function and measure: ``costs.csv``; errors as `DefendRun.results`."""
         return read_records(self.path, "costs.csv", CostRecord)
+
+
+@dataclass(frozen=True)
+class ReproduceRun(Run):
+    """Claims of the literature, put to the test."""
+
+    KIND: ClassVar[str] = "reproduce"
+    _RECORD: ClassVar[type[DataclassInstance] | None] = ClaimRecord
+
+    def results(self) -> tuple[ClaimRecord, ...]:
+        """A record a claim: ``reproduce.csv``; errors as `DefendRun.results`."""
+        return read_records(self.path, "reproduce.csv", ClaimRecord)
 
 
 def open_run(path: Path | str | os.PathLike[str]) -> Run:

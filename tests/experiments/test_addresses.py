@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, GradientAscent, SubstituteSettings
+from evofool.attacks import FGSM, JSMA, GradientAscent, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Scoring, Work
@@ -35,8 +35,10 @@ from evofool.experiments.works.diagnosed import Diagnosed, Probe
 from evofool.experiments.works.first_layer import FirstLayer
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
+from evofool.experiments.works.preset_campaign import PresetCampaign
 from evofool.experiments.works.substitute import Substitute
 from evofool.experiments.works.surface import LossSurfaces
+from evofool.experiments.works.targeted import Targeted
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 
@@ -77,6 +79,10 @@ def examples() -> list[Work]:
         DefendedNet(net, {"name": "median", "size": 3}, None, None, scoring, net),
         Diagnosed(net, net, pictures, Probe(0.1, 0.01), scoring),
         LossSurfaces(net, (Clean(net, pictures, scoring),), pictures, 0.1, 3, 1, scoring),
+        PresetCampaign(
+            net, "cppn", 200, 200, 50, 10, scoring, 1, preset="released", fitness="probability"
+        ),
+        Targeted(net, pictures, JSMA(), 10, scoring),
         judged,
         AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),
         Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
@@ -106,7 +112,7 @@ def all_works() -> Iterator[type[Work]]:
     while todo:
         cls = todo.pop()
         todo += cls.__subclasses__()
-        if cls.__module__.startswith("evofool.") and "run" in vars(cls):
+        if cls.__module__.startswith("evofool.") and "kind" in vars(cls):
             yield cls
 
 

@@ -158,6 +158,31 @@ class Campaign(Work):
         detail = "; ".join(wrong[:2]) or f"{len(checks)} checks are fine"
         yield Check(path.name, not wrong, detail)
 
+    def config(self, classifier: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of the campaign, as a mapping.
+
+        Args:
+            classifier: how its net is named.
+        """
+        return {
+            "classifier": dict(classifier),
+            "encoding": {"name": self.written or self.encoding},
+            "evolution": {
+                "algorithm": "map_elites",
+                "initial": self.initial,
+                "children": self.children,
+                "classes": list(range(self.classes)),
+            },
+            "stop": {"generations": self.generations},
+            "scoring": {
+                "engine": self.scoring.engine,
+                "device": self.scoring.on,
+                "batch": self.scoring.batch,
+                "workers": self.scoring.workers,
+            },
+            "seed": self.seed,
+        }
+
     def _evolve(self, context: Context, path: Path) -> None:
         """Begin the campaign or go on with it, unless it is done."""
 
@@ -169,39 +194,12 @@ class Campaign(Work):
 
         named = self.net.named(context)
         if not is_file(path / "manifest.json"):
-            config = campaign_config(self, named)
+            config = self.config(named)
             evolve(config, path, command=context.command, progress=report, should_stop=stop)
         elif not is_finished(path):
             # a net of the run itself lies elsewhere if the folder was moved
             moved = str(named["name"]) if isinstance(self.net, Work) else None
             resume_evolution(path, classifier=moved, progress=report, should_stop=stop)
-
-
-def campaign_config(wanted: Campaign, classifier: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a campaign, as a mapping.
-
-    Args:
-        wanted: the campaign.
-        classifier: how its net is named.
-    """
-    return {
-        "classifier": dict(classifier),
-        "encoding": {"name": wanted.written or wanted.encoding},
-        "evolution": {
-            "algorithm": "map_elites",
-            "initial": wanted.initial,
-            "children": wanted.children,
-            "classes": list(range(wanted.classes)),
-        },
-        "stop": {"generations": wanted.generations},
-        "scoring": {
-            "engine": wanted.scoring.engine,
-            "device": wanted.scoring.on,
-            "batch": wanted.scoring.batch,
-            "workers": wanted.scoring.workers,
-        },
-        "seed": wanted.seed,
-    }
 
 
 def is_finished(path: Path) -> bool:
