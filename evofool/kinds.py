@@ -253,6 +253,18 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="compare",
+        about="a comparison of methods",
+        command="compare",
+        keys=frozenset(("victims", "methods")),
+        study="evofool.experiments.compare.study:CompareStudy",
+        model="evofool.experiments.compare.config:CompareConfig",
+        plan="evofool.experiments.compare.study:plan",
+        plan_lines="evofool.experiments.compare.lines:plan_lines",
+        result_lines="evofool.experiments.compare.lines:result_lines",
+        schema_version=2,
+    ),
+    Kind(
         name="train",
         about="the training of a classifier",
         command="train",
