@@ -57,15 +57,15 @@ def test_the_best_picture_is_as_sure_as_the_trace_claims(
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
-def test_a_traced_attack_goes_on_after_it_fools(victim: Classifier, attack: Attack) -> None:
-    trace, spent = traced(victim, attack)
+def test_a_traced_attack_goes_on_after_it_fools(linear: Classifier, attack: Attack) -> None:
+    trace, spent = traced(linear, attack)
     assert (trace.reached[:, 0] > 0).any()  # some are above 1/2 before the end
     budget = 3 * 12 if isinstance(attack, GradientAscent | PGD) else 40
     assert (spent >= budget).all()
 
 
-def test_the_cost_of_every_bar_is_where_the_curve_passes_it(victim: Classifier) -> None:
-    trace, _ = traced(victim, Square(eps=1.0, queries=40))
+def test_the_cost_of_every_bar_is_where_the_curve_passes_it(linear: Classifier) -> None:
+    trace, _ = traced(linear, Square(eps=1.0, queries=40))
     for row in range(5):
         for bar, cost in zip(BARS, trace.reached[row].tolist(), strict=True):
             if cost == 0:
@@ -93,8 +93,8 @@ def test_what_lies_beyond_the_share_does_not_count(victim: Classifier) -> None:
     assert (part.best < whole.best).any()
 
 
-def test_ascent_without_a_confidence_makes_all_steps(victim: Classifier) -> None:
-    with Scorer(victim) as scorer:
+def test_ascent_without_a_confidence_makes_all_steps(linear: Classifier) -> None:
+    with Scorer(linear) as scorer:
         result = GradientAscent(steps=30, confidence=None)(scorer, noise(), targets=TARGETS)
         sooner = GradientAscent(steps=30, confidence=0.5)(scorer, noise(), targets=TARGETS)
     assert (result.backward_each == 30).all()

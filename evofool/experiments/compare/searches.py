@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from evofool import encodings
 from evofool.attacks import Attack, GradientAscent, registry
 from evofool.classifiers import Classifier
+from evofool.classifiers.base import short_name
 from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
@@ -102,9 +103,12 @@ def arm(
     classes = min(config.classes or net.n_classes, net.n_classes)
     given, share = GivenNet.of(net, spec), config.budget // classes
     runs: dict[int, Search] = {}
+    name = short_name(net.name)
+    if not net.white_box:
+        scoring = replace(scoring, engine="auto")
     sees, family, each = _kind_of(loaded, index, method), "chance", 1
     if net.output == "label":
-        return LeftOut(net.name, method.title, "the net gives labels only, and no confidences")
+        return LeftOut(name, method.title, "the net gives labels only, and no confidences")
     if method.attack is not None:
         family, each = ("gradients" if sees == "weights" else "queries"), classes
         for seed in config.seeds:
@@ -112,7 +116,7 @@ def arm(
             try:
                 attack.check_victim(net)
             except UsageError as error:
-                return LeftOut(net.name, method.title, str(error))
+                return LeftOut(name, method.title, str(error))
             runs[seed] = Aimed(given, attack, method.start, classes, share, seed, scoring)
     elif method.evolution is not None:
         family = "evolution"
@@ -121,16 +125,16 @@ def arm(
     elif method.pictures is not None:
         drawn = pictures[method.pictures]
         if isinstance(drawn, str):
-            return LeftOut(net.name, method.title, drawn)
+            return LeftOut(name, method.title, drawn)
         for seed in config.seeds:
             own = shuffled(drawn, seed, config.budget)
             runs[seed] = Natural(given, own, classes, config.budget, scoring)
     else:
         source = "noise" if method.noise is not None else "encoding"
-        name = method.noise or method.random or ""
+        drawn_by = method.noise or method.random or ""
         for seed in config.seeds:
-            runs[seed] = Drawn(given, source, name, classes, config.budget, seed, scoring)
-    return Arm(net.name, method, sees, family, runs, each)
+            runs[seed] = Drawn(given, source, drawn_by, classes, config.budget, seed, scoring)
+    return Arm(name, method, sees, family, runs, each)
 
 
 def check_method(loaded: Loaded[CompareConfig], index: int) -> None:
@@ -190,8 +194,10 @@ def _attack(
             options.setdefault(name, value)
     try:
         attacks = list(registry.grid(method.attack, {**options, "seed": seed}))
-    except UsageError as error:
-        raise loaded.error_at(("methods", index), str(error)) from error
+    except AttackError as error:
+        option = error.option if error.option in method.options else None
+        where: KeyPath = ("methods", index, option) if option else ("methods", index)
+        raise loaded.error_at(where, str(error)) from error
     if len(attacks) > 1:
         raise loaded.error_at(
             ("methods", index),
@@ -210,10 +216,14 @@ def _evolved(
 ) -> Evolved:
     """A campaign that fits the budget, its champions' verification included."""
     assert method.evolution is not None
-    pictures = config.budget // net.classifier.crops - classes
+    crops = net.classifier.crops
+    pictures = config.budget // crops - classes
     initial = min(method.initial, max(1, pictures // 2))
     children = min(method.children, max(1, pictures // 2))
-    generations = max(1, (pictures - initial) // children)
+    # a population is scored in whole batches, which would cost more than it has pictures
+    scoring = replace(scoring, batch=min(scoring.batch, initial, children))
+    first, each = (-(-n // scoring.batch) * scoring.batch for n in (initial, children))
+    generations = max(1, (pictures - first) // each)
     campaign = Campaign(
         net, method.evolution, initial, children, generations, classes, scoring, seed
     )

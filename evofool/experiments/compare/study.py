@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evofool.classifiers import Classifier
+from evofool.classifiers.base import short_name
 from evofool.config import Loaded
 from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import DataError
@@ -30,7 +31,6 @@ class Compared:
         arms: every method on every net.
         left_out: methods that a net cannot be tried with.
         labels: names of the classes of each net that are sought.
-        shapes: input shape of each net.
     """
 
     config: CompareConfig
@@ -64,13 +64,14 @@ class CompareStudy(Study[CompareConfig]):
         labels: dict[str, tuple[str, ...]] = {}
         for number, spec in enumerate(config.victims):
             net = loaded_net(loaded, ("victims", number), spec)
-            if net.name in labels:
+            name = short_name(net.name)
+            if name in labels:
                 raise loaded.error_at(
-                    ("victims", number), f"two nets are called {net.name}; name each once"
+                    ("victims", number), f"two nets are called {name}; name each once"
                 )
             classes = min(config.classes or net.n_classes, net.n_classes)
-            _check_share(loaded, net.name, classes, net.crops)
-            labels[net.name] = tuple(net.labels[:classes])
+            _check_share(loaded, name, classes, net.crops)
+            labels[name] = tuple(net.labels[:classes])
             pictures = _natural(loaded, net)
             for index in range(len(config.methods)):
                 made = arm(
