@@ -74,6 +74,11 @@ def signed_ranks(differences: NDArray[np.float64]) -> tuple[float, float]:
     return float(stats.wilcoxon(kept).pvalue), effect
 
 
+def least_p(classes: int, pairs: int) -> float:
+    """The smallest p that Wilcoxon's test of so many classes can give after Holm's correction."""
+    return min(1.0, float(pairs * 2.0 ** (1 - classes)))
+
+
 def exact_mcnemar(only_first: int, only_second: int) -> float:
     """p of McNemar's exact test: of the pairs that differ, is either side favoured?"""
     n = only_first + only_second

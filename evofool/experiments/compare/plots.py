@@ -34,7 +34,7 @@ TEXT = 12.5
 """Points: of a plot 6 inches wide, about 11 pixels on a phone."""
 LONG = 18
 """Letters of a name above which a legend has one column, lest it be wider than the plot."""
-FAMILIES = ("evolution", "gradients", "queries", "chance")
+FAMILIES = ("evolution", "gradients", "queries", "chance", "natural")
 """In the order of their panels; what a method is after."""
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evofool.experiments.compare import plots
 from evofool.experiments.compare.likeness import Likeness, likeness
 from evofool.experiments.compare.measures import Found, read
-from evofool.experiments.compare.paired import BAR, Paired, paired
+from evofool.experiments.compare.paired import BAR, Paired, least_p, paired
+from evofool.experiments.compare.searches import Compared
 from evofool.experiments.compare.tables import (
     ByNet,
     curves_table,
@@ -25,10 +26,8 @@ from evofool.images import decode_png
 from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Picture, Section, sections_page
+from evofool.report.tables import Table, Text
 from evofool.text import counted, probability
-
-if TYPE_CHECKING:
-    from evofool.experiments.compare.study import Compared
 
 MOST_SHOWN = 20
 """Classes whose pictures stand on the page."""
@@ -88,7 +87,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
             " about -2 of photographs.",
             tables=[tables["pictures.csv"]],
         ),
-        *_tests_section(tables["tests.csv"]),
+        *_tests_section(tables["tests.csv"], pairs),
         *_left_out_section(compared),
     ]
     page = sections_page(
@@ -263,24 +262,30 @@ def _about_seeds(seeds: Sequence[int]) -> str:
     return f"{len(seeds)} seeds; intervals are bootstrapped over them."
 
 
-def _tests_section(table: Any) -> list[Section]:
+def _tests_section(table: Table, pairs: Mapping[str, Sequence[Paired]]) -> list[Section]:
     if not table.rows:
         return []
+    weak = [
+        f" On {net}, with {each[0].classes} classes and {len(each)} pairs, Wilcoxon's p cannot be"
+        f" below {least_p(each[0].classes, len(each)):.2g}, however methods differ: look at the"
+        " effects, or compare fewer methods."
+        for net, each in pairs.items()
+        if each and least_p(each[0].classes, len(each)) > 0.05
+    ]
     return [
         Section(
             "Tests",
             "Paired by class, each class with its median over the seeds. Wilcoxon's signed-rank"
             " test is of the log-odds, McNemar's exact test of the classes at"
             f" {BAR:g}; p values are after Holm's correction over all pairs of a net. The effect"
-            " is the rank-biserial correlation: +1 if the first method is surer of every class.",
+            " is the rank-biserial correlation: +1 if the first method is surer of every class."
+            + "".join(weak),
             tables=[table],
         )
     ]
 
 
 def _left_out_section(compared: Compared) -> list[Section]:
-    from evofool.report.tables import Table, Text
-
     if not compared.left_out:
         return []
     rows = [(each.victim, each.method, each.reason) for each in compared.left_out]

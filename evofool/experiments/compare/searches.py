@@ -41,7 +41,7 @@ class Arm:
         victim: the net, by name.
         method: as the config says it.
         sees: what of the net: its weights, its scores, its labels.
-        family: ``evolution``, ``gradients``, ``queries`` or ``chance``.
+        family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
         runs: the work of each seed.
         classes: that share what it costs: a method that works for each class by itself costs as
             many times what one search costs.
@@ -76,6 +76,27 @@ class LeftOut:
     victim: str
     method: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All that is compared.
+
+    Attributes:
+        config: of the comparison.
+        arms: every method on every net.
+        left_out: methods that a net cannot be tried with.
+        labels: names of the classes of each net that are sought.
+    """
+
+    config: CompareConfig
+    arms: tuple[Arm, ...]
+    left_out: tuple[LeftOut, ...]
+    labels: Mapping[str, tuple[str, ...]]
+
+    def of(self, victim: str) -> tuple[Arm, ...]:
+        """The methods on one net."""
+        return tuple(arm for arm in self.arms if arm.victim == victim)
 
 
 def arm(
@@ -123,7 +144,7 @@ def arm(
         for seed in config.seeds:
             runs[seed] = _evolved(config, method, given, classes, scoring, seed)
     elif method.pictures is not None:
-        drawn = pictures[method.pictures]
+        family, drawn = "natural", pictures[method.pictures]
         if isinstance(drawn, str):
             return LeftOut(name, method.title, drawn)
         for seed in config.seeds:

@@ -15,32 +15,18 @@ from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import DataError
 from evofool.experiments.checked import inspected, loaded_net
 from evofool.experiments.compare.config import CompareConfig, load_compare
-from evofool.experiments.compare.searches import LEAST_SHARE, Arm, LeftOut, arm, check_method
+from evofool.experiments.compare.searches import (
+    LEAST_SHARE,
+    Arm,
+    Compared,
+    LeftOut,
+    arm,
+    check_method,
+)
 from evofool.experiments.engine import Plan, Results
 from evofool.experiments.engine.study import Study
 from evofool.experiments.works.pictures import Pictures
 from evofool.report.output import Report
-
-
-@dataclass(frozen=True)
-class Compared:
-    """All that is compared.
-
-    Attributes:
-        config: of the comparison.
-        arms: every method on every net.
-        left_out: methods that a net cannot be tried with.
-        labels: names of the classes of each net that are sought.
-    """
-
-    config: CompareConfig
-    arms: tuple[Arm, ...]
-    left_out: tuple[LeftOut, ...]
-    labels: Mapping[str, tuple[str, ...]]
-
-    def of(self, victim: str) -> tuple[Arm, ...]:
-        """The methods on one net."""
-        return tuple(arm for arm in self.arms if arm.victim == victim)
 
 
 class CompareStudy(Study[CompareConfig]):
