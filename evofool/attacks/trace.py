@@ -15,7 +15,7 @@ LARGEST = 1000.0
 
 
 def powers_of_two(share: int) -> NDArray[np.int64]:
-    """1, 2, 4, ... below `share`, then `share` itself; int64."""
+    """1, 2, 4, ... below `share`, then `share` itself: (K,)."""
     powers = [1 << k for k in range(share.bit_length()) if 1 << k < share]
     return np.array([*powers, share], np.int64)
 
