@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -34,6 +34,9 @@ TEXT = 12.5
 """Points: of a plot 6 inches wide, about 11 pixels on a phone."""
 LONG = 18
 """Letters of a name above which a legend has one column, lest it be wider than the plot."""
+HUES = 5
+"""Hues that are told apart; further lines have them again, dashed."""
+DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)))
 FAMILIES = ("evolution", "gradients", "queries", "chance", "natural")
 """In the order of their panels; what a method is after."""
 
@@ -60,13 +63,14 @@ def _medians(found: Sequence[Found], seed: int, colours: Colours) -> Figure:
     lines = [(one, *interval(one.medians, seed)) for one in found]
     ends = [value[np.isfinite(value)] for _, *values in lines for value in values]
 
-    def draw(axes: Axes, one: Found, values: Lines, colour: str, own: bool) -> None:
+    def draw(axes: Axes, one: Found, values: Lines, colour: str, dash: Any) -> None:
+        own = dash is not None
         middle, low, high = values
         whole = np.isfinite(middle)
         banded_line(
             axes, one.costs[whole], middle[whole], low[whole], high[whole], colour=colour,
             alpha=0.18 if own and len(one.seeds) > 1 else 0.0,
-            label=one.arm.title if own else None,
+            dash=dash or "-", label=one.arm.title if own else None,
         )  # fmt: skip
 
     figure, axes_of = _panels(lines, colours, draw, "median confidence over the classes")
@@ -79,12 +83,18 @@ def _medians(found: Sequence[Found], seed: int, colours: Colours) -> Figure:
 def _shares(found: Sequence[Found], bar: int, seed: int, colours: Colours) -> Figure:
     lines = [(one, *interval(one.shares(bar), seed, np.mean)) for one in found]
 
-    def draw(axes: Axes, one: Found, values: Lines, colour: str, own: bool) -> None:
+    def draw(axes: Axes, one: Found, values: Lines, colour: str, dash: Any) -> None:
+        own = dash is not None
         middle, low, high = (100 * value for value in values)
         if own and len(one.seeds) > 1:
             axes.fill_between(one.costs, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(
-            one.costs, middle, color=colour, linewidth=2, label=one.arm.title if own else None
+            one.costs,
+            middle,
+            color=colour,
+            linewidth=2,
+            linestyle=dash or "-",
+            label=one.arm.title if own else None,
         )
 
     title = f"classes with confidence {BARS[bar]} or more, per cent"
@@ -98,7 +108,7 @@ def _shares(found: Sequence[Found], bar: int, seed: int, colours: Colours) -> Fi
 def _panels(
     lines: Sequence[tuple[Found, Values, Values, Values]],
     colours: Colours,
-    draw: Callable[[Axes, Found, Lines, str, bool], None],
+    draw: Callable[[Axes, Found, Lines, str, Any], None],
     title: str,
 ) -> tuple[Figure, list[Axes]]:
     """A panel a family, in which the methods of the others are quiet lines behind its own."""
@@ -111,9 +121,11 @@ def _panels(
         own = [line for line in lines if line[0].arm.family == family]
         for one, *values in lines:
             if one.arm.family != family:
-                draw(axes, one, tuple(values), colours["line"], False)
-        for (one, *values), colour in zip(own, tones(len(own), colours), strict=True):
-            draw(axes, one, tuple(values), colour, True)
+                draw(axes, one, tuple(values), colours["line"], None)
+        hues = tones(min(len(own), HUES), colours)
+        for k, (one, *values) in enumerate(own):
+            dash = DASHES[k // HUES % len(DASHES)]
+            draw(axes, one, tuple(values), hues[k % HUES], dash)
         dress(axes, colours, f"{family}: {title}")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator())
