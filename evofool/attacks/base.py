@@ -13,6 +13,7 @@ from evofool.attacks.gradient.losses import LossName
 from evofool.attacks.job import BudgetSpent, Job
 from evofool.attacks.lattice.levels import Norm, effective_eps
 from evofool.attacks.result import AttackResult
+from evofool.attacks.trace import Trace
 from evofool.classifiers import Classifier
 from evofool.errors import UsageError
 from evofool.scoring import Scorer
@@ -113,6 +114,7 @@ class Attack(ABC):
         *,
         targets: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        trace: Trace | None = None,
     ) -> AttackResult:
         """Attack `images`.
 
@@ -123,6 +125,8 @@ class Attack(ABC):
             targets: (N,) integers, the classes to be taken for; they make the attack targeted.
             ids: (N,) integers that key the random draws; by default 0..N-1. With an image's own
                 number its result does not depend on which others are attacked with it.
+            trace: notes how far each image has come at what cost, of a targeted attack. No picture
+                then counts as done before the steps or queries of the attack are spent.
 
         Raises:
             UsageError: labels out of range or missing, a target that is the true class, targets for
@@ -134,15 +138,18 @@ class Attack(ABC):
         """
         self.check_victim(scorer.classifier)
         own = None if self.aim == "any" else labels  # which then are nothing to get away from
-        job = Job(scorer, images, own, targets, ids, self.seed)
+        if trace is not None and targets is None:
+            raise UsageError(f"{self.name}: a trace is of searches for a class: give targets")
+        job = Job(scorer, images, own, targets, ids, self.seed, trace)
         self.check_aim(labels is not None, targets is not None)
-        job.threshold = self.least_confidence
+        job.threshold = self.least_confidence if trace is None else math.inf
         if len(job):
             try:
                 self.craft(job)
                 job.open[:] = False
             except BudgetSpent:
                 pass
+        job.threshold = self.least_confidence
         eps: float | None = getattr(self, "eps", None)
         notes = []
         if eps is not None and effective_eps(eps, self.norm_of) == 0:

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from evofool.attacks.gradient.losses import SLACK, Goal
 from evofool.attacks.lattice.levels import FUZZ, Norm, effective_eps, on_lattice, toward
 from evofool.attacks.result import NONE, AttackResult, Labels
+from evofool.attacks.trace import Trace, running_costs
 from evofool.errors import BudgetError, EvofoolError, ImageError, UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.randomness import Stream, generator
 from evofool.scoring import Gradients, Loss, Scorer, Scores, Wanted
+from evofool.scoring.ranking import to_scores
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +57,7 @@ class Job:
         targets: (N,) integers, the classes aimed at, or None.
         ids: (N,) integers that key the random draws, or None for 0..N-1.
         seed: of the attack.
+        trace: what notes how far each image has come; without, nothing is noted.
 
     Attributes:
         scorer: the backend; attacks use it through this job alone, so that every pass is booked.
@@ -87,8 +90,9 @@ class Job:
         targets: ArrayLike | None,
         ids: ArrayLike | None,
         seed: int,
+        trace: Trace | None = None,
     ) -> None:
-        self.scorer = scorer
+        self.scorer, self.trace = scorer, trace
         shape = scorer.classifier.input_shape
         self.clean = on_lattice(images)
         if self.clean.shape[1:] != shape:
@@ -132,6 +136,8 @@ class Job:
         reach as well to count as a success; of targeted attacks and those without a goal."""
         self._judged: dict[int, Verdict] = {}
         self._began = time.perf_counter()
+        if trace is not None:
+            trace.begin(n, shape)
         left = scorer.left
         if left is not None and left < n:
             raise BudgetError(
@@ -172,7 +178,7 @@ class Job:
             loss: gets outputs (n x classes) and *rows of this job* (n,), and returns n losses, or n
                 x K for K gradients an image.
             unless_fooled: take no gradient of images that fool already (`Gradients.wanted` says
-                which were taken).
+                which were taken); a traced attack is to go on, and takes them.
             wanted: or a rule of the attack's own: gets the same and returns n booleans.
             lead: margin above which an image counts as fooling here.
 
@@ -191,12 +197,18 @@ class Job:
             at = index.to(part.device)[part]
             return wanted(outputs, at) if wanted else ~self.goal.fooled(outputs, at, lead)
 
-        chosen = rule if unless_fooled or wanted else None
+        chosen = rule if (unless_fooled and self.trace is None) or wanted else None
         result = self.scorer.gradients(images, own, wanted=chosen, keep_unscored=True)
         self.unscored |= set(rows[result.lost].tolist())
         crops = self.scorer.classifier.crops
         each = result.loss.shape[1] if result.loss.ndim == 2 else 1
         np.add.at(self.forward, rows, crops)
+        if self.trace is not None:
+            victim = self.scorer.classifier
+            averaged = crops > 1  # then they are the logarithms of averaged confidences
+            output = "log_probs" if averaged else victim.output
+            link = "identity" if averaged else victim.link
+            self._note(rows, images, to_scores(result.outputs, output, link, 1))
         np.add.at(self.backward, rows[result.wanted], crops * each)
         return result
 
@@ -229,6 +241,7 @@ class Job:
         self._reserve(len(rows))
         result = self._score(rows, images)
         np.add.at(self.forward, rows, self.scorer.classifier.crops)
+        self._note(rows, images, result)
         return result
 
     def labels_of(self, rows: Rows, images: UInt8Images | FloatImages) -> Labels:
@@ -358,7 +371,23 @@ class Job:
                     rows.tolist(), self.scorer.labels(pixels).tolist(), strict=True
                 )
             }
-        return self._read(rows, self._score(rows, pixels))
+        found = self._score(rows, pixels)
+        self._note(rows, pixels, found)
+        return self._read(rows, found)
+
+    def _note(self, rows: Rows, images: UInt8Images | FloatImages, scores: Scores) -> None:
+        """Show the trace those of `images` that are pictures; they are booked already."""
+        if self.trace is None:
+            return
+        levels = images if images.dtype == np.uint8 else images * np.float32(255)
+        near = np.rint(levels)
+        whole = (np.abs(levels - near) <= FUZZ).all(axis=(1, 2, 3))
+        at = np.arange(len(rows)), np.maximum(self.goal.sought[rows], 0)
+        now = self.forward + 2 * self.backward + self.verify_forward
+        costs = running_costs(rows, now, self.scorer.classifier.crops)
+        self.trace.saw(
+            rows[whole], near[whole].astype(np.uint8), scores.log_odds[at][whole], costs[whole]
+        )
 
     def _score(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
         """`Scorer.score`; rows without scores are noted, and no success."""

@@ -129,6 +129,19 @@ def defend(
 
 
 @app.command(cls=Command)
+def compare(
+    config: ConfigName,
+    overrides: Overrides = None,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Compare evolution, gradients, queries and chance on the same nets at the same cost."""
+    running.begin("compare", config, overrides, out, seed, dry_run, reuse=reuse)
+
+
+@app.command(cls=Command)
 def reproduce(
     claims: Annotated[
         list[str], typer.Argument(help="Names of claims (evofool list claims), or all.")

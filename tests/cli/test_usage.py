@@ -93,7 +93,7 @@ def test_a_config_of_another_kind_says_so(tmp_path: Path, written: bool) -> None
         config = tmp_path / f"{kind}.yaml"
         config.write_text("\n".join([*lines, f"kind: {kind}"] if written else lines))
         mine = {"costs": "defend", "retrain": "defend"}.get(kind, kind)
-        for command in {"evolve", "attack", "train", "defend"} - {mine}:
+        for command in {"evolve", "attack", "train", "defend", "compare"} - {mine}:
             message = refused(command, config, "--dry-run")
             assert f"this is a config for `evofool {mine}`, not for `evofool {command}`" in message
 
@@ -111,6 +111,7 @@ def test_a_defense_of_another_kind_is_recognised_by_its_keys(answered: Say, tmp_
         ("evolve", {"evolve"}),
         ("attack", {"attack"}),
         ("train", {"train"}),
+        ("compare", {"compare"}),
         ("defend", {"defend", "retrain", "costs"}),
         ("run", {kind.name for kind in kinds.BUILT_IN}),
     ],

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, JSMA, GradientAscent, SubstituteSettings
+from evofool.attacks import FGSM, JSMA, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
+from evofool.experiments.compare.works import Aimed, Drawn, Evolved, Natural
 from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Scoring, Work
 from evofool.experiments.retrain.config import RetrainTraining
@@ -86,6 +87,10 @@ def examples() -> list[Work]:
         judged,
         AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),
         Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
+        Aimed(net, Square(eps=1.0, queries=997), "uniform", 10, 1000, 1, scoring),
+        Drawn(net, "encoding", "cppn", 10, 10_000, 1, scoring),
+        Natural(net, pictures, 10, 10_000, scoring),
+        Evolved(campaign, 10_000),
     ]
 
 

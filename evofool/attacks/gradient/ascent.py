@@ -71,7 +71,8 @@ class GradientAscent(Attack):
 
     Attributes:
         setting: ``evofool``, or ``nguyen-1`` to ``nguyen-4`` (`SETTINGS`).
-        confidence: in the target, at which a picture is done, and below which it is no success.
+        confidence: in the target, at which a picture is done, and below which it is no success;
+            None (``null``): all steps are made, and a success is called its target.
         steps: most steps; the setting's own (``evofool``: 200) by default.
         step_size: length of a step of ``evofool``: its root mean square over all values.
     """
@@ -81,7 +82,7 @@ class GradientAscent(Attack):
     paper: ClassVar[str] = "Nguyen et al., CVPR 2015"
 
     setting: str = "evofool"
-    confidence: float = 0.99
+    confidence: float | None = 0.99
     steps: int | None = None
     step_size: float = 0.01
 
@@ -89,19 +90,19 @@ class GradientAscent(Attack):
         super().__post_init__()
         self.check_choice("setting", ("evofool", *SETTINGS))
         self.check_positive("step_size")
-        if not 0 < self.confidence < 1:
+        if self.confidence is not None and not 0 < self.confidence < 1:
             raise UsageError(f"{self.name}: confidence must lie on (0, 1), not {self.confidence}")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"{self.name}: steps must be at least 1, not {self.steps}")
 
     @property
     def least_confidence(self) -> float:
-        return self.confidence
+        return self.confidence or 0.0
 
     def craft(self, job: Job) -> None:
         setting = SETTINGS.get(self.setting)
         steps = self.steps or (setting.steps if setting else 200)
-        missing = _missing(job, self.confidence)
+        missing = None if self.confidence is None else _missing(job, self.confidence)
         active = job.rows()
         for number in range(steps):
             pictures = _nearest(job, active)

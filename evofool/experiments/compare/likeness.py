@@ -1,0 +1,69 @@
+"""What pictures are like, in numbers: how rough they are, and how much there is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evofool.images import UInt8Images, encode_png, to_float
+
+EDGE = 0.2
+"""Difference of neighbouring values on [0, 1] from which there is an edge."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Of one picture.
+
+    Attributes:
+        variation: mean difference of horizontal and vertical neighbours, values on [0, 1]: 1/3 of
+            uniform noise.
+        slope: of log power over log frequency, averaged over directions: 0 of white noise, about
+            -2 of natural photographs; NaN of a picture of one colour.
+        edges: share of neighbours that differ by more than `EDGE`.
+        colours: different pixels.
+        png: bytes as PNG.
+    """
+
+    variation: float
+    slope: float
+    edges: float
+    colours: int
+    png: int
+
+
+def likeness(picture: UInt8Images) -> Likeness:
+    """What a picture, uint8 C x H x W, is like."""
+    values = to_float(picture).astype(np.float64)
+    steps = np.concatenate(
+        [np.abs(np.diff(values, axis=axis)).ravel() for axis in (1, 2)]
+    )  # fmt: skip
+    pixels = picture.reshape(len(picture), -1).T
+    return Likeness(
+        float(steps.mean()) if steps.size else 0.0,
+        spectrum_slope(values),
+        float((steps > EDGE).mean()) if steps.size else 0.0,
+        len(np.unique(pixels, axis=0)),
+        len(encode_png(picture)),
+    )
+
+
+def spectrum_slope(values: np.typing.NDArray[np.float64]) -> float:
+    """Slope of log power over log frequency, from 1 cycle a picture up to half of the pixels.
+
+    Args:
+        values: C x H x W of any range.
+    """
+    _, height, width = values.shape
+    centred = values - values.mean(axis=(1, 2), keepdims=True)
+    power = (np.abs(np.fft.fft2(centred)) ** 2).sum(axis=0)
+    down, across = np.fft.fftfreq(height) * height, np.fft.fftfreq(width) * width
+    radius = np.rint(np.hypot(down[:, None], across[None])).astype(np.int64)
+    top = min(height, width) // 2
+    frequencies = np.arange(1, top + 1)
+    means = np.array([power[radius == k].mean() for k in frequencies])
+    some = means > 0
+    if some.sum() < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(frequencies[some]), np.log(means[some]), 1)[0])

@@ -1,0 +1,255 @@
+"""From the methods of a config to works: who sees what, and what the budget buys each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from evofool import encodings
+from evofool.attacks import Attack, GradientAscent, registry
+from evofool.classifiers import Classifier
+from evofool.classifiers.base import short_name
+from evofool.config import Loaded
+from evofool.config.document import KeyPath
+from evofool.errors import AttackError, UsageError
+from evofool.experiments.compare.config import CompareConfig, Method
+from evofool.experiments.compare.works import Aimed, Drawn, Evolved, Natural
+from evofool.experiments.engine import Planned
+from evofool.experiments.engine.context import Scoring
+from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.pictures import Pictures
+
+LEAST_SHARE = 8
+"""Forward-equivalents a class below which a comparison says nothing: two steps of a gradient
+attack take 6, and its result is looked at twice."""
+RESULT = 3
+"""Forward-equivalents at the end of an attack: its picture, its floats and the best picture."""
+Sees = Literal["weights", "scores", "labels"]
+SEEN: Mapping[str, Sees] = {"gradients": "weights", "scores": "scores", "labels": "labels"}
+"""What a method must see of a net, by what an attack `needs`."""
+
+Search = Aimed | Drawn | Natural | Evolved
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method on a net.
+
+    Attributes:
+        victim: the net, by name.
+        method: as the config says it.
+        sees: what of the net: its weights, its scores, its labels.
+        family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
+        runs: the work of each seed.
+        classes: that share what it costs: a method that works for each class by itself costs as
+            many times what one search costs.
+    """
+
+    victim: str
+    method: Method
+    sees: Sees
+    family: str
+    runs: Mapping[int, Search]
+    classes: int
+
+    @property
+    def title(self) -> str:
+        """What the method is called."""
+        return self.method.title
+
+    def planned(self) -> Iterator[Planned]:
+        """Its works."""
+        for seed, work in self.runs.items():
+            title = f"{self.title}, {self.victim}, seed {seed}"
+            if isinstance(work, Evolved):
+                called = f"{_file_name(self.victim)}-{_file_name(self.title)}-{seed}"
+                yield Planned(f"{title}: campaign", work.campaign, called)
+            yield Planned(title, work)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A method that a net cannot be tried with, and why."""
+
+    victim: str
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All that is compared.
+
+    Attributes:
+        config: of the comparison.
+        arms: every method on every net.
+        left_out: methods that a net cannot be tried with.
+        labels: names of the classes of each net that are sought.
+    """
+
+    config: CompareConfig
+    arms: tuple[Arm, ...]
+    left_out: tuple[LeftOut, ...]
+    labels: Mapping[str, tuple[str, ...]]
+
+    def of(self, victim: str) -> tuple[Arm, ...]:
+        """The methods on one net."""
+        return tuple(arm for arm in self.arms if arm.victim == victim)
+
+
+def arm(
+    loaded: Loaded[CompareConfig],
+    index: int,
+    net: Classifier,
+    spec: Mapping[str, Any],
+    scoring: Scoring,
+    pictures: Mapping[str, Pictures | str],
+) -> Arm | LeftOut:
+    """Method `index` of a config on a net.
+
+    Args:
+        loaded: the config.
+        index: of the method.
+        net: the victim.
+        spec: how the config names it.
+        scoring: how images are scored.
+        pictures: natural ones by split, or why there are none.
+
+    Raises:
+        ConfigError: an unknown encoding or attack, or a parameter that is wrong.
+    """
+    config, method = loaded.config, loaded.config.methods[index]
+    classes = min(config.classes or net.n_classes, net.n_classes)
+    given, share = GivenNet.of(net, spec), config.budget // classes
+    runs: dict[int, Search] = {}
+    name = short_name(net.name)
+    if not net.white_box:
+        scoring = replace(scoring, engine="auto")
+    sees, family, each = _kind_of(loaded, index, method), "chance", 1
+    if net.output == "label":
+        return LeftOut(name, method.title, "the net gives labels only, and no confidences")
+    if method.attack is not None:
+        family, each = ("gradients" if sees == "weights" else "queries"), classes
+        for seed in config.seeds:
+            attack = _attack(loaded, index, method, share // net.crops, seed)
+            try:
+                attack.check_victim(net)
+            except UsageError as error:
+                return LeftOut(name, method.title, str(error))
+            runs[seed] = Aimed(given, attack, method.start, classes, share, seed, scoring)
+    elif method.evolution is not None:
+        family = "evolution"
+        for seed in config.seeds:
+            runs[seed] = _evolved(config, method, given, classes, scoring, seed)
+    elif method.pictures is not None:
+        family, drawn = "natural", pictures[method.pictures]
+        if isinstance(drawn, str):
+            return LeftOut(name, method.title, drawn)
+        for seed in config.seeds:
+            own = shuffled(drawn, seed, config.budget)
+            runs[seed] = Natural(given, own, classes, config.budget, scoring)
+    else:
+        source = "noise" if method.noise is not None else "encoding"
+        drawn_by = method.noise or method.random or ""
+        for seed in config.seeds:
+            runs[seed] = Drawn(given, source, drawn_by, classes, config.budget, seed, scoring)
+    return Arm(name, method, sees, family, runs, each)
+
+
+def check_method(loaded: Loaded[CompareConfig], index: int) -> None:
+    """Refuse a method that names nothing that there is; no net is needed.
+
+    Raises:
+        ConfigError: at its place.
+    """
+    method = loaded.config.methods[index]
+    _kind_of(loaded, index, method)
+    if method.attack is not None:
+        _attack(loaded, index, method, LEAST_SHARE, loaded.config.seeds[0])
+
+
+def shuffled(pictures: Pictures, seed: int, most: int) -> Pictures:
+    """At most `most` of the pictures, in an order that the seed gives."""
+    from evofool.randomness import Stream, generator
+
+    order = generator(seed, Stream.CHOICE, 0, 0).permutation(len(pictures))[:most]
+    return Pictures.of(pictures.images[order], pictures.labels[order])
+
+
+def _kind_of(loaded: Loaded[CompareConfig], index: int, method: Method) -> Sees:
+    """What a method sees of a net."""
+    where: KeyPath = ("methods", index)
+    try:
+        if method.attack is not None:
+            described = registry.describe(method.attack)
+            if described.aim not in ("both", "targeted"):
+                raise AttackError(f"{method.attack} cannot be aimed at a class")
+            return SEEN[described.needs]
+        for encoding in (method.evolution, method.random):
+            if encoding is not None:
+                encodings.find(encoding)
+    except UsageError as error:
+        key = next(k for k in ("attack", "evolution", "random") if getattr(method, k))
+        raise loaded.error_at((*where, key), str(error)) from error
+    return "scores"
+
+
+def _attack(
+    loaded: Loaded[CompareConfig], index: int, method: Method, share: int, seed: int
+) -> Attack:
+    """The attack of a method, which spends `share` forward-equivalents where it can be told to.
+
+    It need not stay near the noise that it starts from, so `eps` is 1 unless the config says else.
+    """
+    assert method.attack is not None
+    known = {p.name for p in registry.describe(method.attack).parameters}
+    options = dict(method.options)
+    left = max(1, share - RESULT)
+    spending = {"steps": max(1, left // 3), "queries": left, "eps": 1.0}
+    if method.attack == GradientAscent.name:
+        options.setdefault("confidence", None)
+    for name, value in spending.items():
+        if name in known:
+            options.setdefault(name, value)
+    try:
+        attacks = list(registry.grid(method.attack, {**options, "seed": seed}))
+    except AttackError as error:
+        option = error.option if error.option in method.options else None
+        where: KeyPath = ("methods", index, option) if option else ("methods", index)
+        raise loaded.error_at(where, str(error)) from error
+    if len(attacks) > 1:
+        raise loaded.error_at(
+            ("methods", index),
+            "a list of values makes several methods; write each by itself",
+        )
+    return attacks[0]
+
+
+def _evolved(
+    config: CompareConfig,
+    method: Method,
+    net: GivenNet,
+    classes: int,
+    scoring: Scoring,
+    seed: int,
+) -> Evolved:
+    """A campaign that fits the budget, its champions' verification included."""
+    assert method.evolution is not None
+    crops = net.classifier.crops
+    pictures = config.budget // crops - classes
+    initial = min(method.initial, max(1, pictures // 2))
+    children = min(method.children, max(1, pictures // 2))
+    # a population is scored in whole batches, which would cost more than it has pictures
+    scoring = replace(scoring, batch=min(scoring.batch, initial, children))
+    first, each = (-(-n // scoring.batch) * scoring.batch for n in (initial, children))
+    generations = max(1, (pictures - first) // each)
+    campaign = Campaign(
+        net, method.evolution, initial, children, generations, classes, scoring, seed
+    )
+    return Evolved(campaign, config.budget)
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)[:80]

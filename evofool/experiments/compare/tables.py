@@ -1,0 +1,156 @@
+"""Tables of a comparison, for the page, for programs and for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evofool.experiments.compare.likeness import Likeness
+from evofool.experiments.compare.measures import Found, estimate, interval
+from evofool.experiments.compare.paired import BAR, Paired
+from evofool.experiments.compare.works import BARS
+from evofool.report.columns import Cell
+from evofool.report.tables import (
+    Column,
+    Confidence,
+    Count,
+    Estimate,
+    Number,
+    Rate,
+    Seconds,
+    Table,
+    Text,
+)
+from evofool.scoring.ranking import sigmoid
+
+ByNet = Mapping[str, Sequence[Found]]
+"""What was found on each net."""
+
+
+def methods_table(found: ByNet, seed: int) -> Table:
+    """``compare.csv``: a line a net and method.
+
+    Medians are over the classes of a seed, then over the seeds; shares are of classes, averaged
+    over the seeds. Intervals are bootstrapped over seeds; of one seed there is none, and they are
+    left out.
+    """
+    many = all(len(one.seeds) > 1 for each in found.values() for one in each)
+    bounds = ("median_low", "median_high") if many else None
+    columns: list[Column] = [
+        Text("net"), Text("method"), Text("sees"), Text("kind", "family"),
+        Confidence("median confidence", "median_confidence", bounds=bounds),
+    ]  # fmt: skip
+    for bar in BARS:
+        ends = (f"share_{bar:g}_low", f"share_{bar:g}_high") if many else None
+        columns.append(Rate(f"classes at {bar:g}", f"share_{bar:g}", places=0, bounds=ends))
+    columns += [
+        Count(f"half the classes at {BARS[-1]:g} after", "half_at"),
+        Number("cost a success", "cost_a_success", form=",.0f"),
+        Number("cost a class", "cost_a_class", form=",.0f"),
+        Number("spent", "spent", form=",.0f"), Seconds("time", "seconds"),
+        Count("classes"), Count("seeds"),
+    ]  # fmt: skip
+    rows = [[net, *_method_cells(one, seed, many)] for net, each in found.items() for one in each]
+    return Table(columns, rows, grouped_by="net")
+
+
+def _method_cells(one: Found, seed: int, many: bool) -> list[Cell]:
+    def shown(value: Estimate) -> Cell:
+        return value if many else value.value
+
+    half = float(np.median(one.half_way(len(BARS) - 1)))
+    spent = float(np.mean(one.spent))
+    successes = float((one.confidence >= BARS[-1]).sum(axis=1).mean())
+    classes = one.final.shape[1]
+    return [
+        one.arm.title, one.arm.sees, one.arm.family,
+        shown(estimate(np.median(one.confidence, axis=1), seed)),
+        *(shown(estimate((one.confidence >= bar).mean(axis=1), seed, np.mean)) for bar in BARS),
+        int(half) if np.isfinite(half) else None,
+        spent / successes if successes else None, spent / classes, spent,
+        float(np.mean(one.seconds)), classes, len(one.seeds),
+    ]  # fmt: skip
+
+
+def curves_table(found: ByNet, seed: int) -> Table:
+    """``curves.csv``: median confidence and shares of classes at each cost."""
+    columns: list[Column] = [
+        Text("net"), Text("method"), Count("seeds"), Count("cost"), Number("median_confidence"),
+        Number("low"), Number("high"),
+    ]  # fmt: skip
+    columns += [Number(f"share_{bar:g}") for bar in BARS]
+    rows: list[list[Cell]] = []
+    for net, each in found.items():
+        for one in each:
+            middle, low, high = interval(one.medians, seed)
+            shares = [one.shares(bar).mean(axis=0) for bar in range(len(BARS))]
+            for k, cost in enumerate(one.costs.tolist()):
+                values = [None if np.isnan(v[k]) else float(v[k]) for v in (middle, low, high)]
+                rows.append(
+                    [net, one.arm.title, len(one.seeds), cost, *values,
+                     *(float(share[k]) for share in shares)]
+                )  # fmt: skip
+    return Table(columns, rows)
+
+
+def searches_table(found: ByNet, labels: Mapping[str, Sequence[str]]) -> Table:
+    """``searches.csv``: a line a net, method, seed and class: all that the rest is made from."""
+    columns: list[Column] = [
+        Text("net"), Text("method"), Count("seed"), Count("class_index"), Text("label"),
+        Number("log_odds"), Number("confidence"), Count("predicted"),
+    ]  # fmt: skip
+    columns += [Count(f"cost_at_{bar:g}") for bar in BARS]
+    rows: list[list[Cell]] = []
+    for net, each in found.items():
+        for one in each:
+            for s, seed in enumerate(one.seeds):
+                for c, label in enumerate(labels[net]):
+                    odds = float(one.final[s, c])
+                    none = np.isnan(odds)
+                    costs = [int(v) or None for v in one.reached[s, c]]
+                    rows.append(
+                        [net, one.arm.title, seed, c, label, None if none else odds,
+                         None if none else float(sigmoid(np.array(odds))),
+                         int(one.predicted[s, c]), *costs]
+                    )  # fmt: skip
+    return Table(columns, rows)
+
+
+def pairs_table(pairs: Mapping[str, Sequence[Paired]]) -> Table:
+    """``tests.csv``: every method of a net against every other."""
+    columns: list[Column] = [
+        Text("net"), Text("method", "first"), Text("against", "second"), Count("classes"),
+        Number("effect", form="+.2f"), Number("Wilcoxon p", "wilcoxon_p", form=".2g"),
+        Count(f"only the first at {BAR:g}", "only_first"),
+        Count(f"only the second at {BAR:g}", "only_second"),
+        Number("McNemar p", "mcnemar_p", form=".2g"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [net, p.first, p.second, p.classes, p.effect, p.wilcoxon, p.only_first, p.only_second,
+         p.mcnemar]
+        for net, each in pairs.items()
+        for p in each
+    ]  # fmt: skip
+    return Table(columns, rows, grouped_by="net")
+
+
+def likeness_table(likes: Mapping[tuple[str, str], Sequence[Likeness]]) -> Table:
+    """``pictures.csv``: what the pictures of a net and method are like, medians over classes."""
+    columns: list[Column] = [
+        Text("net"), Text("method"), Number("total variation", "variation", form=".3f"),
+        Number("slope of the spectrum", "slope", form="+.2f"), Rate("edges", places=0),
+        Number("colours", form=",.0f"), Number("bytes as PNG", "png_bytes", form=",.0f"),
+        Count("pictures"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for (net, method), each in likes.items():
+        slopes = [one.slope for one in each if not np.isnan(one.slope)]
+        rows.append(
+            [net, method, float(np.median([one.variation for one in each])),
+             float(np.median(slopes)) if slopes else None,
+             float(np.median([one.edges for one in each])),
+             float(np.median([one.colours for one in each])),
+             float(np.median([one.png for one in each])), len(each)]
+        )  # fmt: skip
+    return Table(columns, rows, grouped_by="net")
