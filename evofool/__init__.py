@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evofool.data import load_dataset
     from evofool.errors import EvofoolError
     from evofool.evolution.map_elites import MapElites
+    from evofool.experiments.export import export
     from evofool.experiments.library import (
         attack,
         defend,
@@ -47,6 +48,7 @@ __all__ = [
     "attack",
     "defend",
     "evolve",
+    "export",
     "from_module",
     "from_predict",
     "load_classifier",
@@ -68,6 +70,7 @@ _HOMES = {
     "attack": "evofool.experiments.library",
     "defend": "evofool.experiments.library",
     "evolve": "evofool.experiments.library",
+    "export": "evofool.experiments.export",
     "from_module": "evofool.classifiers",
     "from_predict": "evofool.classifiers",
     "load_classifier": "evofool.classifiers",

@@ -15,8 +15,8 @@ import evofool
 
 NAMES = [
     "Classifier", "EvofoolError", "MapElites", "Scorer", "__version__", "attack", "defend",
-    "evolve", "from_module", "from_predict", "load_classifier", "load_dataset", "load_encoding",
-    "make_gallery", "open_run", "resume", "status", "train", "verify",
+    "evolve", "export", "from_module", "from_predict", "load_classifier", "load_dataset",
+    "load_encoding", "make_gallery", "open_run", "resume", "status", "train", "verify",
 ]  # fmt: skip
 FACE = Path(inspect.getfile(evofool))
 

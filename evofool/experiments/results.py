@@ -202,7 +202,7 @@ class AttackRun(Run):
         Raises:
             StoreError: as `results`, or a picture is missing or damaged.
         """
-        pictures = [self._picture(record.png) for record in self.results()]
+        pictures = [self.picture(record) for record in self.results()]
         shapes = {image.shape for image in pictures}
         if len(shapes) > 1:
             raise StoreError(f"{self.path}: damaged: its pictures differ in shape")
@@ -217,13 +217,34 @@ class AttackRun(Run):
         """
         return read_records(self.path, "results.csv", AttackRecord)
 
-    def _picture(self, name: str) -> UInt8Images:
-        if not _PICTURE.fullmatch(name):
-            raise StoreError(f"{self.path}: damaged: {name[:80]!r} is no picture of a run")
+    def picture(self, record: AttackRecord) -> UInt8Images:
+        """The attacked picture of a record, C x H x W, uint8.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        png = self.png(record)
         try:
-            return decode_png(read_file(self.path / name))
-        except (OSError, ImageError) as error:
-            raise StoreError(f"{self.path / name}: cannot be read ({reason(error)})") from error
+            return decode_png(png)
+        except ImageError as error:
+            raise StoreError(
+                f"{self.path / record.png}: cannot be read ({reason(error)})"
+            ) from error
+
+    def png(self, record: AttackRecord) -> bytes:
+        """The file of the attacked picture of a record, its provenance inside.
+
+        Raises:
+            StoreError: it is missing.
+        """
+        if not _PICTURE.fullmatch(record.png):
+            raise StoreError(f"{self.path}: damaged: {record.png[:80]!r} is no picture of a run")
+        try:
+            return read_file(self.path / record.png)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path / record.png}: cannot be read ({reason(error)})"
+            ) from error
 
 
 @dataclass(frozen=True)

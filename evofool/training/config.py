@@ -141,7 +141,7 @@ AdversaryConfig: TypeAlias = FgsmAdversaryConfig | PgdAdversaryConfig | Ensemble
 
 
 Temperature: TypeAlias = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-LossName: TypeAlias = Literal["cross-entropy", "sigmoid", "squared-error", "rbf"]
+LossName: TypeAlias = Literal["cross-entropy", "sigmoid", "softmax-binary", "squared-error", "rbf"]
 """See `evofool.training.losses.COSTS` for what each is."""
 
 

@@ -41,6 +41,25 @@ def sigmoid(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
 
 
+def softmax_binary(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log p_y - sum_{j != y} log(1 - p_j) of p = softmax(outputs), (n,).
+
+    Binary cross entropy of every class, summed, as `sigmoid` is, but over softmax confidences: a
+    wrong class that is near 1 costs as much again as the label that is near 0.
+
+    Args:
+        outputs: floating n x classes, of two classes or more.
+        labels: int64 (n,), or n x classes of shares.
+    """
+    wanted = _shares(outputs, labels)
+    logs = outputs.log_softmax(1)
+    top = functional.one_hot(outputs.argmax(1), outputs.shape[1]).bool()
+    # 1 - p of the largest class is the sum of the others, which rounding would lose near p = 1
+    rest = outputs.masked_fill(top, -math.inf).logsumexp(1) - outputs.logsumexp(1)
+    others = torch.log1p(-logs.exp().masked_fill(top, 0)).where(~top, rest[:, None])
+    return -(wanted * logs + (1 - wanted) * others).sum(1)
+
+
 def squared_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """||softmax(outputs) - one-hot label||^2 (Brier 1950, Monthly Weather Review 78), (n,).
 
@@ -77,6 +96,7 @@ class Cost:
 COSTS: Mapping[str, Cost] = {
     "cross-entropy": Cost(cross_entropy, "logits", "softmax"),
     "sigmoid": Cost(sigmoid, "logits", "sigmoid"),
+    "softmax-binary": Cost(softmax_binary, "logits", "softmax"),
     "squared-error": Cost(squared_error, "logits", "softmax"),
     "rbf": Cost(rbf, "log_probs", "identity"),
 }

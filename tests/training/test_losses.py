@@ -17,7 +17,7 @@ from evofool.errors import Interrupted, UsageError
 from evofool.scoring import Scorer
 from evofool.training import Penalty, TrainConfig, TrainProgress, fit, train
 from evofool.training.batches import Batches
-from evofool.training.losses import COSTS, rbf, tempered
+from evofool.training.losses import COSTS, rbf, softmax_binary, tempered
 
 from .conftest import load_halves
 
@@ -38,6 +38,8 @@ def test_losses_are_what_their_papers_say() -> None:
         wanted = {
             "cross-entropy": -math.log(p[row, label]),
             "sigmoid": -math.log(s[row, label]) - sum(math.log(1 - s[row, k]) for k in others),
+            "softmax-binary": -math.log(p[row, label])
+            - sum(math.log(1 - p[row, k]) for k in others),
             "squared-error": (1 - float(p[row, label])) ** 2
             + sum(float(p[row, k]) ** 2 for k in others),
         }
@@ -50,6 +52,28 @@ def test_losses_are_what_their_papers_say() -> None:
     for cost in COSTS.values():
         at = -outputs.abs()
         assert torch.allclose(cost.losses(at, labels), cost.losses(at, shares))
+
+
+def test_a_binary_loss_over_a_softmax_loses_nothing_near_one() -> None:
+    """1 - p of the largest class is a sum of small confidences, not a difference from 1."""
+    outputs = torch.tensor([[0.0, 40.0, 1.0], [200.0, 0.0, 0.0], [3.0, 3.0, -9.0]])
+    outputs.requires_grad_(True)
+    losses = softmax_binary(outputs, torch.tensor([0, 0, 0]))
+    wanted = []
+    for z in outputs.tolist():  # by hand: the label is class 0
+        total = math.fsum(math.exp(each) for each in z)
+        p = [math.exp(each) / total for each in z]
+        rest = [math.fsum(p[:j] + p[j + 1 :]) for j in range(3)]
+        wanted.append(-math.log(p[0]) - math.log(rest[1]) - math.log(rest[2]))
+    assert wanted[0] > 78  # 1 - p is 4e-18 here, and 0 in float32 arithmetic
+    assert losses.tolist() == pytest.approx(wanted, rel=1e-5, abs=1e-30)
+    torch.autograd.backward(losses.sum())
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+    exact = torch.tensor([[0.3, 2.0, -1.0], [9.0, 0.1, 0.2]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda z: softmax_binary(z, torch.tensor([0, 2])), (exact.requires_grad_(True),)
+    )
 
 
 def test_the_rbf_loss_and_its_slope_are_finite_on_a_centre_and_far_away() -> None:
@@ -71,7 +95,7 @@ def test_temperature_divides_the_outputs() -> None:
         tempered(0)
 
 
-@pytest.mark.parametrize("loss", ["sigmoid", "squared-error", "rbf"])
+@pytest.mark.parametrize("loss", ["sigmoid", "softmax-binary", "squared-error", "rbf"])
 def test_a_net_of_each_loss_learns_and_is_scored_by_its_own_confidences(
     halves: str, tmp_path: Path, loss: str
 ) -> None:
@@ -94,7 +118,7 @@ def test_a_net_of_each_loss_learns_and_is_scored_by_its_own_confidences(
         confidence = scorer.confidence(test_set.images)
     assert right == result.test_accuracy
     sums = confidence.sum(1)
-    assert np.allclose(sums, 1) == (loss == "squared-error")
+    assert np.allclose(sums, 1) == (loss in ("softmax-binary", "squared-error"))
 
 
 def weak(halves: str, **changes: object) -> TrainConfig:

@@ -28,6 +28,7 @@ from evofool.text import probability
 TITLES: Mapping[str, str] = {
     "cross-entropy": "Softmax, cross entropy",
     "sigmoid": "Independent sigmoids",
+    "softmax-binary": "Softmax, binary cross entropy",
     "squared-error": "Softmax, squared error",
     "rbf": "RBF layer",
 }
@@ -46,13 +47,15 @@ PUBLISHED: Sequence[tuple[str, str]] = (
 """Goodfellow et al. 2015, section 7: errors on N(0, I), read in the paper."""
 _LIGHT: Mapping[str, str] = {
     "cross-entropy": "#97403f", "sigmoid": "#2f6690", "squared-error": "#8a6d1d", "rbf": "#3c7a4d",
+    "softmax-binary": "#6d4a94",
 }  # fmt: skip
 _DARK: Mapping[str, str] = {
     "cross-entropy": "#e58f86", "sigmoid": "#7fb4dd", "squared-error": "#e3c562", "rbf": "#8fce9c",
+    "softmax-binary": "#c3a4e6",
 }  # fmt: skip
 _DASHES: Mapping[str, Any] = {
     "cross-entropy": "-", "sigmoid": (0, (5, 2)), "squared-error": (0, (1, 1.5)),
-    "rbf": (0, (6, 2, 1, 2)),
+    "rbf": (0, (6, 2, 1, 2)), "softmax-binary": (0, (10, 3)),
 }  # fmt: skip
 
 
