@@ -274,6 +274,18 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="transfer",
+        about="a transfer matrix",
+        command="transfer",
+        keys=frozenset(("noise",)),
+        study="evofool.experiments.transfer.study:TransferStudy",
+        model="evofool.experiments.transfer.config:TransferConfig",
+        plan="evofool.experiments.transfer.study:plan",
+        plan_lines="evofool.experiments.transfer.lines:plan_lines",
+        result_lines="evofool.experiments.transfer.lines:result_lines",
+        schema_version=2,
+    ),
+    Kind(
         name="train",
         about="the training of a classifier",
         command="train",

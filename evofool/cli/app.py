@@ -130,6 +130,19 @@ def defend(
 
 
 @app.command(cls=Command)
+def transfer(
+    config: ConfigName,
+    overrides: Overrides = None,
+    out: Out = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+    reuse: Reuse = None,
+) -> None:
+    """Make pictures on some nets, by evolution and by attacks, and show them to others."""
+    running.begin("transfer", config, overrides, out, seed, dry_run, reuse=reuse)
+
+
+@app.command(cls=Command)
 def compare(
     config: ConfigName,
     overrides: Overrides = None,

@@ -28,6 +28,7 @@ from evofool.experiments.retrain.config import RetrainTraining
 from evofool.experiments.retrain.fooling import Bred, Recognised
 from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
+from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.defended import DefendedNet
@@ -66,6 +67,8 @@ def examples() -> list[Work]:
         Clean(net, pictures, scoring),
         attacked,
         Transferred(net, attacked, scoring),
+        Ranked(net, attacked, (1, 0), (1, 4, 4), scoring),
+        ChampionsShown(net, campaign, (1, 0), (1, 4, 4), scoring),
         NoiseAnswers(net, "floats", 1000, 1, scoring),
         Retrained(net, net, pictures, bred, RetrainTraining(), "cpu", 7, "lenet"),
         Recognised(net, bred, 10, scoring),

@@ -1,0 +1,1 @@
+"""``kind: transfer``: does what fools one net fool another? Sources by targets."""

@@ -1,0 +1,169 @@
+"""The schema of ``kind: transfer``: which nets, which attacks, how much evolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
+from evofool.config.attack import AttackEntry, ImagesConfig
+from evofool.config.document import Document, KeyPath
+from evofool.config.loading import absolute_classifier, absolute_code, validate, with_seed
+from evofool.config.models import Count, listed
+from evofool.errors import ConfigError
+from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
+from evofool.files import is_file
+
+
+class TrainedNet(Model):
+    """A net that is trained first.
+
+    Attributes:
+        train: a training config, file or shipped name.
+        epochs: instead of that config's.
+    """
+
+    train: Annotated[str, Field(min_length=1)]
+    epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+def _nets(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"name": item} if isinstance(item, str) else item for item in value)
+
+
+def _form(value: Any) -> str:
+    """Which of the two forms a net is written in, so that errors are of that form alone."""
+    trained = isinstance(value, TrainedNet) or (isinstance(value, Mapping) and "train" in value)
+    return "trained" if trained else "given"
+
+
+_Net: TypeAlias = Annotated[
+    Annotated[TrainedNet, Tag("trained")] | Annotated[ClassifierConfig, Tag("given")],
+    Discriminator(_form),
+]
+Nets: TypeAlias = Annotated[
+    tuple[_Net, ...],
+    BeforeValidator(_nets),
+    Field(min_length=1, max_length=100),
+]
+"""Nets by name or path, or ``{train: CONFIG, epochs: N}``."""
+
+
+class TransferConfig(Model):
+    """A transfer matrix, checked and complete.
+
+    Attributes:
+        sources: nets that pictures are made on.
+        targets: nets that they are shown to; the sources by default.
+        evolution: against every source, or None.
+        noise: pictures of noise that every target is shown beside evolved ones.
+        images: labelled pictures that are attacked, or None.
+        attacks: untargeted ones, made on every source; a list of values is a grid.
+        scoring: how images are scored.
+        seed: of noise, and of every attack that has no `seed` of its own.
+    """
+
+    kind: Literal["transfer"] = "transfer"
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
+    sources: Nets
+    targets: Nets | None = None
+    evolution: EvolutionThreat | None = None
+    noise: Count = 500
+    images: ImagesConfig | None = None
+    attacks: Annotated[tuple[AttackEntry, ...], BeforeValidator(listed)] = ()
+    scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+
+    @field_validator("sources", "targets")
+    @classmethod
+    def _once(cls, value: Nets | None) -> Nets | None:
+        if value is not None:
+            no_repeats(tuple(net.model_dump_json() for net in value))
+        return value
+
+    @field_validator("attacks")
+    @classmethod
+    def _untargeted(cls, value: tuple[AttackEntry, ...]) -> tuple[AttackEntry, ...]:
+        for entry in value:
+            if entry.targets not in (None, "none"):
+                raise ValueError(
+                    f"{entry.name}: the error of a net is that of untargeted attacks; remove"
+                    " targets"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if bool(self.attacks) != (self.images is not None):
+            there, missing = ("attacks", "images") if self.attacks else ("images", "attacks")
+            raise ValueError(f"{there} without {missing}: give both or neither")
+        if self.evolution is None and not self.attacks:
+            raise ValueError("gives nothing to show to the targets: add evolution, or attacks")
+        if self.images is not None and (
+            self.images.noise is not None or self.images.labels == "victim"
+        ):
+            raise ValueError("images: errors of nets need pictures with labels of their own")
+        return self
+
+
+def load_transfer(
+    source: Path | str | Mapping[str, Any] | TransferConfig,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    check_files: bool = True,
+) -> Loaded[TransferConfig]:
+    """A config of kind transfer; paths and arguments as in `evofool.config.load_campaign`.
+
+    Raises:
+        ConfigError: anything is wrong; the message starts with the place.
+    """
+    loaded = load_model(source, TransferConfig, overrides)
+    config, document = loaded.config, with_seed(loaded.document, seed)
+    for section, nets in (("sources", config.sources), ("targets", config.targets or ())):
+        for index, net in enumerate(nets):
+            where: KeyPath = (section, index)
+            if isinstance(net, TrainedNet):
+                document = _training(document, (*where, "train"), net.train, check_files)
+            else:
+                document = absolute_classifier(document, where, check_files)
+    if config.images is not None:
+        document = _images(document, config.images, check_files)
+    if config.attacks:
+        document = absolute_code(document, ("attacks",), check_files)
+    return Loaded(validate(document, TransferConfig), document)
+
+
+def _training(document: Document, where: KeyPath, train: str, check: bool) -> Document:
+    """`document` with a training config absolute; shipped ones keep their names."""
+    path = document.resolve(where, train)
+    if is_file(path):
+        return document.replaced(where, str(path), document.place(where))
+    if check:
+        try:
+            find(train)
+        except ConfigError as error:
+            raise document.error(where, str(error)) from error
+    return document
+
+
+def _images(document: Document, images: ImagesConfig, check: bool) -> Document:
+    """`document` with folder and label file of the images absolute."""
+    if images.folder is None:
+        return document
+    where: KeyPath = ("images", "folder")
+    folder = document.resolve(where, images.folder)
+    if check and not folder.is_dir():
+        raise document.error(where, f"no such folder: {folder}")
+    document = document.replaced(where, str(folder), document.place(where))
+    if images.labels is None or images.has_pattern:
+        return document
+    where = ("images", "labels")
+    file = document.resolve(where, images.labels)
+    if check and not is_file(file):
+        raise document.error(where, f"no such file: {file}")
+    return document.replaced(where, str(file), document.place(where))

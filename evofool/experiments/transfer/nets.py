@@ -1,0 +1,173 @@
+"""The nets of a transfer matrix: what is known of each, and which class is which between two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evofool.classifiers import Classifier
+from evofool.classifiers.labels import numbered_labels
+from evofool.classifiers.matching import match_classes
+from evofool.config import ClassifierConfig, Loaded, load_model
+from evofool.config.document import KeyPath
+from evofool.data import load_dataset
+from evofool.errors import ConfigError, DataError, UsageError
+from evofool.experiments.checked import loaded_net
+from evofool.experiments.engine import Planned, Scoring
+from evofool.experiments.transfer.config import Nets, TrainedNet, TransferConfig
+from evofool.experiments.works.nets import GivenNet, Net
+from evofool.experiments.works.trained import Trained
+from evofool.training import TrainConfig
+from evofool.training.sources import load_sources as load_static_sources
+
+Config = Loaded[TransferConfig]
+
+
+@dataclass(frozen=True)
+class MatrixNet:
+    """A net of a matrix.
+
+    Attributes:
+        name: on pages and in tables, one net's only.
+        net: as works name it.
+        classifier: the net itself; of one that is yet to be trained only what is known before.
+        white: whether gradients can be had.
+        where: the key of the config that names it.
+    """
+
+    name: str
+    net: Net
+    classifier: Classifier
+    white: bool
+    where: KeyPath
+
+    @property
+    def file(self) -> str:
+        """Its name as part of a file name."""
+        return re.sub(r"[^A-Za-z0-9.-]+", "-", self.name).strip("-.") or "net"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of its classes, but for one that stands for "no answer"."""
+        reject = self.classifier.reject
+        names = self.classifier.labels
+        return names if reject is None else names[:reject]
+
+    def scored(self, scoring: Scoring) -> Scoring:
+        """How its pictures are scored: PyTorch runs no graph and no predict function."""
+        if self.white:
+            return scoring
+        return replace(scoring, engine="auto", device="cpu", on="auto")
+
+
+def load_nets(
+    loaded: Config,
+) -> tuple[tuple[MatrixNet, ...], tuple[MatrixNet, ...], tuple[Planned, ...]]:
+    """Sources, targets, and the trainings of those that are trained first.
+
+    Raises:
+        ConfigError: one cannot be had.
+    """
+    config = loaded.config
+    names: dict[str, str] = {}
+    known: dict[str, MatrixNet] = {}
+
+    def those(section: str, nets: Nets) -> tuple[MatrixNet, ...]:
+        found = []
+        for index, spec in enumerate(nets):
+            key = spec.model_dump_json()
+            if key not in known:
+                net = _load(loaded, (section, index), spec)
+                known[key] = _called(net, names)
+            found.append(known[key])
+        return tuple(found)
+
+    sources = those("sources", config.sources)
+    targets = sources if config.targets is None else those("targets", config.targets)
+    trainings = tuple(
+        Planned(f"training, {net.name}", net.net, net.file)
+        for net in known.values()
+        if isinstance(net.net, Trained)
+    )
+    return sources, targets, trainings
+
+
+def load_training(loaded: Config, where: KeyPath, net: TrainedNet) -> Loaded[TrainConfig]:
+    """The training config that a net names.
+
+    Raises:
+        ConfigError: it is wrong, at `where`.
+    """
+    try:
+        overrides = () if net.epochs is None else (f"epochs={net.epochs}",)
+        return load_model(net.train, TrainConfig, overrides)
+    except ConfigError as error:
+        raise loaded.error_at(where, str(error)) from error
+
+
+def class_map(source: MatrixNet, target: MatrixNet) -> tuple[int, ...]:
+    """For each class of `source` the class of `target`, by name.
+
+    Raises:
+        LookupError: a class has no counterpart; the message names both nets.
+    """
+    own, others = source.labels, target.labels
+    if len(set(others)) == len(others) and sorted(own) == sorted(others):
+        return tuple(others.index(name) for name in own)
+    if any(labels == numbered_labels(len(labels)) for labels in (own, others)):
+        wrong = "a number says nothing of what a class is"
+    else:
+        try:
+            return tuple(match_classes(own, others)[0])
+        except LookupError as error:
+            wrong = str(error)
+    shared = len({name.casefold() for name in own} & {name.casefold() for name in others})
+    what = "share no classes" if not shared else f"share {shared} of {len(own)} classes only"
+    raise LookupError(
+        f"{source.name} and {target.name} {what} ({_few(own)} against {_few(others)}; {wrong});"
+        " name nets of the same classes, or give one the other's names by its `labels`"
+    )
+
+
+def _few(labels: Sequence[str]) -> str:
+    return ", ".join(repr(label[:30]) for label in labels[:2]) + (
+        ", ..." if len(labels) > 2 else ""
+    )
+
+
+def _load(loaded: Config, where: KeyPath, spec: TrainedNet | ClassifierConfig) -> MatrixNet:
+    if isinstance(spec, TrainedNet):
+        return _to_be_trained(loaded, where, spec)
+    net = loaded_net(loaded, where, spec)
+    written = spec.model_dump(mode="json", exclude_none=True)
+    return MatrixNet(net.headline, GivenNet.of(net, written), net, net.white_box, where)
+
+
+def _to_be_trained(loaded: Config, at: KeyPath, net: TrainedNet) -> MatrixNet:
+    where: KeyPath = (*at, "train")
+    training = load_training(loaded, where, net)
+    try:
+        data = load_dataset(training.config.dataset, "train")
+        static = load_static_sources(training, Path(), data)
+    except (DataError, UsageError) as error:
+        raise loaded.error_at(where, str(error)) from error
+    work = Trained.of(
+        training, data, tuple(source.digest for source in static), where=loaded.locate(where)
+    )
+    name = training.config.name
+    outline = Classifier(name=name, labels=data.label_names, input_shape=data.shape, digest="")
+    return MatrixNet(name, work, outline, True, where)
+
+
+def _called(net: MatrixNet, names: dict[str, str]) -> MatrixNet:
+    """`net` under a name that is its own, also as part of a file name."""
+    name, count = net.name, 1
+    while True:
+        tried = replace(net, name=name)
+        if tried.file.casefold() not in names:
+            names[tried.file.casefold()] = name
+            return tried
+        count += 1
+        name = f"{net.name} ({count})"

@@ -1,0 +1,174 @@
+"""``report/`` of a transfer matrix: heat maps, tables, LaTeX, and pictures that were evolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from evofool.experiments.engine import Results
+from evofool.experiments.transfer.plots import heat_map
+from evofool.experiments.transfer.study import Matrix
+from evofool.experiments.transfer.summary import (
+    ANY,
+    CLEAN,
+    NOISE,
+    TOP1,
+    TOP5,
+    MatrixCell,
+    aimed_at,
+    cells,
+    summary,
+    table,
+)
+from evofool.experiments.works.campaign import ChampionRow
+from evofool.report.figures import light_and_dark
+from evofool.report.output import Report
+from evofool.report.sections import Figure, Picture, Section, sections_page
+from evofool.report.tables import Cell, Column, Rate, Table, Text
+from evofool.text import percent
+
+SHOWN_BAR = 0.9
+"""Confidence in the evolved class of which there is a figure; the others are in tables."""
+MOST_PICTURES = 10
+"""Champions of a source that the page shows."""
+
+
+def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Report:
+    """The page, its figures and pictures, ``transfer.tex``, ``transfer.csv`` and the summary."""
+    found = cells(matrix, results)
+    files: dict[str, bytes] = {}
+    sections: list[Section] = []
+    latex: list[str] = []
+    methods = list(dict.fromkeys(c.method for c in found))
+    for method in methods:
+        these = [c for c in found if c.method == method]
+        evolved = any(c.measure == ANY for c in these)
+        tables: list[Table] = []
+        figures: list[Figure] = []
+        for measure in dict.fromkeys(c.measure for c in these):
+            grid = _table(matrix, these, measure)
+            tables.append(grid)
+            latex.append(f"% {method}: {measure}\n{grid.latex()}")
+            if measure in (aimed_at(SHOWN_BAR), ANY, TOP1, TOP5):
+                name = f"{_file(method)}-{_file(measure)}"
+                files |= _figure(matrix, these, measure, name)
+                figures.append(Figure(name, f"Heat map, {method}: {measure}, targets by sources"))
+        pictures, pngs = _champions(matrix, results, method) if evolved else ([], {})
+        files |= pngs
+        title = f"Evolved pictures, {method}" if evolved else f"Attack: {method}"
+        sections.append(Section(title, _note(matrix, evolved), figures, tables, pictures))
+    files["transfer.tex"] = "\n".join(latex).encode()
+    told = summary(matrix, found, manifest)
+    page = sections_page(
+        "Does what fools one net fool another?",
+        sections,
+        subject="transfer",
+        lede=[*_lede(told), *matrix.notes],
+        facts=_facts(matrix, manifest),
+        files=("transfer.csv", "report/transfer.tex", "summary.json", "config.yaml"),
+    )
+    return Report(page, files, {"transfer.csv": table(found)}, told)
+
+
+def _columns(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> tuple[list[str], int]:
+    """Names of the columns of a matrix, sources first, and how many of them are controls."""
+    there = {c.source for c in these if c.measure == measure}
+    controls = [name for name in (CLEAN, NOISE) if name in there]
+    return [*(net.name for net in matrix.sources), *controls], len(controls)
+
+
+def _table(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> Table:
+    """One measure: a row a target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
+    names, _ = _columns(matrix, these, measure)
+    by = {(c.source, c.target): c.rate for c in these if c.measure == measure}
+    columns: list[Column] = [
+        Text("target"),
+        *(Rate(name, bounds=("low", "high")) for name in names),
+    ]
+    rows: list[list[Cell]] = [
+        [net.name, *(by.get((name, net.name)) for name in names)] for net in matrix.targets
+    ]
+    return Table(columns, rows, caption=f"{measure}; columns are sources")
+
+
+def _figure(
+    matrix: Matrix, these: Sequence[MatrixCell], measure: str, name: str
+) -> dict[str, bytes]:
+    columns, controls = _columns(matrix, these, measure)
+    by = {(c.source, c.target): c.rate for c in these if c.measure == measure}
+    rows = [net.name for net in matrix.targets]
+    shares = [[by.get((column, row)) for column in columns] for row in rows]
+    about = f"{measure}, in %\nrows: shown to; columns: made on"
+    draw = partial(heat_map, columns, rows, shares, about=about, apart=controls)
+    return light_and_dark(name, draw)
+
+
+def _champions(
+    matrix: Matrix, results: Results, encoding: str
+) -> tuple[list[Picture], dict[str, bytes]]:
+    """Of every source the first champions of the first seed."""
+    assert matrix.config.evolution is not None
+    seed = matrix.config.evolution.seeds[0]
+    pictures: list[Picture] = []
+    files: dict[str, bytes] = {}
+    for net in matrix.sources:
+        rows = results.with_pictures(matrix.campaigns[encoding, net.name, seed], ChampionRow)
+        for row in rows[:MOST_PICTURES]:
+            file = f"champions/{net.file}-{_file(encoding)}-{row.item:04d}.png"
+            files[file] = row.png or b""
+            label = net.labels[row.item]
+            note = f" {percent(row.confidence)}, made on {net.name}"
+            pictures.append(Picture(file, label, note))
+    return pictures, files
+
+
+def _note(matrix: Matrix, evolved: bool) -> str:
+    if not evolved:
+        return (
+            "Share of all attacked pictures, those among them that were wrong before, that a net"
+            " gets wrong: its first answer (top-1), or its first five (top-5), as in Tables 1 and 2"
+            " of Tramèr et al. 2018; in the column clean those before the attack. In the cells"
+            " Wilson's 95 % interval."
+        )
+    return (
+        "Champions of MAP-Elites, one a class and seed, shown to every net: the share that reaches"
+        " a confidence in the class that they were evolved for, and the share that is taken for"
+        f" some class. The column noise: {matrix.config.noise} pictures of N(0, 1) cut to 8 bits."
+        " In the cells Wilson's 95 % interval; champions of one campaign descend from each other,"
+        " so it is narrower than campaigns with other seeds would make it."
+    )
+
+
+def _lede(told: Mapping[str, Any]) -> list[str]:
+    """A sentence a method and measure that has a figure."""
+    lines = []
+    for one in told["methods"]:
+        if one["measure"] not in (aimed_at(SHOWN_BAR), TOP1) or one["other"] is None:
+            continue
+        parts = [f"{one['method']}, {one['measure']}:"]
+        if one["own"] is not None:
+            parts.append(f"{one['own']['rate']:.1%} on the net that pictures were made on,")
+        parts.append(f"{one['other']['rate']:.1%} on the others")
+        if one["control"] is not None:
+            parts.append(f"(without an attack {one['control']['rate']:.1%})")
+        lines.append(" ".join(parts) + ".")
+    return lines
+
+
+def _facts(matrix: Matrix, manifest: Mapping[str, Any]) -> dict[str, str]:
+    config = matrix.config
+    facts = {"run": str(manifest["run_id"]), "seed": str(config.seed)}
+    if (e := config.evolution) is not None:
+        facts["evolution"] = (
+            f"{e.initial} random pictures, {e.generations} generations of {e.children}, seeds"
+            f" {', '.join(map(str, e.seeds))}"
+        )
+    if matrix.crafted:
+        facts["pictures attacked"] = f"{len(next(iter(matrix.crafted.values())).pictures):,}"
+    return facts
+
+
+def _file(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text.replace(">=", "from")).strip("-.")

@@ -1,0 +1,307 @@
+"""``evofool transfer`` end to end: one net in four shapes, so that what must come out is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from evofool.attacks import StepLL
+from evofool.attacks.runs.statistics import wilson
+from evofool.classifiers import load_classifier
+from evofool.data import load_dataset
+from evofool.errors import ConfigError, Interrupted
+from evofool.experiments.engine.life import Options, begin
+from evofool.experiments.runs import kind_of, resume, status, verify
+from evofool.experiments.transfer.config import load_transfer
+from evofool.experiments.transfer.lines import plan_lines
+from evofool.experiments.transfer.plots import shown, wrapped
+from evofool.experiments.transfer.study import TransferStudy, plan
+from evofool.experiments.transfer.works import fitted, ranks_of
+from evofool.scoring import Scorer
+from evofool.store.experiment import ExperimentFolder
+
+NETS = """
+import torch
+from torch import nn
+
+from evofool.classifiers import Classifier, from_module, from_predict, load_classifier
+
+DIGITS = [str(k) for k in range(10)]
+
+
+class Around(nn.Module):
+    def __init__(self, before, after):
+        super().__init__()
+        self.before, self.net, self.after = before, load_classifier("mnist-lenet").module, after
+
+    def forward(self, images):
+        return self.net(self.before(images))[:, self.after]
+
+
+def turned() -> Classifier:
+    net = Around(nn.Identity(), list(reversed(range(10))))
+    return from_module(net, input_shape=(1, 28, 28), name="turned", labels=DIGITS[::-1])
+
+
+def small() -> Classifier:
+    net = Around(nn.Upsample(scale_factor=2), list(range(10)))
+    return from_module(net, input_shape=(1, 14, 14), name="small", labels=DIGITS)
+
+
+def black() -> Classifier:
+    module = load_classifier("mnist-lenet").module
+
+    def predict(images):
+        with torch.no_grad():
+            return torch.softmax(module(torch.from_numpy(images / 255.0).float()), 1).numpy()
+
+    return from_predict(predict, input_shape=(1, 28, 28), name="black", labels=DIGITS)
+
+
+def animals() -> Classifier:
+    net = Around(nn.Identity(), list(range(3)))
+    return from_module(net, input_shape=(1, 28, 28), name="animals", labels=["ape", "bat", "cat"])
+
+
+def unnamed() -> Classifier:
+    net = Around(nn.Identity(), list(range(9)))
+    return from_module(net, input_shape=(1, 28, 28), name="unnamed")
+"""
+PICTURES = 40
+LENET = "mnist-lenet"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("transfer")
+    (path / "nets.py").write_text(NETS)
+    return path
+
+
+def config(folder: Path, **sections: Any) -> dict[str, Any]:
+    nets = folder / "nets.py"
+    return {
+        "kind": "transfer",
+        "sources": [LENET, f"{nets}:black"],
+        "targets": [LENET, f"{nets}:turned", f"{nets}:small"],
+        "evolution": {
+            "encodings": ["direct"], "initial": 30, "children": 30, "generations": 2,
+            "seeds": [1, 2],
+        },
+        "noise": 20,
+        "images": {"dataset": "mnist-sample", "limit": PICTURES},
+        "attacks": [{"name": "step-ll", "eps": 0.3}, {"name": "r-step-ll", "eps": 0.3}],
+        **sections,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> Path:
+    begin(TransferStudy, config(folder), folder / "run", command="evofool transfer toy.yaml")
+    return folder / "run"
+
+
+def table(run: Path) -> dict[tuple[str, str, str, str], dict[str, str]]:
+    with (run / "transfer.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            (row["method"], row["measure"], row["source"], row["target"]): row
+            for row in csv.DictReader(file)
+        }
+
+
+def hits(run: Path, *cell: str) -> tuple[int, int]:
+    row = table(run)[cell]  # type: ignore[index]
+    return int(row["hits"]), int(row["n"])
+
+
+def test_it_leaves_what_people_look_for(finished: Path) -> None:
+    assert kind_of(finished).name == "transfer"
+    found = status(finished)
+    # clean, attacks on the one white box, their cells, noise, campaigns, champions
+    works = 3 + 2 + 2 * 3 + 3 + 2 * 2 + 2 * 2 * 3
+    assert (found["status"], found["works"], found["finished"]) == ("finished", works, works)
+    checks = list(verify(finished))
+    assert all(check.ok for check in checks), checks
+    assert sum("are answered as stored" in check.detail for check in checks) > 15
+    latex = (finished / "report" / "transfer.tex").read_text()
+    assert latex.count(r"\begin{tabular}") == 4 + 2 * 2
+    page = (finished / "report" / "index.html").read_text(encoding="utf-8")
+    for name in re.findall(r'(?:src|srcset|href)="([^"#]+)"', page):
+        assert (finished / "report" / name).is_file(), name
+
+
+def test_a_cell_is_what_the_attack_gives_when_it_is_run_by_hand(finished: Path) -> None:
+    data = load_dataset("mnist-sample", "test")
+    images, labels = data.images[:PICTURES], data.labels[:PICTURES]
+    net = load_classifier(LENET)
+    assert net.module is not None
+    with Scorer(net, batch=100) as scorer:
+        made = StepLL(eps=0.3, seed=1)(scorer, images, labels).pixels
+    with torch.no_grad():
+        logits = net.module(torch.from_numpy(made / 255.0).float()).numpy()
+    order = np.argsort(-logits, axis=1)
+    top1 = int((order[:, 0] != labels).sum())
+    top5 = int((order[:, :5] != labels[:, None]).all(axis=1).sum())
+    assert 0 < top5 < top1
+    for target in (LENET, "turned"):  # the same net under another order of its classes
+        assert hits(finished, "step-ll eps 0.3", "top-1 error", LENET, target) == (top1, PICTURES)
+        assert hits(finished, "step-ll eps 0.3", "top-5 error", LENET, target) == (top5, PICTURES)
+    row = table(finished)["step-ll eps 0.3", "top-1 error", LENET, LENET]
+    assert (float(row["low"]), float(row["high"])) == pytest.approx(wilson(top1, PICTURES))
+    clean = hits(finished, "step-ll eps 0.3", "top-1 error", "clean", LENET)[0]
+    assert clean < top1
+
+
+def test_champions_are_what_their_own_campaign_says_and_keep_their_class(finished: Path) -> None:
+    confidences = []
+    with ExperimentFolder.open(finished) as run:
+        for work in run.works().values():
+            if work.kind == "campaign":
+                rows = run.contents(work.address, "champion")
+                confidences.append([json.loads(content)["confidence"] for _, content in rows])
+    assert len(confidences) == 4
+    for bar in (0.5, 0.9, 0.99):
+        reached = [sum(c >= bar for c in one) for one in confidences]
+        cells = [
+            hits(finished, "direct", f"its class >= {bar:g}", source, LENET)
+            for source in (LENET, "black")
+        ]
+        # the black box is the same net: its champions are the same pictures
+        assert cells == [(sum(reached) // 2, 20)] * 2
+        assert hits(finished, "direct", f"its class >= {bar:g}", LENET, "turned") == cells[0]
+    assert 0 < hits(finished, "direct", "its class >= 0.5", LENET, LENET)[0] < 20
+    assert hits(finished, "direct", "any class >= 0.5", "noise", LENET)[1] == 20
+
+
+def test_what_needs_gradients_is_left_out_of_a_black_box_and_it_says_so(finished: Path) -> None:
+    assert not [cell for cell in table(finished) if cell[0] != "direct" and "black" in cell[2]]
+    told = json.loads((finished / "summary.json").read_text(encoding="utf-8"))
+    notes = [
+        f"{attack} on black is left out: it needs gradients, which the net does not give"
+        for attack in ("step-ll eps 0.3", "r-step-ll eps 0.3")
+    ]
+    assert told["notes"] == notes
+    page = (finished / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(note in page for note in notes)
+
+
+@pytest.mark.parametrize("stops", [3, 15, 40])
+def test_what_was_stopped_goes_on_to_the_same_table(
+    folder: Path, finished: Path, tmp_path: Path, stops: int
+) -> None:
+    calls = iter(range(100_000))
+    with pytest.raises(Interrupted):
+        begin(
+            TransferStudy,
+            config(folder),
+            tmp_path / "run",
+            options=Options(should_stop=lambda: next(calls) >= stops),
+        )
+    resume(tmp_path / "run")
+    assert (tmp_path / "run" / "transfer.csv").read_bytes() == (
+        finished / "transfer.csv"
+    ).read_bytes()
+
+
+def test_another_run_takes_over_the_cells_that_it_shares(
+    folder: Path, finished: Path, tmp_path: Path
+) -> None:
+    nets = folder / "nets.py"
+    fewer = config(folder, sources=[LENET], targets=[LENET, f"{nets}:turned"])
+    begin(TransferStudy, fewer, tmp_path / "run", options=Options(reuse=(finished,)))
+    for cell, row in table(tmp_path / "run").items():
+        assert row == table(finished)[cell]
+
+
+def test_a_dry_run_counts_the_works_and_says_what_is_left_out(folder: Path) -> None:
+    lines = plan_lines(plan(load_transfer(config(folder))))
+    assert lines[-1] == "# ready"
+    assert lines[-3].startswith("# 30 works: 9 ranked, 2 attacked, 3 noise, 4 campaign")
+    assert sum("is left out: it needs gradients" in line for line in lines) == 2
+
+
+def test_a_dry_run_says_what_is_missing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVOFOOL_DATA", str(tmp_path))
+    sections = config(folder, sources=[{"train": "train/mnist-b"}], images={"dataset": "mnist"})
+    lines = plan_lines(plan(load_transfer(sections)))
+    assert any(line.startswith("# not ready: data set mnist: not found") for line in lines)
+    assert lines[-1].startswith("# nets of the matrix: 4")
+
+
+def message(folder: Path, **sections: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        TransferStudy.make(load_transfer(config(folder, **sections)))
+    return str(caught.value)
+
+
+def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Path) -> None:
+    nets = folder / "nets.py"
+    told = message(folder, sources=["fashion-lenet"], targets=[LENET])
+    assert "targets.0: fashion-lenet and mnist-lenet share no classes ('T-shirt/" in told
+    told = message(folder, sources=[LENET], targets=[LENET, f"{nets}:animals"])
+    assert "targets.1: mnist-lenet and animals share no classes" in told
+    told = message(folder, sources=[LENET], targets=[f"{nets}:unnamed"])
+    assert "mnist-lenet and unnamed share 9 of 10 classes only" in told
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"evolution": None, "attacks": [], "images": None}, "nothing to show"),
+        ({"images": None}, "attacks without images"),
+        ({"attacks": []}, "images without attacks"),
+        ({"images": {"noise": "uniform"}}, "labels of their own"),
+        ({"attacks": [{"name": "step-ll", "targets": "random"}]}, "remove targets"),
+        ({"attacks": ["step-l"]}, "attacks.0: no attack is called 'step-l'"),
+        ({"attacks": ["ascent"]}, "attacks.0: "),
+        ({"attacks": ["fgsm", "fgsm"]}, "attacks.1: fgsm is there twice"),
+        ({"sources": [LENET, LENET]}, "names one twice"),
+        ({"sources": [{"train": "train/mnist-bb"}]}, "sources.0.train"),
+        ({"sources": [{"train": "train/mnist-b", "epochs": 0}]}, "epochs"),
+        ({"sources": ["mnist-lenett"]}, "sources.0"),
+        ({"evolution": {"encodings": ["direkt"]}}, "evolution.encodings.0"),
+        ({"images": {"dataset": "cifar"}}, "images.dataset"),
+    ],
+)
+def test_bad_configs_are_refused_at_their_place(
+    folder: Path, sections: dict[str, Any], told: str
+) -> None:
+    assert told in message(folder, **sections)
+
+
+def test_pictures_of_another_size_cover_the_input() -> None:
+    images = np.zeros((1, 1, 28, 28), np.uint8)
+    images[..., 14:] = 255
+    (small,) = fitted(images, (3, 14, 14))
+    assert small.shape == (3, 14, 14)
+    assert small[:, :, :6].max() == 0
+    assert small[:, :, 8:].min() == 255
+    assert fitted(images, (1, 28, 28)) is images
+
+
+def test_ranks_count_the_classes_before_a_picture_s_own() -> None:
+    odds = np.array([[0.0, 2.0, 1.0], [1.0, 1.0, 1.0], [np.nan] * 3, [-np.inf, np.inf, 0.0]])
+    ranks = [ranks_of(odds, np.full(4, k)).tolist() for k in range(3)]
+    assert ranks == [[2, 0, 3, 2], [0, 1, 3, 0], [1, 2, 3, 1]]
+
+
+def test_numbers_and_names_fit_their_cells() -> None:
+    values = (0, 0.0004, 0.0031, 0.5, 0.996, 0.9996, 1)
+    assert [shown(v) for v in values] == ["0", "<0.1", "0.3", "50", "99.6", ">99.9", "100"]
+    assert wrapped("imagenet-efficientnet-lite0") == "imagenet-\nefficientnet-\nlite0"
+    assert all(len(line) <= 14 for line in wrapped("x" * 90).split("\n"))
+
+
+def test_the_config_in_the_run_folder_is_whole(finished: Path) -> None:
+    written = yaml.safe_load((finished / "config.yaml").read_text())
+    assert load_transfer(written).config.noise == 20
