@@ -19,6 +19,7 @@ from evofool.classifiers.sources import (
     bundled,
     live,
     onnx_file,
+    sklearn_file,
     timm_zoo,
     torchvision_zoo,
     trained,
@@ -94,6 +95,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.endswith(".onnx"),
         onnx_file.load_onnx,
         onnx_file.inspect_onnx,
+    ),
+    Source(
+        "sklearn:path/to/file.skops",
+        "a classifier of scikit-learn, asked as a black box (needs the extra evofool[sklearn])",
+        sklearn_file.is_sklearn,
+        sklearn_file.load_sklearn,
+        sklearn_file.inspect_sklearn,
     ),
     Source(
         "object:NAME",

@@ -30,6 +30,9 @@ PACKAGES = {
 }
 EXTRAS = {
     "timm": ("timm", "pip install 'evofool[timm]'"),
+    "pyarrow": ("pyarrow", "pip install 'evofool[parquet]'"),
+    "scikit-learn": ("sklearn", "pip install 'evofool[sklearn]'"),
+    "skops": ("skops", "pip install 'evofool[sklearn]'"),
     "foolbox": ("foolbox", "pip install 'evofool[compare]'"),
 }
 

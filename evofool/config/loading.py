@@ -32,6 +32,8 @@ from evofool.text import suggested
 M = TypeVar("M", bound=BaseModel)
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".npz", ".h5")
+_NEEDLESS = "sklearn:"
+"""Before a file whose suffix says as much."""
 
 
 @dataclass(frozen=True)
@@ -398,6 +400,7 @@ def _absolute_key(
 
 def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) -> Document:
     """`document` with `value`, the path at `where` and perhaps a name in that file, absolute."""
+    value = value.removeprefix(_NEEDLESS)
     file, colon, function = value.rpartition(":") if ".py:" in value else (value, "", "")
     path = document.resolve(where, file)
     if check and not is_file(path):
@@ -407,7 +410,7 @@ def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) 
 
 
 def _names_file(value: str, folder: Path) -> bool:
-    return ".py:" in value or value.endswith((".onnx", ".safetensors", ".yaml", ".yml"))
+    return ".py:" in value or value.endswith((".onnx", ".safetensors", ".skops", ".yaml", ".yml"))
 
 
 def _weights_file(value: str, folder: Path) -> bool:
