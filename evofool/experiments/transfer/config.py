@@ -133,6 +133,8 @@ def load_transfer(
                 document = absolute_classifier(document, where, check_files)
     if config.images is not None:
         document = _images(document, config.images, check_files)
+    if config.evolution is not None:
+        document = absolute_code(document, ("evolution", "encodings"), check_files)
     if config.attacks:
         document = absolute_code(document, ("attacks",), check_files)
     return Loaded(validate(document, TransferConfig), document)

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from evofool.experiments.engine import Results
+from evofool.experiments.transfer.matrix import Matrix
 from evofool.experiments.transfer.plots import heat_map
-from evofool.experiments.transfer.study import Matrix
 from evofool.experiments.transfer.summary import (
     ANY,
     CLEAN,

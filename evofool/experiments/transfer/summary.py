@@ -9,7 +9,7 @@ from typing import Any
 from evofool.attacks.runs.statistics import share, wilson
 from evofool.experiments.costs.noise import ClaimRow
 from evofool.experiments.engine import Results
-from evofool.experiments.transfer.study import Matrix
+from evofool.experiments.transfer.matrix import Matrix
 from evofool.experiments.transfer.works import AimRow, RankRow
 from evofool.report.tables import Count, Estimate, Rate, Table, Text
 
@@ -62,7 +62,7 @@ def _evolved(matrix: Matrix, results: Results) -> Iterator[MatrixCell]:
     wanted = matrix.config.evolution
     if wanted is None:
         return
-    for encoding in wanted.encodings:
+    for encoding in wanted.named:
         for target in matrix.targets:
             for source in matrix.sources:
                 rows = [
