@@ -256,7 +256,6 @@ BUILT_IN: tuple[Kind, ...] = (
         name="reproduce",
         results="evofool.experiments.results:ReproduceRun",
         about="claims of the literature, put to the test",
-        command="reproduce",
         keys=frozenset(("claims", "scale")),
         study="evofool.experiments.reproduce.study:ReproduceStudy",
         schema_version=2,

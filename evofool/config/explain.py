@@ -49,9 +49,12 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
         and looks is not None
         and looks.name != own.default
     ):
-        telling = looks.keys - model.model_fields.keys()
+        # a key that this model has as well tells nothing, unless all keys are the other's
+        theirs = set(looks.part("model").model_fields)
+        telling = theirs if set(document.data) <= theirs else looks.keys
+        telling = telling - model.model_fields.keys()
         key = next((key for key in document.data if key in telling), None)
-        if key is not None:  # a key that this model has as well tells nothing
+        if key is not None:
             return document.error(key, _wrong_kind(looks, kinds.find(own.default)))
     details = error.errors()
     # A misspelt key makes two errors, "missing" and "unknown": only the second says what to mend.
@@ -76,6 +79,8 @@ def looks_like(data: Mapping[str, Any]) -> Kind | None:
     Kinds of other packages are asked only where ours do not know.
     """
     fitting = [kind for kind in kinds.BUILT_IN if not kind.keys.isdisjoint(data)]
+    if len(fitting) > 1:  # a key of one may be another's too: then all keys decide
+        fitting = [kind for kind in fitting if set(data) <= set(kind.part("model").model_fields)]
     if not fitting:
         fitting = [kind for kind in kinds.every() if not kind.keys.isdisjoint(data)]
     return fitting[0] if len(fitting) == 1 else None

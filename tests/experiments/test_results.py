@@ -130,10 +130,10 @@ def test_what_published_tables_say() -> None:
     assert (defense.net, defense.threat, defense.n, defense.errors) == (
         "undefended", "FGSM", 500, 461
     )  # fmt: skip
-    assert defense.rate == 0.92
+    assert defense.rate == 0.922
     median, *_ = CostsRun(REPORTS / "mnist-costs", {}).results()
     assert (median.loss, median.n, median.hits) == ("cross-entropy", None, None)
-    assert median.rate == 0.9927641600894649
+    assert median.rate == 0.9943446152433828
     net, *_ = RetrainRun(REPORTS / "mnist-retrain", {}).results()
     assert (net.round, net.trained_on, net.clean_error, net.recall_old) == (0, "base", 0.0046, None)
     assert net.evolution["cells_99_direct"] == 0.8

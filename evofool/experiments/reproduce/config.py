@@ -26,7 +26,7 @@ class ReproduceConfig(Model):
 
     kind: Literal["reproduce"] = "reproduce"
     name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
-    claims: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (ALL,)
+    claims: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)]
     scale: ScaleName = "small"
     scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
