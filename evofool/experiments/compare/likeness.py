@@ -34,7 +34,11 @@ class Likeness:
 
 
 def likeness(picture: UInt8Images) -> Likeness:
-    """What a picture, uint8 C x H x W, is like."""
+    """What a picture is like.
+
+    Args:
+        picture: C x H x W, uint8, levels 0..255.
+    """
     values = to_float(picture).astype(np.float64)
     steps = np.concatenate(
         [np.abs(np.diff(values, axis=axis)).ravel() for axis in (1, 2)]

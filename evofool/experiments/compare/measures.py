@@ -127,12 +127,12 @@ def interval(
     Of few seeds it can be no wider than from the smallest to the largest; of one it is that one.
 
     Args:
-        values: S x anything, or (S,): one a seed.
+        values: S x P, float64, or (S,): one row a seed.
         seed: of the draws.
         middle: as `numpy.median`, by default that.
 
     Returns:
-        middle, low, high, each as one of `values`.
+        middle, low, high, each (P,) as a row of `values`.
     """
     n = len(values)
     rng = generator(seed, Stream.BOOTSTRAP, n, 0)
@@ -143,6 +143,10 @@ def interval(
 
 
 def estimate(values: Values, seed: int, middle: Callable[..., Values] = np.median) -> Estimate:
-    """The same of one number a seed, (S,)."""
+    """The same of one number a seed, (S,).
+
+    Args:
+        values: (S,), float64: one a seed.
+    """
     mid, low, high = interval(values, seed, middle)
     return Estimate(float(mid), float(low), float(high))

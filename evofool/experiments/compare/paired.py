@@ -65,6 +65,9 @@ def signed_ranks(differences: NDArray[np.float64]) -> tuple[float, float]:
     """p of Wilcoxon's signed-rank test, two-sided, and the rank-biserial correlation.
 
     Differences of zero are left out, as Wilcoxon did; if all are zero, p is 1.
+
+    Args:
+        differences: float64, (n,): one a class.
     """
     kept = differences[differences != 0]
     if not len(kept):
