@@ -153,7 +153,11 @@ def test_every_shipped_config_dry_runs(
         return capsys.readouterr().out
 
     text = path.read_text(encoding="utf-8")
-    if path.parent.name == "train":
+    if path.parent.name in ("compare", "transfer") or path.stem == "reproduce":
+        command = "run" if path.stem == "reproduce" else path.parent.name
+        monkeypatch.setenv("EVOFOOL_DATA", str(path.parent))
+        assert f"kind: {path.stem if command == 'run' else command}" in dry_run(command)
+    elif path.parent.name == "train":
         said = dry_run("train", "--data", str(path.parent))
         assert "# not ready: data set" in said
         assert "--download" in said

@@ -94,7 +94,7 @@ def test_names_paths_and_specs(halves: str, tmp_path: Path, module: Path) -> Non
 
 def test_the_sources_change_the_net(halves: str, tmp_path: Path, module: Path) -> None:
     def weights(sources: list[object], seed: int = 1) -> bytes:
-        found = train(config(sources, seed=seed), None, tmp_path / "out")
+        found = train(config(sources, seed=seed), None, tmp_path / "out", fresh=True)
         return found.weights.read_bytes()
 
     train(config([], name="first", adversary=None), None, tmp_path / "out")
@@ -150,7 +150,7 @@ def test_a_source_that_changed_is_another_training(halves: str, tmp_path: Path) 
     train(config([], name="first", adversary=None), None, tmp_path)
     with pytest.raises(Interrupted):
         train(config(["first"]), None, tmp_path, should_stop=lambda: True)
-    train(config([], name="first", adversary=None, seed=2), None, tmp_path)
+    train(config([], name="first", adversary=None, seed=2), None, tmp_path, fresh=True)
     with pytest.raises(UsageError, match="of another training: sources is"):
         train(config(["first"]), None, tmp_path)
 
