@@ -21,8 +21,7 @@ import pytest
 import evofool.experiments
 from evofool.attacks import FGSM, JSMA, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
-from evofool.experiments.compare.works import Aimed, Drawn, Evolved, Natural
-from evofool.experiments.costs.noise import NoiseAnswers
+from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Scoring, Work
 from evofool.experiments.retrain.config import RetrainTraining
 from evofool.experiments.retrain.fooling import Bred, Recognised
@@ -36,6 +35,7 @@ from evofool.experiments.works.denoiser import TrainedDenoiser
 from evofool.experiments.works.diagnosed import Diagnosed, Probe
 from evofool.experiments.works.first_layer import FirstLayer
 from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.preset_campaign import PresetCampaign
 from evofool.experiments.works.substitute import Substitute
@@ -91,8 +91,8 @@ def examples() -> list[Work]:
         AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),
         Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
         Aimed(net, Square(eps=1.0, queries=997), "uniform", 10, 1000, 1, scoring),
-        Drawn(net, "encoding", "cppn", 10, 10_000, 1, scoring),
-        Natural(net, pictures, 10, 10_000, scoring),
+        RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),
+        NaturalPictures(net, pictures, 10, 10_000, scoring),
         Evolved(campaign, 10_000),
     ]
 

@@ -17,10 +17,10 @@ from evofool.classifiers import from_module
 from evofool.data import Dataset
 from evofool.errors import ConfigError, FolderError, Interrupted, UsageError
 from evofool.experiments.costs import study
-from evofool.experiments.costs.noise import REACH, float_noise, noise_net
 from evofool.experiments.costs.study import CostsStudy
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
+from evofool.experiments.works.noise import REACH, float_noise, noise_net
 from evofool.images import to_uint8
 from evofool.training import loop
 

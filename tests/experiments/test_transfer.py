@@ -20,7 +20,6 @@ from evofool.data import load_dataset
 from evofool.errors import ConfigError, Interrupted
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
-from evofool.experiments.transfer.config import load_transfer
 from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
@@ -222,7 +221,7 @@ def test_another_run_takes_over_the_cells_that_it_shares(
 
 
 def test_a_dry_run_counts_the_works_and_says_what_is_left_out(folder: Path) -> None:
-    lines = plan_lines(plan(load_transfer(config(folder))))
+    lines = plan_lines(plan(TransferStudy.load(config(folder))))
     assert lines[-1] == "# ready"
     assert lines[-3].startswith("# 30 works: 9 ranked, 2 attacked, 3 noise, 4 campaign")
     assert sum("is left out: it needs gradients" in line for line in lines) == 2
@@ -233,14 +232,14 @@ def test_a_dry_run_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("EVOFOOL_DATA", str(tmp_path))
     sections = config(folder, sources=[{"train": "train/mnist-b"}], images={"dataset": "mnist"})
-    lines = plan_lines(plan(load_transfer(sections)))
+    lines = plan_lines(plan(TransferStudy.load(sections)))
     assert any(line.startswith("# not ready: data set mnist: not found") for line in lines)
     assert lines[-1].startswith("# nets of the matrix: 4")
 
 
 def message(folder: Path, **sections: Any) -> str:
     with pytest.raises(ConfigError) as caught:
-        TransferStudy.make(load_transfer(config(folder, **sections)))
+        TransferStudy.make(TransferStudy.load(config(folder, **sections)))
     return str(caught.value)
 
 
@@ -304,4 +303,4 @@ def test_numbers_and_names_fit_their_cells() -> None:
 
 def test_the_config_in_the_run_folder_is_whole(finished: Path) -> None:
     written = yaml.safe_load((finished / "config.yaml").read_text())
-    assert load_transfer(written).config.noise == 20
+    assert TransferStudy.load(written).config.noise == 20

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
-from evofool.config import ClassifierConfig, Loaded, Model, load_model
-from evofool.config.loading import absolute_classifier, absolute_code, validate, with_seed
+from evofool.config import ClassifierConfig, Model
+from evofool.config.document import Document
+from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import Count, gathered, listed
 from evofool.experiments.sections import ExperimentScoring, named, no_repeats
 
@@ -130,20 +129,12 @@ class CompareConfig(Model):
         return no_repeats(value)
 
 
-def load_compare(
-    source: Path | str | Mapping[str, Any] | CompareConfig,
-    overrides: Sequence[str] = (),
-    seed: int | None = None,
-    check_files: bool = True,
-) -> Loaded[CompareConfig]:
-    """A config of kind compare; arguments as in `evofool.config.load_campaign`.
+def resolve(config: CompareConfig, document: Document, check_files: bool) -> Document:
+    """`document` with all files that it names absolute, see `evofool.experiments.engine.study`.
 
     Raises:
-        ConfigError: anything is wrong; the message starts with the place.
+        ConfigError: a file is missing.
     """
-    loaded = load_model(source, CompareConfig, overrides)
-    document = with_seed(loaded.document, seed)
-    for index in range(len(loaded.config.victims)):
+    for index in range(len(config.victims)):
         document = absolute_classifier(document, ("victims", index), check_files)
-    document = absolute_code(document, ("methods",), check_files)
-    return Loaded(validate(document, CompareConfig), document)
+    return absolute_code(document, ("methods",), check_files)

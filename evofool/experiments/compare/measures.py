@@ -15,7 +15,6 @@ from evofool.experiments.engine import Results
 from evofool.randomness import Stream, generator
 from evofool.report.tables import Estimate
 from evofool.scoring.ranking import sigmoid
-from evofool.store.records.works import Cost
 
 DRAWS = 2000
 """Bootstrap samples."""
@@ -26,7 +25,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Found:
+class MethodResults:
     """All that the searches of a method on a net came to.
 
     Attributes:
@@ -55,14 +54,14 @@ class Found:
     @property
     def medians(self) -> Values:
         """S x K: median over the classes of the confidence; NaN before each has a picture."""
-        found: Values = np.median(sigmoid(self.log_odds), axis=1)
-        return found
+        values: Values = np.median(sigmoid(self.log_odds), axis=1)
+        return values
 
     def shares(self, bar: int) -> Values:
         """S x K: share of the classes at bar `bar` of `BARS`."""
         passed = (self.reached[:, :, bar, None] > 0) & (self.reached[:, :, bar, None] <= self.costs)
-        found: Values = passed.mean(axis=1)
-        return found
+        values: Values = passed.mean(axis=1)
+        return values
 
     @property
     def confidence(self) -> Values:
@@ -72,23 +71,23 @@ class Found:
     @property
     def by_class(self) -> Values:
         """(classes,): median over the seeds of the final log-odds; -`LARGEST` for no picture."""
-        found: Values = np.median(np.nan_to_num(self.final, nan=-LARGEST), axis=0)
-        return found
+        values: Values = np.median(np.nan_to_num(self.final, nan=-LARGEST), axis=0)
+        return values
 
     def reaches(self, bar: float) -> NDArray[np.bool_]:
         """(classes,): whether most seeds have a picture of the class with confidence `bar`."""
-        found: NDArray[np.bool_] = (self.confidence >= bar).mean(axis=0) > 0.5
-        return found
+        values: NDArray[np.bool_] = (self.confidence >= bar).mean(axis=0) > 0.5
+        return values
 
     def half_way(self, bar: int) -> Values:
         """(S,): cost at which half of the classes were at a bar; infinite where they never were."""
         costs = np.where(self.reached[:, :, bar] > 0, self.reached[:, :, bar], np.inf)
         ordered = np.sort(costs, axis=1)
-        found: Values = ordered[:, (costs.shape[1] - 1) // 2]
-        return found
+        values: Values = ordered[:, (costs.shape[1] - 1) // 2]
+        return values
 
 
-def read(arm: Arm, results: Results, classes: int) -> Found:
+def read(arm: Arm, results: Results, classes: int) -> MethodResults:
     """The rows of a method's works as arrays.
 
     Raises:
@@ -96,7 +95,7 @@ def read(arm: Arm, results: Results, classes: int) -> Found:
     """
     seeds = tuple(arm.runs)
     rows = {seed: results.rows(work, SearchRow) for seed, work in arm.runs.items()}
-    first = next((row for found in rows.values() for row in found), None)
+    first = next((row for of_seed in rows.values() for row in of_seed), None)
     own = first.costs if first is not None else (1,)
     odds = np.full((len(seeds), classes, len(own)), np.nan)
     final = np.full((len(seeds), classes), np.nan)
@@ -108,15 +107,11 @@ def read(arm: Arm, results: Results, classes: int) -> Found:
             final[s, row.item], predicted[s, row.item] = row.final, row.predicted
             reached[s, row.item] = row.reached
     costs = [results.whole_cost([work]) for work in arm.runs.values()]
-    return Found(
+    return MethodResults(
         arm, seeds, np.array(own, np.int64) * arm.classes, odds, final, predicted,
-        reached * arm.classes, tuple(map(equivalents, costs)), tuple(c.seconds for c in costs),
+        reached * arm.classes, tuple(c.forward_equivalents for c in costs),
+        tuple(c.seconds for c in costs),
     )  # fmt: skip
-
-
-def equivalents(cost: Cost) -> int:
-    """Forward-equivalents: images forward plus twice the images that gradients were taken of."""
-    return cost.forward_images + 2 * cost.backward_images
 
 
 def interval(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from evofool.experiments.compare.measures import Found
+from evofool.experiments.compare.measures import MethodResults
 
 BAR = 0.99
 """Confidence from which McNemar's test counts a class as reached."""
@@ -41,13 +41,13 @@ class Paired:
     mcnemar: float
 
 
-def paired(found: Sequence[Found]) -> list[Paired]:
+def paired(outcomes: Sequence[MethodResults]) -> list[Paired]:
     """Every method of a net against every other; each kind of test is corrected for all pairs.
 
     A class has one value a method, the median over the seeds: seeds of one class go together, and
     must not count as so many pairs.
     """
-    pairs = list(combinations(found, 2))
+    pairs = list(combinations(outcomes, 2))
     ranks = [signed_ranks(a.by_class - b.by_class) for a, b in pairs]
     apart = [_apart(a.reaches(BAR), b.reaches(BAR)) for a, b in pairs]
     wilcoxon = holm([p for p, _ in ranks])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from evofool.experiments.compare.measures import Found, Values, interval
+from evofool.experiments.compare.measures import MethodResults, Values, interval
 from evofool.experiments.compare.works import BARS
 from evofool.report.figures import (
     banded_line,
@@ -41,29 +41,29 @@ FAMILIES = ("evolution", "gradients", "queries", "chance", "natural")
 """In the order of their panels; what a method is after."""
 
 
-def medians_plot(found: Sequence[Found], seed: int, colours: Colours) -> bytes:
+def medians_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> bytes:
     """Median confidence over cost, a panel a family and a line a method, as PNG."""
-    return to_png(_medians(found, seed, colours), colours)
+    return to_png(_medians(outcomes, seed, colours), colours)
 
 
-def shares_plot(found: Sequence[Found], bar: int, seed: int, colours: Colours) -> bytes:
+def shares_plot(outcomes: Sequence[MethodResults], bar: int, seed: int, colours: Colours) -> bytes:
     """Share of the classes at bar `bar` of `BARS` over cost, as PNG."""
-    return to_png(_shares(found, bar, seed, colours), colours)
+    return to_png(_shares(outcomes, bar, seed, colours), colours)
 
 
-def svgs(found: Sequence[Found], seed: int, name: str) -> dict[str, bytes]:
+def svgs(outcomes: Sequence[MethodResults], seed: int, name: str) -> dict[str, bytes]:
     """The same plots in light colours as SVG files, by their name."""
-    drawn = {f"{name}-medians.svg": _to_svg(_medians(found, seed, LIGHT))}
+    drawn = {f"{name}-medians.svg": _to_svg(_medians(outcomes, seed, LIGHT))}
     for bar, value in enumerate(BARS):
-        drawn[f"{name}-share-{value}.svg"] = _to_svg(_shares(found, bar, seed, LIGHT))
+        drawn[f"{name}-share-{value}.svg"] = _to_svg(_shares(outcomes, bar, seed, LIGHT))
     return drawn
 
 
-def _medians(found: Sequence[Found], seed: int, colours: Colours) -> Figure:
-    lines = [(one, *interval(one.medians, seed)) for one in found]
+def _medians(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> Figure:
+    lines = [(one, *interval(one.medians, seed)) for one in outcomes]
     ends = [value[np.isfinite(value)] for _, *values in lines for value in values]
 
-    def draw(axes: Axes, one: Found, values: Lines, colour: str, dash: Any) -> None:
+    def draw(axes: Axes, one: MethodResults, values: Lines, colour: str, dash: Any) -> None:
         own = dash is not None
         middle, low, high = values
         whole = np.isfinite(middle)
@@ -80,10 +80,10 @@ def _medians(found: Sequence[Found], seed: int, colours: Colours) -> Figure:
     return figure
 
 
-def _shares(found: Sequence[Found], bar: int, seed: int, colours: Colours) -> Figure:
-    lines = [(one, *interval(one.shares(bar), seed, np.mean)) for one in found]
+def _shares(outcomes: Sequence[MethodResults], bar: int, seed: int, colours: Colours) -> Figure:
+    lines = [(one, *interval(one.shares(bar), seed, np.mean)) for one in outcomes]
 
-    def draw(axes: Axes, one: Found, values: Lines, colour: str, dash: Any) -> None:
+    def draw(axes: Axes, one: MethodResults, values: Lines, colour: str, dash: Any) -> None:
         own = dash is not None
         middle, low, high = (100 * value for value in values)
         if own and len(one.seeds) > 1:
@@ -106,9 +106,9 @@ def _shares(found: Sequence[Found], bar: int, seed: int, colours: Colours) -> Fi
 
 
 def _panels(
-    lines: Sequence[tuple[Found, Values, Values, Values]],
+    lines: Sequence[tuple[MethodResults, Values, Values, Values]],
     colours: Colours,
-    draw: Callable[[Axes, Found, Lines, str, Any], None],
+    draw: Callable[[Axes, MethodResults, Lines, str, Any], None],
     title: str,
 ) -> tuple[Figure, list[Axes]]:
     """A panel a family, in which the methods of the others are quiet lines behind its own."""

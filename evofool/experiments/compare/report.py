@@ -9,7 +9,7 @@ from typing import Any
 
 from evofool.experiments.compare import plots
 from evofool.experiments.compare.likeness import Likeness, likeness
-from evofool.experiments.compare.measures import Found, read
+from evofool.experiments.compare.measures import MethodResults, read
 from evofool.experiments.compare.paired import BAR, Paired, least_p, paired
 from evofool.experiments.compare.searches import Compared
 from evofool.experiments.compare.tables import (
@@ -40,16 +40,16 @@ CURRENCY = (
 def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page with plots and pictures, the tables and the summary."""
     config = compared.config
-    found: ByNet = {
+    outcomes: ByNet = {
         net: [read(arm, results, len(labels)) for arm in compared.of(net)]
         for net, labels in compared.labels.items()
     }
-    pairs = {net: paired(each) for net, each in found.items()}
+    pairs = {net: paired(each) for net, each in outcomes.items()}
     files: dict[str, bytes] = {}
     sections: list[Section] = []
     likes: dict[tuple[str, str], list[Likeness]] = {}
-    methods = methods_table(found, config.seed)
-    for number, (net, each) in enumerate(found.items()):
+    methods = methods_table(outcomes, config.seed)
+    for number, (net, each) in enumerate(outcomes.items()):
         pictures, shown = _pictures(compared, results, net, number)
         files |= pictures
         for one in each:
@@ -62,8 +62,8 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         sections += shown
     tables = {
         "compare.csv": methods,
-        "curves.csv": curves_table(found, config.seed),
-        "searches.csv": searches_table(found, compared.labels),
+        "curves.csv": curves_table(outcomes, config.seed),
+        "searches.csv": searches_table(outcomes, compared.labels),
         "tests.csv": pairs_table(pairs),
         "pictures.csv": likeness_table(likes),
     }
@@ -94,23 +94,23 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         "What do evolution, gradients and chance reach, and what does it cost?",
         sections,
         subject="methods, compared",
-        lede=list(answers(compared, found)),
+        lede=list(answers(compared, outcomes)),
         facts=_facts(compared, results, manifest),
         files=[*tables, "report/compare.tex", "summary.json", "config.yaml"],
     )
-    return Report(page, files, tables, summary(compared, results, manifest, found, pairs))
+    return Report(page, files, tables, summary(compared, results, manifest, outcomes, pairs))
 
 
 def summary(
     compared: Compared,
     results: Results,
     manifest: Mapping[str, Any],
-    found: ByNet,
+    outcomes: ByNet,
     pairs: Mapping[str, Sequence[Paired]],
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
     config = compared.config
-    table = methods_table(found, config.seed)
+    table = methods_table(outcomes, config.seed)
     names = [name for column in table.columns for name in column.fields()]
     lines = [
         [value for column, cell in zip(table.columns, row, strict=True)
@@ -125,16 +125,16 @@ def summary(
         "budget": config.budget,
         "methods": [dict(zip(names, line, strict=True)) for line in lines],
         "tests": {net: [asdict(pair) for pair in each] for net, each in pairs.items()},
-        "reached_by_one_family": {net: only_one_family(each) for net, each in found.items()},
+        "reached_by_one_family": {net: only_one_family(each) for net, each in outcomes.items()},
         "left_out": [asdict(each) for each in compared.left_out],
         "seconds": round(results.folder.seconds(), 3),
     }
 
 
-def only_one_family(found: Sequence[Found]) -> dict[str, list[int]]:
+def only_one_family(outcomes: Sequence[MethodResults]) -> dict[str, list[int]]:
     """Classes that only evolution, or only gradients, reach with confidence `BAR`."""
     by_family: dict[str, set[int]] = {"evolution": set(), "gradients": set()}
-    for one in found:
+    for one in outcomes:
         if one.arm.family in by_family:
             classes = one.reaches(BAR).nonzero()[0].tolist()
             by_family[one.arm.family] |= set(classes)
@@ -146,10 +146,10 @@ def only_one_family(found: Sequence[Found]) -> dict[str, list[int]]:
     }
 
 
-def answers(compared: Compared, found: ByNet) -> Iterator[str]:
+def answers(compared: Compared, outcomes: ByNet) -> Iterator[str]:
     """What came out, in a few sentences a net."""
-    for net, each in found.items():
-        best: dict[str, tuple[float, Found]] = {}
+    for net, each in outcomes.items():
+        best: dict[str, tuple[float, MethodResults]] = {}
         for one in each:
             middle = float(_median(one))
             if one.arm.family not in best or middle > best[one.arm.family][0]:
@@ -173,14 +173,18 @@ def answers(compared: Compared, found: ByNet) -> Iterator[str]:
                 yield f"{reached}: with confidence {BAR:g} by {one_family} and not by {other}."
 
 
-def _median(one: Found) -> float:
+def _median(one: MethodResults) -> float:
     import numpy as np
 
     return float(np.median(np.median(one.confidence, axis=1)))
 
 
 def _sections(
-    compared: Compared, net: str, found: Sequence[Found], pairs: Sequence[Paired], number: int
+    compared: Compared,
+    net: str,
+    outcomes: Sequence[MethodResults],
+    pairs: Sequence[Paired],
+    number: int,
 ) -> list[Section]:
     seeds = compared.config.seeds
     name = _prefix(number)
@@ -205,13 +209,13 @@ def _sections(
     ]
 
 
-def _plots(found: Sequence[Found], seed: int, number: int) -> dict[str, bytes]:
+def _plots(outcomes: Sequence[MethodResults], seed: int, number: int) -> dict[str, bytes]:
     name = _prefix(number)
-    files = light_and_dark(f"{name}-medians", partial(plots.medians_plot, found, seed))
+    files = light_and_dark(f"{name}-medians", partial(plots.medians_plot, outcomes, seed))
     for bar, value in enumerate(BARS):
-        draw = partial(plots.shares_plot, found, bar, seed)
+        draw = partial(plots.shares_plot, outcomes, bar, seed)
         files |= light_and_dark(f"{name}-share-{value}", draw)
-    return files | plots.svgs(found, seed, name)
+    return files | plots.svgs(outcomes, seed, name)
 
 
 def _pictures(
@@ -240,7 +244,7 @@ def _pictures(
     return files, sections
 
 
-def _stem(compared: Compared, one: Found, number: int) -> str:
+def _stem(compared: Compared, one: MethodResults, number: int) -> str:
     return f"pictures/{_prefix(number)}-{compared.of(one.arm.victim).index(one.arm):02d}-"
 
 

@@ -14,7 +14,7 @@ from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
-from evofool.experiments.compare.works import Aimed, Drawn, Evolved, Natural
+from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.works.campaign import Campaign
@@ -30,7 +30,7 @@ Sees = Literal["weights", "scores", "labels"]
 SEEN: Mapping[str, Sees] = {"gradients": "weights", "scores": "scores", "labels": "labels"}
 """What a method must see of a net, by what an attack `needs`."""
 
-Search = Aimed | Drawn | Natural | Evolved
+Search = Aimed | RandomPictures | NaturalPictures | Evolved
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,14 @@ def arm(
             return LeftOut(name, method.title, drawn)
         for seed in config.seeds:
             own = shuffled(drawn, seed, config.budget)
-            runs[seed] = Natural(given, own, classes, config.budget, scoring)
+            runs[seed] = NaturalPictures(given, own, classes, config.budget, scoring)
     else:
         source = "noise" if method.noise is not None else "encoding"
         drawn_by = method.noise or method.random or ""
         for seed in config.seeds:
-            runs[seed] = Drawn(given, source, drawn_by, classes, config.budget, seed, scoring)
+            runs[seed] = RandomPictures(
+                given, source, drawn_by, classes, config.budget, seed, scoring
+            )
     return Arm(name, method, sees, family, runs, each)
 
 

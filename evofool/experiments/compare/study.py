@@ -14,7 +14,7 @@ from evofool.config import Loaded
 from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import DataError
 from evofool.experiments.checked import inspected, loaded_net
-from evofool.experiments.compare.config import CompareConfig, load_compare
+from evofool.experiments.compare.config import CompareConfig, resolve
 from evofool.experiments.compare.searches import (
     LEAST_SHARE,
     Arm,
@@ -33,7 +33,8 @@ class CompareStudy(Study[CompareConfig]):
     """Evolution, gradients, queries and chance at the same cost."""
 
     kind = "compare"
-    load = staticmethod(load_compare)
+    config = CompareConfig
+    resolve = staticmethod(resolve)
 
     def __init__(self, loaded: Loaded[CompareConfig], compared: Compared) -> None:
         self.compared = compared
@@ -138,19 +139,21 @@ def _check_share(loaded: Loaded[CompareConfig], name: str, classes: int, crops: 
 
 def _natural(loaded: Loaded[CompareConfig], net: Classifier) -> dict[str, Pictures | str]:
     """Natural pictures of every split that a method names, or why there are none."""
-    found: dict[str, Pictures | str] = {}
+    by_split: dict[str, Pictures | str] = {}
     for split in {m.pictures for m in loaded.config.methods if m.pictures is not None}:
         if loaded.config.data is None:
-            found[split] = "the config names no data set (data)"
+            by_split[split] = "the config names no data set (data)"
             continue
         try:
             data = load_dataset(loaded.config.data, split)
         except DataError as error:
-            found[split] = str(error)
+            by_split[split] = str(error)
             continue
         if data.shape != net.input_shape:
-            found[split] = f"the pictures of {data.name} have another shape than {net.name} takes"
+            by_split[split] = (
+                f"the pictures of {data.name} have another shape than {net.name} takes"
+            )
             continue
         # which class a picture is of does not matter: each is looked at for all
-        found[split] = Pictures.of(data.images, np.full(len(data), -1, np.int64))
-    return found
+        by_split[split] = Pictures.of(data.images, np.full(len(data), -1, np.int64))
+    return by_split

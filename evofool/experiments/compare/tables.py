@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evofool.experiments.compare.likeness import Likeness
-from evofool.experiments.compare.measures import Found, estimate, interval
+from evofool.experiments.compare.measures import MethodResults, estimate, interval
 from evofool.experiments.compare.paired import BAR, Paired
 from evofool.experiments.compare.works import BARS
 from evofool.report.columns import Cell
@@ -24,18 +24,18 @@ from evofool.report.tables import (
 )
 from evofool.scoring.ranking import sigmoid
 
-ByNet = Mapping[str, Sequence[Found]]
+ByNet = Mapping[str, Sequence[MethodResults]]
 """What was found on each net."""
 
 
-def methods_table(found: ByNet, seed: int) -> Table:
+def methods_table(outcomes: ByNet, seed: int) -> Table:
     """``compare.csv``: a line a net and method.
 
     Medians are over the classes of a seed, then over the seeds; shares are of classes, averaged
     over the seeds. Intervals are bootstrapped over seeds; of one seed there is none, and they are
     left out.
     """
-    many = all(len(one.seeds) > 1 for each in found.values() for one in each)
+    many = all(len(one.seeds) > 1 for each in outcomes.values() for one in each)
     bounds = ("median_low", "median_high") if many else None
     columns: list[Column] = [
         Text("net"), Text("method"), Text("sees"), Text("kind", "family"),
@@ -51,11 +51,13 @@ def methods_table(found: ByNet, seed: int) -> Table:
         Number("spent", "spent", form=",.0f"), Seconds("time", "seconds"),
         Count("classes"), Count("seeds"),
     ]  # fmt: skip
-    rows = [[net, *_method_cells(one, seed, many)] for net, each in found.items() for one in each]
+    rows = [
+        [net, *_method_cells(one, seed, many)] for net, each in outcomes.items() for one in each
+    ]
     return Table(columns, rows, grouped_by="net")
 
 
-def _method_cells(one: Found, seed: int, many: bool) -> list[Cell]:
+def _method_cells(one: MethodResults, seed: int, many: bool) -> list[Cell]:
     def shown(value: Estimate) -> Cell:
         return value if many else value.value
 
@@ -73,7 +75,7 @@ def _method_cells(one: Found, seed: int, many: bool) -> list[Cell]:
     ]  # fmt: skip
 
 
-def curves_table(found: ByNet, seed: int) -> Table:
+def curves_table(outcomes: ByNet, seed: int) -> Table:
     """``curves.csv``: median confidence and shares of classes at each cost."""
     columns: list[Column] = [
         Text("net"), Text("method"), Count("seeds"), Count("cost"), Number("median_confidence"),
@@ -81,7 +83,7 @@ def curves_table(found: ByNet, seed: int) -> Table:
     ]  # fmt: skip
     columns += [Number(f"share_{bar:g}") for bar in BARS]
     rows: list[list[Cell]] = []
-    for net, each in found.items():
+    for net, each in outcomes.items():
         for one in each:
             middle, low, high = interval(one.medians, seed)
             shares = [one.shares(bar).mean(axis=0) for bar in range(len(BARS))]
@@ -94,7 +96,7 @@ def curves_table(found: ByNet, seed: int) -> Table:
     return Table(columns, rows)
 
 
-def searches_table(found: ByNet, labels: Mapping[str, Sequence[str]]) -> Table:
+def searches_table(outcomes: ByNet, labels: Mapping[str, Sequence[str]]) -> Table:
     """``searches.csv``: a line a net, method, seed and class: all that the rest is made from."""
     columns: list[Column] = [
         Text("net"), Text("method"), Count("seed"), Count("class_index"), Text("label"),
@@ -102,7 +104,7 @@ def searches_table(found: ByNet, labels: Mapping[str, Sequence[str]]) -> Table:
     ]  # fmt: skip
     columns += [Count(f"cost_at_{bar:g}") for bar in BARS]
     rows: list[list[Cell]] = []
-    for net, each in found.items():
+    for net, each in outcomes.items():
         for one in each:
             for s, seed in enumerate(one.seeds):
                 for c, label in enumerate(labels[net]):

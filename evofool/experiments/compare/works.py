@@ -93,7 +93,7 @@ class Aimed(Work):
         with context.scorer(net, self.scoring) as scorer:
             result = self.attack(scorer, noise, targets=targets, trace=trace)
             context.notes += result.notes
-            yield from found(scorer, trace, self.share)
+            yield from search_rows(scorer, trace, self.share)
 
     def verify(self, context: Context) -> Iterator[Check]:
         """Score the stored pictures again."""
@@ -101,7 +101,7 @@ class Aimed(Work):
 
 
 @work
-class Drawn(Work):
+class RandomPictures(Work):
     """Pictures that are only drawn and looked at, each for all classes: no search at all.
 
     Attributes:
@@ -143,7 +143,7 @@ class Drawn(Work):
 
 
 @work
-class Natural(Work):
+class NaturalPictures(Work):
     """Natural pictures, each looked at for all classes.
 
     Attributes:
@@ -219,7 +219,7 @@ class Evolved(Work):
         for row in champions:
             trace.pictures[row.item] = decode_png(row.png or b"")
         with context.scorer(net, campaign.scoring) as scorer:
-            yield from found(scorer, trace, self.share, [row.item for row in champions])
+            yield from search_rows(scorer, trace, self.share, [row.item for row in champions])
 
     def verify(self, context: Context) -> Iterator[Check]:
         """Score the stored pictures again."""
@@ -268,10 +268,10 @@ def looked_at(
             np.tile(rows, n), np.repeat(pictures, classes, axis=0), odds.reshape(-1),
             np.repeat(costs, classes),
         )  # fmt: skip
-    yield from found(scorer, trace, share)
+    yield from search_rows(scorer, trace, share)
 
 
-def found(
+def search_rows(
     scorer: Scorer, trace: Trace, share: int, rows: list[int] | None = None
 ) -> Iterator[SearchRow]:
     """What a search came to: its best pictures, scored once more as they are saved.

@@ -13,11 +13,11 @@ from evofool.errors import DataError
 from evofool.experiments.checked import check_encodings
 from evofool.experiments.costs.config import CostsConfig, resolve
 from evofool.experiments.costs.nets import CLEAN, FGSM_ROW, FLOATS, PICTURES, Compared, JudgedNet
-from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Plan, Planned, Results, Work
 from evofool.experiments.engine.study import Study
 from evofool.experiments.works.answers import Attacked, Clean
 from evofool.experiments.works.campaign import Campaign, evaluations_of
+from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.trained import Trained
 from evofool.randomness import Stream, generator

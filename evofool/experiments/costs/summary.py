@@ -9,11 +9,11 @@ import numpy as np
 
 from evofool.attacks.runs.statistics import share
 from evofool.experiments.costs.nets import MEASURES, Compared, JudgedNet
-from evofool.experiments.costs.noise import ClaimRow, NoiseAnswers
 from evofool.experiments.curves import Curve, curve_json, curve_of
 from evofool.experiments.engine import Results
 from evofool.experiments.works.answers import AnswerRow
 from evofool.experiments.works.campaign import ChampionRow
+from evofool.experiments.works.noise import ClaimRow, NoiseAnswers
 from evofool.report.columns import Cell
 from evofool.report.tables import Count, Number, Table, Text
 

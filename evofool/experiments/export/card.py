@@ -140,10 +140,10 @@ def _of_attacks(pictures: Pictures) -> list[str]:
                "median linf")  # fmt: skip
     summary = pictures.run.summary
     costs = _costs(summary, ("queries", "forward_images", "backward_images"))
-    found = [table(heading, rows)]
+    parts = [table(heading, rows)]
     if costs:
-        found.append(table(("cost", "value"), costs))
-    return [*found, *_unfinished(pictures)]
+        parts.append(table(("cost", "value"), costs))
+    return [*parts, *_unfinished(pictures)]
 
 
 def _costs(summary: Mapping[str, Any], keys: Sequence[str]) -> list[tuple[str, str]]:

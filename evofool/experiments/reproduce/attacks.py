@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from evofool.attacks import FGSM, JSMA, SubstituteAttack
 from evofool.experiments.costs.nets import FGSM_ROW, FLOATS, JudgedNet
-from evofool.experiments.costs.noise import ClaimRow
 from evofool.experiments.engine import Planned, Results
 from evofool.experiments.reproduce.claims import (
     Claim,
@@ -16,6 +15,7 @@ from evofool.experiments.reproduce.claims import (
 )
 from evofool.experiments.reproduce.setting import Setting, within
 from evofool.experiments.works.answers import AnswerRow, Attacked, Clean
+from evofool.experiments.works.noise import ClaimRow
 from evofool.experiments.works.targeted import Targeted, TargetedRow
 
 GOODFELLOW = "Goodfellow et al., ICLR 2015"

@@ -8,7 +8,7 @@ from pathlib import Path
 from evofool.config import yaml_lines
 from evofool.experiments.engine import Plan
 from evofool.experiments.reproduce.config import ReproduceConfig
-from evofool.experiments.reproduce.outcomes import Row
+from evofool.experiments.reproduce.outcomes import PlannedClaim
 from evofool.report.tables import Table, Text
 from evofool.store import Result
 from evofool.text import bare
@@ -16,7 +16,7 @@ from evofool.text import bare
 NOT_TESTED = "not tested"
 
 
-def plan_lines(config: ReproduceConfig, rows: Sequence[Row], plan: Plan) -> list[str]:
+def plan_lines(config: ReproduceConfig, rows: Sequence[PlannedClaim], plan: Plan) -> list[str]:
     """The config, each claim with its test, and what is missing."""
     lines = [*yaml_lines(config)]
     for row in rows:

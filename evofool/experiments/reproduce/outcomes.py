@@ -10,7 +10,7 @@ from evofool.store.records.works import Cost
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedClaim:
     """A claim in a reproduction.
 
     Attributes:
@@ -28,6 +28,6 @@ class Row:
 class Outcome:
     """A row once its works are done; `measured` is None where something was missing."""
 
-    row: Row
+    row: PlannedClaim
     measured: Measured | None
     cost: Cost

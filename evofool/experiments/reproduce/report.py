@@ -115,6 +115,6 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "n": None if measured is None else measured.n,
         "seeds": None if measured is None else measured.seeds,
         "verdict": "" if measured is None else measured.verdict,
-        "images": outcome.cost.forward_images + 2 * outcome.cost.backward_images,
+        "images": outcome.cost.forward_equivalents,
         "seconds": round(outcome.cost.seconds, 1),
     }

@@ -13,7 +13,7 @@ from evofool.experiments.engine.study import Study
 from evofool.experiments.reproduce import lines
 from evofool.experiments.reproduce.claims import Claim
 from evofool.experiments.reproduce.config import ReproduceConfig
-from evofool.experiments.reproduce.outcomes import Outcome, Row
+from evofool.experiments.reproduce.outcomes import Outcome, PlannedClaim
 from evofool.experiments.reproduce.registry import chosen
 from evofool.experiments.reproduce.setting import SCALES, Setting
 from evofool.report.output import Report
@@ -32,7 +32,7 @@ class ReproduceStudy(Study[ReproduceConfig]):
     moved = "a reproduction takes nets that ship and trains the others itself"
 
     def __init__(
-        self, loaded: Loaded[ReproduceConfig], setting: Setting, rows: Sequence[Row]
+        self, loaded: Loaded[ReproduceConfig], setting: Setting, rows: Sequence[PlannedClaim]
     ) -> None:
         planned = [each for row in rows for each in row.works]
         if not planned:
@@ -74,8 +74,8 @@ class ReproduceStudy(Study[ReproduceConfig]):
         return lines.result_lines(result, pages)
 
 
-def _row(claim: Claim, setting: Setting) -> Row:
+def _row(claim: Claim, setting: Setting) -> PlannedClaim:
     try:
-        return Row(claim, tuple(claim.works(setting)))
+        return PlannedClaim(claim, tuple(claim.works(setting)))
     except EvofoolError as error:  # a data set or a net that is not on this machine
-        return Row(claim, (), str(error))
+        return PlannedClaim(claim, (), str(error))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from evofool.config import ClassifierConfig, Loaded, Model, find, load_model
+from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, absolute_code, validate, with_seed
+from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
@@ -111,19 +110,12 @@ class TransferConfig(Model):
         return self
 
 
-def load_transfer(
-    source: Path | str | Mapping[str, Any] | TransferConfig,
-    overrides: Sequence[str] = (),
-    seed: int | None = None,
-    check_files: bool = True,
-) -> Loaded[TransferConfig]:
-    """A config of kind transfer; paths and arguments as in `evofool.config.load_campaign`.
+def resolve(config: TransferConfig, document: Document, check_files: bool) -> Document:
+    """`document` with all files that it names absolute, see `evofool.experiments.engine.study`.
 
     Raises:
-        ConfigError: anything is wrong; the message starts with the place.
+        ConfigError: a file is missing.
     """
-    loaded = load_model(source, TransferConfig, overrides)
-    config, document = loaded.config, with_seed(loaded.document, seed)
     for section, nets in (("sources", config.sources), ("targets", config.targets or ())):
         for index, net in enumerate(nets):
             where: KeyPath = (section, index)
@@ -137,7 +129,7 @@ def load_transfer(
         document = absolute_code(document, ("evolution", "encodings"), check_files)
     if config.attacks:
         document = absolute_code(document, ("attacks",), check_files)
-    return Loaded(validate(document, TransferConfig), document)
+    return document
 
 
 def _training(document: Document, where: KeyPath, train: str, check: bool) -> Document:

@@ -14,7 +14,6 @@ from evofool.classifiers import Classifier
 from evofool.errors import AttackError
 from evofool.experiments.attack.sources import open_source, read_samples
 from evofool.experiments.checked import check_encodings
-from evofool.experiments.costs.noise import NoiseAnswers
 from evofool.experiments.engine import Planned, Scoring
 from evofool.experiments.transfer.config import (
     TransferConfig,
@@ -28,6 +27,7 @@ from evofool.experiments.transfer.nets import (
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked
 from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
 
 
@@ -95,9 +95,9 @@ def make_matrix(loaded: Config) -> Matrix:
     notes: dict[str, None] = {}
 
     def pictures(net: MatrixNet) -> Pictures:
-        found, faults = read_pictures(loaded, net.classifier)
+        labelled, faults = read_pictures(loaded, net.classifier)
         notes.update(dict.fromkeys(faults))
-        return found
+        return labelled
 
     crafted: dict[tuple[str, str], Attacked] = {}
     attacked: dict[tuple[str, str, str], Ranked] = {}
@@ -181,14 +181,14 @@ def _cannot(attack: Attack, source: MatrixNet) -> str | None:
 def _maps(
     loaded: Config, sources: tuple[MatrixNet, ...], targets: tuple[MatrixNet, ...]
 ) -> dict[tuple[str, str], tuple[int, ...]]:
-    found = {}
+    maps = {}
     for source in sources:
         for target in targets:
             try:
-                found[source.name, target.name] = class_map(source, target)
+                maps[source.name, target.name] = class_map(source, target)
             except LookupError as error:
                 raise loaded.error_at(target.where, str(error)) from error
-    return found
+    return maps
 
 
 def read_pictures(loaded: Config, net: Classifier) -> tuple[Pictures, tuple[str, ...]]:
@@ -217,19 +217,19 @@ def attacks_of(loaded: Config) -> dict[str, Attack]:
         ConfigError: an unknown one or a wrong parameter, at its place.
     """
     config = loaded.config
-    found: dict[str, Attack] = {}
+    by_name: dict[str, Attack] = {}
     for index, entry in enumerate(config.attacks):
         try:
             if describe(entry.name).aim not in ("untargeted", "both"):
                 raise AttackError(f"{entry.name} does not lead away from a given class")
             for attack in grid(entry.name, {"seed": config.seed, **entry.options}):
                 name = _name(title(entry.name), attack, entry.options)
-                if name in found:
+                if name in by_name:
                     raise AttackError(f"{name} is there twice")
-                found[name] = attack
+                by_name[name] = attack
         except AttackError as error:
             raise loaded.error_at(("attacks", index), str(error)) from error
-    return found
+    return by_name
 
 
 def _name(name: str, attack: Attack, options: Mapping[str, object]) -> str:

@@ -75,14 +75,14 @@ def load_nets(
     known: dict[str, MatrixNet] = {}
 
     def those(section: str, nets: Nets) -> tuple[MatrixNet, ...]:
-        found = []
+        those_nets = []
         for index, spec in enumerate(nets):
             key = spec.model_dump_json()
             if key not in known:
                 net = _load(loaded, (section, index), spec)
                 known[key] = _called(net, names)
-            found.append(known[key])
-        return tuple(found)
+            those_nets.append(known[key])
+        return tuple(those_nets)
 
     sources = those("sources", config.sources)
     targets = sources if config.targets is None else those("targets", config.targets)

@@ -37,13 +37,13 @@ MOST_PICTURES = 10
 
 def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page, its figures and pictures, ``transfer.tex``, ``transfer.csv`` and the summary."""
-    found = cells(matrix, results)
+    entries = cells(matrix, results)
     files: dict[str, bytes] = {}
     sections: list[Section] = []
     latex: list[str] = []
-    methods = list(dict.fromkeys(c.method for c in found))
+    methods = list(dict.fromkeys(c.method for c in entries))
     for method in methods:
-        these = [c for c in found if c.method == method]
+        these = [c for c in entries if c.method == method]
         evolved = any(c.measure == ANY for c in these)
         tables: list[Table] = []
         figures: list[Figure] = []
@@ -60,7 +60,7 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
         title = f"Evolved pictures, {method}" if evolved else f"Attack: {method}"
         sections.append(Section(title, _note(matrix, evolved), figures, tables, pictures))
     files["transfer.tex"] = "\n".join(latex).encode()
-    told = summary(matrix, found, manifest)
+    told = summary(matrix, entries, manifest)
     page = sections_page(
         "Does what fools one net fool another?",
         sections,
@@ -69,7 +69,7 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
         facts=_facts(matrix, manifest),
         files=("transfer.csv", "report/transfer.tex", "summary.json", "config.yaml"),
     )
-    return Report(page, files, {"transfer.csv": table(found)}, told)
+    return Report(page, files, {"transfer.csv": table(entries)}, told)
 
 
 def _columns(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> tuple[list[str], int]:

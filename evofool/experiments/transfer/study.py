@@ -16,7 +16,7 @@ from evofool.experiments.engine.study import Study
 from evofool.experiments.transfer.config import (
     TrainedNet,
     TransferConfig,
-    load_transfer,
+    resolve,
 )
 from evofool.experiments.transfer.matrix import Matrix, attacks_of, make_matrix
 from evofool.experiments.transfer.nets import (
@@ -33,7 +33,7 @@ class TransferStudy(Study[TransferConfig]):
     kind = "transfer"
     config = TransferConfig
     moved = "a matrix names several nets; put the file where config.yaml says"
-    load = staticmethod(load_transfer)
+    resolve = staticmethod(resolve)
 
     def __init__(self, loaded: Config, matrix: Matrix) -> None:
         self.matrix = matrix
@@ -79,9 +79,9 @@ def plan(loaded: Config) -> TransferPlan:
     for section, nets in (("sources", config.sources), ("targets", config.targets or ())):
         for index, net in enumerate(nets):
             if isinstance(net, ClassifierConfig):
-                found = inspected(loaded, (section, index), net)
-                if not found.ready:
-                    missing[found.missing] = None
+                inspection = inspected(loaded, (section, index), net)
+                if not inspection.ready:
+                    missing[inspection.missing] = None
             elif isinstance(net, TrainedNet):
                 trained = _missing_for(loaded, (section, index, "train"), net)
                 missing.update(dict.fromkeys(trained))

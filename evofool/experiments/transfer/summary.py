@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evofool.attacks.runs.statistics import share, wilson
-from evofool.experiments.costs.noise import ClaimRow
 from evofool.experiments.engine import Results
 from evofool.experiments.transfer.matrix import Matrix
 from evofool.experiments.transfer.works import AimRow, RankRow
+from evofool.experiments.works.noise import ClaimRow
 from evofool.report.tables import Count, Estimate, Rate, Table, Text
 
 BARS = (0.5, 0.9, 0.99)
@@ -113,7 +113,7 @@ def errors(rows: Sequence[RankRow], top: int) -> tuple[int, int]:
     return wrong, len(rows)
 
 
-def table(found: Sequence[MatrixCell]) -> Table:
+def table(entries: Sequence[MatrixCell]) -> Table:
     """Every cell in a row of ``transfer.csv``."""
     columns = [
         Text("method"),
@@ -124,17 +124,17 @@ def table(found: Sequence[MatrixCell]) -> Table:
         Count("pictures", name="n"),
         Rate("share", name="rate", bounds=("low", "high")),
     ]
-    rows = [[c.method, c.measure, c.source, c.target, c.hits, c.n, c.rate] for c in found]
+    rows = [[c.method, c.measure, c.source, c.target, c.hits, c.n, c.rate] for c in entries]
     return Table(columns, rows)
 
 
 def summary(
-    matrix: Matrix, found: Sequence[MatrixCell], manifest: Mapping[str, Any]
+    matrix: Matrix, entries: Sequence[MatrixCell], manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of ``summary.json``: what each method does to its own net, and to the others."""
     methods = []
-    for method, measure in dict.fromkeys((c.method, c.measure) for c in found):
-        these = [c for c in found if (c.method, c.measure) == (method, measure)]
+    for method, measure in dict.fromkeys((c.method, c.measure) for c in entries):
+        these = [c for c in entries if (c.method, c.measure) == (method, measure)]
         made = [c for c in these if c.source not in (CLEAN, NOISE)]
         own = [c for c in made if c.source == c.target]
         other = [c for c in made if c.source != c.target]

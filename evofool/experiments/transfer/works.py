@@ -214,8 +214,8 @@ def ranks_of(log_odds: Matrix, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     own = log_odds[np.arange(n), labels][:, None]
     before = np.arange(classes)[None] < labels[:, None]
     ranks = ((log_odds > own) | ((log_odds == own) & before)).sum(axis=1)
-    found: NDArray[np.int64] = np.where(np.isnan(log_odds).any(axis=1), classes, ranks)
-    return found
+    checked: NDArray[np.int64] = np.where(np.isnan(log_odds).any(axis=1), classes, ranks)
+    return checked
 
 
 def _finite(value: float) -> float | None:

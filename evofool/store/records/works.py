@@ -63,6 +63,11 @@ class Cost:
     backward_images: int = 0
     seconds: float = 0.0
 
+    @property
+    def forward_equivalents(self) -> int:
+        """Images forward plus twice the images that gradients were taken of."""
+        return self.forward_images + 2 * self.backward_images
+
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             self.queries + other.queries,

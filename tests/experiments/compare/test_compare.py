@@ -17,9 +17,8 @@ from evofool.classifiers import load_classifier
 from evofool.data import Dataset
 from evofool.errors import ConfigError, DataError, Interrupted
 from evofool.experiments.compare import plots, report, study
-from evofool.experiments.compare.config import load_compare
 from evofool.experiments.compare.lines import plan_lines, result_lines
-from evofool.experiments.compare.measures import Found, read
+from evofool.experiments.compare.measures import MethodResults, read
 from evofool.experiments.compare.study import CompareStudy, plan
 from evofool.experiments.compare.works import BARS
 from evofool.experiments.engine import Options, Results, begin
@@ -63,7 +62,7 @@ def load_toys(name: str, split: str, _folder: object = None) -> Dataset:
     return Dataset(name, split, images, np.zeros(60, np.int64), ("a",))  # type: ignore[arg-type]
 
 
-def no_plots(found: Sequence[Found], seed: int, number: int) -> dict[str, bytes]:
+def no_plots(found: Sequence[MethodResults], seed: int, number: int) -> dict[str, bytes]:
     """The files of the plots, which take longer to be drawn than all the rest here."""
     names = ("medians", *(f"share-{bar}" for bar in BARS))
     pixel = encode_png(np.zeros((1, 1, 1), np.uint8))
@@ -212,7 +211,7 @@ def test_what_was_stopped_goes_on_to_the_same_tables(
 
 
 def test_the_plots_are_drawn_with_every_method(finished: Path) -> None:
-    made = CompareStudy.make(load_compare(config()))
+    made = CompareStudy.make(CompareStudy.load(config()))
     with ExperimentFolder.open(finished) as run:
         found = [read(arm, Results(run, made.plan), CLASSES) for arm in made.compared.arms]
     assert plots.medians_plot(found, 1, DARK).startswith(b"\x89PNG")
@@ -273,7 +272,7 @@ def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_what_there_is_to_do() -> None:
-    lines = plan_lines(plan(load_compare(config())))
+    lines = plan_lines(plan(CompareStudy.load(config())))
     assert lines[-1] == "# 12 runs of methods, 210 forward-equivalents each, 2,520 in all"
 
 
@@ -306,6 +305,6 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
 )
 def test_bad_configs(changes: dict[str, Any], place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        CompareStudy.make(load_compare(config(**changes)))
+        CompareStudy.make(CompareStudy.load(config(**changes)))
     assert message in str(caught.value)
     assert place in str(caught.value)
