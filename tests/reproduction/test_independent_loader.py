@@ -45,7 +45,13 @@ def test_mnist_confidences(tmp_path: Path) -> None:
     """mnist-lenet written out in functional PyTorch, in float64."""
     evolve("mnist-cppn", tmp_path / "run", overrides=["stop.generations=5"])
     images, classes, stored = _pictures(tmp_path / "run")
-    file = Path(evofool.__file__).parent / "classifiers" / "weights" / "mnist-lenet.safetensors"
+    file = (
+        Path(evofool.__file__).parent
+        / "classifiers"
+        / "nets"
+        / "weights"
+        / "mnist-lenet.safetensors"
+    )
     with safe_open(file, "pt") as weights:
         w = {key: weights.get_tensor(key).double() for key in weights.keys()}  # noqa: SIM118
     f = torch.nn.functional
