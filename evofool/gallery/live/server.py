@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import ipaddress
 import json
+import math
 import re
 import socket
 import threading
@@ -37,7 +38,7 @@ from evofool.gallery.page.html import html_page, policy
 from evofool.gallery.reading.collect import slug
 from evofool.gallery.reading.exhibits import Collection, Exhibit, Step
 from evofool.images import Size, UInt8Images
-from evofool.store import CampaignFolder, EliteRow, IndividualId, state_of
+from evofool.store import CampaignFolder, EliteRow, IndividualId, IndividualRow, state_of
 from evofool.store.folder import MANIFEST
 from evofool.store.history import commands_of
 from evofool.store.manifest import headline
@@ -45,6 +46,8 @@ from evofool.store.manifest import headline
 LOOPBACK = "127.0.0.1"
 REFRESH_SECONDS = 1.5
 """Least time between two looks into the database."""
+MOST_LOOKS = 5
+"""For a picture of a cell whose elites follow each other faster than they can be read."""
 MAX_CACHED = 256 * 1024 * 1024
 _PICTURE = re.compile(r"/pictures/([0-9]{4,12})\.png")
 _NEWS = re.compile(r"page=([a-z0-9]{1,16})&kept=([^&]{0,200})")
@@ -80,7 +83,7 @@ class LiveRun:
         self._run: CampaignFolder | None = None
         self._encoding: Encoding[Any] | None = None
         self._elites: dict[int, EliteRow] = {}
-        self._looked = 0.0
+        self._looked = -math.inf
         self._view: RunView | None = None
         self._cache: OrderedDict[tuple[IndividualId, int], bytes] = OrderedDict()
         self.version = "0"
@@ -113,15 +116,14 @@ class LiveRun:
     def png(self, class_index: int) -> tuple[bytes, str] | None:
         """The picture of a class and the individual that it shows; None where there is none."""
         with self._lock:
+            stored = self._holder(class_index)
             row = self._elites.get(class_index)
             run, encoding = self._run, self._encoding
             if row is None or run is None or encoding is None:
                 return None
             key = row.id, class_index  # one individual may hold several cells
             if key not in self._cache:
-                stored = run.individual(row.id)
-                if stored is None or stored.genome is None:  # replaced a moment ago
-                    self._looked = 0.0
+                if stored is None or stored.genome is None:
                     return None
                 if hashlib.sha256(stored.genome).digest() != stored.sha256:
                     raise StoreError(f"{run.path}: the genome of {row.id} is damaged")
@@ -138,6 +140,22 @@ class LiveRun:
                 while sum(map(len, self._cache.values())) > MAX_CACHED:
                     self._cache.popitem(last=False)
             return self._cache[key], str(row.id)
+
+    def _holder(self, class_index: int) -> IndividualRow | None:
+        """Who holds a cell, with its genome; None where nobody does or its picture is cached.
+
+        Of one that was replaced a moment ago the genome is freed: then it is who replaced it.
+        """
+        for _ in range(MOST_LOOKS):
+            row = self._elites.get(class_index)
+            if row is None or self._run is None or (row.id, class_index) in self._cache:
+                return None
+            stored = self._run.individual(row.id)
+            if stored is not None and stored.genome is not None:
+                return stored
+            self._looked = -math.inf
+            self._look()
+        return None
 
     def close(self) -> None:
         """Let go of the run folder."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +117,33 @@ def test_a_picture_is_kept_under_the_name_of_its_individual(server: LiveServer) 
     assert "immutable" in get(server, f"/pictures/0003.png?{row[8]}")[2]["Cache-Control"]
     for other in ("", "?", "?0:99999"):
         assert get(server, f"/pictures/0003.png{other}")[2]["Cache-Control"] == "no-store"
+
+
+def test_who_was_replaced_a_moment_ago_gives_way_to_who_replaced_it(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page learns of it later: until then what it asks for is no error."""
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    monkeypatch.setattr(live, "REFRESH_SECONDS", 1e9)
+    with LiveServer(run) as running:
+        get(running, "/data.json")
+        with contextlib.closing(sqlite3.connect(run / "run.sqlite")) as db, db:
+            held = dict(db.execute("SELECT class_index, generation || ':' || idx FROM elites"))
+            heir = next(c for c in held if held[c] != held[3])
+            db.execute(
+                "UPDATE elites SET (generation, idx) = (SELECT generation, idx FROM elites"
+                " WHERE class_index = ?) WHERE generation || ':' || idx = ?",
+                (heir, held[3]),
+            )
+            db.execute(
+                "UPDATE individuals SET genome = NULL WHERE generation || ':' || idx = ?",
+                (held[3],),
+            )
+        status, png, _ = get(running, "/pictures/0003.png?" + held[3])
+        assert status == 200
+        heirs = decode_png((toy_run / "images" / f"{heir:04d}.png").read_bytes())
+        assert (decode_png(png) == heirs).all()
 
 
 class Stopped:
