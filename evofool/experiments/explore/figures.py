@@ -88,6 +88,7 @@ def decision_figure(
     corners: Sequence[CornerRow],
     labels: Sequence[str],
     class_index: int,
+    title: str,
     shown: Sequence[str],
     colours: Colours,
 ) -> bytes:
@@ -98,6 +99,7 @@ def decision_figure(
         corners: the three pictures.
         labels: of the classes.
         class_index: the class of the map, which has the first colour.
+        title: the encoding of the evolved picture.
         shown: names of the corners whose pictures may be shown.
         colours: of the page.
     """
@@ -132,6 +134,10 @@ def decision_figure(
     axes.yaxis.label.set_fontsize(11)
     axes.spines[:].set_visible(False)
     _legend(axes, listed, colours)
+    figure.suptitle(
+        f"{plain(labels[class_index])}, {plain(title)}", fontsize=14, color=colours["ink"],
+        x=0.02, ha="left",
+    )  # fmt: skip
     if shown:
         inner = parts[1].subgridspec(1, 3)
         for k, corner in enumerate(corners):

@@ -23,8 +23,8 @@ from evofool.experiments.explore.figures import (
 from evofool.experiments.explore.repetition import WindowRow
 from evofool.experiments.explore.study import Looks
 from evofool.experiments.explore.summary import (
-    KEEPS,
     generation_counts,
+    sentences,
     summary,
     switching_table,
     tables,
@@ -36,7 +36,7 @@ from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Section, sections_page
 from evofool.report.tables import Table
-from evofool.text import percent, probability
+from evofool.text import probability
 
 MOST_CHAMPIONS = 10
 """Champions whose windows the page shows, of the first seed of each encoding."""
@@ -56,7 +56,7 @@ def report(looks: Looks, results: Results, manifest: Mapping[str, Any]) -> Repor
         "A closer look at what was evolved",
         [section for section in sections if section is not None],
         subject="explore",
-        lede=[*_lede(told), *looks.notes],
+        lede=[*sentences(told), *looks.notes],
         facts=_facts(looks, manifest),
         files=(*csvs, "summary.json", "config.yaml"),
     )
@@ -121,7 +121,7 @@ def _decision(
             continue
         corners = results.with_pictures(work, CornerRow)
         labels = looks.named
-        draw = partial(decision_figure, lines, corners, labels, c, shown)
+        draw = partial(decision_figure, lines, corners, labels, c, encoding, shown)
         name = f"decision-map-{_file(encoding)}-{c:04d}"
         files |= light_and_dark(name, draw)
         about = f"{encoding}, {labels[c]}: the likeliest class over the plane of three pictures"
@@ -186,17 +186,18 @@ def _source_target(
                 continue
             row = rows[source, target]
             picture = decode_png(row.png or b"") if visible else None
-            line.append(GridCell(picture, f"{row.changed:.1%}", marked=not row.success))
+            line.append(GridCell(picture, f"{100 * row.changed:.1f}", marked=not row.success))
         cells.append(line)
     names = looks.named[: work.classes]
-    draw = partial(picture_grid, cells, names, names, size=0.62, fontsize=8.5)
+    draw = partial(picture_grid, cells, names, names, size=0.62, fontsize=13)
     files |= light_and_dark("source-target", draw)
     found = told["source_target"]["success"]
     note = (
         f"{work.attack.name} turns the picture of each row into the class of each column; the"
-        " framed diagonal is the picture itself, red frames are pairs that failed. Below each the"
-        f" share of channel values that differ: {told['source_target']['changed']:.2%} on average,"
-        f" {found['rate']:.1%} of {len(rows)} pairs succeed ({found['low']:.1%} to"
+        " framed diagonal is the picture itself, red frames are pairs that failed. The numbers are"
+        " the share of channel values that differ, in per cent, on average"
+        f" {100 * told['source_target']['changed']:.2f}. Of {len(rows)} pairs {found['rate']:.1%}"
+        f" succeed (95 % interval {found['low']:.1%} to"
         f" {found['high']:.1%})."
     )
     about = "Sources in rows, targets in columns: what the attack makes of each picture"
@@ -239,26 +240,6 @@ def _switching(
     return Section(
         "Where do new champions come from?", note, [Figure("goal-switching", about)], shown
     )
-
-
-def _lede(told: Mapping[str, Any]) -> list[str]:
-    """A sentence a part."""
-    lines = []
-    for one in told["repetition"] or ():
-        keeps = one["keeps"]
-        lines.append(
-            f"{one['encoding']}: with one window of {one['area']:.0%} of the area,"
-            f" {keeps['rate']:.0%} of {one['n']} champions keep {KEEPS:.0%} of their confidence or"
-            f" more (median {percent(one['median_window'])}, whole"
-            f" {percent(one['median_whole'])})."
-        )
-    lines += [
-        f"{one['encoding']}: {one['rate']:.1%} of {one['champions']:,} new champions descend from"
-        " champions of other classes alone."
-        for one in told["goal_switching"] or ()
-        if one["rate"] is not None
-    ]
-    return lines
 
 
 def _facts(looks: Looks, manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +29,9 @@ from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.targeted import Targeted
-from evofool.report.output import Report
+from evofool.report.output import PAGE, Report
+from evofool.store import Result
+from evofool.text import bare
 
 CORRECT_AMONG = 20
 """Natural pictures of a class among which the first that the net gets right is taken."""
@@ -106,6 +109,12 @@ class ExploreStudy(Study[ExploreConfig]):
         from evofool.experiments.explore.report import report  # which imports matplotlib
 
         return report(self.looks, results, manifest)
+
+    @classmethod
+    def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
+        from evofool.experiments.explore.summary import sentences
+
+        return [*map(bare, sentences(result.summary)), f"look at {result.path / PAGE}"]
 
 
 def _looks(loaded: Loaded[ExploreConfig], net: MatrixNet) -> Looks:

@@ -63,6 +63,39 @@ def summary(looks: Looks, results: Results, manifest: Mapping[str, Any]) -> dict
     }
 
 
+def sentences(told: Mapping[str, Any]) -> list[str]:
+    """What came out, a sentence a part, from the content of ``summary.json``."""
+    lines = []
+    windows = told["repetition"] or ()
+    for encoding in dict.fromkeys(one["encoding"] for one in windows):
+        these = [one for one in windows if one["encoding"] == encoding]
+        shares = ", ".join(f"{one['keeps']['rate']:.0%}" for one in these)
+        areas = ", ".join(f"{one['area']:.0%}" for one in these)
+        lines.append(
+            f"{encoding}: {shares} of {these[0]['n']} champions keep {KEEPS:.0%} of their"
+            f" confidence or more where only one window of {areas} of the area is left."
+        )
+    for one in told["decision_map"] or ():
+        adversarial = one["corners"]["adversarial"]["predicted"]
+        what = "stays in" if adversarial == one["class_index"] else "leaves"
+        lines.append(
+            f"{one['encoding']}, class {one['class_index']}: the adversarial picture {what} the"
+            f" class, which covers {one['own_share']:.0%} of the map."
+        )
+    if (pairs := told["source_target"]) is not None:
+        lines.append(
+            f"{pairs['success']['rate']:.0%} of {pairs['pairs']} pairs of source and target"
+            f" succeed, with {pairs['changed']:.1%} of the channel values changed on average."
+        )
+    lines += [
+        f"{one['encoding']}: {one['rate']:.1%} of {one['champions']:,} new champions descend from"
+        " champions of other classes alone."
+        for one in told["goal_switching"] or ()
+        if one["rate"] is not None
+    ]
+    return lines
+
+
 def keeps(row: WindowRow) -> bool:
     """Whether a champion keeps `KEEPS` of its confidence or more with one window alone."""
     return row.confidence >= KEEPS * row.whole
