@@ -24,6 +24,8 @@ SIDE = 8
 class OneWindow(nn.Module):
     """Sure of class 1 by the pixels of one window alone."""
 
+    seen: torch.Tensor
+
     def __init__(self, top: int, left: int, side: int) -> None:
         super().__init__()
         seen = torch.zeros(1, SIDE, SIDE)
