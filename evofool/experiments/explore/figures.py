@@ -200,7 +200,7 @@ def embedding_figure(
         colour = by_class.get(one.class_index, colours["soft"])
         label = plain(labels[one.class_index]) if one.class_index < len(labels) else ""
         if few and 0 < len(label) <= 2:
-            axes.text(one.x, one.y, label, color=colour, fontsize=8, ha="center", va="center")
+            axes.text(one.x, one.y, label, color=colour, fontsize=10, ha="center", va="center")
         else:
             axes.plot(one.x, one.y, ".", color=colour, markersize=4, alpha=0.7)
     frames = (colours["main"], colours["second"], colours["ink"], colours["soft"])
@@ -218,6 +218,11 @@ def embedding_figure(
             image, (one.x, one.y), pad=0.08, bboxprops={"edgecolor": edge, "linewidth": 2}
         )
         axes.add_artist(box)
+        axes.annotate(
+            plain(labels[one.class_index]), (one.x, one.y), (0, 0.5 * THUMBNAIL + 3),
+            textcoords="offset points", ha="center", va="bottom", fontsize=10, color=edge,
+            fontweight="bold",
+        )  # fmt: skip
     xs, ys = np.array([one.x for one in placed]), np.array([one.y for one in placed])
     for limits, values in ((axes.set_xlim, xs), (axes.set_ylim, ys)):
         room = 0.06 * (float(np.ptp(values)) or 1.0)
@@ -253,7 +258,8 @@ def switching_figure(
     for (name, (x, y)), colour in zip(curves.items(), tones(len(curves), colours), strict=True):
         axes.plot(x, 100 * y, color=colour, linewidth=2, marker="o", markersize=4,
                   label=plain(name))  # fmt: skip
-    axes.set_ylim(0, 100)
+    most = max((float(y.max()) for _, y in curves.values() if y.size), default=0.0)
+    axes.set_ylim(0, min(100.0, max(1.0, 110 * most)))
     axes.set_xlim(left=0)
     axes.tick_params(labelsize=11)
     axes.set_xlabel("generation", color=colours["soft"], fontsize=12)

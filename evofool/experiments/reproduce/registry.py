@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evofool.experiments.reproduce import attacks, nguyen2015
+from evofool.experiments.reproduce import attacks, nguyen2015, repetition
 from evofool.experiments.reproduce.claims import Claim
 
 ALL = "all"
 """Stands for every claim."""
 BY_NAME: Mapping[str, Claim] = {
-    claim.name: claim for claim in (*nguyen2015.CLAIMS, *attacks.CLAIMS)
+    claim.name: claim for claim in (*nguyen2015.CLAIMS, *repetition.CLAIMS, *attacks.CLAIMS)
 }
 
 
