@@ -144,15 +144,26 @@ def transfer(
 
 @app.command(cls=Command)
 def compare(
-    config: ConfigName,
-    overrides: Overrides = None,
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG [KEY=VALUE]... | RUN...",
+            help="A config, or the name of a shipped one, with changes to it such as seed=2; or"
+            " run folders of evolve, attack and compare.",
+            autocompletion=completion.configs,
+        ),
+    ],
     out: Out = None,
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
 ) -> None:
-    """Compare evolution, gradients, queries and chance on the same nets at the same cost."""
-    running.begin("compare", config, overrides, out, seed, dry_run, reuse=reuse)
+    """Compare evolution, gradients, queries and chance on the same nets at the same cost.
+
+    Of a config it runs every method on every net; of run folders it compares what they hold, and
+    scores nothing again.
+    """
+    running.compare(given, out, seed, dry_run, reuse)
 
 
 @app.command(cls=Command)

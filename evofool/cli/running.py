@@ -102,6 +102,36 @@ def reproduce(
     begin("reproduce", config, None, folder, seed, dry_run, reuse=reuse)
 
 
+def compare(
+    given: Sequence[str],
+    out: Path | None,
+    seed: int | None,
+    dry_run: bool,
+    reuse: Sequence[Path] | None,
+) -> None:
+    """Run a comparison, or compare what run folders hold.
+
+    Args:
+        given: a config and its overrides, or run folders.
+        out: the run folder, None for the default.
+        seed: instead of the config's.
+        dry_run: only say what would be done.
+        reuse: run folders whose rows may be taken over.
+    """
+    from evofool.experiments.compare.stored.again import folder_of, is_again, runs_in
+
+    paths = runs_in(given)
+    if not paths:
+        begin("compare", given[0], given[1:], out, seed, dry_run, reuse=reuse)
+        return
+    folder = out or folder_of(paths)
+    if not dry_run and is_again(folder, paths, seed):
+        go_on(folder, None, None, None, reuse)
+        return
+    config = {"kind": "compare", "runs": [str(path) for path in paths]}
+    begin("compare", config, None, folder, seed, dry_run, reuse=reuse)
+
+
 def go_on(
     path: Path,
     overrides: Sequence[str] | None,

@@ -1,4 +1,4 @@
-"""Statistical tests of one method against another, paired by class."""
+"""Statistical tests of one method against another, paired by class where that can be."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from evofool.experiments.compare.measures import MethodResults
 
 BAR = 0.99
 """Confidence from which McNemar's test counts a class as reached."""
+LEAST_SHARED = 6
+"""Classes that two methods must share to be paired by them: of five, Wilcoxon's p is never below
+.06."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +44,83 @@ class Paired:
     mcnemar: float
 
 
+@dataclass(frozen=True)
+class Unpaired:
+    """One method against another that cannot be paired by class: too few classes are of both.
+
+    Attributes:
+        first, second: the methods.
+        first_classes, second_classes: how many each is after.
+        delta: Cliff's delta of the log-odds, on [-1, 1]: 1 if every class of the first is surer
+            than every class of the second.
+        p: of the Mann-Whitney test, two-sided, after Holm's correction.
+    """
+
+    first: str
+    second: str
+    first_classes: int
+    second_classes: int
+    delta: float
+    p: float
+
+
 def paired(outcomes: Sequence[MethodResults]) -> list[Paired]:
-    """Every method of a net against every other; each kind of test is corrected for all pairs.
+    """The pairs of `tested` that share enough classes."""
+    return tested(outcomes)[0]
+
+
+def tested(outcomes: Sequence[MethodResults]) -> tuple[list[Paired], list[Unpaired]]:
+    """Every method of a net against every other, by class where they share `LEAST_SHARED`.
 
     A class has one value a method, the median over the seeds: seeds of one class go together, and
-    must not count as so many pairs.
+    must not count as so many. Holm's correction is over all pairs of either kind, McNemar's over
+    its own.
     """
-    pairs = list(combinations(outcomes, 2))
-    ranks = [signed_ranks(a.by_class - b.by_class) for a, b in pairs]
-    apart = [_apart(a.reaches(BAR), b.reaches(BAR)) for a, b in pairs]
-    wilcoxon = holm([p for p, _ in ranks])
-    mcnemar = holm([exact_mcnemar(*counts) for counts in apart])
-    return [
-        Paired(
-            a.arm.title, b.arm.title, a.final.shape[1], ranks[k][1], wilcoxon[k], *apart[k],
-            mcnemar[k],
-        )
-        for k, (a, b) in enumerate(pairs)
-    ]  # fmt: skip
+    return tested_pairs(list(combinations(outcomes, 2)))
+
+
+def tested_pairs(
+    pairs: Sequence[tuple[MethodResults, MethodResults]],
+) -> tuple[list[Paired], list[Unpaired]]:
+    """The same of given pairs, whose classes have the same numbers."""
+    shared = [a.sought & b.sought for a, b in pairs]
+    enough = [int(classes.sum()) >= LEAST_SHARED for classes in shared]
+    effects = [
+        signed_ranks(a.by_class[classes] - b.by_class[classes])
+        if by_class
+        else mann_whitney(a.by_class[a.sought], b.by_class[b.sought])
+        for (a, b), classes, by_class in zip(pairs, shared, enough, strict=True)
+    ]
+    corrected = holm([p for p, _ in effects])
+    apart = [
+        _apart(a.reaches(BAR) & classes, b.reaches(BAR) & classes)
+        for (a, b), classes, by_class in zip(pairs, shared, enough, strict=True)
+        if by_class
+    ]
+    mcnemar = zip(apart, holm([exact_mcnemar(*counts) for counts in apart]), strict=True)
+    by_classes: list[Paired] = []
+    others: list[Unpaired] = []
+    for k, (a, b) in enumerate(pairs):
+        names, effect, p = (a.arm.title, b.arm.title), effects[k][1], corrected[k]
+        if enough[k]:
+            counts, p_apart = next(mcnemar)
+            by_classes.append(Paired(*names, int(shared[k].sum()), effect, p, *counts, p_apart))
+        else:
+            sizes = int(a.sought.sum()), int(b.sought.sum())
+            others.append(Unpaired(*names, *sizes, effect, p))
+    return by_classes, others
+
+
+def mann_whitney(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
+    """p of the Mann-Whitney test, two-sided, and Cliff's delta, by which its U is linear.
+
+    Args:
+        first: float64, (n,).
+        second: float64, (m,).
+    """
+    outcome = stats.mannwhitneyu(first, second, alternative="two-sided")
+    delta = 2 * float(outcome.statistic) / (len(first) * len(second)) - 1
+    return float(outcome.pvalue), delta
 
 
 def signed_ranks(differences: NDArray[np.float64]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from evofool.experiments.compare import plots
+from evofool.experiments.compare.beside import across, beside
 from evofool.experiments.compare.likeness import Likeness, likeness
 from evofool.experiments.compare.measures import MethodResults, read
 from evofool.experiments.compare.paired import BAR, Paired, least_p, paired
@@ -44,7 +45,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         net: [read(arm, results, len(labels)) for arm in compared.of(net)]
         for net, labels in compared.labels.items()
     }
-    pairs = {net: paired(each) for net, each in outcomes.items()}
+    pairs = {net: paired(each) for net, each in outcomes.items()} | across(compared, outcomes)
     files: dict[str, bytes] = {}
     sections: list[Section] = []
     likes: dict[tuple[str, str], list[Likeness]] = {}
@@ -74,11 +75,13 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         Section(
             "Methods",
             f"{CURRENCY} A method that works for each class by itself has the same budget divided"
-            f" among the classes. {_about_seeds(config.seeds)} A cost a success is all that was"
+            f" among the classes. {_about_seeds(outcomes)} A cost a success is all that was"
             f" spent by the pictures with confidence {BARS[-1]:g} or more.",
             tables=[methods],
         ),
     )
+    more, more_tables = beside(compared, outcomes, results)
+    sections, tables = sections + more, tables | more_tables
     sections += [
         Section(
             "What the pictures are like",
@@ -94,7 +97,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         "What do evolution, gradients and chance reach, and what does it cost?",
         sections,
         subject="methods, compared",
-        lede=list(answers(compared, outcomes)),
+        lede=[*answers(compared, outcomes), *compared.notes],
         facts=_facts(compared, results, manifest),
         files=[*tables, "report/compare.tex", "summary.json", "config.yaml"],
     )
@@ -121,8 +124,8 @@ def summary(
         "status": "finished",
         "run_id": manifest["run_id"],
         "seed": manifest["seed"],
-        "seeds": list(config.seeds),
-        "budget": config.budget,
+        "seeds": list(compared.seeds),
+        "budget": compared.budget,
         "methods": [dict(zip(names, line, strict=True)) for line in lines],
         "tests": {net: [asdict(pair) for pair in each] for net, each in pairs.items()},
         "reached_by_one_family": {net: only_one_family(each) for net, each in outcomes.items()},
@@ -158,8 +161,9 @@ def answers(compared: Compared, outcomes: ByNet) -> Iterator[str]:
             f"{family} {probability(value)} ({one.arm.title})"
             for family, (value, one) in sorted(best.items(), key=lambda item: -item[1][0])
         ]
+        most = max(max(one.spent) for one in each)
         yield (
-            f"{net}, at most {compared.config.budget:,} forward-equivalents: median confidence of"
+            f"{net}, at most {compared.budget or most:,} forward-equivalents: median confidence of"
             f" the best method of each kind: {', '.join(parts)}."
         )
         apart = only_one_family(each)
@@ -186,9 +190,9 @@ def _sections(
     pairs: Sequence[Paired],
     number: int,
 ) -> list[Section]:
-    seeds = compared.config.seeds
     name = _prefix(number)
-    band = "The band is the 95 % bootstrap interval over the seeds. " if len(seeds) > 1 else ""
+    many = any(len(one.seeds) > 1 for one in outcomes)
+    band = "The band is the 95 % bootstrap interval over the seeds. " if many else ""
     figures = [
         Figure(f"{name}-medians", f"Median confidence over cost on {net}, a line a method."),
         *(
@@ -202,8 +206,8 @@ def _sections(
     return [
         Section(
             f"{net}: over cost",
-            f"{band}{_about_seeds(seeds)} Confidences are on an axis of log-odds. The same plots"
-            f" as SVG lie beside this page.",
+            f"{band}{_about_seeds({net: outcomes})} Confidences are on an axis of log-odds. The"
+            f" same plots as SVG lie beside this page.",
             figures=figures,
         )
     ]
@@ -224,9 +228,9 @@ def _pictures(
     """The pictures of the first seed by file, and a section a class that shows them in a row."""
     files: dict[str, bytes] = {}
     shown: dict[int, list[Picture]] = {}
-    first = compared.config.seeds[0]
     for a, arm in enumerate(compared.of(net)):
-        for row in results.with_pictures(arm.runs[first], SearchRow):
+        first = next(iter(arm.runs.values()))
+        for row in results.with_pictures(first, SearchRow):
             name = f"pictures/{_prefix(number)}-{a:02d}-{row.item:04d}.png"
             files[name] = row.png or b""
             sure = probability(_sigmoid(row.final))
@@ -235,7 +239,7 @@ def _pictures(
     sections = [
         Section(
             f"{net}: {labels[c]}",
-            f"The best picture of each method, seed {first}, with the net's confidence in"
+            f"The best picture of each method, of its first seed, with the net's confidence in"
             f" {labels[c]}.",
             pictures=pictures,
         )
@@ -260,10 +264,20 @@ def _sigmoid(odds: float) -> float:
     return float(sigmoid(np.array(odds)))
 
 
-def _about_seeds(seeds: Sequence[int]) -> str:
-    if len(seeds) == 1:
+def _about_seeds(outcomes: ByNet) -> str:
+    """How many seeds there are, and which methods have no interval."""
+    methods = [one for each in outcomes.values() for one in each]
+    counts = sorted({len(one.seeds) for one in methods})
+    if counts == [1]:
         return "There is one seed only, so no interval is drawn."
-    return f"{len(seeds)} seeds; intervals are bootstrapped over them."
+    if counts[0] > 1:
+        some = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        return f"{some} seeds; intervals are bootstrapped over them."
+    alone = list(dict.fromkeys(one.arm.title for one in methods if len(one.seeds) == 1))
+    return (
+        "Intervals are bootstrapped over the seeds. There is one seed only, and no interval, of"
+        f" {', '.join(alone)}."
+    )
 
 
 def _tests_section(table: Table, pairs: Mapping[str, Sequence[Paired]]) -> list[Section]:
@@ -301,8 +315,17 @@ def _facts(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
     facts = {"command": str(manifest["command"])} if manifest.get("command") else {}
     return {
         **facts,
-        "budget": f"{compared.config.budget:,} forward-equivalents a method, net and seed",
-        "seeds": ", ".join(map(str, compared.config.seeds)),
-        "took": f"{results.folder.seconds():.0f} s",
+        **_budget(compared, results),
+        "seeds": ", ".join(map(str, compared.seeds)),
         "left out": counted(len(compared.left_out), "method"),
+    }
+
+
+def _budget(compared: Compared, results: Results) -> dict[str, str]:
+    """Of what was run here; run folders had each its own."""
+    if compared.budget is None:
+        return {}
+    return {
+        "budget": f"{compared.budget:,} forward-equivalents a method, net and seed",
+        "took": f"{results.folder.seconds():.0f} s",
     }

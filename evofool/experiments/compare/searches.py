@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evofool import encodings
@@ -14,6 +14,9 @@ from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
+from evofool.experiments.compare.passes import TimedPasses
+from evofool.experiments.compare.stored.config import RunsConfig
+from evofool.experiments.compare.stored.works import StoredSearch
 from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
@@ -30,7 +33,7 @@ Sees = Literal["weights", "scores", "labels"]
 SEEN: Mapping[str, Sees] = {"gradients": "weights", "scores": "scores", "labels": "labels"}
 """What a method must see of a net, by what an attack `needs`."""
 
-Search = Aimed | RandomPictures | NaturalPictures | Evolved
+Search = Aimed | RandomPictures | NaturalPictures | Evolved | StoredSearch
 
 
 @dataclass(frozen=True)
@@ -39,25 +42,22 @@ class Arm:
 
     Attributes:
         victim: the net, by name.
-        method: as the config says it.
+        title: what the method is called.
         sees: what of the net: its weights, its scores, its labels.
         family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
         runs: the work of each seed.
         classes: that share what it costs: a method that works for each class by itself costs as
             many times what one search costs.
+        sought: indices of the classes that it is after; None: all of them.
     """
 
     victim: str
-    method: Method
+    title: str
     sees: Sees
     family: str
     runs: Mapping[int, Search]
     classes: int
-
-    @property
-    def title(self) -> str:
-        """What the method is called."""
-        return self.method.title
+    sought: tuple[int, ...] | None = None
 
     def planned(self) -> Iterator[Planned]:
         """Its works."""
@@ -87,12 +87,28 @@ class Compared:
         arms: every method on every net.
         left_out: methods that a net cannot be tried with.
         labels: names of the classes of each net that are sought.
+        notes: what differs between the runs that are compared, in sentences.
+        passes: of nets that give gradients, the work that times them.
     """
 
-    config: CompareConfig
+    config: CompareConfig | RunsConfig
     arms: tuple[Arm, ...]
     left_out: tuple[LeftOut, ...]
     labels: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+    passes: Mapping[str, TimedPasses] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> int | None:
+        """Forward-equivalents of a method, net and seed; None where each run had its own."""
+        return self.config.budget if isinstance(self.config, CompareConfig) else None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of all methods."""
+        if isinstance(self.config, CompareConfig):
+            return self.config.seeds
+        return tuple(sorted({seed for arm in self.arms for seed in arm.runs}))
 
     def of(self, victim: str) -> tuple[Arm, ...]:
         """The methods on one net."""
@@ -157,7 +173,7 @@ def arm(
             runs[seed] = RandomPictures(
                 given, source, drawn_by, classes, config.budget, seed, scoring
             )
-    return Arm(name, method, sees, family, runs, each)
+    return Arm(name, method.title, sees, family, runs, each)
 
 
 def check_method(loaded: Loaded[CompareConfig], index: int) -> None:

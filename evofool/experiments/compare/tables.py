@@ -35,7 +35,7 @@ def methods_table(outcomes: ByNet, seed: int) -> Table:
     over the seeds. Intervals are bootstrapped over seeds; of one seed there is none, and they are
     left out.
     """
-    many = all(len(one.seeds) > 1 for each in outcomes.values() for one in each)
+    many = any(len(one.seeds) > 1 for each in outcomes.values() for one in each)
     bounds = ("median_low", "median_high") if many else None
     columns: list[Column] = [
         Text("net"), Text("method"), Text("sees"), Text("kind", "family"),
@@ -59,12 +59,14 @@ def methods_table(outcomes: ByNet, seed: int) -> Table:
 
 def _method_cells(one: MethodResults, seed: int, many: bool) -> list[Cell]:
     def shown(value: Estimate) -> Cell:
-        return value if many else value.value
+        if not many:
+            return value.value
+        return value if len(one.seeds) > 1 else Estimate(value.value, np.nan, np.nan)
 
     half = float(np.median(one.half_way(len(BARS) - 1)))
     spent = float(np.mean(one.spent))
     successes = float((one.confidence >= BARS[-1]).sum(axis=1).mean())
-    classes = one.final.shape[1]
+    classes = int(one.sought.sum())
     return [
         one.arm.title, one.arm.sees, one.arm.family,
         shown(estimate(np.median(one.confidence, axis=1), seed)),
@@ -108,6 +110,8 @@ def searches_table(outcomes: ByNet, labels: Mapping[str, Sequence[str]]) -> Tabl
         for one in each:
             for s, seed in enumerate(one.seeds):
                 for c, label in enumerate(labels[net]):
+                    if not one.sought[c]:
+                        continue
                     odds = float(one.final[s, c])
                     none = np.isnan(odds)
                     costs = [int(v) or None for v in one.reached[s, c]]

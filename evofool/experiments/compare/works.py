@@ -207,14 +207,13 @@ class Evolved(Work):
         champions = context.with_pictures(campaign, ChampionRow)
         with CampaignFolder.open(context.artifact(campaign, FOLDER)) as run:
             generations, wins = run.generations(), run.wins()
-        # what the generations before had cost; a picture of a generation is known at its end, and
-        # where pictures were scored twice, that is in it
+        # what was sent up to the end of each generation
         forward = [row.forward_images for row in generations]
         trace = Trace(self.share, BAR_ODDS)
         trace.begin(campaign.classes, net.input_shape)
         for win in wins:
             before = forward[win.id.generation - 1] if win.id.generation else 0
-            cost = min(before + (win.id.child + 1) * net.crops, forward[win.id.generation])
+            cost = win_cost(win.id.child, before, forward[win.id.generation], net.crops)
             _noted(trace, win.class_index, win.log_odds, cost)
         for row in champions:
             trace.pictures[row.item] = decode_png(row.png or b"")
@@ -327,6 +326,21 @@ def verify_search(work: Work, asked: Net, scoring: Scoring, context: Context) ->
         else f"{len(rows)} pictures have the confidence that is stored"
     )
     yield Check(title, not wrong, detail)
+
+
+def win_cost(child: int, before: int, after: int, crops: int) -> int:
+    """What a campaign had sent when it scored a child of a generation.
+
+    A picture of a generation is known at its end at the latest; where pictures were scored twice,
+    that is in what the generation sent.
+
+    Args:
+        child: its number in the generation.
+        before: images forward up to the end of the generation before.
+        after: images forward up to the end of its own.
+        crops: of the net.
+    """
+    return min(before + (child + 1) * crops, after)
 
 
 def _noted(trace: Trace, row: int, log_odds: float, cost: int) -> None:

@@ -1,0 +1,54 @@
+"""What a comparison's manifest says of its searches, for whoever compares it with other runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evofool.experiments.compare.searches import Arm, Compared, Search
+from evofool.experiments.compare.stored.comparisons import ENTRY, Entry, MethodOn, Net
+from evofool.experiments.compare.stored.config import RunsConfig
+from evofool.experiments.compare.stored.works import StoredSearch
+from evofool.experiments.compare.works import Evolved
+from evofool.experiments.engine.results import everything_below
+from evofool.experiments.works.nets import GivenNet
+
+
+def described(compared: Compared) -> dict[str, Any]:
+    """The manifest's entry; works that take a search over say it themselves."""
+    config = compared.config
+    if isinstance(config, RunsConfig):
+        return {}
+    settings = {method.title: method.model_dump(mode="json") for method in config.methods}
+    methods = [
+        MethodOn(
+            net=arm.victim,
+            method=arm.title,
+            sees=arm.sees,
+            family=arm.family,
+            each=arm.classes,
+            settings={"method": settings[arm.title], "budget": config.budget},
+            runs={
+                str(seed): [each.address for each in (work, *everything_below(work))]
+                for seed, work in arm.runs.items()
+            },
+        )
+        for arm in compared.arms
+    ]
+    nets = {
+        net: Net(digest=_digest(compared.of(net)[0]), labels=list(labels))
+        for net, labels in compared.labels.items()
+        if compared.of(net)
+    }
+    passes = {net: work.address for net, work in compared.passes.items()}
+    return {ENTRY: Entry(nets=nets, methods=methods, passes=passes).model_dump(mode="json")}
+
+
+def _digest(arm: Arm) -> str:
+    net = _net(next(iter(arm.runs.values())))
+    assert isinstance(net, GivenNet)
+    return net.digest
+
+
+def _net(work: Search) -> object:
+    assert not isinstance(work, StoredSearch)
+    return work.campaign.net if isinstance(work, Evolved) else work.net
