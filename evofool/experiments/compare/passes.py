@@ -10,7 +10,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from evofool.attacks.query.noise import noise_images
@@ -80,7 +80,8 @@ class TimedPasses(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
-        with context.scorer(net, self.scoring) as scorer:
+        # gradients are torch's: a forward pass of another engine is no part of theirs
+        with context.scorer(net, replace(self.scoring, engine="torch")) as scorer:
             images = noise_images(
                 "uniform", net.input_shape, min(MOST_IMAGES, scorer.images_per_batch)
             )

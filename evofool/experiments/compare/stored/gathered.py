@@ -185,9 +185,14 @@ def _marked(title: str, state: str) -> str:
 def _parameters(alike: Sequence[Sequence[FoundSearch]]) -> list[str]:
     """Parameters of attacks of one name in which they differ."""
     settings = [each[0].settings.get("parameters") for each in alike]
-    values = [each if isinstance(each, Mapping) else {} for each in settings]
-    names = [key for key in values[0] if any(v.get(key) != values[0][key] for v in values)]
-    return ["".join(f", {key} {_short(v.get(key))}" for key in names[:FEW]) for v in values]
+    known = [each for each in settings if isinstance(each, Mapping)]
+    names = [k for k in (known[0] if known else ()) if any(v.get(k) != known[0][k] for v in known)]
+    return [
+        "".join(f", {key} {_short(each.get(key))}" for key in names[:FEW])
+        if isinstance(each, Mapping)
+        else ""
+        for each in settings
+    ]
 
 
 def _runs(alike: Sequence[Sequence[FoundSearch]]) -> list[str]:
