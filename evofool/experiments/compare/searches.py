@@ -14,7 +14,15 @@ from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
-from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
+from evofool.experiments.compare.elsewhere import Elsewhere
+from evofool.experiments.compare.nearest import Nearest
+from evofool.experiments.compare.works import (
+    Aimed,
+    Evolved,
+    NaturalPictures,
+    RandomPictures,
+    Search,
+)
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.works.campaign import Campaign
@@ -29,8 +37,6 @@ RESULT = 3
 Sees = Literal["weights", "scores", "labels"]
 SEEN: Mapping[str, Sees] = {"gradients": "weights", "scores": "scores", "labels": "labels"}
 """What a method must see of a net, by what an attack `needs`."""
-
-Search = Aimed | RandomPictures | NaturalPictures | Evolved
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,28 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """The pictures of a method, of one seed, held against something.
+
+    Attributes:
+        arm: the method on a net.
+        seed: of the search.
+        work: what is measured.
+        target: the net that they are shown to; empty where they are held against natural pictures.
+    """
+
+    arm: Arm
+    seed: int
+    work: Nearest | Elsewhere
+    target: str = ""
+
+    def planned(self) -> Planned:
+        """The work under its title."""
+        what = f"shown to {self.target}" if self.target else "nearest natural pictures"
+        return Planned(f"{self.arm.title}, {self.arm.victim}, seed {self.seed}: {what}", self.work)
+
+
+@dataclass(frozen=True)
 class Compared:
     """All that is compared.
 
@@ -87,12 +115,14 @@ class Compared:
         arms: every method on every net.
         left_out: methods that a net cannot be tried with.
         labels: names of the classes of each net that are sought.
+        measures: what the pictures of the methods are held against.
     """
 
     config: CompareConfig
     arms: tuple[Arm, ...]
     left_out: tuple[LeftOut, ...]
     labels: Mapping[str, tuple[str, ...]]
+    measures: tuple[Measure, ...] = ()
 
     def of(self, victim: str) -> tuple[Arm, ...]:
         """The methods on one net."""

@@ -15,6 +15,7 @@ from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import DataError
 from evofool.experiments.checked import inspected, loaded_net
 from evofool.experiments.compare.config import CompareConfig, resolve
+from evofool.experiments.compare.held_against import elsewhere, nearest
 from evofool.experiments.compare.searches import (
     LEAST_SHARE,
     Arm,
@@ -38,7 +39,8 @@ class CompareStudy(Study[CompareConfig]):
 
     def __init__(self, loaded: Loaded[CompareConfig], compared: Compared) -> None:
         self.compared = compared
-        super().__init__(loaded, Plan([p for arm in compared.arms for p in arm.planned()]))
+        searches = [planned for arm in compared.arms for planned in arm.planned()]
+        super().__init__(loaded, Plan([*searches, *(m.planned() for m in compared.measures)]))
 
     @classmethod
     def make(cls, loaded: Loaded[CompareConfig]) -> CompareStudy:
@@ -49,6 +51,7 @@ class CompareStudy(Study[CompareConfig]):
         arms: list[Arm] = []
         left_out: list[LeftOut] = []
         labels: dict[str, tuple[str, ...]] = {}
+        nets: dict[str, Classifier] = {}
         for number, spec in enumerate(config.victims):
             net = loaded_net(loaded, ("victims", number), spec)
             name = short_name(net.name)
@@ -59,6 +62,7 @@ class CompareStudy(Study[CompareConfig]):
             classes = min(config.classes or net.n_classes, net.n_classes)
             _check_share(loaded, name, classes, net.crops)
             labels[name] = tuple(net.labels[:classes])
+            nets[name] = net
             pictures = _natural(loaded, net)
             for index in range(len(config.methods)):
                 made = arm(
@@ -71,7 +75,18 @@ class CompareStudy(Study[CompareConfig]):
         if not arms:
             reasons = "; ".join(f"{each.method}: {each.reason}" for each in left_out[:3])
             raise loaded.error_at("methods", f"none can be run ({reasons})")
-        return cls(loaded, Compared(config, tuple(arms), tuple(left_out), labels))
+        near, without = nearest(loaded, arms, nets)
+        shown, not_shown = elsewhere(loaded, arms, nets, labels, scoring)
+        return cls(
+            loaded,
+            Compared(
+                config,
+                tuple(arms),
+                (*left_out, *without, *not_shown),
+                labels,
+                (*near, *shown),
+            ),
+        )
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
         from evofool.experiments.compare.report import report  # which imports matplotlib
@@ -120,6 +135,10 @@ def plan(loaded: Loaded[CompareConfig]) -> ComparePlan:
             raise loaded.error_at("data", str(error)) from error
         if not data.present and any(method.pictures for method in config.methods):
             missing.append(f"natural pictures are left out: {data.missing}")
+    for number, spec in enumerate(config.transfer):
+        target = inspected(loaded, ("transfer", number), spec)
+        if not target.ready:
+            missing.append(target.missing)
     searches = len(config.victims) * len(config.methods) * len(config.seeds)
     return ComparePlan(config, searches, searches * config.budget, missing)
 
