@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evofool.images import UInt8Images, encode_png, to_float
+from evofool.images import UInt8Images, encode_png
 
-EDGE = 0.2
-"""Difference of neighbouring values on [0, 1] from which there is an edge."""
+EDGE = 51
+"""Levels of 255 by more than which neighbours must differ for an edge: .2 on [0, 1]. They are
+compared as whole numbers, since many differ by just so much."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Likeness:
             uniform noise.
         slope: of log power over log frequency, averaged over directions: 0 of white noise, about
             -2 of natural photographs; NaN of a picture of one colour.
-        edges: share of neighbours that differ by more than `EDGE`.
+        edges: share of neighbours that differ by more than `EDGE` levels.
         colours: different pixels.
         png: bytes as PNG.
     """
@@ -40,13 +41,11 @@ def likeness(picture: UInt8Images, png: bytes | None = None) -> Likeness:
         picture: C x H x W, uint8, levels 0..255.
         png: it as a PNG file, where that is at hand.
     """
-    values = to_float(picture).astype(np.float64)
-    steps = np.concatenate(
-        [np.abs(np.diff(values, axis=axis)).ravel() for axis in (1, 2)]
-    )  # fmt: skip
+    levels = picture.astype(np.int64)
+    steps = np.concatenate([np.abs(np.diff(levels, axis=axis)).ravel() for axis in (1, 2)])
     return Likeness(
-        float(steps.mean()) if steps.size else 0.0,
-        spectrum_slope(values),
+        float(steps.mean()) / 255 if steps.size else 0.0,
+        spectrum_slope(levels / 255),
         float((steps > EDGE).mean()) if steps.size else 0.0,
         _colours(picture),
         len(encode_png(picture) if png is None else png),

@@ -77,7 +77,8 @@ class Nearest(Work):
                 ("features", net.digest, self.pictures.digest),
                 lambda: features_of(net, self.pictures.images, context),
             )
-            distances = list(nearest_features(own, of_natural))
+            if of_natural is not None:
+                distances = list(nearest_features(own, of_natural))
         for k, row in enumerate(rows):
             yield NearRow(row.item, int(natural[k]), float(rms[k]), distances[k])
 

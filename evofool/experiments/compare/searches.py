@@ -128,6 +128,10 @@ class Compared:
         """The methods on one net."""
         return tuple(arm for arm in self.arms if arm.victim == victim)
 
+    def measures_of(self, arm: Arm, seed: int) -> tuple[Measure, ...]:
+        """What the pictures of a method were held against, of one seed."""
+        return tuple(m for m in self.measures if m.arm is arm and m.seed == seed)
+
 
 def arm(
     loaded: Loaded[CompareConfig],

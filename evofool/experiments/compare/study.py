@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from evofool.errors import DataError
 from evofool.experiments.checked import inspected, loaded_net
 from evofool.experiments.compare.config import CompareConfig, resolve
 from evofool.experiments.compare.held_against import elsewhere, nearest
+from evofool.experiments.compare.saved import check_pictures
 from evofool.experiments.compare.searches import (
     LEAST_SHARE,
     Arm,
@@ -28,6 +29,7 @@ from evofool.experiments.engine import Plan, Results
 from evofool.experiments.engine.study import Study
 from evofool.experiments.works.pictures import Pictures
 from evofool.report.output import Report
+from evofool.store import Check
 
 
 class CompareStudy(Study[CompareConfig]):
@@ -92,6 +94,11 @@ class CompareStudy(Study[CompareConfig]):
         from evofool.experiments.compare.report import report  # which imports matplotlib
 
         return report(self.compared, results, manifest)
+
+    def checks(self, results: Results, engine: str | None) -> Iterator[Check]:
+        yield from super().checks(results, engine)
+        if results.folder.meta().get("status") == "finished":
+            yield check_pictures(self.compared, results)
 
 
 @dataclass(frozen=True)
