@@ -21,6 +21,8 @@ import pytest
 import evofool.experiments
 from evofool.attacks import FGSM, JSMA, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
+from evofool.experiments.compare.elsewhere import Elsewhere
+from evofool.experiments.compare.nearest import Nearest
 from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Scoring, Work
 from evofool.experiments.retrain.config import RetrainTraining
@@ -94,6 +96,8 @@ def examples() -> list[Work]:
         RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),
         NaturalPictures(net, pictures, 10, 10_000, scoring),
         Evolved(campaign, 10_000),
+        Nearest(net, Evolved(campaign, 10_000), pictures),
+        Elsewhere(net, Evolved(campaign, 10_000), (1, 0), (1, 4, 4), scoring),
     ]
 
 

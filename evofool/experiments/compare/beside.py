@@ -13,8 +13,8 @@ from evofool.experiments.compare.paired import (
     LEAST_SHARED,
     Paired,
     Unpaired,
-    tested,
-    tested_pairs,
+    paired_each,
+    unpaired,
 )
 from evofool.experiments.compare.passes import COUNTED, PassesRow
 from evofool.experiments.compare.searches import Compared
@@ -26,21 +26,21 @@ from evofool.report.sections import Section
 from evofool.report.tables import Count, Number, Table, Text
 
 
-def beside(
+def more_sections(
     compared: Compared, outcomes: ByNet, results: Results
 ) -> tuple[list[Section], dict[str, Table]]:
     """The sections that have something to tell, and their tables by file name."""
     sections: list[Section] = []
     tables: dict[str, Table] = {}
-    loose = {net: others for net, each in outcomes.items() if (others := tested(each)[1])}
+    loose = {net: others for net, each in outcomes.items() if (others := unpaired(each))}
     if loose:
         tables["unpaired.csv"] = unpaired_table(loose)
         sections.append(
             Section(
                 "Methods that share few classes",
-                f"Of fewer than {LEAST_SHARED} classes that both are after no pairs are made. Each"
-                " method's classes, each with its median over the seeds, are two samples of"
-                " log-odds: the Mann-Whitney test, two-sided, after Holm's correction over all"
+                f"Of methods that share fewer than {LEAST_SHARED} classes, pairs by class tell"
+                " little. Their classes, each with its median over the seeds, are two samples of"
+                " log-odds: the Mann-Whitney test, two-sided, after Holm's correction over all such"
                 " pairs of the net. The effect is Cliff's delta: +1 if every class of the first"
                 " method is surer than every class of the second.",
                 tables=[tables["unpaired.csv"]],
@@ -85,7 +85,7 @@ def across(compared: Compared, outcomes: ByNet) -> dict[str, list[Paired]]:
         alike = [(a, b) for a, b in pairs if a.arm.title == b.arm.title]
         labels = (compared.labels[first], compared.labels[second])
         matched = [_matched(a, b, *labels) for a, b in alike or pairs]
-        own = tested_pairs([pair for pair in matched if pair is not None])[0]
+        own = paired_each([pair for pair in matched if pair is not None])
         if own:
             between[f"{first} and {second}"] = own
     return between

@@ -15,8 +15,8 @@ from evofool.experiments.compare.measures import MethodResults
 BAR = 0.99
 """Confidence from which McNemar's test counts a class as reached."""
 LEAST_SHARED = 6
-"""Classes that two methods must share to be paired by them: of five, Wilcoxon's p is never below
-.06."""
+"""Classes that two methods must share for Wilcoxon's test to tell anything: of five, its p is never
+below .06."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Unpaired:
-    """One method against another that cannot be paired by class: too few classes are of both.
+    """One method against another where pairs by class tell nothing: too few classes are of both.
 
     Attributes:
         first, second: the methods.
@@ -65,50 +65,55 @@ class Unpaired:
 
 
 def paired(outcomes: Sequence[MethodResults]) -> list[Paired]:
-    """The pairs of `tested` that share enough classes."""
-    return tested(outcomes)[0]
+    """Every method of a net against every other that it can be paired with, see `paired_each`."""
+    return paired_each(list(combinations(outcomes, 2)))
 
 
-def tested(outcomes: Sequence[MethodResults]) -> tuple[list[Paired], list[Unpaired]]:
-    """Every method of a net against every other, by class where they share `LEAST_SHARED`.
+def paired_each(pairs: Sequence[tuple[MethodResults, MethodResults]]) -> list[Paired]:
+    """Tests by class, of methods that are after the same classes or share `LEAST_SHARED`.
 
     A class has one value a method, the median over the seeds: seeds of one class go together, and
-    must not count as so many. Holm's correction is over all pairs of either kind, McNemar's over
-    its own.
+    must not count as so many pairs. Each kind of test is corrected for all pairs.
+
+    Args:
+        pairs: of methods whose classes have the same numbers.
     """
-    return tested_pairs(list(combinations(outcomes, 2)))
+    kept = [
+        (a, b, shared)
+        for a, b in pairs
+        if (shared := a.sought & b.sought).sum() >= LEAST_SHARED
+        or (shared.any() and np.array_equal(a.sought, b.sought))
+    ]
+    ranks = [signed_ranks(a.by_class[shared] - b.by_class[shared]) for a, b, shared in kept]
+    apart = [_apart(a.reaches(BAR) & shared, b.reaches(BAR) & shared) for a, b, shared in kept]
+    wilcoxon = holm([p for p, _ in ranks])
+    mcnemar = holm([exact_mcnemar(*counts) for counts in apart])
+    return [
+        Paired(
+            a.arm.title, b.arm.title, int(shared.sum()), ranks[k][1], wilcoxon[k], *apart[k],
+            mcnemar[k],
+        )
+        for k, (a, b, shared) in enumerate(kept)
+    ]  # fmt: skip
 
 
-def tested_pairs(
-    pairs: Sequence[tuple[MethodResults, MethodResults]],
-) -> tuple[list[Paired], list[Unpaired]]:
-    """The same of given pairs, whose classes have the same numbers."""
-    shared = [a.sought & b.sought for a, b in pairs]
-    enough = [int(classes.sum()) >= LEAST_SHARED for classes in shared]
-    effects = [
-        signed_ranks(a.by_class[classes] - b.by_class[classes])
-        if by_class
-        else mann_whitney(a.by_class[a.sought], b.by_class[b.sought])
-        for (a, b), classes, by_class in zip(pairs, shared, enough, strict=True)
+def unpaired(outcomes: Sequence[MethodResults]) -> list[Unpaired]:
+    """Every method of a net against every other that shares fewer than `LEAST_SHARED` classes.
+
+    A class has one value a method, as in `paired_each`; p values are corrected for all pairs.
+    """
+    pairs = [
+        (a, b) for a, b in combinations(outcomes, 2) if (a.sought & b.sought).sum() < LEAST_SHARED
     ]
-    corrected = holm([p for p, _ in effects])
-    apart = [
-        _apart(a.reaches(BAR) & classes, b.reaches(BAR) & classes)
-        for (a, b), classes, by_class in zip(pairs, shared, enough, strict=True)
-        if by_class
-    ]
-    mcnemar = zip(apart, holm([exact_mcnemar(*counts) for counts in apart]), strict=True)
-    by_classes: list[Paired] = []
-    others: list[Unpaired] = []
-    for k, (a, b) in enumerate(pairs):
-        names, effect, p = (a.arm.title, b.arm.title), effects[k][1], corrected[k]
-        if enough[k]:
-            counts, p_apart = next(mcnemar)
-            by_classes.append(Paired(*names, int(shared[k].sum()), effect, p, *counts, p_apart))
-        else:
-            sizes = int(a.sought.sum()), int(b.sought.sum())
-            others.append(Unpaired(*names, *sizes, effect, p))
-    return by_classes, others
+    tests = [mann_whitney(a.by_class[a.sought], b.by_class[b.sought]) for a, b in pairs]
+    corrected = holm([p for p, _ in tests])
+    return [
+        Unpaired(
+            a.arm.title, b.arm.title, int(a.sought.sum()), int(b.sought.sum()), tests[k][1],
+            corrected[k],
+        )
+        for k, (a, b) in enumerate(pairs)
+    ]  # fmt: skip
 
 
 def mann_whitney(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:

@@ -8,22 +8,28 @@ from functools import partial
 from typing import Any
 
 from evofool.experiments.compare import plots
-from evofool.experiments.compare.beside import across, beside
-from evofool.experiments.compare.likeness import Likeness, likeness
+from evofool.experiments.compare.beside import across, more_sections
 from evofool.experiments.compare.measures import MethodResults, read
 from evofool.experiments.compare.paired import BAR, Paired, least_p, paired
+from evofool.experiments.compare.saved import (
+    likeness_table,
+    pictures_table,
+    saved_pictures,
+    shown_table,
+    transfer_table,
+)
 from evofool.experiments.compare.searches import Compared
 from evofool.experiments.compare.tables import (
     ByNet,
+    costs_table,
     curves_table,
-    likeness_table,
     methods_table,
     pairs_table,
     searches_table,
+    traces_table,
 )
 from evofool.experiments.compare.works import BARS, SearchRow
 from evofool.experiments.engine import Results
-from evofool.images import decode_png
 from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Picture, Section, sections_page
@@ -48,16 +54,11 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
     pairs = {net: paired(each) for net, each in outcomes.items()} | across(compared, outcomes)
     files: dict[str, bytes] = {}
     sections: list[Section] = []
-    likes: dict[tuple[str, str], list[Likeness]] = {}
+    saved = list(saved_pictures(compared, results))
     methods = methods_table(outcomes, config.seed)
     for number, (net, each) in enumerate(outcomes.items()):
         pictures, shown = _pictures(compared, results, net, number)
         files |= pictures
-        for one in each:
-            own = [likeness(decode_png(png)) for name, png in pictures.items()
-                   if name.startswith(_stem(compared, one, number))]  # fmt: skip
-            if own:
-                likes[net, one.arm.title] = own
         files |= _plots(each, config.seed, number)
         sections += _sections(compared, net, each, pairs[net], number)
         sections += shown
@@ -66,8 +67,15 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         "curves.csv": curves_table(outcomes, config.seed),
         "searches.csv": searches_table(outcomes, compared.labels),
         "tests.csv": pairs_table(pairs),
-        "pictures.csv": likeness_table(likes),
+        "pictures.csv": pictures_table(saved),
+        "likeness.csv": likeness_table(saved),
+        "traces.csv": traces_table(outcomes),
+        "costs.csv": costs_table(outcomes),
     }
+    if any(one.shown for one in saved):
+        tables["shown.csv"] = shown_table(saved)
+        everything = [one for each in outcomes.values() for one in each]
+        tables["transfer.csv"] = transfer_table(saved, everything, config.seed)
     columns = ("net", "method", "sees", "median_confidence", "share_0.99", "half_at")
     files["compare.tex"] = methods.select(*columns).latex().encode()
     sections.insert(
@@ -80,15 +88,15 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
             tables=[methods],
         ),
     )
-    more, more_tables = beside(compared, outcomes, results)
+    more, more_tables = more_sections(compared, outcomes, results)
     sections, tables = sections + more, tables | more_tables
     sections += [
         Section(
             "What the pictures are like",
-            "Medians over the pictures of the first seed. Total variation is the mean difference of"
+            "Medians over the pictures of all seeds. Total variation is the mean difference of"
             " neighbours, 1/3 of uniform noise; the slope of the spectrum is 0 of white noise and"
             " about -2 of photographs.",
-            tables=[tables["pictures.csv"]],
+            tables=[tables["likeness.csv"]],
         ),
         *_tests_section(tables["tests.csv"], pairs),
         *_left_out_section(compared),
@@ -101,7 +109,9 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         facts=_facts(compared, results, manifest),
         files=[*tables, "report/compare.tex", "summary.json", "config.yaml"],
     )
-    return Report(page, files, tables, summary(compared, results, manifest, outcomes, pairs))
+    beside = {one.file: one.png for one in saved if one.file}
+    told = summary(compared, results, manifest, outcomes, pairs)
+    return Report(page, files, tables, told, beside)
 
 
 def summary(
@@ -246,10 +256,6 @@ def _pictures(
         for c, pictures in sorted(shown.items())[:MOST_SHOWN]
     ]
     return files, sections
-
-
-def _stem(compared: Compared, one: MethodResults, number: int) -> str:
-    return f"pictures/{_prefix(number)}-{compared.of(one.arm.victim).index(one.arm):02d}-"
 
 
 def _prefix(number: int) -> str:

@@ -14,10 +14,18 @@ from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
+from evofool.experiments.compare.elsewhere import Elsewhere
+from evofool.experiments.compare.nearest import Nearest
 from evofool.experiments.compare.passes import TimedPasses
 from evofool.experiments.compare.stored.config import RunsConfig
 from evofool.experiments.compare.stored.works import StoredSearch
-from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
+from evofool.experiments.compare.works import (
+    Aimed,
+    Evolved,
+    NaturalPictures,
+    RandomPictures,
+    Search,
+)
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.works.campaign import Campaign
@@ -32,8 +40,6 @@ RESULT = 3
 Sees = Literal["weights", "scores", "labels"]
 SEEN: Mapping[str, Sees] = {"gradients": "weights", "scores": "scores", "labels": "labels"}
 """What a method must see of a net, by what an attack `needs`."""
-
-Search = Aimed | RandomPictures | NaturalPictures | Evolved | StoredSearch
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,14 @@ class Arm:
     title: str
     sees: Sees
     family: str
-    runs: Mapping[int, Search]
+    runs: Mapping[int, Search | StoredSearch]
     classes: int
     sought: tuple[int, ...] | None = None
+
+    @property
+    def searches(self) -> Mapping[int, Search]:
+        """Those of `runs` that are run here, and not taken over from another run folder."""
+        return {s: w for s, w in self.runs.items() if not isinstance(w, StoredSearch)}
 
     def planned(self) -> Iterator[Planned]:
         """Its works."""
@@ -79,6 +90,28 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """The pictures of a method, of one seed, held against something.
+
+    Attributes:
+        arm: the method on a net.
+        seed: of the search.
+        work: what is measured.
+        target: the net that they are shown to; empty where they are held against natural pictures.
+    """
+
+    arm: Arm
+    seed: int
+    work: Nearest | Elsewhere
+    target: str = ""
+
+    def planned(self) -> Planned:
+        """The work under its title."""
+        what = f"shown to {self.target}" if self.target else "nearest natural pictures"
+        return Planned(f"{self.arm.title}, {self.arm.victim}, seed {self.seed}: {what}", self.work)
+
+
+@dataclass(frozen=True)
 class Compared:
     """All that is compared.
 
@@ -87,6 +120,7 @@ class Compared:
         arms: every method on every net.
         left_out: methods that a net cannot be tried with.
         labels: names of the classes of each net that are sought.
+        measures: what the pictures of the methods are held against.
         notes: what differs between the runs that are compared, in sentences.
         passes: of nets that give gradients, the work that times them.
     """
@@ -95,6 +129,7 @@ class Compared:
     arms: tuple[Arm, ...]
     left_out: tuple[LeftOut, ...]
     labels: Mapping[str, tuple[str, ...]]
+    measures: tuple[Measure, ...] = ()
     notes: tuple[str, ...] = ()
     passes: Mapping[str, TimedPasses] = field(default_factory=dict)
 
@@ -113,6 +148,10 @@ class Compared:
     def of(self, victim: str) -> tuple[Arm, ...]:
         """The methods on one net."""
         return tuple(arm for arm in self.arms if arm.victim == victim)
+
+    def measures_of(self, arm: Arm, seed: int) -> tuple[Measure, ...]:
+        """What the pictures of a method were held against, of one seed."""
+        return tuple(m for m in self.measures if m.arm is arm and m.seed == seed)
 
 
 def arm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import DataError
 from evofool.experiments.checked import inspected, loaded_net
 from evofool.experiments.compare.config import CompareConfig, resolve
+from evofool.experiments.compare.held_against import elsewhere, nearest
 from evofool.experiments.compare.passes import TimedPasses, machine_of, this_machine
+from evofool.experiments.compare.saved import check_pictures
 from evofool.experiments.compare.searches import (
     LEAST_SHARE,
     Arm,
@@ -34,6 +36,7 @@ from evofool.experiments.engine.study import Study
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
 from evofool.report.output import Report
+from evofool.store import Check
 from evofool.store.experiment import ExperimentFolder
 
 
@@ -51,7 +54,8 @@ class CompareStudy(Study[CompareConfig]):
             Planned(f"forward and backward passes, {net}", work)
             for net, work in compared.passes.items()
         ]
-        super().__init__(loaded, Plan([*searches, *timed]))
+        measures = [measure.planned() for measure in compared.measures]
+        super().__init__(loaded, Plan([*searches, *measures, *timed]))
 
     @classmethod
     def load(
@@ -94,6 +98,7 @@ class CompareStudy(Study[CompareConfig]):
         left_out: list[LeftOut] = []
         labels: dict[str, tuple[str, ...]] = {}
         passes: dict[str, TimedPasses] = {}
+        nets: dict[str, Classifier] = {}
         for number, spec in enumerate(config.victims):
             net = loaded_net(loaded, ("victims", number), spec)
             name = short_name(net.name)
@@ -107,6 +112,7 @@ class CompareStudy(Study[CompareConfig]):
             if net.white_box:
                 given = GivenNet.of(net, spec.model_dump(exclude_none=True))
                 passes[name] = TimedPasses(given, scoring, machine or this_machine())
+            nets[name] = net
             pictures = _natural(loaded, net)
             for index in range(len(config.methods)):
                 made = arm(
@@ -119,7 +125,19 @@ class CompareStudy(Study[CompareConfig]):
         if not arms:
             reasons = "; ".join(f"{each.method}: {each.reason}" for each in left_out[:3])
             raise loaded.error_at("methods", f"none can be run ({reasons})")
-        return cls(loaded, Compared(config, tuple(arms), tuple(left_out), labels, passes=passes))
+        near, without = nearest(loaded, arms, nets)
+        shown, not_shown = elsewhere(loaded, arms, nets, labels, scoring)
+        return cls(
+            loaded,
+            Compared(
+                config,
+                tuple(arms),
+                (*left_out, *without, *not_shown),
+                labels,
+                (*near, *shown),
+                passes=passes,
+            ),
+        )
 
     def described(self) -> dict[str, Any]:
         return described(self.compared)
@@ -128,6 +146,11 @@ class CompareStudy(Study[CompareConfig]):
         from evofool.experiments.compare.report import report  # which imports matplotlib
 
         return report(self.compared, results, manifest)
+
+    def checks(self, results: Results, engine: str | None) -> Iterator[Check]:
+        yield from super().checks(results, engine)
+        if results.folder.meta().get("status") == "finished":
+            yield check_pictures(self.compared, results)
 
 
 def _of_runs(source: Any) -> bool:
@@ -180,6 +203,10 @@ def plan(loaded: Loaded[Any]) -> ComparePlan | CompareStudy:
             raise loaded.error_at("data", str(error)) from error
         if not data.present and any(method.pictures for method in config.methods):
             missing.append(f"natural pictures are left out: {data.missing}")
+    for number, spec in enumerate(config.transfer):
+        target = inspected(loaded, ("transfer", number), spec)
+        if not target.ready:
+            missing.append(target.missing)
     searches = len(config.victims) * len(config.methods) * len(config.seeds)
     return ComparePlan(config, searches, searches * config.budget, missing)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evofool.experiments.compare.likeness import Likeness
 from evofool.experiments.compare.measures import MethodResults, estimate, interval
 from evofool.experiments.compare.paired import BAR, Paired
 from evofool.experiments.compare.works import BARS
@@ -141,22 +140,34 @@ def pairs_table(pairs: Mapping[str, Sequence[Paired]]) -> Table:
     return Table(columns, rows, grouped_by="net")
 
 
-def likeness_table(likes: Mapping[tuple[str, str], Sequence[Likeness]]) -> Table:
-    """``pictures.csv``: what the pictures of a net and method are like, medians over classes."""
+def traces_table(outcomes: ByNet) -> Table:
+    """``traces.csv``: the best confidence of every search after each power of two of its cost."""
     columns: list[Column] = [
-        Text("net"), Text("method"), Number("total variation", "variation", form=".3f"),
-        Number("slope of the spectrum", "slope", form="+.2f"), Rate("edges", places=0),
-        Number("colours", form=",.0f"), Number("bytes as PNG", "png_bytes", form=",.0f"),
-        Count("pictures"),
+        Text("net"), Text("method"), Count("seed"), Count("class_index"), Count("cost"),
+        Number("log_odds"),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
-    for (net, method), each in likes.items():
-        slopes = [one.slope for one in each if not np.isnan(one.slope)]
-        rows.append(
-            [net, method, float(np.median([one.variation for one in each])),
-             float(np.median(slopes)) if slopes else None,
-             float(np.median([one.edges for one in each])),
-             float(np.median([one.colours for one in each])),
-             float(np.median([one.png for one in each])), len(each)]
-        )  # fmt: skip
-    return Table(columns, rows, grouped_by="net")
+    for net, each in outcomes.items():
+        for one in each:
+            for s, seed in enumerate(one.seeds):
+                for c, curve in enumerate(one.log_odds[s]):
+                    rows += [
+                        [net, one.arm.title, seed, c, int(cost), float(odds)]
+                        for cost, odds in zip(one.costs, curve, strict=True)
+                        if not np.isnan(odds)
+                    ]
+    return Table(columns, rows)
+
+
+def costs_table(outcomes: ByNet) -> Table:
+    """``costs.csv``: what every net, method and seed sent, and how long it took."""
+    columns: list[Column] = [
+        Text("net"), Text("method"), Count("seed"), Count("spent"), Number("seconds"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [net, one.arm.title, seed, spent, seconds]
+        for net, each in outcomes.items()
+        for one in each
+        for seed, spent, seconds in zip(one.seeds, one.spent, one.seconds, strict=True)
+    ]
+    return Table(columns, rows)

@@ -225,6 +225,9 @@ class Evolved(Work):
         yield from verify_search(self, self.campaign.net, self.campaign.scoring, context)
 
 
+Search = Aimed | RandomPictures | NaturalPictures | Evolved
+"""A work whose rows are `SearchRow`."""
+
 Draw = Callable[[int, int], UInt8Images]
 """Pictures `a` to `b` - 1 of a source, uint8 N x C x H x W."""
 

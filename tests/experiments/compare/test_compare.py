@@ -16,7 +16,7 @@ import pytest
 from evofool.classifiers import load_classifier
 from evofool.data import Dataset
 from evofool.errors import ConfigError, DataError, Interrupted
-from evofool.experiments.compare import plots, report, study
+from evofool.experiments.compare import held_against, plots, report, study
 from evofool.experiments.compare.lines import plan_lines, result_lines
 from evofool.experiments.compare.measures import MethodResults, read
 from evofool.experiments.compare.study import CompareStudy, plan
@@ -73,6 +73,7 @@ def no_plots(found: Sequence[MethodResults], seed: int, number: int) -> dict[str
 def toys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "load_dataset", load_toys)
+        patch.setattr(held_against, "load_dataset", load_toys)
         patch.setattr(report, "_plots", no_plots)
         yield
 
@@ -93,8 +94,9 @@ def tables(run: Path) -> dict[str, list[dict[str, str]]]:
     """All tables, without the seconds that a method or a pass took."""
     found = {path.name: rows(run, path.name) for path in run.glob("*.csv")}
     del found["passes.csv"]
-    for row in found["compare.csv"]:
-        row.pop("seconds")
+    for name in ("compare.csv", "costs.csv"):
+        for row in found[name]:
+            row.pop("seconds")
     return found
 
 
@@ -102,15 +104,17 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names >= {
         "compare.csv", "curves.csv", "searches.csv", "tests.csv", "pictures.csv", "report",
-        "evolution", "summary.json", "run.sqlite",
+        "likeness.csv", "traces.csv", "costs.csv", "passes.csv", "pictures", "evolution",
+        "summary.json", "run.sqlite",
     }  # fmt: skip
     assert kind_of(finished).name == "compare"
     found = status(finished)
-    works = 2 * (len(METHODS) + 1) + 1  # of evolution the campaign, too, and the timed passes
+    # a search and its distances, of evolution the campaign, and the timed passes
+    works = 2 * (2 * len(METHODS) + 1) + 1
     assert (found["status"], found["works"], found["finished"]) == ("finished", works, works)
     checks = list(verify(finished))
     assert all(check.ok for check in checks), checks
-    assert sum(check.name.endswith(", again") for check in checks) == 2 * len(METHODS)
+    assert sum(check.name.endswith(", again") for check in checks) == 4 * len(METHODS)
     tex = (finished / "report" / "compare.tex").read_text(encoding="utf-8")
     assert tex.startswith(r"\begin{tabular}")
 
@@ -140,7 +144,7 @@ def test_every_number_follows_from_the_pictures_and_the_searches(finished: Path)
             assert len(own) == CLASSES
             for row in own:
                 c = int(row["class_index"])
-                png = finished / "report" / "pictures" / f"net-0-{number:02d}-{c:04d}.png"
+                png = finished / "pictures" / f"0-{number:02d}-1-{c:04d}.png"
                 odds = scorer.score(decode_png(png.read_bytes())[None]).log_odds[0, c]
                 assert float(row["log_odds"]) == pytest.approx(odds, abs=1e-6)
     for row in rows(finished):
@@ -250,11 +254,13 @@ def test_what_a_net_cannot_give_is_left_out_and_said(
         raise DataError("mnist is not here; fetch it")
 
     monkeypatch.setattr(study, "load_dataset", missing)
+    monkeypatch.setattr(held_against, "load_dataset", missing)
     result = begin(CompareStudy, config(victims=[BLACK], seeds=[1]), tmp_path / "run")
     left_out = {each["method"]: each["reason"] for each in result.summary["left_out"]}
-    assert left_out.keys() == {"gradient-ascent", "pictures test"}
+    far = "distance to natural pictures"
+    assert left_out.keys() == {"gradient-ascent", "pictures test", far}
     assert "needs gradients, which" in left_out["gradient-ascent"]
-    assert left_out["pictures test"] == "mnist is not here; fetch it"
+    assert left_out["pictures test"] == left_out[far] == "mnist is not here; fetch it"
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert "needs gradients, which" in text
     lines = result_lines(Result(tmp_path / "run", json.loads(
@@ -282,7 +288,11 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, copy)
     text = (copy / "searches.csv").read_text(encoding="utf-8")
     (copy / "searches.csv").write_text(text.replace("square", "sqare", 1), encoding="utf-8")
-    assert {check.name: check.ok for check in verify(copy)}["searches.csv"] is False
+    (copy / "pictures" / "0-02-1-0003.png").unlink()
+    found = {check.name: check for check in verify(copy)}
+    assert found["searches.csv"].ok is False
+    assert found["pictures"].ok is False
+    assert found["pictures"].detail == "pictures/0-02-1-0003.png differs or is missing"
 
 
 @pytest.mark.parametrize(

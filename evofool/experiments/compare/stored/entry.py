@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from evofool.experiments.compare.searches import Arm, Compared, Search
+from evofool.experiments.compare.searches import Arm, Compared
 from evofool.experiments.compare.stored.comparisons import ENTRY, Entry, MethodOn, Net
 from evofool.experiments.compare.stored.config import RunsConfig
-from evofool.experiments.compare.stored.works import StoredSearch
-from evofool.experiments.compare.works import Evolved
+from evofool.experiments.compare.works import Evolved, Search
 from evofool.experiments.engine.results import everything_below
 from evofool.experiments.works.nets import GivenNet
 
@@ -29,7 +28,7 @@ def described(compared: Compared) -> dict[str, Any]:
             settings={"method": settings[arm.title], "budget": config.budget},
             runs={
                 str(seed): [each.address for each in (work, *everything_below(work))]
-                for seed, work in arm.runs.items()
+                for seed, work in arm.searches.items()
             },
         )
         for arm in compared.arms
@@ -44,11 +43,10 @@ def described(compared: Compared) -> dict[str, Any]:
 
 
 def _digest(arm: Arm) -> str:
-    net = _net(next(iter(arm.runs.values())))
+    net = _net(next(iter(arm.searches.values())))
     assert isinstance(net, GivenNet)
     return net.digest
 
 
 def _net(work: Search) -> object:
-    assert not isinstance(work, StoredSearch)
     return work.campaign.net if isinstance(work, Evolved) else work.net
