@@ -19,7 +19,7 @@ from evofool.experiments.compare.paired import (
 from evofool.experiments.compare.passes import COUNTED, PassesRow
 from evofool.experiments.compare.searches import Compared
 from evofool.experiments.compare.stored.works import StoredSearch
-from evofool.experiments.compare.tables import ByNet
+from evofool.experiments.compare.tables import ByNet, pairs_table
 from evofool.experiments.engine import Results
 from evofool.report.columns import Cell
 from evofool.report.sections import Section
@@ -27,7 +27,10 @@ from evofool.report.tables import Count, Number, Table, Text
 
 
 def more_sections(
-    compared: Compared, outcomes: ByNet, results: Results
+    compared: Compared,
+    outcomes: ByNet,
+    between: Mapping[str, Sequence[Paired]],
+    results: Results,
 ) -> tuple[list[Section], dict[str, Table]]:
     """The sections that have something to tell, and their tables by file name."""
     sections: list[Section] = []
@@ -44,6 +47,15 @@ def more_sections(
                 " pairs of the net. The effect is Cliff's delta: +1 if every class of the first"
                 " method is surer than every class of the second.",
                 tables=[tables["unpaired.csv"]],
+            )
+        )
+    if between:
+        sections.append(
+            Section(
+                "From net to net",
+                "Methods on two nets, paired by classes of the same name: the tests are those of"
+                " the methods of one net.",
+                tables=[pairs_table(between)],
             )
         )
     timed = [(net, results.rows(work, PassesRow)) for net, work in compared.passes.items()]

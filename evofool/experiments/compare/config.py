@@ -72,6 +72,11 @@ class Method(Model):
         return {**first, **rest, **self.options}
 
     @property
+    def by(self) -> str:
+        """The name of its attack, else its source."""
+        return self.attack or next(s for s in SOURCES if getattr(self, s) is not None)
+
+    @property
     def title(self) -> str:
         """What it is called."""
         if self.name is not None:

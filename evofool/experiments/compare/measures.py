@@ -85,6 +85,11 @@ class MethodResults:
         values: Values = np.median(np.nan_to_num(self.final, nan=-LARGEST), axis=0)
         return np.where(self.sought, values, np.nan)
 
+    @property
+    def typical(self) -> float:
+        """The median of `by_class` over the classes sought."""
+        return float(np.median(self.by_class[self.sought]))
+
     def reaches(self, bar: float) -> NDArray[np.bool_]:
         """(classes,): whether most seeds have a picture of the class with confidence `bar`."""
         values = np.zeros(self.final.shape[1], np.bool_)

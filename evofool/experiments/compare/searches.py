@@ -54,6 +54,7 @@ class Arm:
         runs: the work of each seed.
         classes: that share what it costs: a method that works for each class by itself costs as
             many times what one search costs.
+        by: name of the attack, else which of `evofool.experiments.compare.config.SOURCES`.
         sought: indices of the classes that it is after; None: all of them.
     """
 
@@ -63,7 +64,13 @@ class Arm:
     family: str
     runs: Mapping[int, Search | StoredSearch]
     classes: int
+    by: str = ""
     sought: tuple[int, ...] | None = None
+
+    @property
+    def first_seed(self) -> int:
+        """Whose pictures are shown."""
+        return next(iter(self.runs))
 
     @property
     def searches(self) -> Mapping[int, Search]:
@@ -145,6 +152,11 @@ class Compared:
             return self.config.seeds
         return tuple(sorted({seed for arm in self.arms for seed in arm.runs}))
 
+    @property
+    def seeds_each(self) -> tuple[int, ...]:
+        """How many seeds each method has."""
+        return tuple(len(arm.runs) for arm in self.arms)
+
     def of(self, victim: str) -> tuple[Arm, ...]:
         """The methods on one net."""
         return tuple(arm for arm in self.arms if arm.victim == victim)
@@ -212,7 +224,7 @@ def arm(
             runs[seed] = RandomPictures(
                 given, source, drawn_by, classes, config.budget, seed, scoring
             )
-    return Arm(name, method.title, sees, family, runs, each)
+    return Arm(name, method.title, sees, family, runs, each, method.by)
 
 
 def check_method(loaded: Loaded[CompareConfig], index: int) -> None:

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,11 @@ from evofool.data import Dataset
 from evofool.errors import ConfigError, DataError, Interrupted
 from evofool.experiments.compare import held_against, plots, report, study
 from evofool.experiments.compare.lines import plan_lines, result_lines
-from evofool.experiments.compare.measures import MethodResults, read
+from evofool.experiments.compare.measures import read
 from evofool.experiments.compare.study import CompareStudy, plan
-from evofool.experiments.compare.works import BARS
 from evofool.experiments.engine import Options, Results, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.images import decode_png, encode_png
-from evofool.report.theme import DARK
 from evofool.scoring import Scorer
 from evofool.scoring.ranking import sigmoid
 from evofool.store import Result
@@ -62,11 +60,17 @@ def load_toys(name: str, split: str, _folder: object = None) -> Dataset:
     return Dataset(name, split, images, np.zeros(60, np.int64), ("a",))  # type: ignore[arg-type]
 
 
-def no_plots(found: Sequence[MethodResults], seed: int, number: int) -> dict[str, bytes]:
-    """The files of the plots, which take longer to be drawn than all the rest here."""
-    names = ("medians", *(f"share-{bar}" for bar in BARS))
+FIGURES = ("net-{n}-best", "net-{n}-medians", "net-{n}-share", "net-{n}-tests", "answer")
+
+
+def no_figures(compared: Any, net: str, number: int, *_: Any) -> dict[str, bytes]:
+    """The files of the figures, which take longer to be drawn than all the rest here."""
+    names = [name.format(n=number) for name in FIGURES]
     pixel = encode_png(np.zeros((1, 1, 1), np.uint8))
-    return {f"net-{number}-{name}{dark}.png": pixel for name in names for dark in ("", "-dark")}
+    return {f"{name}{dark}.png": pixel for name in names for dark in ("", "-dark")}
+
+
+FIGURES_DRAWN = report.figures
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -74,7 +78,7 @@ def toys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "load_dataset", load_toys)
         patch.setattr(held_against, "load_dataset", load_toys)
-        patch.setattr(report, "_plots", no_plots)
+        patch.setattr(report, "figures", no_figures)
         yield
 
 
@@ -199,7 +203,11 @@ def test_the_page_stands_alone(finished: Path) -> None:
     assert "forward-equivalents" in text
     for name in re.findall(r'(?:src|srcset|href)="([^"]+)"', text):
         assert (finished / "report" / name).is_file(), name
-    assert text.count("<figure>") == len(METHODS) * CLASSES
+    columns = len(METHODS) - 1  # noise is not shown beside random pictures of an encoding
+    assert text.count('<img src="pictures/') == columns * CLASSES
+    assert text.index('class="lead"') < text.index("net-0-best.png") < text.index("<h2>Methods")
+    shown = {path.name for path in (finished / "report" / "pictures").iterdir()}
+    assert len(shown) == columns * CLASSES
 
 
 @pytest.mark.parametrize("stops", [3, 20, 45])
@@ -215,17 +223,41 @@ def test_what_was_stopped_goes_on_to_the_same_tables(
     assert tables(tmp_path / "run") == tables(finished)
 
 
-def test_the_plots_are_drawn_with_every_method(finished: Path) -> None:
+def test_the_figures_are_drawn(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = CompareStudy.make(CompareStudy.load(config()))
+    monkeypatch.setattr(report, "figures", FIGURES_DRAWN)
     with ExperimentFolder.open(finished) as run:
-        found = [read(arm, Results(run, made.plan), CLASSES) for arm in made.compared.arms]
-    assert plots.medians_plot(found, 1, DARK).startswith(b"\x89PNG")
-    drawn = plots.svgs(found, 1, "net-0")
-    assert drawn.keys() == {"net-0-medians.svg", *(f"net-0-share-{bar}.svg" for bar in BARS)}
-    for text in (data.decode() for data in drawn.values()):
-        for one in found:
-            assert one.arm.title in text  # as text, which can be searched and restyled
-    assert drawn == plots.svgs(found, 1, "net-0")
+        results = Results(run, made.plan)
+        files = dict(made.report(results, run.manifest).files)
+        found = [read(arm, results, CLASSES) for arm in made.compared.arms]
+    names = {name for name in files if "/" not in name} - {"compare.tex"}
+    stems = [name.format(n=0) for name in FIGURES]
+    assert names == {f"{s}{end}" for s in stems for end in (".png", "-dark.png", ".svg")}
+    for name in names:
+        start = b"<?xml" if name.endswith(".svg") else b"\x89PNG"
+        assert files[name].startswith(start), name
+    methods = [row["method"] for row in rows(finished)]
+    for stem in ("net-0-medians", "net-0-share", "net-0-tests"):
+        for method in methods:
+            assert method in files[f"{stem}.svg"].decode()  # as text, which can be searched
+    again = plots.svgs(found, 1, "net-0")
+    assert all(files[name] == data for name, data in again.items())
+
+
+def test_natural_pictures_stay_out_of_what_is_published(finished: Path, tmp_path: Path) -> None:
+    wanted = config(pictures=False)
+    begin(CompareStudy, wanted, tmp_path / "run", options=Options(reuse=[finished]))
+    own = {row["file"]: row for row in rows(tmp_path / "run", "pictures.csv")}
+    assert {row["method"] for row in own.values() if not row["file"]} == {"pictures test"}
+    left = {f"pictures/{path.name}" for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert left == own.keys() - {""}
+    assert len(left) == 2 * CLASSES * (len(METHODS) - 1)
+    shown = (tmp_path / "run" / "report" / "pictures").iterdir()
+    assert {f"pictures/{path.name}" for path in shown} <= left
+    assert rows(tmp_path / "run", "compare.csv")[5]["method"] == "pictures test"
+    assert all(check.ok for check in verify(tmp_path / "run"))
 
 
 def test_rows_of_another_comparison_are_taken_over(finished: Path, tmp_path: Path) -> None:
@@ -275,7 +307,7 @@ def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
         ("linear.py:victim", "square"), ("linear.py:victim", "random direct"),
         ("exact.py:victim", "square"), ("exact.py:victim", "random direct"),
     ]  # fmt: skip
-    assert (tmp_path / "run" / "report" / "net-1-medians.png").is_file()
+    assert (tmp_path / "run" / "report" / "net-1-best.png").is_file()
 
 
 def test_a_dry_run_says_what_there_is_to_do() -> None:

@@ -64,7 +64,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "load_dataset", natural)
         patch.setattr(held_against, "load_dataset", natural)
-        patch.setattr(report, "_plots", lambda *_: {})
+        patch.setattr(report, "figures", lambda *_: {})
         begin(study.CompareStudy, config, path)
     return path
 

@@ -107,6 +107,7 @@ def _attack(
     return FoundSearch(
         Origin(name, run.manifest["run_id"], "attack", state),
         victim, title, sees, "gradients" if sees == "weights" else "queries",
+        registry.title(str(settings["attack"])),
         {**settings, "parameters": attack}, run.manifest["seed"], len(best), tuple(sorted(best)),
         share, best,
         Spent(work.cost.forward_images, work.cost.backward_images, work.cost.seconds),

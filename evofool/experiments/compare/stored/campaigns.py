@@ -73,7 +73,7 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     return [
         FoundSearch(
             Origin(path.name, manifest["run_id"], "evolve", state),
-            victim, title, "scores", "evolution", settings, manifest["seed"], 1,
+            victim, title, "scores", "evolution", "evolution", settings, manifest["seed"], 1,
             tuple(sorted(best)), last.forward_images, best,
             Spent(last.forward_images, 0, last.seconds),
             lambda classes: _pictures(path, classes),

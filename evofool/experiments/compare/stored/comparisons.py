@@ -47,6 +47,7 @@ class MethodOn(BaseModel):
     method: str
     sees: str
     family: str
+    by: str
     each: int
     settings: dict[str, Any]
     runs: dict[str, list[str]]
@@ -141,7 +142,7 @@ def _taken_over(run: ExperimentFolder, stored: WorkRow, title: str) -> list[Foun
         raise StoreError(f"{run.path}: {title}: what it spent is missing")
     spent = SpentRow.parse(*rows[0], None, f"{run.path}: {title}")
     method = MethodOn(
-        net=work.victim.name, method=work.title, sees=work.sees, family=work.family,
+        net=work.victim.name, method=work.title, sees=work.sees, family=work.family, by=work.by,
         each=work.each, settings=dict(work.settings), runs={},
     )  # fmt: skip
     cost = Spent(spent.forward_images, spent.backward_images, spent.seconds)
@@ -177,7 +178,7 @@ def _search(
         return {row.item: row.png for row in stored if row.item in asked and row.png is not None}
 
     return FoundSearch(
-        origin, victim, method.method, method.sees, method.family, method.settings, seed,
+        origin, victim, method.method, method.sees, method.family, method.by, method.settings, seed,
         method.each, sought, rows[0].costs[-1] if rows else 1, {}, spent, pictures, rows,
     )  # fmt: skip
 

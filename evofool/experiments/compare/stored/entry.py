@@ -24,6 +24,7 @@ def described(compared: Compared) -> dict[str, Any]:
             method=arm.title,
             sees=arm.sees,
             family=arm.family,
+            by=arm.by,
             each=arm.classes,
             settings={"method": settings[arm.title], "budget": config.budget},
             runs={

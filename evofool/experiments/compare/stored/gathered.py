@@ -220,7 +220,7 @@ def _arm(title: str, searches: Sequence[FoundSearch], labels: Sequence[str]) -> 
     sought = next(iter(runs.values())).sought
     return Arm(
         first.victim.name, title, first.sees, first.family, runs, first.each,  # type: ignore[arg-type]
-        None if len(sought) == len(labels) else sought,
+        first.by, None if len(sought) == len(labels) else sought,
     )  # fmt: skip
 
 
@@ -254,7 +254,8 @@ def _work(
     ).hexdigest()  # fmt: skip
     return StoredSearch(
         content, search.origin, replace(search.victim, labels=tuple(labels)), title, search.sees,
-        search.family, search.settings, search.seed, search.each, tuple(sorted(here.values())),
+        search.family, search.by, search.settings, search.seed, search.each,
+        tuple(sorted(here.values())),
         Source(search, rows, {there: c for c, there in here.items()}),
     )  # fmt: skip
 

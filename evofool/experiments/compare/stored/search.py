@@ -110,6 +110,7 @@ class FoundSearch:
         title: of the method.
         sees: ``weights``, ``scores`` or ``labels``.
         family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
+        by: name of the attack; ``evolution``, ``random``, ``noise`` or ``pictures``.
         settings: what makes two searches runs of the same method with other seeds, JSON values.
         seed: of the search.
         each: classes that share what it costs: a method that works for each class by itself costs
@@ -127,6 +128,7 @@ class FoundSearch:
     title: str
     sees: str
     family: str
+    by: str
     settings: Mapping[str, Any]
     seed: int
     each: int

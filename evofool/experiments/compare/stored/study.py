@@ -61,7 +61,7 @@ def compared_again(loaded: Loaded[RunsConfig], run: ExperimentFolder) -> Compare
         first = next(iter(runs.values()))
         sought = None if len(first.sought) == len(first.victim.labels) else first.sought
         arms.append(
-            Arm(net, title, first.sees, first.family, runs, first.each, sought)  # type: ignore[arg-type]
+            Arm(net, title, first.sees, first.family, runs, first.each, first.by, sought)  # type: ignore[arg-type]
         )
     labels = {work.victim.name: work.victim.labels for work in taken}
     note = f"{counted(len(missing), 'run folder')} not there any more: shown as taken over."

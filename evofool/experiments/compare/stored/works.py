@@ -41,6 +41,7 @@ class StoredSearch(Work):
         title: of the method.
         sees: what it needs of the net.
         family: what it is after.
+        by: name of the attack, or where else its pictures come from.
         settings: what makes two searches runs of one method.
         seed: of the search.
         each: classes that share what it costs.
@@ -57,6 +58,7 @@ class StoredSearch(Work):
     title: str
     sees: str
     family: str
+    by: str
     settings: Mapping[str, Any]
     seed: int
     each: int
