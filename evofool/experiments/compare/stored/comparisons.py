@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evofool.errors import FolderError, StoreError
+from evofool.experiments.compare.passes import PassesRow
 from evofool.experiments.compare.searched import SpentRow
 from evofool.experiments.compare.stored.search import (
     FoundSearch,
@@ -101,6 +102,22 @@ def entry_of(run: ExperimentFolder) -> Entry:
         first = error.errors()[0]
         where = ".".join(str(part) for part in (ENTRY, *first["loc"]))
         raise StoreError(f"{run.path}: its manifest is damaged: {where}: {first['msg']}") from error
+
+
+def timed(path: Path) -> dict[str, PassesRow]:
+    """What a backward pass took where a comparison was run, by net.
+
+    Raises:
+        StoreError: the folder is damaged.
+    """
+    with ExperimentFolder.open(path) as run:
+        if ENTRY not in run.manifest:
+            return {}
+        return {
+            net: PassesRow.parse(item, content, None, f"{run.path}: passes of {net}")
+            for net, address in entry_of(run).passes.items()
+            for item, content in run.contents(address, PassesRow.type)
+        }
 
 
 def _of_methods(

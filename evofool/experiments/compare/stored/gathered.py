@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from evofool.errors import FolderError, StoreError, UsageError
+from evofool.experiments.compare.passes import COUNTED
 from evofool.experiments.compare.searches import Arm
 from evofool.experiments.compare.stored.attacks import attacks
 from evofool.experiments.compare.stored.campaigns import campaign
-from evofool.experiments.compare.stored.comparisons import comparison
+from evofool.experiments.compare.stored.comparisons import comparison, timed
 from evofool.experiments.compare.stored.search import FoundSearch, NotCompared, VictimOf
 from evofool.experiments.compare.stored.works import Source, StoredSearch
 from evofool.experiments.engine.work import canonical
@@ -73,7 +74,7 @@ def gathered(paths: Sequence[Path]) -> Gathered:
     order = {net: k for k, net in enumerate(labels)}
     arms.sort(key=lambda arm: order[arm.victim])
     _check_overlap(arms, labels)
-    notes = (*_on_nets(labels, arms), *_on_states(searches))
+    notes = (*_on_nets(labels, arms), *_on_states(searches), *_on_passes(paths))
     return Gathered(tuple(arms), labels, (*left_out, *again), notes)
 
 
@@ -311,6 +312,22 @@ def _on_states(searches: Sequence[FoundSearch]) -> list[str]:
     return [
         f"Not finished: {', '.join(broken)}. Their curves go as far as the runs did; what they"
         " reached and spent is as it was then."
+    ]
+
+
+def _on_passes(paths: Sequence[Path]) -> list[str]:
+    """What comparisons measured of the currency; other runs measure no such thing."""
+    told = [
+        f"{row.ratio:.1f} on {net} in {path.name}"
+        for path in paths
+        if _kind(path).name == "compare"
+        for net, row in timed(path).items()
+    ]
+    if not told:
+        return []
+    return [
+        f"A backward pass took as long as so many forward passes: {'; '.join(told)}; the tables"
+        f" count {COUNTED}."
     ]
 
 
