@@ -293,7 +293,8 @@ def _on_nets(labels: Mapping[str, Sequence[str]], arms: Sequence[Arm]) -> list[s
         }
         different = {arm.sought for arm in arms if arm.victim == net}
         if len(different) > 1:
-            listed = " and ".join(map(str, sorted(counts)))
+            *some, most = sorted(counts)
+            listed = " and ".join(filter(None, (", ".join(map(str, some)), str(most))))
             notes.append(
                 f"On {net} the methods are not after the same classes ({listed} of {len(own)}):"
                 " each one's medians and shares are over its own, tests over those that two share."
