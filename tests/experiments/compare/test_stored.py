@@ -175,15 +175,17 @@ def test_a_campaign_costs_what_its_generations_sent(runs: Path, everything: Path
 def test_an_attack_costs_what_its_pictures_sent(runs: Path, everything: Path) -> None:
     """Pictures on their way to one class are one search after the other."""
     results = [r for r in rows(runs / "attacked", "results.csv") if r["attack"] == "pgd"]
+    with Scorer(evofool.load_classifier(LINEAR)) as scorer:
+        images = evofool.open_run(runs / "attacked").images()[: len(results)]
+        sure = scorer.score(images).log_odds
     seen: dict[str, list[tuple[int, float]]] = {}
     spent = 0
-    for row in results:
-        c, p = row["target"], float(row["confidence"])
-        assert row["predicted"] == c  # so that the confidence is that of the class sought
+    for k, row in enumerate(results):
+        c = row["target"]
         cost = sum(int(row[key]) for key in ("forward_images", "verify_forward_images"))
         cost += 2 * int(row["backward_images"])
         own = seen.setdefault(c, [])
-        own.append(((own[-1][0] if own else 0) + cost, np.log(p / (1 - p))))
+        own.append(((own[-1][0] if own else 0) + cost, float(sure[k, int(c)])))
         spent += cost
     assert len(seen) == 6  # of 7 classes: all pictures began as one of them
     traces = [r for r in rows(everything, "traces.csv") if r["method"] == "pgd, attacked"]
