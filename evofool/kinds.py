@@ -262,6 +262,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="compare",
+        results="evofool.experiments.results:CompareRun",
         about="a comparison of methods",
         command="compare",
         keys=frozenset(("victims", "methods", "runs")),

@@ -225,6 +225,28 @@ class ClaimRecord:
 
 
 @dataclass(frozen=True)
+class MethodRecord:
+    """A method on a net: a line of ``compare.csv``, see docs/comparing.md.
+
+    Attributes:
+        net: the victim.
+        method: what looked for pictures.
+        sees: what it needs of the net: ``weights``, ``scores`` or ``labels``.
+        family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
+        median_confidence: over the classes, then over the seeds.
+        measures: all other columns: ``share_0.99``, ``half_at``, ``spent``, ``seconds``...;
+            intervals (``median_low``, ``median_high``...) only where a method has several seeds.
+    """
+
+    net: str
+    method: str
+    sees: str
+    family: str
+    median_confidence: float
+    measures: dict[str, float | None] = field(metadata={"columns": True})
+
+
+@dataclass(frozen=True)
 class NetRecord:
     """One net of a chain of retraining: a line of ``retrain.csv``, see docs/retraining.md.
 

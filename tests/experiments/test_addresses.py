@@ -23,6 +23,9 @@ from evofool.attacks import FGSM, JSMA, GradientAscent, Square, SubstituteSettin
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
 from evofool.experiments.compare.nearest import Nearest
+from evofool.experiments.compare.passes import TimedPasses
+from evofool.experiments.compare.stored.search import Origin, VictimOf
+from evofool.experiments.compare.stored.works import StoredSearch
 from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Scoring, Work
 from evofool.experiments.retrain.config import RetrainTraining
@@ -96,6 +99,20 @@ def examples() -> list[Work]:
         RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),
         NaturalPictures(net, pictures, 10, 10_000, scoring),
         Evolved(campaign, 10_000),
+        TimedPasses(net, scoring, "0" * 16),
+        StoredSearch(
+            "cd" * 32,
+            Origin("run", "r1", "evolve"),
+            VictimOf("net", "ab" * 32, ("a", "b")),
+            "evolution direct",
+            "scores",
+            "evolution",
+            "evolution",
+            {"crops": 1},
+            1,
+            1,
+            (0, 1),
+        ),
         Nearest(net, Evolved(campaign, 10_000), pictures),
         Elsewhere(net, Evolved(campaign, 10_000), (1, 0), (1, 4, 4), scoring),
     ]

@@ -18,6 +18,7 @@ from evofool import encodings
 from evofool.attacks import Attack
 from evofool.attacks.query.noise import NoiseKind, noise_image, noise_images
 from evofool.attacks.trace import LARGEST, Trace, powers_of_two
+from evofool.classifiers import Classifier
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
@@ -191,6 +192,7 @@ class Evolved(Work):
     """
 
     kind: ClassVar[str] = "evolved"
+    version: ClassVar[int] = 2
     rows: ClassVar[tuple[type[Row], ...]] = (SearchRow,)
 
     campaign: Campaign
@@ -207,10 +209,11 @@ class Evolved(Work):
         champions = context.with_pictures(campaign, ChampionRow)
         with CampaignFolder.open(context.artifact(campaign, FOLDER)) as run:
             generations, wins = run.generations(), run.wins()
-        # what was sent up to the end of each generation
-        forward = [row.forward_images for row in generations]
         trace = Trace(self.share, BAR_ODDS)
         trace.begin(campaign.classes, net.input_shape)
+        self._first(net, trace, context)
+        # what was sent up to the end of each generation
+        forward = [row.forward_images for row in generations]
         for win in wins:
             before = forward[win.id.generation - 1] if win.id.generation else 0
             cost = win_cost(win.id.child, before, forward[win.id.generation], net.crops)
@@ -223,6 +226,19 @@ class Evolved(Work):
     def verify(self, context: Context) -> Iterator[Check]:
         """Score the stored pictures again."""
         yield from verify_search(self, self.campaign.net, self.campaign.scoring, context)
+
+    def _first(self, net: Classifier, trace: Trace, context: Context) -> None:
+        """Show a trace the random pictures that a campaign begins with.
+
+        A campaign stores of each generation only those that win a class in the end. Its first
+        generation is drawn and scored again here, only to know how far it was after 1, 2, 4, ...
+        pictures: that costs the method nothing and is not counted.
+        """
+        campaign = self.campaign
+        encoding = campaign.written or campaign.encoding
+        drawn = drawing("encoding", encoding, net.input_shape, campaign.seed)
+        with context.scorer(net, campaign.scoring, counted=False) as scorer:
+            show(scorer, trace, drawn, campaign.initial, campaign.classes)
 
 
 Search = Aimed | RandomPictures | NaturalPictures | Evolved
@@ -260,17 +276,27 @@ def looked_at(
     """
     trace = Trace(share, BAR_ODDS)
     trace.begin(classes, scorer.classifier.input_shape)
+    show(scorer, trace, draw, count, classes)
+    yield from search_rows(scorer, trace, share)
+
+
+def show(scorer: Scorer, trace: Trace, draw: Draw, count: int, classes: int) -> None:
+    """Score the first `count` pictures of a source, and show each to a trace for all classes.
+
+    Args:
+        scorer: of the net.
+        trace: of so many searches as there are classes.
+        draw: the source.
+        count: pictures.
+        classes: the first so many of the net.
+    """
     rows, crops = np.arange(classes), scorer.classifier.crops
     for start in range(0, count, scorer.batch):
         pictures = draw(start, min(start + scorer.batch, count))
         odds = scorer.score(pictures).log_odds[:, :classes]
-        n = len(pictures)
-        costs = (np.arange(start, start + n) + 1) * crops
-        trace.saw(
-            np.tile(rows, n), np.repeat(pictures, classes, axis=0), odds.reshape(-1),
-            np.repeat(costs, classes),
-        )  # fmt: skip
-    yield from search_rows(scorer, trace, share)
+        for k, picture in enumerate(pictures):
+            same = np.broadcast_to(picture, (classes, *picture.shape))  # which copies nothing
+            trace.saw(rows, same, odds[k], np.full(classes, (start + k + 1) * crops))
 
 
 def search_rows(

@@ -251,6 +251,21 @@ def test_what_noise_reaches_by_a_cost(run: Path) -> None:
                 assert float(row["log_odds"]) == pytest.approx(seen.max(), abs=1e-4)
 
 
+def test_evolution_begins_with_the_random_pictures_of_its_encoding(run: Path) -> None:
+    """Both draw from the same numbers, so their curves are one until the first generation ends."""
+    traces = by_method(rows(run, "traces.csv"))
+    early = [
+        {
+            (r["seed"], r["class_index"], r["cost"]): float(r["log_odds"])
+            for r in traces[name]
+            if int(r["cost"]) <= 8
+        }
+        for name in ("evolution cppn", "random cppn")
+    ]
+    assert len(early[0]) == len(SEEDS) * CLASSES * 4  # after 1, 2, 4, 8
+    assert early[0] == pytest.approx(early[1], abs=1e-4)
+
+
 def test_the_tests(run: Path) -> None:
     searches = by_method(rows(run, "searches.csv"))
     names = [row["method"] for row in rows(run, "compare.csv")]
