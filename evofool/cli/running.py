@@ -124,7 +124,7 @@ def compare(
     if not paths:
         begin("compare", given[0], given[1:], out, seed, dry_run, reuse=reuse)
         return
-    folder = out or folder_of(paths)
+    folder = out or folder_of(paths, seed)
     if not dry_run and is_again(folder, paths, seed):
         go_on(folder, None, None, None, reuse)
         return

@@ -124,6 +124,20 @@ def test_one_method_a_run_and_method_and_seeds_of_one_config_together(everything
     assert "it is aimed at no class" in left_out["reason"]
 
 
+def test_its_table_is_typed_records(runs: Path, everything: Path) -> None:
+    for run in (everything, runs / "compared"):
+        records = evofool.open_run(run).results()
+        table = rows(run)
+        assert [(r.net, r.method, r.median_confidence) for r in records] == [  # type: ignore[attr-defined]
+            (row["net"], row["method"], float(row["median_confidence"])) for row in table
+        ]
+        assert [r.measures["share_0.99"] for r in records] == [  # type: ignore[attr-defined]
+            float(row["share_0.99"]) for row in table
+        ]
+    frame = evofool.open_run(everything).to_frame()
+    assert list(frame.columns) == list(rows(everything)[0])
+
+
 def test_nothing_is_scored_again(everything: Path) -> None:
     found = status(everything)
     assert (found["queries"], found["backward_images"]) == (0, 0)

@@ -35,14 +35,19 @@ def runs_in(given: Sequence[str]) -> list[Path]:
     return [_absolute(text) for text in folders]
 
 
-def folder_of(runs: Sequence[Path]) -> Path:
-    """Where the comparison of these runs is put by default: the same for the same runs."""
+def folder_of(runs: Sequence[Path], seed: int | None = None) -> Path:
+    """Where the comparison of these runs is put by default: the same for the same runs.
+
+    Args:
+        runs: the folders.
+        seed: of the bootstrap, where it is not the usual one.
+    """
     names = "-".join(path.name for path in runs)
     if len(names) > LONGEST:
         told = "\n".join(map(str, runs)).encode()
         names = f"{len(runs)}-runs-{hashlib.sha256(told).hexdigest()[:12]}"
     folder, number = Path("runs") / f"compare-{names}", 1
-    while folder.exists() and not is_again(folder, runs, None):
+    while folder.exists() and not is_again(folder, runs, seed):
         number += 1
         folder = Path("runs") / f"compare-{names}-{number}"
     return folder
