@@ -9,7 +9,7 @@ from pathlib import Path
 from evofool.config import shipped
 from evofool.config.document import load_yaml
 from evofool.errors import ConfigError, UsageError
-from evofool.experiments.compare.stored.config import names_runs
+from evofool.experiments.compare.stored.config import RunsConfig, names_runs
 from evofool.files import PathError, expanded, is_file, is_folder
 from evofool.store.folder import CONFIG, MANIFEST
 
@@ -62,7 +62,8 @@ def is_again(folder: Path, runs: Sequence[Path], seed: int | None) -> bool:
     except ConfigError:
         return False
     same = names_runs(data) and data["runs"] == [str(path) for path in runs]
-    return same and seed in (None, data.get("seed"))
+    usual = RunsConfig.model_fields["seed"].default
+    return same and data.get("seed", usual) == (usual if seed is None else seed)
 
 
 def _is_run(text: str) -> bool:
