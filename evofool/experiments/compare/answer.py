@@ -15,7 +15,7 @@ from evofool.images import UInt8Images, decode_png, to_hwc
 from evofool.report.figures import dress, new_figure, to_png
 from evofool.report.theme import LIGHT, Colours
 from evofool.scoring.ranking import sigmoid
-from evofool.text import probability, shortened
+from evofool.text import bare, probability, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,10 +89,10 @@ def _answer(
             axes.axis("off")
             if k < len(chosen):
                 _draw(axes, chosen[k], c, pictures.get((chosen[k].arm.title, c)), r == 0, colours)
-        name = shortened(labels[c], 13, len)
+        name = shortened(bare(labels[c]), 13, len)
         grid[r][0].text(
             -0.1, 0.5, name, transform=grid[r][0].transAxes, rotation=90, ha="right", va="center",
-            color=colours["soft"], fontsize=TEXT,
+            color=colours["soft"], fontsize=TEXT, parse_math=False,
         )  # fmt: skip
     axes = lower.subplots()
     best_lines(axes, outcomes, seed, colours, TEXT)

@@ -233,21 +233,25 @@ def answers(compared: Compared, outcomes: ByNet) -> Iterator[str]:
 def _in_common(outcomes: Sequence[MethodResults], labels: Sequence[str]) -> str:
     """Which classes evolution and gradients reach, and after what cost."""
     apart = only_one_family(outcomes)
+    both = len(apart["both"])
     sentences = [
-        f"evolution and gradients both reach confidence {BAR:g} in {len(apart['both'])} of"
-        f" {len(labels)} classes."
+        f"evolution and gradients both reach confidence {BAR:g} in {both} of {len(labels)} classes."
+        if both
+        else f"evolution and gradients have no class in common at confidence {BAR:g}."
     ]
     for family in ("evolution", "gradients"):
         names = [labels[c] for c in apart[family]]
         if names:
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             sentences.append(f"Only {family}: {', '.join(names[:8])}{more}.")
+    halves = []
     for family in ("evolution", "gradients"):
         top = best(outcomes, _of(family))
         assert top is not None
         half = float(np.median(top.half_way(-1)))
         when = f"after {half:,.0f} forward-equivalents" if np.isfinite(half) else "never"
-        sentences.append(f"{top.arm.title.capitalize()} has half of the classes there {when}.")
+        halves.append(f"with {top.arm.title} {when}")
+    sentences.append(f"Half of the classes are there {', '.join(halves)}.")
     return " ".join(sentences)
 
 

@@ -79,15 +79,19 @@ def best_lines(
     chosen = of_each_kind(outcomes)
     hues = tones(HUES, colours)
     ends = []
+    colour_of = dict(zip(FAMILIES, (hues[0], *hues[2:], colours["soft"]), strict=True))
     for k, one in enumerate(chosen):
         middle, low, high = interval(one.medians, seed)
         some = np.isfinite(middle)
         ends += [value[some] for value in (middle, low, high)]
-        natural = one.arm.family == "natural"
+        family = one.arm.family
+        second = family == "evolution" and k > 0
         banded_line(
             axes, one.costs[some], middle[some], low[some], high[some],
-            colour=colours["soft"] if natural else hues[k % HUES],
-            alpha=0.18 if len(one.seeds) > 1 else 0.0, dash=DASHES[1] if natural else "-",
+            colour=hues[1] if second else colour_of[family],
+            alpha=0.18 if len(one.seeds) > 1 else 0.0,
+            # dashed where a line may lie upon another: evolution begins with random pictures
+            dash={"chance": DASHES[1], "natural": DASHES[2]}.get(family, "-"),
             label=one.arm.title,
         )  # fmt: skip
     cost_axis(axes, colours, text)

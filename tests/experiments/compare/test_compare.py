@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -30,6 +31,7 @@ from evofool.store.experiment import ExperimentFolder
 
 TOYS = Path(__file__).resolve().parents[2] / "toys"
 WHITE, BLACK = f"{TOYS / 'linear.py'}:victim", f"{TOYS / 'exact.py'}:victim"
+LAYERS = Path(__file__).resolve().parents[2] / "support" / "layered_nets.py"
 CLASSES = 7
 METHODS = (
     {"evolution": "direct", "initial": 8, "children": 8},
@@ -232,6 +234,11 @@ def test_the_figures_are_drawn(
         results = Results(run, made.plan)
         files = dict(made.report(results, run.manifest).files)
         found = [read(arm, results, CLASSES) for arm in made.compared.arms]
+        odd = dict.fromkeys(made.compared.labels, (r"$\frac{", "<b>", "\u202e9", *"3456"))
+        made.compared = dataclasses.replace(made.compared, labels=odd)
+        named = made.report(results, run.manifest).files["answer.svg"].decode()
+    assert r"$\frac{" in named  # and not as a formula
+    assert "\u202e" not in named
     names = {name for name in files if "/" not in name} - {"compare.tex"}
     stems = [name.format(n=0) for name in FIGURES]
     assert names == {f"{s}{end}" for s in stems for end in (".png", "-dark.png", ".svg")}
@@ -300,6 +307,25 @@ def test_what_a_net_cannot_give_is_left_out_and_said(
     assert any("left out: gradient-ascent on exact.py:victim: " in line for line in lines)
 
 
+def test_pictures_are_shown_to_what_has_the_same_classes(tmp_path: Path) -> None:
+    """Also to a black box, but not to the victim itself, nor to a net of other classes."""
+    others = [WHITE, f"{LAYERS}:victim", BLACK]
+    wanted = config(seeds=[1], methods=[{"noise": "uniform"}], transfer=others, data=None)
+    result = begin(CompareStudy, wanted, tmp_path / "run")
+    left_out = {each["method"]: each["reason"] for each in result.summary["left_out"]}
+    assert left_out.keys() == {
+        "transfer to linear.py:victim", "transfer to layered_nets.py:victim"
+    }  # fmt: skip
+    assert left_out["transfer to linear.py:victim"] == "it is the same net"
+    assert "share no classes" in left_out["transfer to layered_nets.py:victim"]
+    (row,) = rows(tmp_path / "run", "transfer.csv")
+    assert (row["target"], row["method"]) == ("exact.py:victim", "noise uniform")
+    text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "What other nets make of the pictures" in text
+    assert "share no classes" in text
+    assert all(check.ok for check in verify(tmp_path / "run"))
+
+
 def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
     wanted = config(victims=[WHITE, BLACK], seeds=[1], methods=list(METHODS[2:4]))
     begin(CompareStudy, wanted, tmp_path / "run")
@@ -343,6 +369,8 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"budget": 55}, "budget", "55 forward-equivalents are 7 for each of the 7 classes of"),
         ({"victims": [WHITE, WHITE]}, "victims.1", "two nets are called linear.py:victim"),
         ({"seeds": [1, 1]}, "seeds", "names one twice"),
+        ({"transfer": ["no/such.py:net"]}, "transfer.0", "no/such.py"),
+        ({"transfer": [WHITE, WHITE]}, "transfer.1", "two nets are called linear.py:victim"),
         ({"rounds": 3}, "rounds", "unknown key"),
     ],
 )
