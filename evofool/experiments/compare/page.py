@@ -37,6 +37,14 @@ CURRENCY = (
     " that gradients were taken of, verification included, over all classes together."
 )
 
+ONE_BUDGET = (
+    "A method that works for each class by itself has the same budget divided among the classes."
+)
+OWN_BUDGETS = (
+    "Each run had a budget of its own, and is shown as far as it went; a method that works for each"
+    " class by itself counts those of all its classes."
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -173,6 +181,7 @@ def comparison_page(
         if max(compared.seeds_each) > 1
         else f"{about_seeds(compared)} ",
         "currency": CURRENCY,
+        "budgets": ONE_BUDGET if compared.budget is not None else OWN_BUDGETS,
         "about_seeds": about_seeds(compared),
         "methods": _compact(methods),
         "all_columns": methods,
