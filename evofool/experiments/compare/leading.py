@@ -17,9 +17,12 @@ ENCODINGS = 2
 
 
 def best(outcomes: Sequence[MethodResults], wanted: Wanted) -> MethodResults | None:
-    """The method with the highest median log-odds of those that are `wanted`; None of none."""
+    """The method with the highest median log-odds of those that are `wanted`; None of none.
+
+    Of methods that are after different classes only those that are after most of them count.
+    """
     some = [one for one in outcomes if wanted(one)]
-    return max(some, key=lambda one: one.typical, default=None)
+    return max(some, key=lambda one: (int(one.sought.sum()), one.typical), default=None)
 
 
 def evolutions(outcomes: Sequence[MethodResults]) -> list[MethodResults]:

@@ -269,13 +269,21 @@ def _of(family: str) -> Wanted:
 
 
 def only_one_family(outcomes: Sequence[MethodResults]) -> dict[str, list[int]]:
-    """Classes that only evolution, or only gradients, reach with confidence `BAR`."""
-    by_family: dict[str, set[int]] = {"evolution": set(), "gradients": set()}
+    """Classes that only evolution, or only gradients, reach with confidence `BAR`.
+
+    Of classes that both are after.
+    """
+    reached: dict[str, set[int]] = {"evolution": set(), "gradients": set()}
+    sought: dict[str, set[int]] = {"evolution": set(), "gradients": set()}
     for one in outcomes:
-        if one.arm.family in by_family:
-            classes = one.reaches(BAR).nonzero()[0].tolist()
-            by_family[one.arm.family] |= set(classes)
-    evolution, gradients = by_family["evolution"], by_family["gradients"]
+        if one.arm.family in reached:
+            reached[one.arm.family] |= set(one.reaches(BAR).nonzero()[0].tolist())
+            sought[one.arm.family] |= set(one.sought.nonzero()[0].tolist())
+    both = sought["evolution"] & sought["gradients"] if all(sought.values()) else None
+    evolution, gradients = (
+        each if both is None else each & both
+        for each in (reached["evolution"], reached["gradients"])
+    )
     return {
         "evolution": sorted(evolution - gradients),
         "gradients": sorted(gradients - evolution),

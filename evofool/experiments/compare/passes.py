@@ -99,7 +99,7 @@ def this_machine() -> str:
 def machine_of(run: ExperimentFolder) -> str | None:
     """The machine that a run was timed on; None where it was not."""
     for stored in run.works().values():
-        if stored.kind == TimedPasses.kind and stored.finished and not stored.origin:
+        if stored.kind == TimedPasses.kind and stored.finished:
             fields = json_object(stored.definition, run.path).get("fields")
             if isinstance(fields, dict) and isinstance(fields.get("machine"), str):
                 return str(fields["machine"])
