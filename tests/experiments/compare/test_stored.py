@@ -418,6 +418,17 @@ def test_damage_is_said(
     assert str(path) in text
 
 
+@pytest.mark.parametrize(
+    "entry", [{}, {"nets": {}, "methods": [{"net": "x"}]}, {"nets": [], "methods": []}]
+)
+def test_a_damaged_manifest_is_said(runs: Path, tmp_path: Path, entry: dict[str, Any]) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(runs / "compared", path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "compared": entry}))
+    assert f"{path}: its manifest is damaged: compared." in refused(path)
+
+
 def test_a_picture_that_is_another_is_said(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     shutil.copytree(runs / "evolved-1", path)

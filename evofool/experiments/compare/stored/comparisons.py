@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from evofool.errors import FolderError, StoreError
 from evofool.experiments.compare.passes import PassesRow
@@ -46,10 +46,10 @@ class MethodOn(BaseModel):
 
     net: str
     method: str
-    sees: str
-    family: str
+    sees: Literal["weights", "scores", "labels"]
+    family: Literal["evolution", "gradients", "queries", "chance", "natural"]
     by: str
-    each: int
+    each: Annotated[int, Field(ge=1)]
     settings: dict[str, Any]
     runs: dict[str, list[str]]
 
@@ -126,7 +126,7 @@ def _of_methods(
     found: list[FoundSearch | NotCompared] = []
     for method in entry.methods:
         net = entry.nets.get(method.net)
-        if net is None or method.each < 1:
+        if net is None:
             raise StoreError(f"{run.path}: its manifest is damaged: {ENTRY}: {method.net}")
         victim = VictimOf(method.net, net.digest, tuple(net.labels))
         for written, addresses in method.runs.items():
@@ -158,10 +158,7 @@ def _taken_over(run: ExperimentFolder, stored: WorkRow, title: str) -> list[Foun
     if len(rows) != 1:
         raise StoreError(f"{run.path}: {title}: what it spent is missing")
     spent = SpentRow.parse(*rows[0], None, f"{run.path}: {title}")
-    method = MethodOn(
-        net=work.victim.name, method=work.title, sees=work.sees, family=work.family, by=work.by,
-        each=work.each, settings=dict(work.settings), runs={},
-    )  # fmt: skip
+    method = _method(work)
     cost = Spent(spent.forward_images, spent.backward_images, spent.seconds)
     return [_search(run, stored, work.origin, work.victim, method, work.seed, work.sought, cost)]
 
@@ -208,17 +205,29 @@ def restored(run: ExperimentFolder, stored: WorkRow) -> StoredSearch:
     """
     try:
         fields = dict(json.loads(stored.definition)["fields"])
-        fields["origin"] = Origin(**_own(fields["origin"]))
-        victim = _own(fields["victim"])
-        fields["victim"] = VictimOf(victim["name"], victim["digest"], tuple(victim["labels"]))
-        fields["sought"] = tuple(fields["sought"])
+        fields["origin"] = TypeAdapter(Origin).validate_python(_own(fields["origin"]))
+        fields["victim"] = TypeAdapter(VictimOf).validate_python(_own(fields["victim"]))
+        fields["sought"] = TypeAdapter(tuple[int, ...]).validate_python(fields["sought"])
         work = StoredSearch(**fields)
-        same = work.address == stored.address
+        _method(work)
+        sane = (
+            work.address == stored.address
+            and type(work.seed) is int
+            and all(0 <= c < len(work.victim.labels) for c in work.sought)
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{run.path}: work {stored.address[:16]} is damaged") from error
-    if not same:
+    if not sane:
         raise StoreError(f"{run.path}: work {stored.address[:16]} is damaged")
     return work
+
+
+def _method(work: StoredSearch) -> MethodOn:
+    """What a work tells of its method, checked."""
+    told = {name: getattr(work, name) for name in ("sees", "family", "by", "each")}
+    return MethodOn(
+        net=work.victim.name, method=work.title, settings=dict(work.settings), runs={}, **told
+    )
 
 
 def _own(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evofool.experiments.compare.searches import Arm, Compared
-from evofool.experiments.compare.stored.comparisons import ENTRY, Entry, MethodOn, Net
+from evofool.experiments.compare.stored.comparisons import ENTRY, Entry
 from evofool.experiments.compare.stored.config import RunsConfig
 from evofool.experiments.compare.works import Evolved, Search
 from evofool.experiments.engine.results import everything_below
@@ -19,28 +19,29 @@ def described(compared: Compared) -> dict[str, Any]:
         return {}
     settings = {method.title: method.model_dump(mode="json") for method in config.methods}
     methods = [
-        MethodOn(
-            net=arm.victim,
-            method=arm.title,
-            sees=arm.sees,
-            family=arm.family,
-            by=arm.by,
-            each=arm.classes,
-            settings={"method": settings[arm.title], "budget": config.budget},
-            runs={
+        {
+            "net": arm.victim,
+            "method": arm.title,
+            "sees": arm.sees,
+            "family": arm.family,
+            "by": arm.by,
+            "each": arm.classes,
+            "settings": {"method": settings[arm.title], "budget": config.budget},
+            "runs": {
                 str(seed): [each.address for each in (work, *everything_below(work))]
                 for seed, work in arm.searches.items()
             },
-        )
+        }
         for arm in compared.arms
     ]
     nets = {
-        net: Net(digest=_digest(compared.of(net)[0]), labels=list(labels))
+        net: {"digest": _digest(compared.of(net)[0]), "labels": list(labels)}
         for net, labels in compared.labels.items()
         if compared.of(net)
     }
     passes = {net: work.address for net, work in compared.passes.items()}
-    return {ENTRY: Entry(nets=nets, methods=methods, passes=passes).model_dump(mode="json")}
+    entry = Entry.model_validate({"nets": nets, "methods": methods, "passes": passes})
+    return {ENTRY: entry.model_dump(mode="json")}
 
 
 def _digest(arm: Arm) -> str:
