@@ -164,6 +164,7 @@ def comparison_page(
     values: dict[str, Any] = {
         "title": "What do evolution, gradients and chance reach, and what does it cost?",
         "subject": "methods, compared",
+        "likeness_short": _few_measures(tables["likeness.csv"]),
         "lede": lede,
         "nets": nets,
         "bar": f"{BAR:g}",
@@ -177,7 +178,6 @@ def comparison_page(
         "transfer": transfer,
         "transfer_short": None if transfer is None else _kept(transfer),
         "likeness": tables["likeness.csv"],
-        "likeness_short": _few_measures(tables["likeness.csv"]),
         "near": config.data if any(not m.target for m in compared.measures) else None,
         "left_out": Table([Text("net"), Text("method"), Text("why")], left_out)
         if left_out
