@@ -18,7 +18,9 @@ from evofool.experiments.compare.saved import Saved
 from evofool.experiments.compare.searches import Compared
 from evofool.experiments.compare.stored.config import RunsConfig
 from evofool.experiments.compare.tables import ByNet
+from evofool.experiments.compare.works import BARS
 from evofool.images import decode_png, encode_png, to_hwc
+from evofool.report.columns import Cell as CellValue
 from evofool.report.page import Pages
 from evofool.report.sections import Section
 from evofool.report.tables import Confidence, Count, Estimate, Rate, Table, Text
@@ -174,6 +176,7 @@ def comparison_page(
     values: dict[str, Any] = {
         "title": "What do evolution, gradients and chance reach, and what does it cost?",
         "subject": "methods, compared",
+        "likeness_short": _few_measures(tables["likeness.csv"]),
         "lede": lede,
         "nets": nets,
         "bar": f"{BAR:g}",
@@ -186,6 +189,7 @@ def comparison_page(
         "methods": _compact(methods),
         "all_columns": methods,
         "transfer": transfer,
+        "transfer_short": None if transfer is None else _kept(transfer),
         "likeness": tables["likeness.csv"],
         "near": _near(compared),
         "more": more,
@@ -314,10 +318,32 @@ def _compact(methods: Table) -> Table:
         Rate(f"classes at {BAR:g}", f"share_{BAR:g}", places=0),
         Count("half of them after", "half_at"),
     ]
-    rows = [
-        [cell.value if isinstance(cell, Estimate) else cell for cell in row] for row in few.rows
+    return Table(columns, [_plain(row) for row in few.rows], grouped_by="net")
+
+
+def _kept(transfer: Table) -> Table:
+    """The same of what other nets make of the pictures, each pair of nets as a heading."""
+    few = transfer.select("net", "target", "method", *(f"share_{bar:g}" for bar in BARS))
+    columns = [
+        Text("nets"),
+        Text("method"),
+        *(Rate(f"kept at {bar:g}", f"share_{bar:g}", places=0) for bar in BARS),
     ]
-    return Table(columns, rows, grouped_by="net")
+    rows = [[f"{row[0]}, shown to {row[1]}", *_plain(row[2:])] for row in few.rows]
+    rows.sort(key=lambda row: str(row[0]))
+    return Table(columns, rows, grouped_by="nets")
+
+
+def _few_measures(likeness: Table) -> Table:
+    """Of what pictures are like: how rough, how natural a spectrum, how far from natural ones."""
+    names = [column.fields()[0] for column in likeness.columns]
+    last = "nearest_rms" if "nearest_rms" in names else "png_bytes"
+    return likeness.select("net", "method", "variation", "slope", last)
+
+
+def _plain(row: Sequence[CellValue]) -> list[CellValue]:
+    """A row without its intervals."""
+    return [cell.value if isinstance(cell, Estimate) else cell for cell in row]
 
 
 def _cost(one: MethodResults, c: int) -> str:
