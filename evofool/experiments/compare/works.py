@@ -199,7 +199,7 @@ class Evolved(Work):
     @property
     def images(self) -> int:
         """One a champion."""
-        return self.campaign.classes
+        return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         campaign = self.campaign
@@ -211,7 +211,7 @@ class Evolved(Work):
         # where pictures were scored twice, that is in it
         forward = [row.forward_images for row in generations]
         trace = Trace(self.share, BAR_ODDS)
-        trace.begin(campaign.classes, net.input_shape)
+        trace.begin(1 + max(campaign.goals), net.input_shape)
         for win in wins:
             before = forward[win.id.generation - 1] if win.id.generation else 0
             cost = min(before + (win.id.child + 1) * net.crops, forward[win.id.generation])
