@@ -24,6 +24,7 @@ from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
 from evofool.experiments.transfer.works import fitted, ranks_of
+from evofool.images import read_picture
 from evofool.scoring import Scorer
 from evofool.store.experiment import ExperimentFolder
 
@@ -135,6 +136,21 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     page = (finished / "report" / "index.html").read_text(encoding="utf-8")
     for name in re.findall(r'(?:src|srcset|href)="([^"#]+)"', page):
         assert (finished / "report" / name).is_file(), name
+
+
+def test_no_natural_picture_leaves_the_database(finished: Path) -> None:
+    stored: dict[str, set[bytes | None]] = {"champion": set(), "answer": set()}
+    with ExperimentFolder.open(finished) as run:
+        for address in run.works():
+            for kind, pngs in stored.items():
+                pngs |= {run.png(address, kind, k) for k, _ in run.contents(address, kind)}
+    assert len(stored["answer"]) == 2 * PICTURES
+    shown = {file.read_bytes() for file in (finished / "report" / "champions").iterdir()}
+    assert shown <= stored["champion"]
+    size = load_classifier(LENET).input_shape[1:]
+    for file in finished.rglob("*.png"):
+        if file.parent.name != "champions" and "evolution" not in file.parts:
+            assert read_picture(file).size != size, file
 
 
 def test_a_cell_is_what_the_attack_gives_when_it_is_run_by_hand(finished: Path) -> None:
