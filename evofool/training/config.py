@@ -214,6 +214,8 @@ class TrainConfig(BaseModel):
         "cifar-resnet",
         "sign-cnn",
         "efficientnet-lite0",
+        "efficientnet-lite1",
+        "efficientnet-lite2",
     ] = "lenet"
     dataset: str = Field(min_length=1)
     epochs: int = Field(ge=1, le=10_000)

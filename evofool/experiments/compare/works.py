@@ -201,7 +201,7 @@ class Evolved(Work):
     @property
     def images(self) -> int:
         """One a champion."""
-        return self.campaign.classes
+        return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         campaign = self.campaign
@@ -210,7 +210,7 @@ class Evolved(Work):
         with CampaignFolder.open(context.artifact(campaign, FOLDER)) as run:
             generations, wins = run.generations(), run.wins()
         trace = Trace(self.share, BAR_ODDS)
-        trace.begin(campaign.classes, net.input_shape)
+        trace.begin(1 + max(campaign.goals), net.input_shape)
         self._first(net, trace, context)
         # what was sent up to the end of each generation
         forward = [row.forward_images for row in generations]
@@ -238,7 +238,7 @@ class Evolved(Work):
         encoding = campaign.written or campaign.encoding
         drawn = drawing("encoding", encoding, net.input_shape, campaign.seed)
         with context.scorer(net, campaign.scoring, counted=False) as scorer:
-            show(scorer, trace, drawn, campaign.initial, campaign.classes)
+            show(scorer, trace, drawn, campaign.initial, 1 + max(campaign.goals))
 
 
 Search = Aimed | RandomPictures | NaturalPictures | Evolved

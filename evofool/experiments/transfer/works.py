@@ -139,7 +139,7 @@ class ChampionsShown(Work):
     @property
     def images(self) -> int:
         """One a champion."""
-        return self.campaign.classes
+        return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         champions = context.rows(self.campaign, ChampionRow)
