@@ -258,6 +258,7 @@ BUILT_IN: tuple[Kind, ...] = (
         about="claims of the literature, put to the test",
         keys=frozenset(("claims", "scale")),
         study="evofool.experiments.reproduce.study:ReproduceStudy",
+        plan="evofool.experiments.reproduce.study:plan",
         schema_version=2,
     ),
     Kind(

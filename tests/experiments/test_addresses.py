@@ -33,6 +33,7 @@ from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.defended import DefendedNet
 from evofool.experiments.works.denoiser import TrainedDenoiser
 from evofool.experiments.works.diagnosed import Diagnosed, Probe
+from evofool.experiments.works.ensemble_trained import EnsembleTrained
 from evofool.experiments.works.first_layer import FirstLayer
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.noise import NoiseAnswers
@@ -63,6 +64,9 @@ def examples() -> list[Work]:
     judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
+        EnsembleTrained(
+            recipe, "cd" * 32, "cpu", (), taught_by=(Trained(recipe, "cd" * 32, "cpu", ()),)
+        ),
         campaign,
         Clean(net, pictures, scoring),
         attacked,

@@ -23,7 +23,7 @@ from evofool.experiments.reproduce.claims import (
     share_below,
 )
 from evofool.experiments.reproduce.registry import BY_NAME, chosen
-from evofool.experiments.reproduce.setting import SCALES
+from evofool.experiments.reproduce.scales import SCALES
 from evofool.experiments.reproduce.study import ReproduceStudy
 from evofool.experiments.runs import resume, status, verify
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from evofool.experiments.engine import Results
 from evofool.experiments.engine.work import Row
 from evofool.experiments.pages import PAGES
 from evofool.experiments.reproduce.claims import MARKS
-from evofool.experiments.reproduce.outcomes import Outcome
+from evofool.experiments.reproduce.outcomes import Outcome, planned_minutes
+from evofool.experiments.reproduce.setting import Setting
 from evofool.experiments.retrain.shown import AscentRow
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.experiments.works.targeted import TargetedRow
@@ -31,18 +33,27 @@ TONES: Mapping[str, str] = {"holds": "green", "fails": "red", "undecided": "ambe
 
 
 def report(
-    outcomes: Sequence[Outcome], scale: str, results: Results, manifest: Mapping[str, Any]
+    outcomes: Sequence[Outcome],
+    setting: Setting,
+    scale: str,
+    results: Results,
+    manifest: Mapping[str, Any],
 ) -> Report:
     """The page, ``reproduce.csv`` and the summary."""
+    planned = planned_minutes([outcome.row for outcome in outcomes])
     summary = {
         "status": "finished",
         "run_id": manifest["run_id"],
         "scale": scale,
-        "claims": [_plain(outcome) for outcome in outcomes],
+        "claims": [
+            _plain(outcome, minutes if scale == "small" else None)
+            for outcome, minutes in zip(outcomes, planned, strict=True)
+        ],
         "seconds": round(results.folder.seconds(), 3),
     }
     counts = Counter(o.measured.verdict for o in outcomes if o.measured is not None)
     files: dict[str, bytes] = {}
+    plots = {o.row.claim.name: _plot(o, setting, results, files) for o in outcomes}
     pictures = {o.row.claim.name: _pictures(o, results, files) for o in outcomes}
     page = PAGES.render(
         "reproduce.html",
@@ -53,29 +64,43 @@ def report(
         marks=MARKS,
         tones=TONES,
         pictures=pictures,
+        plots=plots,
     )
-    return Report(page, files, {"reproduce.csv": table(outcomes)}, summary)
+    return Report(page, files, {"reproduce.csv": table(summary["claims"], outcomes)}, summary)
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
-    """``reproduce.csv``: a line a claim."""
+def table(claims: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome]) -> Table:
+    """``reproduce.csv``: a line a claim, as the summary has it, with its whole cost."""
     columns = [
         Text("claim"), Text("source"), Text("published"), Text("mark"), Text("statement"),
         Text("rule"), Text("measured"), Number("value"), Number("low"), Number("high"),
         Number("p"), Count("n"), Count("seeds"), Text("verdict"), Text("missing"),
         Count("queries"), Count("forward_images"), Count("backward_images"), Number("seconds"),
+        Number("minutes"), Number("planned_minutes"),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
-    for outcome in outcomes:
-        plain = _plain(outcome)
+    for plain, outcome in zip(claims, outcomes, strict=True):
         keys = ("name", "source", "published", "mark", "statement", "rule", "measured", "value",
                 "low", "high", "p", "n", "seeds", "verdict", "missing")  # fmt: skip
         cost = outcome.cost
         rows.append(
             [plain[key] for key in keys]
             + [cost.queries, cost.forward_images, cost.backward_images, cost.seconds]
+            + [plain["minutes"], plain["planned_minutes"]]
         )
     return Table(columns, rows)
+
+
+def _plot(outcome: Outcome, setting: Setting, results: Results, files: dict[str, bytes]) -> str:
+    """The name of a claim's plot, which is added to `files`; empty where it has none."""
+    claim = outcome.row.claim
+    if claim.draw is None or outcome.measured is None:
+        return ""
+    from evofool.report.figures import light_and_dark  # which imports matplotlib
+
+    name = f"curves-{claim.name}"
+    files |= light_and_dark(name, partial(claim.draw, setting, results))
+    return name
 
 
 def _pictures(outcome: Outcome, results: Results, files: dict[str, bytes]) -> list[dict[str, str]]:
@@ -94,8 +119,8 @@ def _pictures(outcome: Outcome, results: Results, files: dict[str, bytes]) -> li
     return []
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON values."""
+def _plain(outcome: Outcome, planned: float | None) -> dict[str, Any]:
+    """An outcome as JSON values, and its planned minutes."""
     claim, measured = outcome.row.claim, outcome.measured
     return {
         "name": claim.name,
@@ -117,4 +142,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "verdict": "" if measured is None else measured.verdict,
         "images": outcome.cost.forward_equivalents,
         "seconds": round(outcome.cost.seconds, 1),
+        "minutes": round(outcome.own_seconds / 60, 2),
+        "planned_minutes": planned,
+        "table": [] if measured is None else [list(row) for row in measured.table],
     }
