@@ -35,6 +35,7 @@ from evofool.experiments.works.denoiser import TrainedDenoiser
 from evofool.experiments.works.diagnosed import Diagnosed, Probe
 from evofool.experiments.works.ensemble_trained import EnsembleTrained
 from evofool.experiments.works.first_layer import FirstLayer
+from evofool.experiments.works.grown_head import GrownHead, HeadRecipe
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
@@ -75,6 +76,7 @@ def examples() -> list[Work]:
         ChampionsShown(net, campaign, (1, 0), (1, 4, 4), scoring),
         NoiseAnswers(net, "floats", 1000, 1, scoring),
         Retrained(net, net, pictures, bred, RetrainTraining(), "cpu", 7, "lenet"),
+        GrownHead(net, "efficientnet-lite0", pictures, bred, HeadRecipe(10), 1, scoring),
         Recognised(net, bred, 10, scoring),
         Shown(campaign, net, scoring),
         Substitute(

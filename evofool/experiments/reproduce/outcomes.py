@@ -62,7 +62,12 @@ def own_seconds(rows: Sequence[PlannedClaim], results: Results) -> list[float]:
 
 
 def planned_minutes(rows: Sequence[PlannedClaim]) -> list[float]:
-    """What each row is planned to take at the small scale, beyond the rows before it."""
-    names = [row.claim.name for row in rows]
-    sums = [minutes_of(names[:n]) for n in range(len(names) + 1)]
+    """What each row is planned to take at the small scale, beyond the rows before it.
+
+    Nothing is done for one that lacks something.
+    """
+    sums = [
+        minutes_of(row.claim.name for row in rows[:n] if not row.missing)
+        for n in range(len(rows) + 1)
+    ]
     return [after - before for before, after in pairwise(sums)]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from evofool.experiments.reproduce import attacks, liao2018, nguyen2015, retraining, tramer2018
+from evofool.experiments.reproduce import (
+    attacks,
+    imagenet_retraining,
+    liao2018,
+    nguyen2015,
+    retraining,
+    tramer2018,
+)
 from evofool.experiments.reproduce.claims import Claim
 
 ALL = "all"
 """Stands for every claim."""
 BY_NAME: Mapping[str, Claim] = {
     claim.name: claim
-    for module in (nguyen2015, retraining, attacks, tramer2018, liao2018)
+    for module in (nguyen2015, retraining, imagenet_retraining, attacks, tramer2018, liao2018)
     for claim in module.CLAIMS
 }
 

@@ -61,7 +61,7 @@ SCALES: Mapping[ScaleName, Scale] = {
         seeds=(1,), digits=200, imagenet=12, crops=1, epochs=1, cost_seeds=(1,),
         rounds=5, chains=("all",), retrained=80, retrain_seeds=(1,), pairs=20, noise=1000,
         defended=3, shown=1000, pictures=200, denoised=1000, denoiser_epochs=2,
-        fooling=3000, head_epochs=10,
+        fooling=2000, head_epochs=10,
     ),
     "medium": Scale(
         seeds=(1, 2, 3), digits=1000, imagenet=500, crops=1, epochs=3, cost_seeds=(1, 2, 3),

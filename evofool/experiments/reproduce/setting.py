@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from evofool.experiments.reproduce.adversarial import Adversarial
 from evofool.experiments.reproduce.imagenets import ImageNets
 from evofool.experiments.reproduce.scales import Scale
 from evofool.experiments.retrain.study import RetrainStudy
-from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.nets import GivenNet, Net
 from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.preset_campaign import PresetCampaign
 from evofool.experiments.works.trained import Trained
@@ -49,6 +49,7 @@ class Setting:
     ) -> None:
         self.scale, self.scoring, self.seed = scale, scoring, seed
         self.scoring_config = dict(scoring_config)
+        self._pictures: dict[str, Pictures] = {}
         self.imagenet_folder, self.picbreeder = imagenet_folder, picbreeder
 
     @cached_property
@@ -63,6 +64,20 @@ class Setting:
         if self.scale.crops > 1:
             spec["crops"] = self.scale.crops
         return GivenNet.of(load_classifier(spec), spec)
+
+    @cached_property
+    def one_crop(self) -> GivenNet:
+        """`imagenet` with one crop, as a net that is trained further needs it."""
+        if self.scale.crops == 1:
+            return self.imagenet
+        name = "imagenet-efficientnet-lite0"
+        return GivenNet.of(load_classifier(name), {"name": name})
+
+    def once(self, key: str, make: Callable[[], Pictures]) -> Pictures:
+        """What `make` gives, read once for all claims."""
+        if key not in self._pictures:
+            self._pictures[key] = make()
+        return self._pictures[key]
 
     @cached_property
     def digits_to_train(self) -> Dataset:
@@ -112,13 +127,23 @@ class Setting:
             on: the victim.
             encoding: ``direct`` or ``cppn``.
         """
-        scale, small = self.scale, on == "digits"
-        net = self.lenet if small else self.imagenet
+        small = on == "digits"
+        net: Net = self.lenet if small else self.imagenet
+        return self._campaigns(net, encoding, 10 if small else 1000, small)
+
+    def campaigns_against(self, net: Net, encoding: str) -> list[PresetCampaign]:
+        """The same against another net, over the 1000 classes of ImageNet."""
+        return self._campaigns(net, encoding, 1000, small=False)
+
+    def _campaigns(
+        self, net: Net, encoding: str, classes: int, small: bool
+    ) -> list[PresetCampaign]:
+        scale = self.scale
         size = 200 if small or encoding == "direct" else 400
         return [
             PresetCampaign(
                 net, encoding, size, size, scale.digits if small else scale.imagenet,
-                net.classifier.n_classes, self.scoring, seed,
+                classes, self.scoring, seed,
             )
             for seed in scale.seeds
         ]  # fmt: skip
