@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from evofool.attacks.runs.statistics import share
-from evofool.experiments.engine import Planned, Results
+from evofool.experiments.engine import Planned, Results, Work
 
 if TYPE_CHECKING:
     from evofool.experiments.reproduce.setting import Setting
@@ -96,7 +96,8 @@ class Claim:
         minutes: that its works are planned to take at the small scale on two CPU cores; fixed
             before they were run.
         shares: claims whose works it needs as well; `minutes` leaves these out.
-        draw: a plot of more than the one number, as PNG bytes; or None.
+        draw: plots of more than the one number, as PNG bytes, by what they show.
+        pictured: the work whose pictures are shown; None for the first that has any.
     """
 
     name: str
@@ -110,7 +111,8 @@ class Claim:
     measure: Measure
     minutes: float
     shares: tuple[str, ...] = ()
-    draw: Draw | None = None
+    draw: Mapping[str, Draw] = field(default_factory=dict)
+    pictured: Callable[[Setting], Work] | None = None
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def report(
     }
     counts = Counter(o.measured.verdict for o in outcomes if o.measured is not None)
     files: dict[str, bytes] = {}
-    plots = {o.row.claim.name: _plot(o, setting, results, files) for o in outcomes}
-    pictures = {o.row.claim.name: _pictures(o, results, files) for o in outcomes}
+    plots = {o.row.claim.name: _plots(o, setting, results, files) for o in outcomes}
+    pictures = {o.row.claim.name: _pictures(o, setting, results, files) for o in outcomes}
     page = PAGES.render(
         "reproduce.html",
         title="What holds of the literature?",
@@ -91,29 +91,39 @@ def table(claims: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome]) -> T
     return Table(columns, rows)
 
 
-def _plot(outcome: Outcome, setting: Setting, results: Results, files: dict[str, bytes]) -> str:
-    """The name of a claim's plot, which is added to `files`; empty where it has none."""
+def _plots(
+    outcome: Outcome, setting: Setting, results: Results, files: dict[str, bytes]
+) -> dict[str, str]:
+    """The names of a claim's plots by what they show; they are added to `files`."""
     claim = outcome.row.claim
-    if claim.draw is None or outcome.measured is None:
-        return ""
+    if not claim.draw or outcome.measured is None:
+        return {}
     from evofool.report.figures import light_and_dark  # which imports matplotlib
 
-    name = f"curves-{claim.name}"
-    files |= light_and_dark(name, partial(claim.draw, setting, results))
-    return name
+    names = {}
+    for number, (about, draw) in enumerate(claim.draw.items()):
+        names[about] = f"curves-{claim.name}-{number}"
+        files |= light_and_dark(names[about], partial(draw, setting, results))
+    return names
 
 
-def _pictures(outcome: Outcome, results: Results, files: dict[str, bytes]) -> list[dict[str, str]]:
-    """Some pictures of the first work of a claim that has any, added to `files`."""
-    for planned in outcome.row.works:
-        for kind in planned.work.rows:
+def _pictures(
+    outcome: Outcome, setting: Setting, results: Results, files: dict[str, bytes]
+) -> list[dict[str, str]]:
+    """Some pictures of a work of a claim, added to `files`."""
+    pictured = outcome.row.claim.pictured
+    works = [planned.work for planned in outcome.row.works]
+    if works and pictured is not None:
+        works = [pictured(setting)]
+    for work in works:
+        for kind in work.rows:
             if kind not in LABELS:
                 continue
-            rows = results.rows(planned.work, kind)
+            rows = results.rows(work, kind)
             shown = []
             for row in rows[:: max(1, len(rows) // MOST_PICTURES)][:MOST_PICTURES]:
-                name = f"pictures/{planned.work.address[:12]}-{row.item:04d}.png"
-                files[name] = results.picture(planned.work, kind, row.item)
+                name = f"pictures/{work.address[:12]}-{row.item:04d}.png"
+                files[name] = results.picture(work, kind, row.item)
                 shown.append({"file": name, "label": LABELS[kind](row)})
             return shown
     return []

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 
 from evofool.experiments.curves import Curve, curve_of
-from evofool.experiments.engine import Results
+from evofool.experiments.engine import Results, Work
 from evofool.experiments.reproduce.claims import (
     Claim,
     Measured,
@@ -65,27 +67,27 @@ def _stopped(setting: Setting, results: Results) -> Measured:
     return replace(measured, table=_table(setting, results))
 
 
-def _curves(setting: Setting, results: Results) -> Iterator[tuple[int, Curve]]:
-    """The curves of every round, those of one encoding after those of the other."""
+def _curves(setting: Setting, results: Results, encoding: str) -> Iterator[tuple[int, Curve]]:
+    """The curves of every round, the base's first."""
     loop, seeds = setting.retraining.loop, setting.scale.retrain_seeds
-    for encoding in ENCODINGS:
-        for round in range(loop.config.rounds + 1):
-            chain = _chain(encoding, loop) if round else BASE
-            nets = [loop.nets[NetKey(round, chain, seed)] for seed in seeds]
-            campaigns = [net.campaigns[encoding] for net in nets]
-            yield round, curve_of(results, f"round {round}", encoding, seeds, campaigns)
+    for round in range(loop.config.rounds + 1):
+        trained_on = _chain(encoding, loop) if round else BASE
+        nets = [loop.nets[NetKey(round, trained_on, seed)] for seed in seeds]
+        campaigns = [net.campaigns[encoding] for net in nets]
+        yield round, curve_of(results, f"round {round}", encoding, seeds, campaigns)
 
 
 def _table(setting: Setting, results: Results) -> tuple[tuple[str, ...], ...]:
     """Median confidence along each curve, a line a round."""
     lines: list[tuple[str, ...]] = []
-    for round, curve in _curves(setting, results):
+    both = chain(*(_curves(setting, results, encoding) for encoding in ENCODINGS))
+    for round, curve in both:
         last = len(curve.evaluations) - 1
         points = [_point(last, share) for share in _POINTS]
         if not round:
             counts = (f"{curve.evaluations[point]:,}" for point in points)
-            lines.append((f"{curve.encoding}: median confidence after", *counts))
-        net = f"net of round {round}" if round else "the base"
+            lines.append((f"{curve.encoding}, median after", *counts))
+        net = f"round {round}" if round else "the base"
         lines.append((net, *(probability(float(curve.median[point])) for point in points)))
     return tuple(lines)
 
@@ -95,11 +97,26 @@ def _point(last: int, share: float) -> int:
     return int(last * share + 0.5)
 
 
-def _draw(setting: Setting, results: Results, colours: Colours) -> bytes:
+def _draw(encoding: str, setting: Setting, results: Results, colours: Colours) -> bytes:
     from evofool.experiments.retrain.plots import rounds_plot  # which imports matplotlib
 
-    titles = [f"attacked by {encoding}" for encoding in ENCODINGS]
-    return rounds_plot(list(_curves(setting, results)), titles, colours)
+    curves = list(_curves(setting, results, encoding))
+    return rounds_plot(curves, [f"attacked by {encoding}"], colours)
+
+
+def _last(encoding: str, setting: Setting) -> Work:
+    """The evolution of an encoding against the last net."""
+    loop, seed = setting.retraining.loop, setting.scale.retrain_seeds[0]
+    key = NetKey(loop.config.rounds, _chain(encoding, loop), seed)
+    return loop.nets[key].campaigns[encoding]
+
+
+_PLOTS = {
+    f"median confidence over evaluations, {encoding} encoding, a line a round": partial(
+        _draw, encoding
+    )
+    for encoding in ENCODINGS
+}  # both in every row: whatever one of them says, the other may not
 
 
 _HERE = (
@@ -115,7 +132,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Wilson's 95 % interval of the share of cells at .99, over the nets of all rounds, lies"
         " above one half (fails: below).",
         _HERE, lambda setting: within("retraining", setting.retraining.plan), _never_stopped, 8,
-        draw=_draw,
+        draw=_PLOTS, pictured=partial(_last, "cppn"),
     ),
     Claim(
         "P8-direct", SOURCE, "MNIST, retraining with an 11th class, direct encoding",
@@ -125,6 +142,6 @@ CLAIMS: tuple[Claim, ...] = (
         "Wilson's 95 % interval of the share of cells at .99 against the nets of the last round"
         " lies below one half (fails: above).",
         _HERE, lambda setting: within("retraining", setting.retraining.plan), _stopped, 0,
-        ("P8",), _draw,
+        ("P8",), _PLOTS, partial(_last, "direct"),
     ),
 )  # fmt: skip

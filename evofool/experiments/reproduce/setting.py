@@ -194,7 +194,11 @@ class Setting:
             "data": {"dataset": "mnist", "split": "test", "train": "train"},
             "rounds": scale.rounds,
             "trained_on": list(scale.chains),
-            "images": {"first": 6000, "more": 1000, "first_share": 0.5},
+            "images": {
+                "first": min(6000, 200 * (1 + scale.retrained)),  # no more than are scored
+                "more": min(1000, 200 * (1 + scale.retrained)),
+                "first_share": 0.5,
+            },
             "training": {
                 "epochs": 1,
                 "optimiser": {"name": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0005},

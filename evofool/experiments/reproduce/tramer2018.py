@@ -22,8 +22,8 @@ from evofool.experiments.works.trained import Trained
 
 SOURCE = "Tramèr et al., ICLR 2018"
 _ON_DIGITS = (
-    "MNIST's net B instead of Inception v3, one static source kind less, one attacker (net A); no"
-    " figure of the paper is of these nets"
+    "net B on MNIST, three epochs of training at the small scale, instead of Inception v3; net A is"
+    " the one attacker"
 )
 _ON_IMAGENET = (
     "EfficientNet-Lite nets, none adversarially trained, instead of Inception ones; a thousand"
