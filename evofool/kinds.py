@@ -286,6 +286,17 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="explore",
+        about="a closer look at what was evolved",
+        keys=frozenset(
+            ("repetition", "decision_map", "embedding", "source_target", "goal_switching")
+        ),
+        study="evofool.experiments.explore.study:ExploreStudy",
+        model="evofool.experiments.explore.config:ExploreConfig",
+        manifest="evofool.store.manifest:ClassifierManifest",
+        schema_version=2,
+    ),
+    Kind(
         name="train",
         about="the training of a classifier",
         command="train",

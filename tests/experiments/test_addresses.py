@@ -19,10 +19,14 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, JSMA, GradientAscent, Square, SubstituteSettings
+from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Scoring, Work
+from evofool.experiments.explore.decision import DecisionMap
+from evofool.experiments.explore.embedding import Embedding
+from evofool.experiments.explore.repetition import Repetition
+from evofool.experiments.explore.switching import GoalSwitching
 from evofool.experiments.retrain.config import RetrainTraining
 from evofool.experiments.retrain.fooling import Bred, Recognised
 from evofool.experiments.retrain.retrained import Retrained
@@ -100,6 +104,10 @@ def examples() -> list[Work]:
         RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),
         NaturalPictures(net, pictures, 10, 10_000, scoring),
         Evolved(campaign, 10_000),
+        Repetition(net, campaign, (2, 3), 1, (1, 4, 4), scoring),
+        DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
+        Embedding(net, (campaign,), pictures, scoring),
+        GoalSwitching(campaign),
     ]
 
 

@@ -9,6 +9,7 @@ from evofool.experiments.reproduce import (
     imagenet_retraining,
     liao2018,
     nguyen2015,
+    repetition,
     retraining,
     tramer2018,
 )
@@ -18,7 +19,15 @@ ALL = "all"
 """Stands for every claim."""
 BY_NAME: Mapping[str, Claim] = {
     claim.name: claim
-    for module in (nguyen2015, retraining, imagenet_retraining, attacks, tramer2018, liao2018)
+    for module in (
+        nguyen2015,
+        repetition,
+        retraining,
+        imagenet_retraining,
+        attacks,
+        tramer2018,
+        liao2018,
+    )
     for claim in module.CLAIMS
 }
 
