@@ -258,6 +258,7 @@ BUILT_IN: tuple[Kind, ...] = (
         about="claims of the literature, put to the test",
         keys=frozenset(("claims", "scale")),
         study="evofool.experiments.reproduce.study:ReproduceStudy",
+        plan="evofool.experiments.reproduce.study:plan",
         schema_version=2,
     ),
     Kind(
@@ -283,6 +284,17 @@ BUILT_IN: tuple[Kind, ...] = (
         plan="evofool.experiments.transfer.study:plan",
         plan_lines="evofool.experiments.transfer.lines:plan_lines",
         result_lines="evofool.experiments.transfer.lines:result_lines",
+        schema_version=2,
+    ),
+    Kind(
+        name="explore",
+        about="a closer look at what was evolved",
+        keys=frozenset(
+            ("repetition", "decision_map", "embedding", "source_target", "goal_switching")
+        ),
+        study="evofool.experiments.explore.study:ExploreStudy",
+        model="evofool.experiments.explore.config:ExploreConfig",
+        manifest="evofool.store.manifest:ClassifierManifest",
         schema_version=2,
     ),
     Kind(

@@ -175,6 +175,13 @@ def reproduce(
         Literal["small", "medium", "paper"],
         typer.Option(help="How much is done: small is for two CPU cores."),
     ] = "small",
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(help="Labelled pictures of ImageNet: labels.csv, and images/ beside it."),
+    ] = None,
+    picbreeder: Annotated[
+        Path | None, typer.Option(help="Pictures of CPPNs in which people recognise something.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     dry_run: DryRun = False,
@@ -185,7 +192,9 @@ def reproduce(
     All that is asked for at one scale goes into one folder, runs/reproduce-SCALE: what is there
     already costs nothing more.
     """
-    running.reproduce(claims, scale, out, seed, dry_run, reuse)
+    given = {"imagenet": imagenet, "picbreeder": picbreeder}
+    folders = {key: folder for key, folder in given.items() if folder is not None}
+    running.reproduce(claims, scale, out, seed, dry_run, reuse, folders)
 
 
 @app.command(cls=Command)

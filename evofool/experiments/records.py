@@ -201,6 +201,8 @@ class ClaimRecord:
         forward_images: images that went forward, likewise.
         backward_images: images that gradients were taken of, likewise.
         seconds: likewise.
+        minutes: spent on works that no claim before it needs.
+        planned_minutes: that these were planned to take; None at all scales but the small one.
     """
 
     claim: str
@@ -222,6 +224,8 @@ class ClaimRecord:
     forward_images: int
     backward_images: int
     seconds: float
+    minutes: float
+    planned_minutes: float | None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, JSMA, GradientAscent, Square, SubstituteSettings
+from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
 from evofool.experiments.compare.nearest import Nearest
@@ -28,6 +28,10 @@ from evofool.experiments.compare.stored.search import Origin, VictimOf
 from evofool.experiments.compare.stored.works import StoredSearch
 from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Scoring, Work
+from evofool.experiments.explore.decision import DecisionMap
+from evofool.experiments.explore.embedding import Embedding
+from evofool.experiments.explore.repetition import Repetition
+from evofool.experiments.explore.switching import GoalSwitching
 from evofool.experiments.retrain.config import RetrainTraining
 from evofool.experiments.retrain.fooling import Bred, Recognised
 from evofool.experiments.retrain.retrained import Retrained
@@ -38,7 +42,9 @@ from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.defended import DefendedNet
 from evofool.experiments.works.denoiser import TrainedDenoiser
 from evofool.experiments.works.diagnosed import Diagnosed, Probe
+from evofool.experiments.works.ensemble_trained import EnsembleTrained
 from evofool.experiments.works.first_layer import FirstLayer
+from evofool.experiments.works.grown_head import GrownHead, HeadRecipe
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
@@ -68,6 +74,9 @@ def examples() -> list[Work]:
     judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
+        EnsembleTrained(
+            recipe, "cd" * 32, "cpu", (), taught_by=(Trained(recipe, "cd" * 32, "cpu", ()),)
+        ),
         campaign,
         Clean(net, pictures, scoring),
         attacked,
@@ -76,6 +85,7 @@ def examples() -> list[Work]:
         ChampionsShown(net, campaign, (1, 0), (1, 4, 4), scoring),
         NoiseAnswers(net, "floats", 1000, 1, scoring),
         Retrained(net, net, pictures, bred, RetrainTraining(), "cpu", 7, "lenet"),
+        GrownHead(net, "efficientnet-lite0", pictures, bred, HeadRecipe(10), 1, scoring),
         Recognised(net, bred, 10, scoring),
         Shown(campaign, net, scoring),
         Substitute(
@@ -115,6 +125,10 @@ def examples() -> list[Work]:
         ),
         Nearest(net, Evolved(campaign, 10_000), pictures),
         Elsewhere(net, Evolved(campaign, 10_000), (1, 0), (1, 4, 4), scoring),
+        Repetition(net, campaign, (2, 3), 1, (1, 4, 4), scoring),
+        DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
+        Embedding(net, (campaign,), pictures, scoring),
+        GoalSwitching(campaign),
     ]
 
 

@@ -134,7 +134,7 @@ def resolve(config: TransferConfig, document: Document, check_files: bool) -> Do
             else:
                 document = absolute_classifier(document, where, check_files)
     if config.images is not None:
-        document = _images(document, config.images, check_files)
+        document = absolute_images(document, config.images, check_files)
     if config.evolution is not None:
         document = absolute_code(document, ("evolution", "encodings"), check_files)
     if config.attacks:
@@ -155,8 +155,12 @@ def _training(document: Document, where: KeyPath, train: str, check: bool) -> Do
     return document
 
 
-def _images(document: Document, images: ImagesConfig, check: bool) -> Document:
-    """`document` with folder and label file of the images absolute."""
+def absolute_images(document: Document, images: ImagesConfig, check: bool) -> Document:
+    """`document` with folder and label file of its ``images`` absolute.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
     if images.folder is None:
         return document
     where: KeyPath = ("images", "folder")

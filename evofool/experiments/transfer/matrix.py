@@ -11,7 +11,7 @@ import numpy as np
 from evofool.attacks import Attack
 from evofool.attacks.registry import describe, grid, parameters_of, title
 from evofool.classifiers import Classifier
-from evofool.config import chosen_classes
+from evofool.config import Loaded, chosen_classes
 from evofool.errors import AttackError
 from evofool.experiments.attack.sources import open_source, read_samples
 from evofool.experiments.checked import check_encodings
@@ -194,7 +194,7 @@ def _maps(
     return maps
 
 
-def read_pictures(loaded: Config, net: Classifier) -> tuple[Pictures, tuple[str, ...]]:
+def read_pictures(loaded: Loaded[Any], net: Classifier) -> tuple[Pictures, tuple[str, ...]]:
     """The labelled pictures of a config as inputs of a net, and notes on them.
 
     Raises:

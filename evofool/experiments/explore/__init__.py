@@ -1,0 +1,1 @@
+"""``kind: explore``: a closer look at what was evolved against one net."""
