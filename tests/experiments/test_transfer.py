@@ -23,7 +23,8 @@ from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
-from evofool.experiments.transfer.works import fitted, ranks_of
+from evofool.classifiers.pictures import fitted
+from evofool.experiments.transfer.works import ranks_of
 from evofool.scoring import Scorer
 from evofool.store.experiment import ExperimentFolder
 

@@ -88,7 +88,7 @@ class Aimed(Work):
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
         noise = noise_images(self.start, net.input_shape, self.classes, self.seed)
-        trace = Trace(self.share - net.crops, BAR_ODDS)  # which leaves one picture to be verified
+        trace = Trace(self.share - net.passes, BAR_ODDS)  # which leaves one picture to be verified
         targets = np.arange(self.classes, dtype=np.int64)
         with context.scorer(net, self.scoring) as scorer:
             result = self.attack(scorer, noise, targets=targets, trace=trace)
@@ -134,7 +134,7 @@ class RandomPictures(Work):
         net = self.net.load(context)
         drawn = drawing(self.source, self.name, net.input_shape, self.seed)
         with context.scorer(net, self.scoring) as scorer:
-            count = self.share // net.crops - self.classes
+            count = self.share // net.passes - self.classes
             yield from looked_at(scorer, drawn, count, self.classes, self.share)
 
     def verify(self, context: Context) -> Iterator[Check]:
@@ -170,7 +170,7 @@ class NaturalPictures(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
-        count = min(self.share // net.crops - self.classes, len(self.pictures))
+        count = min(self.share // net.passes - self.classes, len(self.pictures))
         with context.scorer(net, self.scoring) as scorer:
             yield from looked_at(
                 scorer, lambda a, b: self.pictures.images[a:b], count, self.classes, self.share
@@ -214,7 +214,7 @@ class Evolved(Work):
         trace.begin(campaign.classes, net.input_shape)
         for win in wins:
             before = forward[win.id.generation - 1] if win.id.generation else 0
-            cost = min(before + (win.id.child + 1) * net.crops, forward[win.id.generation])
+            cost = min(before + (win.id.child + 1) * net.passes, forward[win.id.generation])
             _noted(trace, win.class_index, win.log_odds, cost)
         for row in champions:
             trace.pictures[row.item] = decode_png(row.png or b"")
@@ -258,12 +258,12 @@ def looked_at(
     """
     trace = Trace(share, BAR_ODDS)
     trace.begin(classes, scorer.classifier.input_shape)
-    rows, crops = np.arange(classes), scorer.classifier.crops
+    rows, passes = np.arange(classes), scorer.classifier.passes
     for start in range(0, count, scorer.batch):
         pictures = draw(start, min(start + scorer.batch, count))
         odds = scorer.score(pictures).log_odds[:, :classes]
         n = len(pictures)
-        costs = (np.arange(start, start + n) + 1) * crops
+        costs = (np.arange(start, start + n) + 1) * passes
         trace.saw(
             np.tile(rows, n), np.repeat(pictures, classes, axis=0), odds.reshape(-1),
             np.repeat(costs, classes),
