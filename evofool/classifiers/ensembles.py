@@ -204,6 +204,9 @@ def _class_map(own: tuple[str, ...], others: tuple[str, ...]) -> dict[int, int]:
     """The class of `others` for each class of `own` that has one of that name."""
     if own == others:  # where two classes may share a name
         return {c: c for c in range(len(own))}
+    numbers = any(labels == numbered_labels(len(labels)) for labels in (own, others))
+    if numbers and sorted(own) != sorted(others):
+        return {}
     found: dict[int, int] = {}
     for c, name in enumerate(own):
         try:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from evofool.errors import ConfigError
 
 _KEYS = ("name", "weights")
-_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".h5")
+_SUFFIXES = (
+    ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".h5", ".onnx", ".skops", ".yaml",
+    ".yml",
+)  # fmt: skip
 
 
 def moved_nets(path: str, nets: Sequence[Any]) -> list[dict[str, Any]]:
     """The nets of an ensemble with their files where `path` says.
 
-    A file takes the place of the one net whose file has its name; in a folder, all files of the
-    nets are looked for by their names.
+    A file takes the place of the one net whose file has its name, or of the one that is missing; in
+    a folder, all files of the nets are looked for by their names.
 
     Args:
         path: of a file or a folder.
@@ -29,16 +32,23 @@ def moved_nets(path: str, nets: Sequence[Any]) -> list[dict[str, Any]]:
     place = Path(path).expanduser()
     if place.is_dir():
         return [_within(net, place) for net in written]
-    wanted = PurePath(path.rpartition(":")[0] if ".py:" in path else path).name
+    wanted = _path(path).name
     named = [
         (index, key)
         for index, net in enumerate(written)
         for key in _KEYS
         if _file(net.get(key)) == wanted
     ]
+    which = "none" if not named else "more than one"
+    if not named:  # it may have another name now, if it is clear which is missing
+        named = [
+            (index, key)
+            for index, net in enumerate(written)
+            for key in _KEYS
+            if _file(net.get(key)) and not _path(net[key]).is_file()
+        ]
     if len(named) != 1:
         files = [file for net in written for key in _KEYS if (file := _file(net.get(key)))]
-        which = "none" if not named else "more than one"
         raise ConfigError(
             f"--classifier {path}: {which} of the ensemble's files is called {wanted}"
             f" ({', '.join(files) or 'no net of it is a file'}); give the file, or a folder that"
@@ -62,11 +72,12 @@ def _file(value: Any) -> str:
     """The name of the file that `value` names, "" where it names none."""
     if not isinstance(value, str):
         return ""
-    text = value.rpartition(":")[0] if ".py:" in value else value.removeprefix("sklearn:")
-    is_path = ".py:" in value or PurePath(text).suffix in (
-        *_WEIGHTS, ".onnx", ".skops", ".yaml", ".yml",
-    )  # fmt: skip
-    return PurePath(text).name if is_path else ""
+    path = _path(value)
+    return path.name if ".py:" in value or path.suffix in _SUFFIXES else ""
+
+
+def _path(value: str) -> Path:
+    return Path(value.rpartition(":")[0] if ".py:" in value else value.removeprefix("sklearn:"))
 
 
 def _replaced(written: str, path: Path) -> str:

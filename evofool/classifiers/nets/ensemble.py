@@ -46,7 +46,7 @@ def fitted_tensor(images: Tensor, shape: Shape) -> Tensor:
     """Pictures as inputs of another shape, as `evofool.classifiers.pictures.fitted` makes them.
 
     Gradients pass through the resizing; the rounding to 8 bits is left out of them. A level may
-    differ by one from Pillow's, which rounds between its two passes too.
+    differ by one from Pillow's, which computes in whole numbers.
 
     Args:
         images: floating N x C x H x W on [0, 1].
@@ -68,11 +68,13 @@ def fitted_tensor(images: Tensor, shape: Shape) -> Tensor:
         size = (max(height, int(width * rows / columns)), width)
     else:
         size = (height, max(width, int(height * columns / rows)))
-    resized = nn.functional.interpolate(
-        images, size=size, mode="bicubic", antialias=True, align_corners=False
-    ).clamp(0, 1)
+    for step in ((rows, size[1]), size):  # across, then down: Pillow rounds after each
+        if tuple(images.shape[2:]) != step:
+            images = _rounded(
+                nn.functional.interpolate(images, size=step, mode="bicubic", antialias=True)
+            )
     top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
-    return _rounded(resized)[..., top : top + height, left : left + width]
+    return images[..., top : top + height, left : left + width]
 
 
 def tensor_log_odds(outputs: Tensor, output: Output, link: Link) -> Tensor:
@@ -111,5 +113,6 @@ def _softmax_log_odds(z: Tensor) -> Tensor:
 
 
 def _rounded(images: Tensor) -> Tensor:
-    """On the 8-bit lattice, with the gradient of what was not rounded."""
+    """Cut to [0, 1] and on the 8-bit lattice, with the gradient of what was not rounded."""
+    images = images.clamp(0, 1)
     return images + ((images.detach() * 255).round() / 255 - images.detach())
