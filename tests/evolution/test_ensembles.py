@@ -77,7 +77,7 @@ def test_from_begin_to_end(toy_campaign: Make, tmp_path: Path, rule: str) -> Non
     assert np.allclose(stored, 1 / (1 + np.exp(-combined)), atol=1e-5)
     page = make_gallery(run, scores="always").page
     assert f"{rule} of trio:first, trio:small, trio:sigmoids" in page.read_text()
-    export(run, tmp_path / "out", "folder")
+    export(run, tmp_path / "out", "imagefolder")
     assert (tmp_path / "out" / "metadata.csv").is_file()
 
 
