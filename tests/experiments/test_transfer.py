@@ -16,6 +16,7 @@ import yaml
 from evofool.attacks import StepLL
 from evofool.attacks.runs.statistics import wilson
 from evofool.classifiers import load_classifier
+from evofool.classifiers.pictures import fitted
 from evofool.data import load_dataset
 from evofool.errors import ConfigError, Interrupted
 from evofool.experiments.engine.life import Options, begin
@@ -23,7 +24,7 @@ from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
-from evofool.experiments.transfer.works import fitted, ranks_of
+from evofool.experiments.transfer.works import ranks_of
 from evofool.images import read_picture
 from evofool.scoring import Scorer
 from evofool.store.experiment import ExperimentFolder

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from evofool.classifiers.pictures import fitted
 from evofool.experiments.compare.works import Search, SearchRow
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
-from evofool.experiments.transfer.works import AimRow, fitted
+from evofool.experiments.transfer.works import AimRow
 from evofool.experiments.works.nets import Net
 from evofool.images import Shape, UInt8Images, decode_png
 from evofool.store import Check

@@ -200,7 +200,7 @@ def arm(
     if method.attack is not None:
         family, each = ("gradients" if sees == "weights" else "queries"), classes
         for seed in config.seeds:
-            attack = _attack(loaded, index, method, share // net.crops, seed)
+            attack = _attack(loaded, index, method, share // net.passes, seed)
             try:
                 attack.check_victim(net)
             except UsageError as error:
@@ -306,8 +306,8 @@ def _evolved(
 ) -> Evolved:
     """A campaign that fits the budget, its champions' verification included."""
     assert method.evolution is not None
-    crops = net.classifier.crops
-    pictures = config.budget // crops - classes
+    passes = net.classifier.passes
+    pictures = config.budget // passes - classes
     initial = min(method.initial, max(1, pictures // 2))
     children = min(method.children, max(1, pictures // 2))
     # a population is scored in whole batches, which would cost more than it has pictures

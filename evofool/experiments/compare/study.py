@@ -107,7 +107,7 @@ class CompareStudy(Study[CompareConfig]):
                     ("victims", number), f"two nets are called {name}; name each once"
                 )
             classes = min(config.classes or net.n_classes, net.n_classes)
-            _check_share(loaded, name, classes, net.crops)
+            _check_share(loaded, name, classes, net.passes)
             labels[name] = tuple(net.labels[:classes])
             if net.white_box:
                 given = GivenNet.of(net, spec.model_dump(exclude_none=True))
@@ -193,7 +193,7 @@ def plan(loaded: Loaded[Any]) -> ComparePlan | CompareStudy:
         victim = inspected(loaded, ("victims", number), spec)
         if victim.n_classes is not None:
             classes = min(config.classes or victim.n_classes, victim.n_classes)
-            _check_share(loaded, victim.name, classes, spec.crops)
+            _check_share(loaded, victim.name, classes, spec.passes)
         if not victim.ready:
             missing.append(victim.missing)
     if config.data is not None:
@@ -211,15 +211,15 @@ def plan(loaded: Loaded[Any]) -> ComparePlan | CompareStudy:
     return ComparePlan(config, searches, searches * config.budget, missing)
 
 
-def _check_share(loaded: Loaded[CompareConfig], name: str, classes: int, crops: int) -> None:
+def _check_share(loaded: Loaded[CompareConfig], name: str, classes: int, passes: int) -> None:
     """Refuse a budget that buys nothing."""
-    least = LEAST_SHARE * classes * crops
+    least = LEAST_SHARE * classes * passes
     if loaded.config.budget < least:
         share = loaded.config.budget // classes
         raise loaded.error_at(
             "budget",
             f"{loaded.config.budget} forward-equivalents are {share} for each of the {classes}"
-            f" classes of {name}; a method needs at least {LEAST_SHARE * crops} to take two steps"
+            f" classes of {name}; a method needs at least {LEAST_SHARE * passes} to take two steps"
             f" and to look at the result: raise it to {least}, or name fewer classes",
         )
 

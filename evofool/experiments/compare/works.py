@@ -89,7 +89,7 @@ class Aimed(Work):
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
         noise = noise_images(self.start, net.input_shape, self.classes, self.seed)
-        trace = Trace(self.share - net.crops, BAR_ODDS)  # which leaves one picture to be verified
+        trace = Trace(self.share - net.passes, BAR_ODDS)  # which leaves one picture to be verified
         targets = np.arange(self.classes, dtype=np.int64)
         with context.scorer(net, self.scoring) as scorer:
             result = self.attack(scorer, noise, targets=targets, trace=trace)
@@ -135,7 +135,7 @@ class RandomPictures(Work):
         net = self.net.load(context)
         drawn = drawing(self.source, self.name, net.input_shape, self.seed)
         with context.scorer(net, self.scoring) as scorer:
-            count = self.share // net.crops - self.classes
+            count = self.share // net.passes - self.classes
             yield from looked_at(scorer, drawn, count, self.classes, self.share)
 
     def verify(self, context: Context) -> Iterator[Check]:
@@ -171,7 +171,7 @@ class NaturalPictures(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
-        count = min(self.share // net.crops - self.classes, len(self.pictures))
+        count = min(self.share // net.passes - self.classes, len(self.pictures))
         with context.scorer(net, self.scoring) as scorer:
             yield from looked_at(
                 scorer, lambda a, b: self.pictures.images[a:b], count, self.classes, self.share
@@ -216,7 +216,7 @@ class Evolved(Work):
         forward = [row.forward_images for row in generations]
         for win in wins:
             before = forward[win.id.generation - 1] if win.id.generation else 0
-            cost = win_cost(win.id.child, before, forward[win.id.generation], net.crops)
+            cost = win_cost(win.id.child, before, forward[win.id.generation], net.passes)
             _noted(trace, win.class_index, win.log_odds, cost)
         for row in champions:
             trace.pictures[row.item] = decode_png(row.png or b"")
@@ -290,13 +290,13 @@ def show(scorer: Scorer, trace: Trace, draw: Draw, count: int, classes: int) -> 
         count: pictures.
         classes: the first so many of the net.
     """
-    rows, crops = np.arange(classes), scorer.classifier.crops
+    rows, passes = np.arange(classes), scorer.classifier.passes
     for start in range(0, count, scorer.batch):
         pictures = draw(start, min(start + scorer.batch, count))
         odds = scorer.score(pictures).log_odds[:, :classes]
         for k, picture in enumerate(pictures):
             same = np.broadcast_to(picture, (classes, *picture.shape))  # which copies nothing
-            trace.saw(rows, same, odds[k], np.full(classes, (start + k + 1) * crops))
+            trace.saw(rows, same, odds[k], np.full(classes, (start + k + 1) * passes))
 
 
 def search_rows(
@@ -357,7 +357,7 @@ def verify_search(work: Work, asked: Net, scoring: Scoring, context: Context) ->
     yield Check(title, not wrong, detail)
 
 
-def win_cost(child: int, before: int, after: int, crops: int) -> int:
+def win_cost(child: int, before: int, after: int, passes: int) -> int:
     """What a campaign had sent when it scored a child of a generation.
 
     A picture of a generation is known at its end at the latest; where pictures were scored twice,
@@ -367,9 +367,9 @@ def win_cost(child: int, before: int, after: int, crops: int) -> int:
         child: its number in the generation.
         before: images forward up to the end of the generation before.
         after: images forward up to the end of its own.
-        crops: of the net.
+        passes: images that go forward for one picture of it.
     """
-    return min(before + (child + 1) * crops, after)
+    return min(before + (child + 1) * passes, after)
 
 
 def _noted(trace: Trace, row: int, log_odds: float, cost: int) -> None:

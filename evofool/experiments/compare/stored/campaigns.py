@@ -50,13 +50,13 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
         return [NotCompared(path.name, victim.name, title, "it holds no generation yet")]
     forward = {row.generation: row.forward_images for row in generations}
     config = _config(manifest)
-    crops = _crops(config)
+    passes = _passes(config)
     seen: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for win in wins:
         g = win.id.generation
         if g not in forward or win.class_index >= len(victim.labels):
             raise StoreError(f"{path}: damaged: the win of {win.id} is of no generation or class")
-        cost = win_cost(win.id.child, forward.get(g - 1, 0), forward[g], crops)
+        cost = win_cost(win.id.child, forward.get(g - 1, 0), forward[g], passes)
         seen[win.class_index].append((cost, win.log_odds))
     best = {}
     for elite in elites:
@@ -68,7 +68,7 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     last = generations[-1]
     settings = {
         "evolve": {key: value for key, value in config.items() if key not in CHANCE},
-        "crops": crops,
+        "crops": passes,
     }
     return [
         FoundSearch(
@@ -92,9 +92,14 @@ def _config(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps({**entry["fixed"], **stop}))  # type: ignore[no-any-return]
 
 
-def _crops(config: Mapping[str, Any]) -> int:
+def _passes(config: Mapping[str, Any]) -> int:
+    """Images that went forward for one picture: crops, or nets of an ensemble."""
     classifier = config.get("classifier")
-    crops = classifier.get("crops", 1) if isinstance(classifier, Mapping) else 1
+    if not isinstance(classifier, Mapping):
+        return 1
+    if isinstance(nets := classifier.get("ensemble"), list) and nets:
+        return len(nets)
+    crops = classifier.get("crops", 1)
     return crops if isinstance(crops, int) and crops > 0 else 1
 
 
