@@ -6,6 +6,7 @@ Evolution, attacks, defenses and experiments all score through a `Scorer` and no
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import Batch
 from evofool.scoring.engines import EngineUnavailable, OutOfMemory, cache_folder, pick_device
+from evofool.scoring.features import features
 from evofool.scoring.gradients import Gradients, Loss, Wanted
 from evofool.scoring.ledger import Heading, settled
 from evofool.scoring.ranking import Fitness, Matrix, Scores, fitness_of, sigmoid
@@ -28,6 +29,7 @@ __all__ = [
     "Scores",
     "Wanted",
     "cache_folder",
+    "features",
     "fitness_of",
     "pick_device",
     "settled",
