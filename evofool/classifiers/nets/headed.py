@@ -25,25 +25,27 @@ class Headed(nn.Module):
     Args:
         backbone: float32 N x C x H x W on [0, 1] to features, N x d.
         size: d.
-        side: height and width that the backbone is shown.
-        channels: that the backbone is shown.
+        shape: channels, height and width of a picture.
+        shown: those that the backbone is shown.
         n_classes: number of outputs.
     """
 
     def __init__(
-        self, backbone: nn.Module, size: int, side: tuple[int, int], channels: int, n_classes: int
+        self, backbone: nn.Module, size: int, shape: Shape, shown: Shape, n_classes: int
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.side = side
-        self.channels = channels
+        self.side = shown[1:]
+        # decided here, since a graph cannot hold code that looks at the sizes of its input
+        self.channels = shown[0] if shape[0] != shown[0] else None
+        self.resized = shape[1:] != shown[1:]
         self.head = nn.Linear(size, n_classes)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """float32 N x C x H x W on [0, 1] to features, N x d."""
-        if images.shape[1] != self.channels:
+        if self.channels is not None:
             images = images.expand(-1, self.channels, -1, -1)
-        if tuple(images.shape[2:]) != self.side:
+        if self.resized:
             images = functional.interpolate(
                 images, size=self.side, mode="bilinear", align_corners=False
             )
@@ -65,7 +67,7 @@ def head_on_hog(shape: Shape, n_classes: int, name: str) -> Headed:
     check_sides(shape, name)
     hog = Hog().eval()
     size = hog(torch.zeros(1, *shape)).shape[1]
-    return Headed(hog, size, shape[1:], shape[0], n_classes)
+    return Headed(hog, size, shape, shape, n_classes)
 
 
 def with_head(backbone: Classifier, side: int | None, shape: Shape, n_classes: int) -> Headed:
@@ -102,4 +104,4 @@ def with_head(backbone: Classifier, side: int | None, shape: Shape, n_classes: i
             f"{where}: input: {side} pixels do not fit it; leave input out, and pictures are"
             f" brought to {height} x {width}"
         ) from error
-    return Headed(cut, size, shown, channels, n_classes)
+    return Headed(cut, size, shape, (channels, *shown), n_classes)
