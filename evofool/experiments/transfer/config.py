@@ -23,10 +23,12 @@ class TrainedNet(Model):
     Attributes:
         train: a training config, file or shipped name.
         epochs: instead of that config's.
+        seed: instead of that config's: a net and its sister differ in it alone.
     """
 
     train: Annotated[str, Field(min_length=1)]
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
 def _nets(value: Any) -> Any:
