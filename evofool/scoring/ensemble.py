@@ -104,7 +104,7 @@ class EnsembleEngine:
         return self._combined(images, screen=False)
 
     def screen(self, images: Batch) -> NDArray[np.generic]:
-        """As `forward`, each member in its engine's lower precision."""
+        """float64 N x classes, as `forward`, each member in its engine's lower precision."""
         return self._combined(images, screen=True)
 
     def each(self, images: Batch, *, screen: bool = False) -> NDArray[np.float64]:
