@@ -138,3 +138,16 @@ def _unusable(text: str) -> str:
     except UnicodeEncodeError:
         return "holds a character that no path can (half of a surrogate pair)"
     return ""
+
+
+def cache_folder() -> Path:
+    """Where derived files are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool.
+
+    These are exported graphs and features of backbones: all can be made again. Who has no home
+    gets a folder that nobody can make, so that nothing is kept.
+    """
+    own = os.environ.get("EVOFOOL_CACHE")
+    try:
+        return Path(own) if own else expanded("~/.cache/evofool")
+    except PathError:
+        return Path(os.devnull) / "evofool"

@@ -258,10 +258,12 @@ BUILT_IN: tuple[Kind, ...] = (
         about="claims of the literature, put to the test",
         keys=frozenset(("claims", "scale")),
         study="evofool.experiments.reproduce.study:ReproduceStudy",
+        plan="evofool.experiments.reproduce.study:plan",
         schema_version=2,
     ),
     Kind(
         name="compare",
+        results="evofool.experiments.results:CompareRun",
         about="a comparison of methods",
         command="compare",
         keys=frozenset(("victims", "methods")),

@@ -69,7 +69,8 @@ class Job:
         targets: (N,), target classes or `NONE`.
         goal: losses and the rule for success.
         ids: (N,), what keys the randomness of each image, so that results depend on no batch.
-        forward: (N,), images that went forward through the net for each row, crops included.
+        forward: (N,), images that went forward through a net for each row: crops and members of an
+            ensemble count.
         backward: (N,), images that gradients were taken of for each row.
         forward_shared: images forward that no single row took (to teach a substitute).
         open: (N,), whether the attack is still working on the row; at the end, whether a spent
@@ -200,16 +201,16 @@ class Job:
         chosen = rule if (unless_fooled and self.trace is None) or wanted else None
         result = self.scorer.gradients(images, own, wanted=chosen, keep_unscored=True)
         self.unscored |= set(rows[result.lost].tolist())
-        crops = self.scorer.classifier.crops
+        crops, passes = self.scorer.classifier.crops, self.scorer.classifier.passes
         each = result.loss.shape[1] if result.loss.ndim == 2 else 1
-        np.add.at(self.forward, rows, crops)
+        np.add.at(self.forward, rows, passes)
         if self.trace is not None:
             victim = self.scorer.classifier
             averaged = crops > 1  # then they are the logarithms of averaged confidences
             output = "log_probs" if averaged else victim.output
             link = "identity" if averaged else victim.link
             self._note(rows, images, to_scores(result.outputs, output, link, 1))
-        np.add.at(self.backward, rows[result.wanted], crops * each)
+        np.add.at(self.backward, rows[result.wanted], passes * each)
         return result
 
     def differentiable(self, rows: Rows) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -219,16 +220,16 @@ class Job:
         to which row.
         """
         outputs_of = self.scorer.differentiable(keep_unscored=True)
-        crops = self.scorer.classifier.crops
+        passes = self.scorer.classifier.passes
 
         def booked(x: torch.Tensor) -> torch.Tensor:
             own = np.resize(rows, len(x))
             self._reserve(len(x))
             outputs = outputs_of(x)
-            np.add.at(self.forward, own, crops)
+            np.add.at(self.forward, own, passes)
 
             def count(_: torch.Tensor) -> None:
-                np.add.at(self.backward, own, crops)
+                np.add.at(self.backward, own, passes)
 
             if outputs.requires_grad:
                 outputs.register_hook(count)  # type: ignore[no-untyped-call]
@@ -240,7 +241,7 @@ class Job:
         """`Scorer.score` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
         result = self._score(rows, images)
-        np.add.at(self.forward, rows, self.scorer.classifier.crops)
+        np.add.at(self.forward, rows, self.scorer.classifier.passes)
         self._note(rows, images, result)
         return result
 
@@ -248,7 +249,7 @@ class Job:
         """`Scorer.labels` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
         labels = self.scorer.labels(images)
-        np.add.at(self.forward, rows, self.scorer.classifier.crops)
+        np.add.at(self.forward, rows, self.scorer.classifier.passes)
         return labels
 
     def on_lattice(self, rows: Rows) -> UInt8Images:
@@ -384,7 +385,7 @@ class Job:
         whole = (np.abs(levels - near) <= FUZZ).all(axis=(1, 2, 3))
         at = np.arange(len(rows)), np.maximum(self.goal.sought[rows], 0)
         now = self.forward + 2 * self.backward + self.verify_forward
-        costs = running_costs(rows, now, self.scorer.classifier.crops)
+        costs = running_costs(rows, now, self.scorer.classifier.passes)
         self.trace.saw(
             rows[whole], near[whole].astype(np.uint8), scores.log_odds[at][whole], costs[whole]
         )
@@ -410,7 +411,7 @@ class Job:
         return labels, own, np.where(sought == NONE, np.nan, wanted)
 
     def _count_verifying(self, rows: Rows) -> None:
-        np.add.at(self.verify_forward, rows, self.scorer.classifier.crops)
+        np.add.at(self.verify_forward, rows, self.scorer.classifier.passes)
 
     def _reserve(self, n: int) -> None:
         """Keep one query for each result that is not judged yet."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does with
 
 Output: TypeAlias = Literal["logits", "log_probs", "probs", "topk", "label"]
 Link: TypeAlias = Literal["softmax", "sigmoid", "identity"]
+Rule: TypeAlias = Literal["least", "mean"]
+"""What an ensemble's log-odds of a class are: the least or the mean of its members'."""
 Predict: TypeAlias = Callable[[UInt8Images], NDArray[np.generic]]
 """uint8 N x C x H x W to N x classes of what `output` names, or (N,) integers for ``label``.
 
@@ -40,8 +42,25 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Several nets that a picture has to fool at once (`evofool.classifiers.ensembles`).
+
+    Attributes:
+        members: white or black boxes, none of them an ensemble or with crops.
+        rule: how the members' log-odds of a class become one figure.
+        classes: for each member, its own class for each class of the ensemble.
+        note: which classes are left out because not every member has them; "" if none are.
+    """
+
+    members: tuple[Classifier, ...]
+    rule: Rule
+    classes: tuple[tuple[int, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Classifier:
-    """A victim. Exactly one of `module`, `onnx` and `predict` is set.
+    """A victim. Exactly one of `module`, `onnx` and `predict` is set, except of an `ensemble`.
 
     Attributes:
         name: as in a config (``mnist-lenet``, ``torchvision:alexnet``, ``path.py:function``).
@@ -71,6 +90,8 @@ class Classifier:
         probed: pictures that a predict function has been sent by the probe; 0 for a net on this
             machine, which nobody pays by the picture.
         lock: held during calls of a victim that one thread at a time may call.
+        ensemble: the nets that every picture is shown to, of a victim that is several; its outputs
+            are combined log-odds, and `module` is set where gradients of all members can be had.
     """
 
     name: str
@@ -94,6 +115,7 @@ class Classifier:
     feed: OnnxFeed = field(default_factory=OnnxFeed)
     probed: int = 0
     lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
+    ensemble: Ensemble | None = None
 
     @property
     def headline(self) -> str:
@@ -115,7 +137,14 @@ class Classifier:
     @property
     def metered(self) -> bool:
         """Whether its pictures leave this program one by one, and may be paid for: a service."""
+        if self.ensemble is not None:
+            return any(member.metered for member in self.ensemble.members)
         return self.predict is not None
+
+    @property
+    def passes(self) -> int:
+        """Images that go forward for one picture: crops, or members of an ensemble."""
+        return self.crops if self.ensemble is None else len(self.ensemble.members)
 
     @property
     def n_classes(self) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.checks.defaults import DEFAULTS
+from evofool.classifiers.ensembles import inspect_ensemble, load_ensemble
 from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.sources import (
@@ -130,7 +131,8 @@ def load_classifier(
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?}``; see `ClassifierSpec`.
+            link?, mean?, std?}``, or that of an ensemble ``{ensemble: [...], rule?}``; see
+            `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
@@ -140,6 +142,8 @@ def load_classifier(
     """
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
+    if parsed.ensemble is not None:
+        return load_ensemble(parsed, folder, load_classifier)
     with DEFAULTS.use():
         return with_crops(_source(parsed).load(parsed, folder), parsed.crops)
 
@@ -155,6 +159,8 @@ def inspect_classifier(
     """
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
+    if parsed.ensemble is not None:
+        return inspect_ensemble(parsed, folder, inspect_classifier)
     inspection = _source(parsed).inspect(parsed, folder)
     if parsed.crops == 1 or inspection.input_shape is None:
         return inspection

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import PIL.Image
 
 from evofool.classifiers.base import Classifier, Resize
 from evofool.errors import ClassifierError, ImageError
-from evofool.images import MAX_PIXELS, UInt8Images, picture_to_array
+from evofool.images import MAX_PIXELS, Shape, UInt8Images, picture_to_array, to_hwc
 
 CROP_FRACTION = 0.875
 """Side of a crop over the side of the image it is cut from: 224 of 256."""
@@ -52,6 +53,23 @@ def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
     return picture_to_array(picture.crop((left, top, left + width, top + height)), channels)
 
 
+def fitted(images: UInt8Images, shape: Shape) -> UInt8Images:
+    """Pictures uint8 N x C x H x W as inputs of `shape`, C' x H' x W'.
+
+    They were inputs of a net already, so nothing is cut off beyond what another ratio of the sides
+    makes necessary: bicubic, until the input is just covered.
+    """
+    if images.shape[1:] == tuple(shape):
+        return images
+    frame = Classifier(name="", labels=(), input_shape=shape, digest="")
+    return np.stack([prepare(_picture(image), frame) for image in images])
+
+
+def _picture(image: UInt8Images) -> PIL.Image.Image:
+    rows = to_hwc(image)
+    return PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
+
+
 def with_crops(classifier: Classifier, crops: int) -> Classifier:
     """The same victim behind `crops` crops whose confidences the Scorer averages.
 
@@ -66,6 +84,8 @@ def with_crops(classifier: Classifier, crops: int) -> Classifier:
         raise ClassifierError(f"classifier {classifier.name}: crops must be 1 or 10, not {crops}")
     if crops == classifier.crops:
         return classifier
+    if classifier.ensemble is not None:
+        raise ClassifierError(f"classifier {classifier.name}: an ensemble averages no crops")
     if classifier.crops != 1:
         raise ClassifierError(
             f"classifier {classifier.name}: has {classifier.crops} crops already;"

@@ -93,7 +93,7 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
         return ClassifierSpec.model_validate(dict(content))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        depth = 2 if first["loc"][:1] == ("onnx",) else 1
+        depth = {"onnx": 2, "ensemble": 3}.get(str(first["loc"][0]) if first["loc"] else "", 1)
         place = ".".join(str(part) for part in first["loc"][:depth]) or "classifier"
         message = first["msg"].removeprefix("Value error, ")
         model = OnnxConfig if depth == 2 else ClassifierSpec

@@ -144,15 +144,26 @@ def transfer(
 
 @app.command(cls=Command)
 def compare(
-    config: ConfigName,
-    overrides: Overrides = None,
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG [KEY=VALUE]... | RUN...",
+            help="A config, or the name of a shipped one, with changes to it such as seed=2; or"
+            " run folders of evolve, attack and compare.",
+            autocompletion=completion.configs,
+        ),
+    ],
     out: Out = None,
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
 ) -> None:
-    """Compare evolution, gradients, queries and chance on the same nets at the same cost."""
-    running.begin("compare", config, overrides, out, seed, dry_run, reuse=reuse)
+    """Compare evolution, gradients, queries and chance on the same nets at the same cost.
+
+    Of a config it runs every method on every net; of run folders it compares what they hold, and
+    scores nothing again.
+    """
+    running.compare(given, out, seed, dry_run, reuse)
 
 
 @app.command(cls=Command)
@@ -164,6 +175,13 @@ def reproduce(
         Literal["small", "medium", "paper"],
         typer.Option(help="How much is done: small is for two CPU cores."),
     ] = "small",
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(help="Labelled pictures of ImageNet: labels.csv, and images/ beside it."),
+    ] = None,
+    picbreeder: Annotated[
+        Path | None, typer.Option(help="Pictures of CPPNs in which people recognise something.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     dry_run: DryRun = False,
@@ -174,7 +192,9 @@ def reproduce(
     All that is asked for at one scale goes into one folder, runs/reproduce-SCALE: what is there
     already costs nothing more.
     """
-    running.reproduce(claims, scale, out, seed, dry_run, reuse)
+    given = {"imagenet": imagenet, "picbreeder": picbreeder}
+    folders = {key: folder for key, folder in given.items() if folder is not None}
+    running.reproduce(claims, scale, out, seed, dry_run, reuse, folders)
 
 
 @app.command(cls=Command)

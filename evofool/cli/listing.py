@@ -127,7 +127,13 @@ def claims() -> list[Row]:
     from evofool.experiments.reproduce.registry import BY_NAME
 
     return [
-        {"name": c.name, "source": c.source, "published": c.published.text, "note": c.statement}
+        {
+            "name": c.name,
+            "source": c.source,
+            "published": c.published.text,
+            "minutes": f"{c.minutes:g}",
+            "note": c.statement,
+        }
         for c in BY_NAME.values()
     ]
 

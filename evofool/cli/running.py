@@ -78,6 +78,7 @@ def reproduce(
     seed: int | None,
     dry_run: bool,
     reuse: Sequence[Path] | None,
+    folders: Mapping[str, Path],
 ) -> None:
     """Test claims of the literature in the folder of their scale, new or not.
 
@@ -88,6 +89,7 @@ def reproduce(
         seed: instead of the usual one.
         dry_run: only say what would be done.
         reuse: run folders whose rows may be taken over.
+        folders: of pictures, by their key in the config.
     """
     from evofool.experiments.reproduce.again import add_claims
 
@@ -95,11 +97,46 @@ def reproduce(
     if is_file(folder / "manifest.json") and not dry_run:
         if seed is not None:
             raise UsageError(f"--seed: {folder} has one already; name another --out")
-        add_claims(folder, claims, scale)
+        add_claims(folder, claims, scale, folders)
         go_on(folder, None, None, None, reuse)
         return
-    config = {"kind": "reproduce", "claims": list(claims), "scale": scale}
+    config = {
+        "kind": "reproduce",
+        "claims": list(claims),
+        "scale": scale,
+        **{key: str(folder.absolute()) for key, folder in folders.items()},
+    }
     begin("reproduce", config, None, folder, seed, dry_run, reuse=reuse)
+
+
+def compare(
+    given: Sequence[str],
+    out: Path | None,
+    seed: int | None,
+    dry_run: bool,
+    reuse: Sequence[Path] | None,
+) -> None:
+    """Run a comparison, or compare what run folders hold.
+
+    Args:
+        given: a config and its overrides, or run folders.
+        out: the run folder, None for the default.
+        seed: instead of the config's.
+        dry_run: only say what would be done.
+        reuse: run folders whose rows may be taken over.
+    """
+    from evofool.experiments.compare.stored.again import folder_of, is_again, runs_in
+
+    paths = runs_in(given)
+    if not paths:
+        begin("compare", given[0], given[1:], out, seed, dry_run, reuse=reuse)
+        return
+    folder = out or folder_of(paths, seed)
+    if not dry_run and is_again(folder, paths, seed):
+        go_on(folder, None, None, None, reuse)
+        return
+    config = {"kind": "compare", "runs": [str(path) for path in paths]}
+    begin("compare", config, None, folder, seed, dry_run, reuse=reuse)
 
 
 def go_on(

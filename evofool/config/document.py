@@ -112,6 +112,10 @@ class Document:
         del inner[str(key[-1])]
         return document
 
+    def placed(self, places: Mapping[KeyPath, Place]) -> Document:
+        """A copy in which the keys of `places` stand there: they were moved from another key."""
+        return replace(self, places={**self.places, **places})
+
     def _moved(self, key: KeyPath, place: Place) -> dict[KeyPath, Place]:
         kept = {path: at for path, at in self.places.items() if path[: len(key)] != key}
         return {**kept, key: place}

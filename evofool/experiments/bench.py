@@ -166,7 +166,7 @@ def bench(
         )
     machine = {
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "device": _device_name(here),
         "usable_cores": usable_cores(),
         "versions": versions(),
@@ -354,7 +354,8 @@ def _device_name(device: str) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor, for people."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -201,6 +201,8 @@ class ClaimRecord:
         forward_images: images that went forward, likewise.
         backward_images: images that gradients were taken of, likewise.
         seconds: likewise.
+        minutes: spent on works that no claim before it needs.
+        planned_minutes: that these were planned to take; None at all scales but the small one.
     """
 
     claim: str
@@ -222,6 +224,30 @@ class ClaimRecord:
     forward_images: int
     backward_images: int
     seconds: float
+    minutes: float
+    planned_minutes: float | None
+
+
+@dataclass(frozen=True)
+class MethodRecord:
+    """A method on a net: a line of ``compare.csv``, see docs/comparing.md.
+
+    Attributes:
+        net: the victim.
+        method: what looked for pictures.
+        sees: what it needs of the net: ``weights``, ``scores`` or ``labels``.
+        family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
+        median_confidence: over the classes, then over the seeds.
+        measures: all other columns: ``share_0.99``, ``half_at``, ``spent``, ``seconds``...;
+            intervals (``median_low``, ``median_high``...) only where a method has several seeds.
+    """
+
+    net: str
+    method: str
+    sees: str
+    family: str
+    median_confidence: float
+    measures: dict[str, float | None] = field(metadata={"columns": True})
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from evofool.experiments.records import (
     ClaimRecord,
     CostRecord,
     EliteRecord,
+    MethodRecord,
     NetRecord,
     ThreatRecord,
     frame,
@@ -298,6 +299,18 @@ class ReproduceRun(Run):
     def results(self) -> tuple[ClaimRecord, ...]:
         """A record a claim: ``reproduce.csv``; errors as `DefendRun.results`."""
         return read_records(self.path, "reproduce.csv", ClaimRecord)
+
+
+@dataclass(frozen=True)
+class CompareRun(Run):
+    """A comparison of methods, run from a config or made of run folders."""
+
+    KIND: ClassVar[str] = "compare"
+    _RECORD: ClassVar[type[DataclassInstance] | None] = MethodRecord
+
+    def results(self) -> tuple[MethodRecord, ...]:
+        """A record a net and method: ``compare.csv``; errors as `DefendRun.results`."""
+        return read_records(self.path, "compare.csv", MethodRecord, rest="measures")
 
 
 def open_run(path: Path | str | os.PathLike[str]) -> Run:

@@ -114,11 +114,12 @@ def _trained(path: Path) -> Iterator[Check]:
     yield Check("weights", True, f"load, sha256 {str(card['sha256'])[:12]}")
     yield from _teacher(card, config, path.parent)
     try:
-        train_set, test_set = (load_dataset(config.dataset, split) for split in ("train", "test"))
+        train_set = load_dataset(config.dataset, "train").spread(config.limit)
+        test_set = load_dataset(config.dataset, "test")
     except DataError as error:
         yield Check("data", None, f"nothing is measured again: {error}")
         return
-    faults = _data_faults(card, train_set, test_set)
+    faults = _data_faults(card, config, train_set, test_set)
     yield Check("data", not faults, "; ".join(faults[:3]) or f"{config.dataset} is as described")
     if not faults:
         yield from _sources(card, config, path.parent, train_set)
@@ -139,6 +140,7 @@ def _card_faults(card: Mapping[str, Any], config: TrainConfig, path: Path) -> li
     if "output" in card or "link" in card or config.loss != "cross-entropy":
         wanted |= {"output": cost.output, "link": cost.link}
     faults = [f"{key} is not the config's" for key in wanted if card.get(key) != wanted[key]]
+    faults += _head_faults(card, config)
     if config.name != path.stem:
         faults.append(f"the files are called {path.stem}, the net {config.name}")
     adversary = config.adversary
@@ -158,6 +160,25 @@ def _card_faults(card: Mapping[str, Any], config: TrainConfig, path: Path) -> li
         value = card.get(key, least)
         if not isinstance(value, int | float) or not least <= value <= most:
             faults.append(f"{key} is outside its range")
+    return faults
+
+
+def _head_faults(card: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """Of a new last layer: its backbone, and the calibration of a support vector machine."""
+    faults = []
+    told, backbone = card.get("backbone"), config.backbone
+    wanted = None if backbone is None else backbone.model_dump(mode="json")
+    if isinstance(told, dict):  # the digest is compared by who loads the net, where it matters
+        told = {key: value for key, value in told.items() if key != "digest"}
+    if told != wanted:
+        faults.append("backbone is not the config's")
+    calibration = card.get("calibration")
+    if (calibration is None) != (config.loss != "hinge"):
+        faults.append("card and config disagree on whether it was calibrated")
+    elif calibration is not None:
+        temperature = calibration.get("temperature") if isinstance(calibration, dict) else None
+        if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+            faults.append("calibration.temperature is outside its range")
     return faults
 
 
@@ -188,14 +209,24 @@ def _teacher(card: Mapping[str, Any], config: TrainConfig, folder: Path) -> Iter
         yield Check("teacher", same, f"{weights.name} is {'the' if same else 'not the'} one")
 
 
-def _data_faults(card: Mapping[str, Any], train_set: Dataset, test_set: Dataset) -> list[str]:
+def _data_faults(
+    card: Mapping[str, Any], config: TrainConfig, train_set: Dataset, test_set: Dataset
+) -> list[str]:
+    from evofool.training.heads import split
+
+    shown, held_out = split(config, train_set)
     wanted = {
-        "train_images": len(train_set),
+        "train_images": len(shown),
         "test_images": len(test_set),
         "input_shape": list(test_set.shape),
         "labels": list(test_set.label_names),
     }
-    return [f"{key} is not the data set's" for key in wanted if card.get(key) != wanted[key]]
+    faults = [f"{key} is not the data set's" for key in wanted if card.get(key) != wanted[key]]
+    calibration = card.get("calibration")
+    counted = calibration.get("pictures") if isinstance(calibration, dict) else None
+    if held_out is not None and counted != len(held_out):
+        faults.append("calibration.pictures is not the data set's")
+    return faults
 
 
 def _sources(

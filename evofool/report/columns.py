@@ -14,7 +14,7 @@ MISSING = "-"
 
 
 class Estimate(NamedTuple):
-    """A number with the ends of its interval."""
+    """A number with the ends of its interval, which are NaN where it has none."""
 
     value: float
     low: float
@@ -160,11 +160,14 @@ class _Interval(Column):
         """The number, then the ends of its interval."""
         if self.bounds is None:
             return (cell,)
-        return (None, None, None) if cell is None else tuple(cast(Estimate, cell))
+        if cell is None:
+            return (None, None, None)
+        value, *ends = cast(Estimate, cell)
+        return (value, *(None if math.isnan(end) else end for end in ends))
 
     def interval(self, cell: Cell) -> str:
         """``LOW-HIGH``."""
-        if not isinstance(cell, Estimate) or _missing(cell):
+        if not isinstance(cell, Estimate) or _missing(cell) or math.isnan(cell.low):
             return ""
         return self._between(cell.low, cell.high)
 

@@ -45,12 +45,14 @@ class Report:
         files: what the page shows, by the name it calls it (``curves.png``).
         tables: by their name in the run folder (``threats.csv``), written as CSV.
         summary: the content of ``summary.json``; None writes none.
+        beside: further files by their name in the run folder.
     """
 
     page: str
     files: Mapping[str, bytes] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     summary: Mapping[str, Any] | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
     def write(self, folder: Folder) -> Path:
         """Write everything; the page comes last, when all that it names is there.
@@ -63,9 +65,11 @@ class Report:
         Raises:
             StoreError: a name leads out of the folder, or a file cannot be written.
         """
-        beside = PAGE.rpartition("/")[0]
+        around = PAGE.rpartition("/")[0]
         for name, data in self.files.items():
-            folder.write_file(f"{beside}/{name}", data, durable=False)
+            folder.write_file(f"{around}/{name}", data, durable=False)
+        for name, data in self.beside.items():
+            folder.write_file(name, data, durable=False)
         for name, table in self.tables.items():
             folder.write_file(name, table.csv())
         if self.summary is not None:

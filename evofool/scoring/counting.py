@@ -16,8 +16,9 @@ class Counting:
         queries: images submitted so far: what the budget limits.
         ledger: pictures sent so far, by heading, each booked before it is sent.
         heading: what pictures are booked under; those for `Heading.VERIFY` are no queries.
-        forward_images: images that went forward through the net, with crops, padding and retries.
-        backward_images: images that gradients were taken of, with crops.
+        forward_images: images that went forward through a net, with crops, padding and retries; an
+            image that is shown to an ensemble counts once for each member.
+        backward_images: images that gradients were taken of, with crops and members likewise.
     """
 
     def __init__(

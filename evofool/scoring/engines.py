@@ -31,6 +31,7 @@ from evofool.scoring.devices import (
     on,
     pick_device,
 )
+from evofool.scoring.ensemble import EnsembleEngine
 from evofool.scoring.graph_cache import cache_folder, graph_path
 from evofool.scoring.parity import agree
 from evofool.scoring.torch_engine import TorchEngine
@@ -148,6 +149,8 @@ def make_engine(
     Raises:
         UsageError: the engine or device asked for cannot serve this victim.
     """
+    if classifier.ensemble is not None:
+        return _of_members(classifier, engine, device, rows, precision)
     if precision != "float32":
         _check_precision(classifier, engine, device, precision)
         return TorchEngine(classifier, device, rows, precision), ""
@@ -180,6 +183,26 @@ def make_engine(
         return OnnxEngine(classifier), ""
     except EngineUnavailable as error:
         return TorchEngine(classifier, device), f"scoring with torch, since {error}"
+
+
+def _of_members(
+    classifier: Classifier, engine: str, device: str, rows: int, precision: Precision
+) -> tuple[Engine, str]:
+    """An ensemble's engine. All members that are nets run in one library, so that the engine that
+    a run records is that of each."""
+    assert classifier.ensemble is not None
+    members = classifier.ensemble.members
+
+    def made(engine: str) -> list[tuple[Engine, str]]:
+        return [make_engine(member, engine, device, rows, precision) for member in members]
+
+    each = made(engine)
+    if classifier.module is not None and len({one.name for one, _ in each}) > 1:
+        each = [(one, note) for (one, _), (_, note) in zip(made("torch"), each, strict=True)]
+    notes = [f"{m.name}: {note}" for m, (_, note) in zip(members, each, strict=True) if note]
+    if classifier.ensemble.note:
+        notes.insert(0, classifier.ensemble.note)
+    return EnsembleEngine(classifier, [one for one, _ in each]), "; ".join(notes)
 
 
 def _check_precision(classifier: Classifier, engine: str, device: str, precision: str) -> None:

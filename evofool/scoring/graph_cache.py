@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from evofool.classifiers.base import Classifier
-from evofool.files import PathError, expanded
+from evofool.files import cache_folder
 
-
-def cache_folder() -> Path:
-    """Where derived files (exported graphs) are kept: `$EVOFOOL_CACHE` or ~/.cache/evofool.
-
-    Who has no home gets a folder that nobody can make, so that nothing is kept.
-    """
-    own = os.environ.get("EVOFOOL_CACHE")
-    try:
-        return Path(own) if own else expanded("~/.cache/evofool")
-    except PathError:
-        return Path(os.devnull) / "evofool"
+__all__ = ["cache_folder", "graph_path", "unseen"]
 
 
 def graph_path(classifier: Classifier, shape: tuple[int, ...]) -> Path | None:

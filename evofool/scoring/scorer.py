@@ -23,6 +23,7 @@ from evofool.scoring.counting import Counting
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import Batch
 from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
+from evofool.scoring.ensemble import EnsembleEngine, combined_scores
 from evofool.scoring.gradients import (
     Gradients,
     Loss,
@@ -154,9 +155,8 @@ class Scorer(Counting):
             ScoringError: unusable or malformed outputs, or no memory for a single image.
         """
         self._check_scores()
-        outputs = self._outputs(images)
         c = self.classifier
-        scores = to_scores(outputs, c.output, c.link, c.crops)
+        scores = self._scores_of(self._outputs(images))
         if not keep_unscored and not scores.scored.all():
             row = int(np.argmin(scores.scored))
             raise ScoringError(
@@ -273,14 +273,14 @@ class Scorer(Counting):
         rows = np.arange(len(batch))
 
         def work(part: slice) -> Gradients:
-            crops = self.classifier.crops
+            passes = self.classifier.passes
             with self._lock:
-                self.forward_images += len(rows[part]) * crops
+                self.forward_images += len(rows[part]) * passes
             batch_gradients, backward = gradient_batch(
                 self.classifier, engine, to_float(batch[part]), rows[part], loss, wanted
             )
             with self._lock:
-                self.backward_images += backward * crops
+                self.backward_images += backward * passes
             return batch_gradients
 
         result = joined(self._in_batches(work, len(batch)), batch.shape, self.classifier.n_classes)
@@ -306,7 +306,7 @@ class Scorer(Counting):
         """
 
         engine = self._white_box()
-        crops = self.classifier.crops
+        passes = self.classifier.passes
 
         def outputs_of(x: torch.Tensor) -> torch.Tensor:
             if tuple(x.shape[1:]) != self.classifier.input_shape:
@@ -318,7 +318,7 @@ class Scorer(Counting):
             self._spend(n)
             self.ledger.book(self.heading, n)
             with self._lock:
-                self.forward_images += n * crops
+                self.forward_images += n * passes
             with explained(self.classifier.name), engine.exact(), engine.module() as module:
                 outputs = differentiable_outputs(self.classifier, module, x)
             unscored = (outputs.isnan() | outputs.isposinf()).any(1)
@@ -329,7 +329,7 @@ class Scorer(Counting):
 
             def count(_: torch.Tensor) -> None:
                 with self._lock:
-                    self.backward_images += n * crops
+                    self.backward_images += n * passes
 
             if outputs.requires_grad:
                 outputs.register_hook(count)  # type: ignore[no-untyped-call]
@@ -415,19 +415,23 @@ class Scorer(Counting):
         confirming = heading == Heading.CONFIRMATIONS
         if not confirming:
             self._spend(len(images), heading)
-        c = self.classifier
         screen = not confirming and self.precision != "float32"
-        outputs = self._forward(images, heading, screen=screen)
-        scores = to_scores(outputs, c.output, c.link, c.crops)
+        scores = self._scores_of(self._forward(images, heading, screen=screen))
         rows = self.images_per_batch if self.pad else len(images)
-        return dataclasses.replace(scores, forward_images=rows * c.crops)
+        return dataclasses.replace(scores, forward_images=rows * self.classifier.passes)
+
+    def _scores_of(self, outputs: NDArray[np.generic]) -> Scores:
+        c = self.classifier
+        if c.ensemble is not None:
+            return combined_scores(np.asarray(outputs, np.float64))
+        return to_scores(outputs, c.output, c.link, c.crops)
 
     def _made(self, images: object) -> Batch:
         """What a producer made, checked; for the torch engine a tensor stays where it is."""
         shape = self.classifier.input_shape
         if (
             is_tensor(images)
-            and isinstance(self._engine, TorchEngine)
+            and isinstance(self._engine, TorchEngine | EnsembleEngine)
             and not (images.is_floating_point() and images.device.type == "cpu")
         ):
             return check_tensor(images, shape, self.device)
@@ -454,8 +458,9 @@ class Scorer(Counting):
             if sent is not None:
                 sent.append(n)
             with self._lock:
-                self.forward_images += len(images)
-            if isinstance(engine, TorchEngine):
+                members = 1 if self.classifier.ensemble is None else self.classifier.passes
+                self.forward_images += len(images) * members
+            if isinstance(engine, TorchEngine | EnsembleEngine):
                 outputs = engine.screen(images) if screen else engine.forward(images)
             else:
                 assert isinstance(images, np.ndarray)

@@ -40,6 +40,12 @@ def victim_faults(manifest: Mapping[str, Any], classifier: Classifier) -> list[s
         faults.append(f"input_shape {recorded['input_shape']} is not {classifier.input_shape}")
     if recorded.get("reject") != classifier.reject:
         faults.append(f"reject {recorded.get('reject')} is not {classifier.reject}")
+    ensemble = classifier.ensemble
+    if recorded.get("rule") != (None if ensemble is None else ensemble.rule):
+        faults.append(f"rule {recorded.get('rule')} is not the classifier's")
+    members = [net["digest"] for net in recorded.get("members") or ()]
+    if members != [net.digest for net in (ensemble.members if ensemble is not None else ())]:
+        faults.append("members are not the classifier's")
     return faults
 
 

@@ -57,8 +57,8 @@ def check_code(
         named = recorded.get(key, [])
         for index, file in enumerate(files):
             if index < len(named):
-                _compare(run, key, named[index], file, key in moved)
-            elif not (old and key in moved):
+                _compare(run, key, named[index], file, _below(key, moved))
+            elif not (old and _below(key, moved)):
                 # folders of before do not name every file: whoever gives it answers for it
                 raise FolderError(
                     f"{run.path}: {key} names {file['path']}, which its manifest does not name,"

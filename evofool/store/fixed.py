@@ -37,7 +37,8 @@ class Changeable:
     Attributes:
         keys: that change no result, with all that is below them: ``stop``, ``scoring.workers``.
         files: keys whose file may lie elsewhere. What it holds is another matter (`store.code`,
-            the classifier's digest); of ``file.py:function`` the function must stay.
+            the classifier's digest); of ``file.py:function`` the function must stay. The key of a
+            list of nets (``classifier.ensemble``) stands for the files of each.
     """
 
     keys: tuple[str, ...]
@@ -223,7 +224,20 @@ def _cut(value: Any, changeable: Changeable, at: str = "") -> Any:
         }
     if at in changeable.files and isinstance(value, str):
         return _without_path(value)
+    if at in changeable.files and isinstance(value, list):
+        return [_cut_net(net) for net in value]
     return value
+
+
+def _cut_net(net: Any) -> Any:
+    """A net of an ensemble without where its files lie."""
+    if not isinstance(net, Mapping):
+        return net
+    files = ("name", "weights")
+    return {
+        key: _without_path(value) if key in files and isinstance(value, str) else value
+        for key, value in net.items()
+    }
 
 
 def _without_path(name: str) -> str:

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel
@@ -40,7 +41,7 @@ def with_changes(
     if not changed:
         return None
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    command = _command(run, {key: now for key, (_, now) in changed.items()}, changeable)
+    command = _command(run, changed, changeable)
     entry = {"at": at, "command": command, "set": changed}
     manifest["changes"] = [*manifest.get("changes", ()), entry]
     if isinstance(config, dict):
@@ -48,14 +49,27 @@ def with_changes(
     return manifest
 
 
-def _command(run: Folder, changed: Mapping[str, Any], changeable: Changeable) -> str:
+def _command(run: Folder, changed: Mapping[str, list[Any]], changeable: Changeable) -> str:
     words = ["evofool", "resume", str(run.path)]
-    for key, value in changed.items():
+    for key, (before, value) in changed.items():
         if key in changeable.files:
-            words += [f"--{key.partition('.')[0]}", str(value)]
+            place = _moved_to(before, value) if isinstance(value, list) else str(value)
+            words += [f"--{key.partition('.')[0]}", place]
         else:
             words.append(f"{key}={json.dumps(value)}")
     return shlex.join(words)
+
+
+def _moved_to(before: Any, after: list[Any]) -> str:
+    """Where files of an ensemble's nets lie now: the one that moved, or the folder of several."""
+    old = before if isinstance(before, list) else [{}] * len(after)
+    files = [
+        str(net[key])
+        for net, was in zip(after, old, strict=False)
+        for key in ("name", "weights")
+        if net.get(key) is not None and net.get(key) != was.get(key)
+    ]
+    return files[0] if len(files) == 1 else str(PurePath(files[0]).parent) if files else "."
 
 
 def commands_of(manifest: Mapping[str, Any]) -> str | None:

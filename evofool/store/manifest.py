@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evofool import kinds
 from evofool.classifiers import Classifier
-from evofool.classifiers.base import DIGEST_VERSION, short_name
+from evofool.classifiers.base import DIGEST_VERSION, Ensemble, short_name
 from evofool.classifiers.identity.files import sha256_file
 from evofool.errors import FolderError, KindError, StoreError
 from evofool.kinds import Kind
@@ -44,6 +44,14 @@ class _Part(BaseModel):
     sha256: _Sha256 | None = None
 
 
+class _Net(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    name: _Text
+    title: _Text
+    digest: _Text
+
+
 class _Classifier(_Part):
     digest: _Text
     digest_version: Annotated[int, Field(ge=1, le=DIGEST_VERSION)] = 1
@@ -51,6 +59,8 @@ class _Classifier(_Part):
     input_shape: Annotated[list[_Side], Field(min_length=3, max_length=3)]
     labels: list[str]
     reject: Annotated[int, Field(ge=0)] | None = None
+    rule: Literal["least", "mean"] | None = None
+    members: Annotated[list[_Net], Field(min_length=1)] | None = None
 
 
 class _Change(BaseModel):
@@ -190,7 +200,16 @@ def _described(classifier: Classifier) -> dict[str, Any]:
         victim["reject"] = classifier.reject
     if classifier.source is not None:
         victim["path"], victim["sha256"] = str(classifier.source[0]), classifier.source[1]
+    if classifier.ensemble is not None:
+        victim["rule"] = classifier.ensemble.rule
+        victim["members"] = _members(classifier.ensemble)
     return victim
+
+
+def _members(ensemble: Ensemble) -> list[dict[str, Any]]:
+    return [
+        {"name": net.name, "title": net.headline, "digest": net.digest} for net in ensemble.members
+    ]
 
 
 def repointed(manifest: Mapping[str, Any], classifier: Classifier) -> dict[str, Any]:
@@ -200,6 +219,8 @@ def repointed(manifest: Mapping[str, Any], classifier: Classifier) -> dict[str, 
         victim["title"] = classifier.headline
     if classifier.source is not None:
         victim["path"] = str(classifier.source[0])
+    if classifier.ensemble is not None:
+        victim["members"] = _members(classifier.ensemble)
     return {**manifest, "classifier": victim}
 
 

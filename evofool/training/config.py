@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from evofool.classifiers.backbone import BackboneConfig
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.config.loading import validate, with_seed
 
@@ -141,7 +142,9 @@ AdversaryConfig: TypeAlias = FgsmAdversaryConfig | PgdAdversaryConfig | Ensemble
 
 
 Temperature: TypeAlias = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-LossName: TypeAlias = Literal["cross-entropy", "sigmoid", "softmax-binary", "squared-error", "rbf"]
+LossName: TypeAlias = Literal[
+    "cross-entropy", "sigmoid", "softmax-binary", "squared-error", "rbf", "hinge"
+]
 """See `evofool.training.losses.COSTS` for what each is."""
 
 
@@ -181,12 +184,17 @@ class TrainConfig(BaseModel):
     Attributes:
         kind: always ``train``.
         name: file name of what is written (``NAME.safetensors`` and ``NAME.json``).
-        architecture: the net.
+        architecture: the net. ``backbone`` is a linear layer on the features of a trained net, and
+            follows where `backbone` is given; ``hog`` is one on histograms of oriented gradients.
+        backbone: the trained net, see `BackboneConfig`; its architecture comes with it.
         dataset: a data set with the splits ``train`` and ``test``.
+        limit: most training pictures, evenly spread over the split; None is all.
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
         loss: the cost function; it also determines how the net's outputs become confidences.
+            ``hinge``, with `optimiser.weight_decay`, makes the last layer a linear support vector
+            machine.
         temperature: outputs are divided by it in the loss of ``cross-entropy``. The net is used
             at 1.
         distillation: the net is taught by another of its kind, or None.
@@ -214,8 +222,14 @@ class TrainConfig(BaseModel):
         "cifar-resnet",
         "sign-cnn",
         "efficientnet-lite0",
+        "efficientnet-lite1",
+        "efficientnet-lite2",
+        "backbone",
+        "hog",
     ] = "lenet"
+    backbone: BackboneConfig | None = None
     dataset: str = Field(min_length=1)
+    limit: int | None = Field(default=None, ge=1, le=10_000_000)
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(default=128, ge=1, le=65_536)
     optimiser: OptimiserConfig = OptimiserConfig()
@@ -229,6 +243,12 @@ class TrainConfig(BaseModel):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")
     gpus: int = Field(default=1, ge=1, le=64)
     seed: int = Field(default=1, ge=0, lt=2**32)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_backbone(cls, value: Any) -> Any:
+        given = isinstance(value, Mapping) and value.get("backbone") is not None
+        return {"architecture": "backbone", **value} if given else value
 
     @field_validator("adversary")
     @classmethod
@@ -252,7 +272,35 @@ class TrainConfig(BaseModel):
             raise ValueError("give temperature in distillation only, for teacher and net alike")
         if self.penalty is not None and self.gpus > 1:
             raise ValueError("penalty: the slope of a batch is taken on one GPU; set gpus: 1")
+        if (self.backbone is None) != (self.architecture != "backbone"):
+            raise ValueError(
+                "backbone and architecture: backbone go together: give backbone: {name: ...} and"
+                " leave out architecture"
+            )
+        if self.loss == "hinge" and self.architecture not in ("backbone", "hog"):
+            raise ValueError(
+                "loss hinge is of a linear layer on features: give a backbone, or architecture: hog"
+            )
+        self._check_features()
         return self
+
+    def _check_features(self) -> None:
+        if not self.on_features:
+            return
+        for key in ("adversary", "penalty", "distillation", "shift", "mirror"):
+            if getattr(self, key):
+                raise ValueError(
+                    f"{key} is not for features that are calculated once: remove it, or set"
+                    " backbone.frozen: false"
+                )
+        if self.gpus > 1:
+            raise ValueError("gpus: features are calculated on one GPU; set gpus: 1")
+
+    @property
+    def on_features(self) -> bool:
+        """Whether only a linear layer is learnt, on features that are calculated once."""
+        frozen = self.backbone is not None and self.backbone.frozen
+        return frozen or self.architecture == "hog"
 
     @property
     def teacher(self) -> TrainConfig | None:

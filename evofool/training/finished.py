@@ -14,6 +14,8 @@ from evofool.training.config import TrainConfig
 from evofool.training.state import MEND, Checkpoints, first_difference
 
 _MAX_CARD = 1 << 24
+UNSET = ("backbone", "limit")
+"""Keys of a config that are left out of what identifies a training where they are not given."""
 
 
 def check_replaceable(config: TrainConfig, out: Path) -> None:
@@ -49,6 +51,7 @@ def check_replaceable(config: TrainConfig, out: Path) -> None:
 
 def result_keys(config: TrainConfig) -> dict[str, Any]:
     """The config without the device, and without keys that older files lack, at their defaults."""
-    fields, younger = TrainConfig.model_fields, ("loss", "temperature", "distillation", "penalty")
+    younger = ("loss", "temperature", "distillation", "penalty", *UNSET)
+    fields = TrainConfig.model_fields
     usual = {key for key in younger if getattr(config, key) == fields[key].default}
     return config.model_dump(mode="json", exclude={"device", *usual})

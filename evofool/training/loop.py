@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from evofool.classifiers.nets.architectures import build_architecture, with_scale
+from evofool.classifiers.sources.headed import load_backbone
 from evofool.config import Loaded
 from evofool.data import Dataset, load_dataset
 from evofool.errors import DataError, Interrupted, UsageError
@@ -24,7 +23,8 @@ from evofool.training.batches import Batches
 from evofool.training.config import PgdAdversaryConfig, TrainConfig
 from evofool.training.devices import choose_device, repeatable
 from evofool.training.finished import check_replaceable, result_keys
-from evofool.training.fitting import Diverged, FitStep, Fitting, initial
+from evofool.training.fitting import Diverged, FitStep, Fitting
+from evofool.training.heads import calibrate, prepare
 from evofool.training.losses import loss_of
 from evofool.training.measure import measure_accuracy, measure_adversarial
 from evofool.training.penalties import Penalty
@@ -169,6 +169,8 @@ class _Run:
         self.device = choose_device(self.config.device, self.config.gpus)
         self.train_set, self.test_set = _load(self.config, data)
         self.code = source_code(loaded, out)
+        wanted = self.config.backbone
+        self.backbone = "" if wanted is None else load_backbone(wanted).digest
         if not fresh:  # before a source is run that is not the one of the checkpoint
             told = {"config": result_keys(self.config), "code": self.code}
             Checkpoints(out, self.config.name, told).check()
@@ -190,12 +192,13 @@ class _Run:
     def finish(self) -> TrainResult:
         """Trains to the end from the current step."""
         config, penalty = self.config, self.config.penalty
-        self.bare = _initial(config, self.train_set)
-        whole = with_scale(config.architecture, self.bare, self.train_set.shape[0])
+        self.learning = prepare(
+            config, self.train_set, self.test_set, self.device, self.should_stop
+        )
         self.fitting = Fitting(
-            whole.train(),
+            self.learning.net.train(),
             Batches(
-                self.train_set.images,
+                self.learning.train.images,
                 self._labels(),
                 config.batch,
                 config.seed,
@@ -235,7 +238,7 @@ class _Run:
     def _labels(self) -> NDArray[np.generic]:
         """What is learnt: classes, or a teacher's confidences for the images, not augmented."""
         if self.lesson is None:
-            return self.train_set.labels
+            return self.learning.train.labels
         return soft_labels(self.lesson, self.train_set, self._temperature, self.device)
 
     def _restore(self) -> None:
@@ -298,7 +301,9 @@ class _Run:
 
     def _measure(self) -> None:
         own = self.fitting.source()
-        self.measured = {"test_accuracy": measure_accuracy(own.net, self.test_set, self.device)}
+        self.measured = {
+            "test_accuracy": measure_accuracy(own.net, self.learning.test, self.device)
+        }
         wanted = self.config.adversary
         if wanted is not None and wanted.check:
             assert isinstance(self.adversary, FgsmAdversary | PgdAdversary)
@@ -326,11 +331,24 @@ class _Run:
             ]
         if self.lesson is not None:
             facts["teacher"] = {"name": self.lesson.weights.stem, "sha256": self.lesson.sha256}
+        if self.config.backbone is not None:
+            facts["backbone"] = {
+                **self.config.backbone.model_dump(mode="json"), "digest": self.backbone
+            }  # fmt: skip
+        if self.learning.held_out is not None:
+            temperature = calibrate(self.learning, self.device)
+            pictures = len(self.learning.held_out)
+            facts["calibration"] = {"temperature": temperature, "pictures": pictures}
         facts["device"] = self.device.type
         facts["seconds"] = round(self._seconds(), 1)
-        self.bare.eval()
+        self.learning.bare.eval()
         return write_weights(
-            self.bare, self.config, self.out, self.test_set, len(self.train_set), facts
+            self.learning.bare,
+            self.config,
+            self.out,
+            self.test_set,
+            len(self.learning.train),
+            facts,
         )
 
     def _seconds(self) -> float:
@@ -355,6 +373,8 @@ class _Run:
             "device": self.device.type,
             "torch": torch.__version__,
         }
+        if self.backbone:
+            identity["backbone"] = self.backbone
         if self.code:
             identity["code"] = self.code
         if self.lesson is not None:
@@ -363,7 +383,7 @@ class _Run:
 
 
 def _load(config: TrainConfig, data: Path | None) -> tuple[Dataset, Dataset]:
-    train_set = load_dataset(config.dataset, "train", data)
+    train_set = load_dataset(config.dataset, "train", data).spread(config.limit)
     test_set = load_dataset(config.dataset, "test", data)
     if train_set.shape != test_set.shape:
         raise DataError(
@@ -371,13 +391,6 @@ def _load(config: TrainConfig, data: Path | None) -> tuple[Dataset, Dataset]:
             f" {train_set.shape} and {test_set.shape}"
         )
     return train_set, test_set
-
-
-def _initial(config: TrainConfig, dataset: Dataset) -> nn.Module:
-    def build() -> nn.Module:
-        return build_architecture(config.architecture, dataset.shape, len(dataset.label_names))
-
-    return initial(build, config.seed)
 
 
 def _digest(dataset: Dataset) -> str:

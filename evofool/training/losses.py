@@ -84,6 +84,22 @@ def rbf(logs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return -(wanted * logs + (1 - wanted) * others).sum(1)
 
 
+def hinge(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """sum_k max(0, 1 - y_k z_k)^2, where y_k is 1 for the label and -1 for the others, (n,).
+
+    One linear support vector machine a class against all others, with the squared hinge (the
+    default of LIBLINEAR: Fan et al., JMLR 2008). The squared length of the weights comes from
+    `OptimiserConfig.weight_decay`: its C, for n pictures, is 2 / (n weight_decay); the biases
+    count there too.
+
+    Args:
+        outputs: floating n x classes.
+        labels: int64 (n,), or n x classes of shares.
+    """
+    signs = 2 * _shares(outputs, labels) - 1
+    return (1 - signs * outputs).clamp_min(0).square().sum(1)
+
+
 @dataclass(frozen=True)
 class Cost:
     """A loss, and what the outputs of a net mean that was trained with it."""
@@ -99,6 +115,7 @@ COSTS: Mapping[str, Cost] = {
     "softmax-binary": Cost(softmax_binary, "logits", "softmax"),
     "squared-error": Cost(squared_error, "logits", "softmax"),
     "rbf": Cost(rbf, "log_probs", "identity"),
+    "hinge": Cost(hinge, "logits", "softmax"),
 }
 """By their names in a config."""
 

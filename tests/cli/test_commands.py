@@ -11,6 +11,7 @@ import pytest
 
 from evofool.cli.app import app
 from evofool.evolution.status import status
+from evofool.experiments.reproduce.registry import BY_NAME
 from evofool.images import encode_png, read_picture
 from evofool.store import CampaignFolder
 
@@ -153,10 +154,15 @@ def test_every_shipped_config_dry_runs(
         return capsys.readouterr().out
 
     text = path.read_text(encoding="utf-8")
-    if path.parent.name in ("compare", "transfer") or path.stem == "reproduce":
-        command = "run" if path.stem == "reproduce" else path.parent.name
+    if path.parent.name == "papers":
         monkeypatch.setenv("EVOFOOL_DATA", str(path.parent))
-        assert f"kind: {path.stem if command == 'run' else command}" in dry_run(command)
+        said = dry_run("run")
+        assert "kind: reproduce" in said
+        for name in [path.stem] if path.stem != "reproduce" else BY_NAME:
+            assert f"\n# {name}: " in said
+    elif path.parent.name in ("compare", "transfer"):
+        monkeypatch.setenv("EVOFOOL_DATA", str(path.parent))
+        assert f"kind: {path.parent.name}" in dry_run(path.parent.name)
     elif path.parent.name == "train":
         said = dry_run("train", "--data", str(path.parent))
         assert "# not ready: data set" in said

@@ -21,6 +21,11 @@ import pytest
 import evofool.experiments
 from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
+from evofool.experiments.compare.elsewhere import Elsewhere
+from evofool.experiments.compare.nearest import Nearest
+from evofool.experiments.compare.passes import TimedPasses
+from evofool.experiments.compare.stored.search import Origin, VictimOf
+from evofool.experiments.compare.stored.works import StoredSearch
 from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
 from evofool.experiments.engine import Scoring, Work
 from evofool.experiments.explore.decision import DecisionMap
@@ -37,7 +42,9 @@ from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.defended import DefendedNet
 from evofool.experiments.works.denoiser import TrainedDenoiser
 from evofool.experiments.works.diagnosed import Diagnosed, Probe
+from evofool.experiments.works.ensemble_trained import EnsembleTrained
 from evofool.experiments.works.first_layer import FirstLayer
+from evofool.experiments.works.grown_head import GrownHead, HeadRecipe
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
@@ -67,6 +74,9 @@ def examples() -> list[Work]:
     judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
+        EnsembleTrained(
+            recipe, "cd" * 32, "cpu", (), taught_by=(Trained(recipe, "cd" * 32, "cpu", ()),)
+        ),
         campaign,
         Clean(net, pictures, scoring),
         attacked,
@@ -75,6 +85,7 @@ def examples() -> list[Work]:
         ChampionsShown(net, campaign, (1, 0), (1, 4, 4), scoring),
         NoiseAnswers(net, "floats", 1000, 1, scoring),
         Retrained(net, net, pictures, bred, RetrainTraining(), "cpu", 7, "lenet"),
+        GrownHead(net, "efficientnet-lite0", pictures, bred, HeadRecipe(10), 1, scoring),
         Recognised(net, bred, 10, scoring),
         Shown(campaign, net, scoring),
         Substitute(
@@ -98,6 +109,22 @@ def examples() -> list[Work]:
         RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),
         NaturalPictures(net, pictures, 10, 10_000, scoring),
         Evolved(campaign, 10_000),
+        TimedPasses(net, scoring, "0" * 16),
+        StoredSearch(
+            "cd" * 32,
+            Origin("run", "r1", "evolve"),
+            VictimOf("net", "ab" * 32, ("a", "b")),
+            "evolution direct",
+            "scores",
+            "evolution",
+            "evolution",
+            {"crops": 1},
+            1,
+            1,
+            (0, 1),
+        ),
+        Nearest(net, Evolved(campaign, 10_000), pictures),
+        Elsewhere(net, Evolved(campaign, 10_000), (1, 0), (1, 4, 4), scoring),
         Repetition(net, campaign, (2, 3), 1, (1, 4, 4), scoring),
         DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
         Embedding(net, (campaign,), pictures, scoring),

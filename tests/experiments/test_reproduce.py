@@ -7,24 +7,34 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 
 import evofool
-from evofool.errors import ConfigError, UsageError
+from evofool.classifiers import load_classifier
+from evofool.errors import ConfigError, DataError, UsageError
 from evofool.experiments.engine.life import begin
 from evofool.experiments.reproduce import study as studied
 from evofool.experiments.reproduce.again import add_claims
 from evofool.experiments.reproduce.claims import (
     MARKS,
+    Pair,
     Published,
+    each_larger,
     larger,
     more_often,
     share_above,
     share_below,
 )
-from evofool.experiments.reproduce.registry import BY_NAME, chosen
-from evofool.experiments.reproduce.setting import SCALES
-from evofool.experiments.reproduce.study import ReproduceStudy
+from evofool.experiments.reproduce.folders import (
+    bare_pictures,
+    imagenet_folder,
+    labelled_pictures,
+)
+from evofool.experiments.reproduce.registry import BY_NAME, chosen, minutes_of
+from evofool.experiments.reproduce.scales import SCALES
+from evofool.experiments.reproduce.study import ReproduceStudy, plan
 from evofool.experiments.runs import resume, status, verify
 
 TINY = dataclasses.replace(
@@ -84,7 +94,83 @@ def test_shares_are_judged_by_fishers_test() -> None:
     assert more_often((10, 100), (90, 100), ("a", "b"), 1).verdict == "fails"
 
 
+def test_all_pairs_must_be_in_favour() -> None:
+    clear, reverse, close = (
+        Pair("clear", (90, 100), (10, 100)),
+        Pair("reverse", (10, 100), (90, 100)),
+        Pair("close", (52, 100), (48, 100)),
+    )
+    assert each_larger([clear, clear], 1).verdict == "holds"
+    assert each_larger([clear, close], 1).verdict == "undecided"
+    against = each_larger([clear, close, reverse], 1)
+    assert against.verdict == "fails"
+    assert "larger in 1 of 3 comparisons; the closest: 10.0% and 90.0% (reverse)" in against.figure
+    assert against.n == 600
+
+
+def test_one_seed_can_decide() -> None:
+    """10 cells for and against one half; two nets' 40 champions against one tenth, 20 would not."""
+    assert share_above(10, 10, 0.5, "cells", 1).verdict == "holds"
+    assert share_above(0, 10, 0.5, "cells", 1).verdict == "fails"
+    assert share_above(0, 40, 0.1, "champions", 1).verdict == "fails"
+    assert share_above(10, 40, 0.1, "champions", 1).verdict == "holds"
+    assert share_above(0, 20, 0.1, "champions", 1).verdict == "undecided"
+
+
 # the claims
+
+
+def test_all_at_the_small_scale_is_planned_within_90_minutes() -> None:
+    assert SCALES["small"].seeds == SCALES["small"].retrain_seeds == (1,)
+    assert minutes_of(BY_NAME) == sum(claim.minutes for claim in BY_NAME.values()) <= 90
+
+
+def test_minutes_of_shared_works_are_planned_once() -> None:
+    claim = BY_NAME["P7"]
+    assert claim.shares == ("P1", "P2")
+    whole = sum(BY_NAME[name].minutes for name in ("P1", "P2", "P7"))
+    assert minutes_of(["P7"]) == minutes_of(["P7", "P1"]) == whole
+    for claim in BY_NAME.values():
+        assert set(claim.shares) < set(BY_NAME)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_claim_has_a_config(name: str) -> None:
+    loaded = ReproduceStudy.load(f"papers/{name}")
+    assert (loaded.config.claims, loaded.config.scale) == ((name,), "small")
+
+
+def test_a_dry_run_says_what_is_missing_of_every_claim() -> None:
+    study = plan(ReproduceStudy.load({**CONFIG, "claims": ["P11", "table1", "table4"]}))
+    lines = ReproduceStudy.plan_lines(study)
+    assert any("P11: not ready" in line and "--picbreeder DIR" in line for line in lines)
+    assert any("table1: not ready" in line for line in lines)
+    assert any("table4: not ready: data set mnist" in line for line in lines)
+    assert "# planned on two CPU cores: 0 min" in lines
+
+
+def test_a_folder_of_imagenet_needs_labels(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"labels\.csv is not there; name a folder .*--imagenet DIR"
+    ):
+        imagenet_folder(tmp_path)
+    with pytest.raises(ConfigError, match="imagenet: no such folder"):
+        ReproduceStudy.load({**CONFIG, "imagenet": str(tmp_path / "none")})
+
+
+def test_pictures_of_a_folder_are_spread_evenly(tmp_path: Path) -> None:
+    names = [f"{k:02}.png" for k in range(10)]
+    for k, name in enumerate(names):
+        picture = np.full((28, 28), 20 * k, np.uint8)
+        PIL.Image.fromarray(picture).save(tmp_path / name)
+    lines = [f"{name},{k}" for k, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]))
+    net = load_classifier("mnist-lenet")
+    pictures = labelled_pictures(imagenet_folder(tmp_path), net, 5)
+    assert pictures.labels.tolist() == [0, 2, 4, 6, 8]
+    assert pictures.images[:, 0, 0, 0].tolist() == [0, 40, 80, 120, 160]
+    same = bare_pictures(tmp_path, net, 10)
+    assert (len(same), set(same.labels.tolist())) == (10, {10})
 
 
 def test_no_figure_from_memory_is_shown_as_published() -> None:

@@ -16,6 +16,7 @@ import yaml
 from evofool.attacks import StepLL
 from evofool.attacks.runs.statistics import wilson
 from evofool.classifiers import load_classifier
+from evofool.classifiers.pictures import fitted
 from evofool.data import load_dataset
 from evofool.errors import ConfigError, Interrupted
 from evofool.experiments.engine.life import Options, begin
@@ -23,7 +24,8 @@ from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
-from evofool.experiments.transfer.works import fitted, ranks_of
+from evofool.experiments.transfer.works import ranks_of
+from evofool.images import read_picture
 from evofool.scoring import Scorer
 from evofool.store.experiment import ExperimentFolder
 
@@ -137,6 +139,21 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
         assert (finished / "report" / name).is_file(), name
 
 
+def test_no_natural_picture_leaves_the_database(finished: Path) -> None:
+    stored: dict[str, set[bytes | None]] = {"champion": set(), "answer": set()}
+    with ExperimentFolder.open(finished) as run:
+        for address in run.works():
+            for kind, pngs in stored.items():
+                pngs |= {run.png(address, kind, k) for k, _ in run.contents(address, kind)}
+    assert len(stored["answer"]) == 2 * PICTURES
+    shown = {file.read_bytes() for file in (finished / "report" / "champions").iterdir()}
+    assert shown <= stored["champion"]
+    size = load_classifier(LENET).input_shape[1:]
+    for file in finished.rglob("*.png"):
+        if file.parent.name != "champions" and "evolution" not in file.parts:
+            assert read_picture(file).size != size, file
+
+
 def test_a_cell_is_what_the_attack_gives_when_it_is_run_by_hand(finished: Path) -> None:
     data = load_dataset("mnist-sample", "test")
     images, labels = data.images[:PICTURES], data.labels[:PICTURES]
@@ -220,6 +237,36 @@ def test_another_run_takes_over_the_cells_that_it_shares(
         assert row == table(finished)[cell]
 
 
+def test_evolution_for_some_classes_only(folder: Path, finished: Path, tmp_path: Path) -> None:
+    nets = folder / "nets.py"
+    sections = config(folder, images=None, attacks=[], sources=[LENET],
+                      targets=[LENET, f"{nets}:turned"])  # fmt: skip
+    sections["evolution"] |= {"classes": ["8-9", 3], "seeds": [1]}
+    begin(TransferStudy, sections, tmp_path / "run")
+    assert hits(tmp_path / "run", "direct", "its class >= 0.5", LENET, LENET)[1] == 3
+    with ExperimentFolder.open(tmp_path / "run") as run:
+        (campaign,) = [work for work in run.works().values() if work.kind == "campaign"]
+        assert [item for item, _ in run.contents(campaign.address, "champion")] == [3, 8, 9]
+        (_, turned) = [work for work in run.works().values() if work.kind == "champions-shown"]
+        rows = [json.loads(content) for _, content in run.contents(turned.address, "aim")]
+    # another order of the classes, not of what they are
+    assert [row["aim"] for row in rows] == [6, 1, 0]
+    assert all(check.ok for check in verify(tmp_path / "run"))
+    names = {path.name for path in (tmp_path / "run" / "report" / "champions").iterdir()}
+    assert names == {f"mnist-lenet-direct-{k:04d}.png" for k in (3, 8, 9)}
+
+
+def test_all_classes_in_a_list_are_the_campaign_of_all_classes(folder: Path) -> None:
+    def addresses(classes: Any) -> set[str]:
+        sections = config(folder)
+        sections["evolution"] |= {"classes": classes}
+        planned = TransferStudy.make(TransferStudy.load(sections)).matrix.planned()
+        return {one.work.address for one in planned}
+
+    assert addresses("all") == addresses(list(range(10)))
+    assert addresses("all") != addresses(["0-8"])
+
+
 def test_a_dry_run_counts_the_works_and_says_what_is_left_out(folder: Path) -> None:
     lines = plan_lines(plan(TransferStudy.load(config(folder))))
     assert lines[-1] == "# ready"
@@ -269,6 +316,7 @@ def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Pat
         ({"sources": [{"train": "train/mnist-b", "epochs": 0}]}, "epochs"),
         ({"sources": ["mnist-lenett"]}, "sources.0"),
         ({"evolution": {"encodings": ["direkt"]}}, "evolution.encodings.0"),
+        ({"evolution": {"classes": [3, "ten"]}}, "evolution.classes.1: "),
         ({"images": {"dataset": "cifar"}}, "images.dataset"),
     ],
 )

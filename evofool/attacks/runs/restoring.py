@@ -10,7 +10,8 @@ from evofool.store.fixed import Changeable, check_config
 from evofool.store.folder import CONFIG
 
 CHANGEABLE = Changeable(
-    ("scoring.workers", "scoring.budget"), ("classifier.name", "classifier.weights")
+    ("scoring.workers", "scoring.budget"),
+    ("classifier.name", "classifier.weights", "classifier.ensemble"),
 )
 """What of the config of a run of attacks never makes another plan."""
 

@@ -142,7 +142,7 @@ class SubstituteAttack(SubstituteSettings, Attack):
             taught = train_substitute(job.scorer, images, self, reserve=len(job))
         except BudgetError as error:
             raise BudgetSpent(str(error)) from error
-        job.forward_shared += taught.queries * job.scorer.classifier.crops
+        job.forward_shared += taught.queries * job.scorer.classifier.passes
         job.notes.append(_story(taught))
         return taught.classifier, taught.complete
 

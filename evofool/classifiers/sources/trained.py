@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
+from evofool.classifiers.backbone import BackboneConfig
 from evofool.classifiers.base import Classifier, Link, Output
 from evofool.classifiers.build import check_shape
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.labels import check_labels
 from evofool.classifiers.nets.architectures import ARCHITECTURES
-from evofool.classifiers.sources.bundled import load_architecture
+from evofool.classifiers.sources.bundled import BUNDLED, load_architecture
+from evofool.classifiers.sources.headed import BACKBONE, HOG, Stored, load_headed
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 from evofool.files import is_file, read_file
@@ -31,6 +36,8 @@ class _Card:
     sha256: str
     output: Output | None
     link: Link | None
+    backbone: BackboneConfig | None = None
+    backbone_digest: str = ""
 
 
 def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -50,11 +57,17 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
         )
     output, link = (card.output, card.link) if spec.output is None else (spec.output, None)
     link = spec.link or link
+    labels = card.labels if spec.labels is None else spec.read_labels(base)
+    if card.architecture in (BACKBONE, HOG):
+        stored = Stored(
+            spec.name, path, sha256, card.input_shape, labels or card.labels, output, link
+        )
+        return load_headed(stored, card.backbone, card.backbone_digest)
     whole = ClassifierSpec(
         name=card.architecture,
         weights=str(path),
         input_shape=card.input_shape,
-        labels=card.labels if spec.labels is None else spec.read_labels(base),
+        labels=labels,
         output=output,
         link=link,
     )
@@ -65,6 +78,8 @@ def inspect_trained(spec: ClassifierSpec, base: Path) -> Inspection:
     """The description of a net by its card, without reading the weights."""
     path, card = _read(spec, base)
     missing = "" if is_file(path) else f"{path}: no such file"
+    if not missing and card.backbone is not None and BUNDLED[card.backbone.name].weights() is None:
+        missing = f"its backbone: {BUNDLED[card.backbone.name].missing}"
     return Inspection(spec.name, card.input_shape, len(card.labels), not missing, missing)
 
 
@@ -90,19 +105,29 @@ def _read(spec: ClassifierSpec, base: Path) -> tuple[Path, _Card]:
             # cards of before losses were a choice say neither
             output=_one_of(content.get("output"), get_args(Output)),
             link=_one_of(content.get("link"), get_args(Link)),
+            **_backbone(content),
         )
     except (
-        OSError, ValueError, KeyError, TypeError, RecursionError, ClassifierError
+        OSError, ValueError, KeyError, TypeError, RecursionError, ClassifierError, ValidationError
     ) as error:  # fmt: skip
         raise ClassifierError(
             f"{where}: {beside}: is not a card that evofool train wrote ({error!r:.300})"
         ) from error
-    if card.architecture not in ARCHITECTURES:
+    if card.architecture not in (*ARCHITECTURES, BACKBONE, HOG):
         raise ClassifierError(
             f"{where}: {beside}: its architecture {card.architecture[:50]!r} is unknown;"
-            f" known: {', '.join(ARCHITECTURES)}"
+            f" known: {', '.join((*ARCHITECTURES, BACKBONE, HOG))}"
         )
     return path, card
+
+
+def _backbone(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card says of the net that its own is a new last layer of; nothing of others."""
+    if content["architecture"] != BACKBONE:
+        return {}
+    told = dict(content["backbone"])
+    digest = str(told.pop("digest"))
+    return {"backbone": BackboneConfig.model_validate(told), "backbone_digest": digest}
 
 
 def _one_of(value: object, words: tuple[Any, ...]) -> Any:

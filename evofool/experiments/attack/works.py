@@ -313,7 +313,7 @@ def _cut(attack: Attack, scorer: Scorer, result: AttackResult) -> int:
         anew = np.ones_like(anew)
     forward = int(result.forward_each[anew].sum() + result.verify_each[anew].sum())
     shared = result.forward_shared if attack.whole and anew.any() else 0
-    return (forward + shared) // scorer.classifier.crops
+    return (forward + shared) // scorer.classifier.passes
 
 
 def _spent(context: Context) -> BudgetError:

@@ -72,6 +72,11 @@ class Method(Model):
         return {**first, **rest, **self.options}
 
     @property
+    def by(self) -> str:
+        """The name of its attack, else its source."""
+        return self.attack or next(s for s in SOURCES if getattr(self, s) is not None)
+
+    @property
     def title(self) -> str:
         """What it is called."""
         if self.name is not None:
@@ -94,7 +99,12 @@ class CompareConfig(Model):
             for each class by itself gets ``budget / classes`` for each.
         classes: the first so many of each net; None is all.
         seeds: every method is run once with each.
-        data: a data set of natural pictures: what ``pictures`` are drawn from.
+        data: a data set of natural pictures: what ``pictures`` are drawn from, and what the
+            pictures of all methods are held against (its training split, where it has one).
+        transfer: other nets that the pictures of all methods are shown to, their classes found by
+            name.
+        pictures: whether natural pictures are left in the run folder and on the page; false for a
+            folder that is to be published.
         scoring: how images are scored.
         seed: of the bootstrap.
     """
@@ -111,6 +121,8 @@ class CompareConfig(Model):
         Field(min_length=1, max_length=100),
     ] = (1, 2, 3)
     data: Annotated[str, Field(min_length=1)] | None = None
+    transfer: Annotated[tuple[ClassifierConfig, ...], BeforeValidator(named)] = ()
+    pictures: bool = True
     scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 
@@ -137,4 +149,6 @@ def resolve(config: CompareConfig, document: Document, check_files: bool) -> Doc
     """
     for index in range(len(config.victims)):
         document = absolute_classifier(document, ("victims", index), check_files)
+    for index in range(len(config.transfer)):
+        document = absolute_classifier(document, ("transfer", index), check_files)
     return absolute_code(document, ("methods",), check_files)

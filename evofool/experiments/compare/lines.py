@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evofool.config import yaml_lines
+from evofool.experiments.compare.study import ComparePlan, CompareStudy
 from evofool.report.tables import Confidence, Count, Number, Rate, Table, Text
 from evofool.store import Result
 from evofool.text import bare, counted
 
-if TYPE_CHECKING:
-    from evofool.experiments.compare.study import ComparePlan
 
-
-def plan_lines(plan: ComparePlan) -> list[str]:
+def plan_lines(plan: ComparePlan | CompareStudy) -> list[str]:
     """The resolved config, then what there is to do and what stands in the way."""
+    if not isinstance(plan, ComparePlan):
+        return _of_runs(plan)
     runs = counted(plan.searches, "run of a method", "runs of methods")
     return [
         *yaml_lines(plan.config),
@@ -44,4 +43,18 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
         *left_out,
         f"look at {result.path / 'report' / 'index.html'}",
         f"        {result.path / 'compare.csv'}",
+    ]
+
+
+def _of_runs(study: CompareStudy) -> list[str]:
+    """What run folders hold that would be compared."""
+    compared = study.compared
+    return [
+        *yaml_lines(study.loaded.config),
+        *(
+            f"# {bare(arm.victim)}: {bare(arm.title)}, {counted(len(arm.runs), 'seed')}"
+            for arm in compared.arms
+        ),
+        *(f"# left out: {bare(one.method)}: {bare(one.reason)}" for one in compared.left_out),
+        *(f"# {bare(note)}" for note in compared.notes),
     ]

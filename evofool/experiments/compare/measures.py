@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.attacks.trace import LARGEST
+from evofool.experiments.compare.searched import spent_by
 from evofool.experiments.compare.searches import Arm
 from evofool.experiments.compare.works import BARS, SearchRow
 from evofool.experiments.engine import Results
@@ -52,36 +53,53 @@ class MethodResults:
     seconds: tuple[float, ...]
 
     @property
+    def sought(self) -> NDArray[np.bool_]:
+        """(classes,): which classes the method is after."""
+        if self.arm.sought is None:
+            return np.ones(self.final.shape[1], np.bool_)
+        mask: NDArray[np.bool_] = np.isin(np.arange(self.final.shape[1]), self.arm.sought)
+        return mask
+
+    @property
     def medians(self) -> Values:
         """S x K: median over the classes of the confidence; NaN before each has a picture."""
-        values: Values = np.median(sigmoid(self.log_odds), axis=1)
+        values: Values = np.median(sigmoid(self.log_odds[:, self.sought]), axis=1)
         return values
 
     def shares(self, bar: int) -> Values:
         """S x K: share of the classes at bar `bar` of `BARS`."""
-        passed = (self.reached[:, :, bar, None] > 0) & (self.reached[:, :, bar, None] <= self.costs)
+        reached = self.reached[:, self.sought, bar, None]
+        passed = (reached > 0) & (reached <= self.costs)
         values: Values = passed.mean(axis=1)
         return values
 
     @property
     def confidence(self) -> Values:
-        """S x classes: confidence of the saved pictures, 0 where there is none."""
-        return np.nan_to_num(sigmoid(self.final), nan=0.0)
+        """S x classes sought: confidence of the saved pictures, 0 where there is none."""
+        return np.nan_to_num(sigmoid(self.final[:, self.sought]), nan=0.0)
 
     @property
     def by_class(self) -> Values:
-        """(classes,): median over the seeds of the final log-odds; -`LARGEST` for no picture."""
+        """(classes,): median over the seeds of the final log-odds; -`LARGEST` for no picture, NaN
+        for a class that is not sought."""
         values: Values = np.median(np.nan_to_num(self.final, nan=-LARGEST), axis=0)
-        return values
+        return np.where(self.sought, values, np.nan)
+
+    @property
+    def typical(self) -> float:
+        """The median of `by_class` over the classes sought."""
+        return float(np.median(self.by_class[self.sought]))
 
     def reaches(self, bar: float) -> NDArray[np.bool_]:
         """(classes,): whether most seeds have a picture of the class with confidence `bar`."""
-        values: NDArray[np.bool_] = (self.confidence >= bar).mean(axis=0) > 0.5
+        values = np.zeros(self.final.shape[1], np.bool_)
+        values[self.sought] = (self.confidence >= bar).mean(axis=0) > 0.5
         return values
 
     def half_way(self, bar: int) -> Values:
         """(S,): cost at which half of the classes were at a bar; infinite where they never were."""
-        costs = np.where(self.reached[:, :, bar] > 0, self.reached[:, :, bar], np.inf)
+        reached = self.reached[:, self.sought, bar]
+        costs = np.where(reached > 0, reached, np.inf)
         ordered = np.sort(costs, axis=1)
         values: Values = ordered[:, (costs.shape[1] - 1) // 2]
         return values
@@ -106,7 +124,7 @@ def read(arm: Arm, results: Results, classes: int) -> MethodResults:
             odds[s, row.item] = [np.nan if v is None else v for v in row.log_odds]
             final[s, row.item], predicted[s, row.item] = row.final, row.predicted
             reached[s, row.item] = row.reached
-    costs = [results.whole_cost([work]) for work in arm.runs.values()]
+    costs = [spent_by(results, work) for work in arm.runs.values()]
     return MethodResults(
         arm, seeds, np.array(own, np.int64) * arm.classes, odds, final, predicted,
         reached * arm.classes, tuple(c.forward_equivalents for c in costs),

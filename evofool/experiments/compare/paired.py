@@ -1,4 +1,4 @@
-"""Statistical tests of one method against another, paired by class."""
+"""Statistical tests of one method against another, paired by class where that can be."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from evofool.experiments.compare.measures import MethodResults
 
 BAR = 0.99
 """Confidence from which McNemar's test counts a class as reached."""
+LEAST_SHARED = 6
+"""Classes that two methods must share for Wilcoxon's test to tell anything: of five, its p is never
+below .06."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +44,88 @@ class Paired:
     mcnemar: float
 
 
+@dataclass(frozen=True)
+class Unpaired:
+    """One method against another where pairs by class tell nothing: too few classes are of both.
+
+    Attributes:
+        first, second: the methods.
+        first_classes, second_classes: how many each is after.
+        delta: Cliff's delta of the log-odds, on [-1, 1]: 1 if every class of the first is surer
+            than every class of the second.
+        p: of the Mann-Whitney test, two-sided, after Holm's correction.
+    """
+
+    first: str
+    second: str
+    first_classes: int
+    second_classes: int
+    delta: float
+    p: float
+
+
 def paired(outcomes: Sequence[MethodResults]) -> list[Paired]:
-    """Every method of a net against every other; each kind of test is corrected for all pairs.
+    """Every method of a net against every other that it can be paired with, see `paired_each`."""
+    return paired_each(list(combinations(outcomes, 2)))
+
+
+def paired_each(pairs: Sequence[tuple[MethodResults, MethodResults]]) -> list[Paired]:
+    """Tests by class, of methods that are after the same classes or share `LEAST_SHARED`.
 
     A class has one value a method, the median over the seeds: seeds of one class go together, and
-    must not count as so many pairs.
+    must not count as so many pairs. Each kind of test is corrected for all pairs.
+
+    Args:
+        pairs: of methods whose classes have the same numbers.
     """
-    pairs = list(combinations(outcomes, 2))
-    ranks = [signed_ranks(a.by_class - b.by_class) for a, b in pairs]
-    apart = [_apart(a.reaches(BAR), b.reaches(BAR)) for a, b in pairs]
+    kept = [
+        (a, b, shared)
+        for a, b in pairs
+        if (shared := a.sought & b.sought).sum() >= LEAST_SHARED
+        or (shared.any() and np.array_equal(a.sought, b.sought))
+    ]
+    ranks = [signed_ranks(a.by_class[shared] - b.by_class[shared]) for a, b, shared in kept]
+    apart = [_apart(a.reaches(BAR) & shared, b.reaches(BAR) & shared) for a, b, shared in kept]
     wilcoxon = holm([p for p, _ in ranks])
     mcnemar = holm([exact_mcnemar(*counts) for counts in apart])
     return [
         Paired(
-            a.arm.title, b.arm.title, a.final.shape[1], ranks[k][1], wilcoxon[k], *apart[k],
+            a.arm.title, b.arm.title, int(shared.sum()), ranks[k][1], wilcoxon[k], *apart[k],
             mcnemar[k],
+        )
+        for k, (a, b, shared) in enumerate(kept)
+    ]  # fmt: skip
+
+
+def unpaired(outcomes: Sequence[MethodResults]) -> list[Unpaired]:
+    """Every method of a net against every other that shares fewer than `LEAST_SHARED` classes.
+
+    A class has one value a method, as in `paired_each`; p values are corrected for all pairs.
+    """
+    pairs = [
+        (a, b) for a, b in combinations(outcomes, 2) if (a.sought & b.sought).sum() < LEAST_SHARED
+    ]
+    tests = [mann_whitney(a.by_class[a.sought], b.by_class[b.sought]) for a, b in pairs]
+    corrected = holm([p for p, _ in tests])
+    return [
+        Unpaired(
+            a.arm.title, b.arm.title, int(a.sought.sum()), int(b.sought.sum()), tests[k][1],
+            corrected[k],
         )
         for k, (a, b) in enumerate(pairs)
     ]  # fmt: skip
+
+
+def mann_whitney(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
+    """p of the Mann-Whitney test, two-sided, and Cliff's delta, by which its U is linear.
+
+    Args:
+        first: float64, (n,).
+        second: float64, (m,).
+    """
+    outcome = stats.mannwhitneyu(first, second, alternative="two-sided")
+    delta = 2 * float(outcome.statistic) / (len(first) * len(second)) - 1
+    return float(outcome.pvalue), delta
 
 
 def signed_ranks(differences: NDArray[np.float64]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from evofool.experiments.compare.leading import FAMILIES, of_each_kind
 from evofool.experiments.compare.measures import MethodResults, Values, interval
 from evofool.experiments.compare.works import BARS
 from evofool.report.figures import (
@@ -37,8 +38,11 @@ LONG = 18
 HUES = 5
 """Hues that are told apart; further lines have them again, dashed."""
 DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)))
-FAMILIES = ("evolution", "gradients", "queries", "chance", "natural")
-"""In the order of their panels; what a method is after."""
+
+
+def best_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> bytes:
+    """Median confidence over cost of the methods that stand for all, as PNG."""
+    return to_png(_best(outcomes, seed, colours), colours)
 
 
 def medians_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> bytes:
@@ -46,17 +50,86 @@ def medians_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours)
     return to_png(_medians(outcomes, seed, colours), colours)
 
 
-def shares_plot(outcomes: Sequence[MethodResults], bar: int, seed: int, colours: Colours) -> bytes:
-    """Share of the classes at bar `bar` of `BARS` over cost, as PNG."""
-    return to_png(_shares(outcomes, bar, seed, colours), colours)
+def shares_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> bytes:
+    """Share of the classes at the highest of `BARS` over cost, likewise."""
+    return to_png(_shares(outcomes, seed, colours), colours)
 
 
 def svgs(outcomes: Sequence[MethodResults], seed: int, name: str) -> dict[str, bytes]:
     """The same plots in light colours as SVG files, by their name."""
-    drawn = {f"{name}-medians.svg": _to_svg(_medians(outcomes, seed, LIGHT))}
-    for bar, value in enumerate(BARS):
-        drawn[f"{name}-share-{value}.svg"] = _to_svg(_shares(outcomes, bar, seed, LIGHT))
-    return drawn
+    return {
+        f"{name}-best.svg": to_svg(_best(outcomes, seed, LIGHT)),
+        f"{name}-medians.svg": to_svg(_medians(outcomes, seed, LIGHT)),
+        f"{name}-share.svg": to_svg(_shares(outcomes, seed, LIGHT)),
+    }
+
+
+def best_lines(
+    axes: Axes, outcomes: Sequence[MethodResults], seed: int, colours: Colours, text: float = TEXT
+) -> None:
+    """Draw the confidence over cost of the methods that stand for all, intervals as bands.
+
+    Args:
+        axes: to be drawn on.
+        outcomes: of all methods of a net.
+        seed: of the bootstrap.
+        colours: of the page.
+        text: size of all letters, in points.
+    """
+    chosen = of_each_kind(outcomes)
+    hues = tones(HUES, colours)
+    ends = []
+    colour_of = dict(zip(FAMILIES, (hues[0], *hues[2:], colours["soft"]), strict=True))
+    for k, one in enumerate(chosen):
+        middle, low, high = interval(one.medians, seed)
+        some = np.isfinite(middle)
+        ends += [value[some] for value in (middle, low, high)]
+        family = one.arm.family
+        second = family == "evolution" and k > 0
+        banded_line(
+            axes, one.costs[some], middle[some], low[some], high[some],
+            colour=hues[1] if second else colour_of[family],
+            alpha=0.18 if len(one.seeds) > 1 else 0.0,
+            # dashed where a line may lie upon another: evolution begins with random pictures
+            dash={"chance": DASHES[1], "natural": DASHES[2]}.get(family, "-"),
+            label=one.arm.title,
+        )  # fmt: skip
+    cost_axis(axes, colours, text)
+    odds_axis(axes, ends, colours)
+    axes.tick_params(labelsize=text)
+    legend_below(axes, colours, text)
+
+
+def cost_axis(axes: Axes, colours: Colours, text: float = TEXT) -> None:
+    """A logarithmic x axis of forward-equivalents."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator())
+    axes.xaxis.set_minor_locator(LogLocator(subs=()))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.tick_params(labelsize=text, labelbottom=True)
+    name_axes(axes, colours, x="forward-equivalents, all classes together")
+    axes.xaxis.label.set_fontsize(text - 1)
+
+
+def legend_below(axes: Axes, colours: Colours, text: float = TEXT) -> None:
+    """A legend below `axes`, in one column where a name is long."""
+    names = axes.get_legend_handles_labels()[1]
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(-0.02, -0.19), frameon=False, fontsize=text - 1,
+        ncols=1 if max(map(len, names), default=0) > LONG else 2, labelcolor=colours["ink"],
+    )  # fmt: skip
+
+
+def _best(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> Figure:
+    figure = new_figure((WIDTH, 1.25 * PANEL), colours)
+    axes = figure.subplots()
+    best_lines(axes, outcomes, seed, colours)
+    dress(axes, colours, "median confidence over the classes")
+    axes.tick_params(labelsize=TEXT)
+    axes.title.set_fontsize(TEXT)
+    return figure
 
 
 def _medians(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> Figure:
@@ -80,7 +153,8 @@ def _medians(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> 
     return figure
 
 
-def _shares(outcomes: Sequence[MethodResults], bar: int, seed: int, colours: Colours) -> Figure:
+def _shares(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> Figure:
+    bar = len(BARS) - 1
     lines = [(one, *interval(one.shares(bar), seed, np.mean)) for one in outcomes]
 
     def draw(axes: Axes, one: MethodResults, values: Lines, colour: str, dash: Any) -> None:
@@ -112,8 +186,6 @@ def _panels(
     title: str,
 ) -> tuple[Figure, list[Axes]]:
     """A panel a family, in which the methods of the others are quiet lines behind its own."""
-    from matplotlib.ticker import LogLocator
-
     families = [name for name in FAMILIES if any(one.arm.family == name for one, *_ in lines)]
     figure = new_figure((WIDTH, PANEL * len(families)), colours)
     axes_of = list(figure.subplots(len(families), 1, squeeze=False, sharex=True)[:, 0])
@@ -127,23 +199,13 @@ def _panels(
             dash = DASHES[k // HUES % len(DASHES)]
             draw(axes, one, tuple(values), hues[k % HUES], dash)
         dress(axes, colours, f"{family}: {title}")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator())
-        axes.xaxis.set_minor_locator(LogLocator(subs=()))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.tick_params(labelsize=TEXT, labelbottom=True)
+        cost_axis(axes, colours)
         axes.title.set_fontsize(TEXT)
-        name_axes(axes, colours, x="forward-equivalents, all classes together")
-        axes.xaxis.label.set_fontsize(TEXT - 1)
-        long = max(len(one.arm.title) for one, *_ in own) > LONG
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(-0.02, -0.19), ncols=1 if long else 2,
-            frameon=False, fontsize=TEXT - 1, labelcolor=colours["ink"],
-        )  # fmt: skip
+        legend_below(axes, colours)
     return figure, axes_of
 
 
-def _to_svg(figure: Figure) -> bytes:
+def to_svg(figure: Figure) -> bytes:
     """A figure as SVG, the same bytes each time."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG

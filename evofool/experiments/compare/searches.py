@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evofool import encodings
@@ -14,7 +14,18 @@ from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
-from evofool.experiments.compare.works import Aimed, Evolved, NaturalPictures, RandomPictures
+from evofool.experiments.compare.elsewhere import Elsewhere
+from evofool.experiments.compare.nearest import Nearest
+from evofool.experiments.compare.passes import TimedPasses
+from evofool.experiments.compare.stored.config import RunsConfig
+from evofool.experiments.compare.stored.works import StoredSearch
+from evofool.experiments.compare.works import (
+    Aimed,
+    Evolved,
+    NaturalPictures,
+    RandomPictures,
+    Search,
+)
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.works.campaign import Campaign
@@ -30,8 +41,6 @@ Sees = Literal["weights", "scores", "labels"]
 SEEN: Mapping[str, Sees] = {"gradients": "weights", "scores": "scores", "labels": "labels"}
 """What a method must see of a net, by what an attack `needs`."""
 
-Search = Aimed | RandomPictures | NaturalPictures | Evolved
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -39,25 +48,34 @@ class Arm:
 
     Attributes:
         victim: the net, by name.
-        method: as the config says it.
+        title: what the method is called.
         sees: what of the net: its weights, its scores, its labels.
         family: ``evolution``, ``gradients``, ``queries``, ``chance`` or ``natural``.
         runs: the work of each seed.
         classes: that share what it costs: a method that works for each class by itself costs as
             many times what one search costs.
+        by: name of the attack, else which of `evofool.experiments.compare.config.SOURCES`.
+        sought: indices of the classes that it is after; None: all of them.
     """
 
     victim: str
-    method: Method
+    title: str
     sees: Sees
     family: str
-    runs: Mapping[int, Search]
+    runs: Mapping[int, Search | StoredSearch]
     classes: int
+    by: str = ""
+    sought: tuple[int, ...] | None = None
 
     @property
-    def title(self) -> str:
-        """What the method is called."""
-        return self.method.title
+    def first_seed(self) -> int:
+        """Whose pictures are shown."""
+        return next(iter(self.runs))
+
+    @property
+    def searches(self) -> Mapping[int, Search]:
+        """Those of `runs` that are run here, and not taken over from another run folder."""
+        return {s: w for s, w in self.runs.items() if not isinstance(w, StoredSearch)}
 
     def planned(self) -> Iterator[Planned]:
         """Its works."""
@@ -79,6 +97,28 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """The pictures of a method, of one seed, held against something.
+
+    Attributes:
+        arm: the method on a net.
+        seed: of the search.
+        work: what is measured.
+        target: the net that they are shown to; empty where they are held against natural pictures.
+    """
+
+    arm: Arm
+    seed: int
+    work: Nearest | Elsewhere
+    target: str = ""
+
+    def planned(self) -> Planned:
+        """The work under its title."""
+        what = f"shown to {self.target}" if self.target else "nearest natural pictures"
+        return Planned(f"{self.arm.title}, {self.arm.victim}, seed {self.seed}: {what}", self.work)
+
+
+@dataclass(frozen=True)
 class Compared:
     """All that is compared.
 
@@ -87,16 +127,43 @@ class Compared:
         arms: every method on every net.
         left_out: methods that a net cannot be tried with.
         labels: names of the classes of each net that are sought.
+        measures: what the pictures of the methods are held against.
+        notes: what differs between the runs that are compared, in sentences.
+        passes: of nets that give gradients, the work that times them.
     """
 
-    config: CompareConfig
+    config: CompareConfig | RunsConfig
     arms: tuple[Arm, ...]
     left_out: tuple[LeftOut, ...]
     labels: Mapping[str, tuple[str, ...]]
+    measures: tuple[Measure, ...] = ()
+    notes: tuple[str, ...] = ()
+    passes: Mapping[str, TimedPasses] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> int | None:
+        """Forward-equivalents of a method, net and seed; None where each run had its own."""
+        return self.config.budget if isinstance(self.config, CompareConfig) else None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of all methods."""
+        if isinstance(self.config, CompareConfig):
+            return self.config.seeds
+        return tuple(sorted({seed for arm in self.arms for seed in arm.runs}))
+
+    @property
+    def seeds_each(self) -> tuple[int, ...]:
+        """How many seeds each method has."""
+        return tuple(len(arm.runs) for arm in self.arms)
 
     def of(self, victim: str) -> tuple[Arm, ...]:
         """The methods on one net."""
         return tuple(arm for arm in self.arms if arm.victim == victim)
+
+    def measures_of(self, arm: Arm, seed: int) -> tuple[Measure, ...]:
+        """What the pictures of a method were held against, of one seed."""
+        return tuple(m for m in self.measures if m.arm is arm and m.seed == seed)
 
 
 def arm(
@@ -133,7 +200,7 @@ def arm(
     if method.attack is not None:
         family, each = ("gradients" if sees == "weights" else "queries"), classes
         for seed in config.seeds:
-            attack = _attack(loaded, index, method, share // net.crops, seed)
+            attack = _attack(loaded, index, method, share // net.passes, seed)
             try:
                 attack.check_victim(net)
             except UsageError as error:
@@ -157,7 +224,7 @@ def arm(
             runs[seed] = RandomPictures(
                 given, source, drawn_by, classes, config.budget, seed, scoring
             )
-    return Arm(name, method, sees, family, runs, each)
+    return Arm(name, method.title, sees, family, runs, each, method.by)
 
 
 def check_method(loaded: Loaded[CompareConfig], index: int) -> None:
@@ -239,8 +306,8 @@ def _evolved(
 ) -> Evolved:
     """A campaign that fits the budget, its champions' verification included."""
     assert method.evolution is not None
-    crops = net.classifier.crops
-    pictures = config.budget // crops - classes
+    passes = net.classifier.passes
+    pictures = config.budget // passes - classes
     initial = min(method.initial, max(1, pictures // 2))
     children = min(method.children, max(1, pictures // 2))
     # a population is scored in whole batches, which would cost more than it has pictures

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evofool.experiments.compare.likeness import Likeness
 from evofool.experiments.compare.measures import MethodResults, estimate, interval
 from evofool.experiments.compare.paired import BAR, Paired
 from evofool.experiments.compare.works import BARS
@@ -35,7 +34,7 @@ def methods_table(outcomes: ByNet, seed: int) -> Table:
     over the seeds. Intervals are bootstrapped over seeds; of one seed there is none, and they are
     left out.
     """
-    many = all(len(one.seeds) > 1 for each in outcomes.values() for one in each)
+    many = any(len(one.seeds) > 1 for each in outcomes.values() for one in each)
     bounds = ("median_low", "median_high") if many else None
     columns: list[Column] = [
         Text("net"), Text("method"), Text("sees"), Text("kind", "family"),
@@ -59,12 +58,14 @@ def methods_table(outcomes: ByNet, seed: int) -> Table:
 
 def _method_cells(one: MethodResults, seed: int, many: bool) -> list[Cell]:
     def shown(value: Estimate) -> Cell:
-        return value if many else value.value
+        if not many:
+            return value.value
+        return value if len(one.seeds) > 1 else Estimate(value.value, np.nan, np.nan)
 
     half = float(np.median(one.half_way(len(BARS) - 1)))
     spent = float(np.mean(one.spent))
     successes = float((one.confidence >= BARS[-1]).sum(axis=1).mean())
-    classes = one.final.shape[1]
+    classes = int(one.sought.sum())
     return [
         one.arm.title, one.arm.sees, one.arm.family,
         shown(estimate(np.median(one.confidence, axis=1), seed)),
@@ -108,6 +109,8 @@ def searches_table(outcomes: ByNet, labels: Mapping[str, Sequence[str]]) -> Tabl
         for one in each:
             for s, seed in enumerate(one.seeds):
                 for c, label in enumerate(labels[net]):
+                    if not one.sought[c]:
+                        continue
                     odds = float(one.final[s, c])
                     none = np.isnan(odds)
                     costs = [int(v) or None for v in one.reached[s, c]]
@@ -137,22 +140,34 @@ def pairs_table(pairs: Mapping[str, Sequence[Paired]]) -> Table:
     return Table(columns, rows, grouped_by="net")
 
 
-def likeness_table(likes: Mapping[tuple[str, str], Sequence[Likeness]]) -> Table:
-    """``pictures.csv``: what the pictures of a net and method are like, medians over classes."""
+def traces_table(outcomes: ByNet) -> Table:
+    """``traces.csv``: the best confidence of every search after each power of two of its cost."""
     columns: list[Column] = [
-        Text("net"), Text("method"), Number("total variation", "variation", form=".3f"),
-        Number("slope of the spectrum", "slope", form="+.2f"), Rate("edges", places=0),
-        Number("colours", form=",.0f"), Number("bytes as PNG", "png_bytes", form=",.0f"),
-        Count("pictures"),
+        Text("net"), Text("method"), Count("seed"), Count("class_index"), Count("cost"),
+        Number("log_odds"),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
-    for (net, method), each in likes.items():
-        slopes = [one.slope for one in each if not np.isnan(one.slope)]
-        rows.append(
-            [net, method, float(np.median([one.variation for one in each])),
-             float(np.median(slopes)) if slopes else None,
-             float(np.median([one.edges for one in each])),
-             float(np.median([one.colours for one in each])),
-             float(np.median([one.png for one in each])), len(each)]
-        )  # fmt: skip
-    return Table(columns, rows, grouped_by="net")
+    for net, each in outcomes.items():
+        for one in each:
+            for s, seed in enumerate(one.seeds):
+                for c, curve in enumerate(one.log_odds[s]):
+                    rows += [
+                        [net, one.arm.title, seed, c, int(cost), float(odds)]
+                        for cost, odds in zip(one.costs, curve, strict=True)
+                        if not np.isnan(odds)
+                    ]
+    return Table(columns, rows)
+
+
+def costs_table(outcomes: ByNet) -> Table:
+    """``costs.csv``: what every net, method and seed sent, and how long it took."""
+    columns: list[Column] = [
+        Text("net"), Text("method"), Count("seed"), Count("spent"), Number("seconds"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [net, one.arm.title, seed, spent, seconds]
+        for net, each in outcomes.items()
+        for one in each
+        for seed, spent, seconds in zip(one.seeds, one.spent, one.seconds, strict=True)
+    ]
+    return Table(columns, rows)

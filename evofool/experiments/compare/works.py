@@ -18,6 +18,7 @@ from evofool import encodings
 from evofool.attacks import Attack
 from evofool.attacks.query.noise import NoiseKind, noise_image, noise_images
 from evofool.attacks.trace import LARGEST, Trace, powers_of_two
+from evofool.classifiers import Classifier
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
@@ -88,7 +89,7 @@ class Aimed(Work):
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
         noise = noise_images(self.start, net.input_shape, self.classes, self.seed)
-        trace = Trace(self.share - net.crops, BAR_ODDS)  # which leaves one picture to be verified
+        trace = Trace(self.share - net.passes, BAR_ODDS)  # which leaves one picture to be verified
         targets = np.arange(self.classes, dtype=np.int64)
         with context.scorer(net, self.scoring) as scorer:
             result = self.attack(scorer, noise, targets=targets, trace=trace)
@@ -134,7 +135,7 @@ class RandomPictures(Work):
         net = self.net.load(context)
         drawn = drawing(self.source, self.name, net.input_shape, self.seed)
         with context.scorer(net, self.scoring) as scorer:
-            count = self.share // net.crops - self.classes
+            count = self.share // net.passes - self.classes
             yield from looked_at(scorer, drawn, count, self.classes, self.share)
 
     def verify(self, context: Context) -> Iterator[Check]:
@@ -170,7 +171,7 @@ class NaturalPictures(Work):
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         net = self.net.load(context)
-        count = min(self.share // net.crops - self.classes, len(self.pictures))
+        count = min(self.share // net.passes - self.classes, len(self.pictures))
         with context.scorer(net, self.scoring) as scorer:
             yield from looked_at(
                 scorer, lambda a, b: self.pictures.images[a:b], count, self.classes, self.share
@@ -191,6 +192,7 @@ class Evolved(Work):
     """
 
     kind: ClassVar[str] = "evolved"
+    version: ClassVar[int] = 2
     rows: ClassVar[tuple[type[Row], ...]] = (SearchRow,)
 
     campaign: Campaign
@@ -199,7 +201,7 @@ class Evolved(Work):
     @property
     def images(self) -> int:
         """One a champion."""
-        return self.campaign.classes
+        return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         campaign = self.campaign
@@ -207,14 +209,14 @@ class Evolved(Work):
         champions = context.with_pictures(campaign, ChampionRow)
         with CampaignFolder.open(context.artifact(campaign, FOLDER)) as run:
             generations, wins = run.generations(), run.wins()
-        # what the generations before had cost; a picture of a generation is known at its end, and
-        # where pictures were scored twice, that is in it
-        forward = [row.forward_images for row in generations]
         trace = Trace(self.share, BAR_ODDS)
-        trace.begin(campaign.classes, net.input_shape)
+        trace.begin(1 + max(campaign.goals), net.input_shape)
+        self._first(net, trace, context)
+        # what was sent up to the end of each generation
+        forward = [row.forward_images for row in generations]
         for win in wins:
             before = forward[win.id.generation - 1] if win.id.generation else 0
-            cost = min(before + (win.id.child + 1) * net.crops, forward[win.id.generation])
+            cost = win_cost(win.id.child, before, forward[win.id.generation], net.passes)
             _noted(trace, win.class_index, win.log_odds, cost)
         for row in champions:
             trace.pictures[row.item] = decode_png(row.png or b"")
@@ -225,6 +227,22 @@ class Evolved(Work):
         """Score the stored pictures again."""
         yield from verify_search(self, self.campaign.net, self.campaign.scoring, context)
 
+    def _first(self, net: Classifier, trace: Trace, context: Context) -> None:
+        """Show a trace the random pictures that a campaign begins with.
+
+        A campaign stores of each generation only those that win a class in the end. Its first
+        generation is drawn and scored again here, only to know how far it was after 1, 2, 4, ...
+        pictures: that costs the method nothing and is not counted.
+        """
+        campaign = self.campaign
+        encoding = campaign.written or campaign.encoding
+        drawn = drawing("encoding", encoding, net.input_shape, campaign.seed)
+        with context.scorer(net, campaign.scoring, counted=False) as scorer:
+            show(scorer, trace, drawn, campaign.initial, 1 + max(campaign.goals))
+
+
+Search = Aimed | RandomPictures | NaturalPictures | Evolved
+"""A work whose rows are `SearchRow`."""
 
 Draw = Callable[[int, int], UInt8Images]
 """Pictures `a` to `b` - 1 of a source, uint8 N x C x H x W."""
@@ -258,17 +276,27 @@ def looked_at(
     """
     trace = Trace(share, BAR_ODDS)
     trace.begin(classes, scorer.classifier.input_shape)
-    rows, crops = np.arange(classes), scorer.classifier.crops
+    show(scorer, trace, draw, count, classes)
+    yield from search_rows(scorer, trace, share)
+
+
+def show(scorer: Scorer, trace: Trace, draw: Draw, count: int, classes: int) -> None:
+    """Score the first `count` pictures of a source, and show each to a trace for all classes.
+
+    Args:
+        scorer: of the net.
+        trace: of so many searches as there are classes.
+        draw: the source.
+        count: pictures.
+        classes: the first so many of the net.
+    """
+    rows, passes = np.arange(classes), scorer.classifier.passes
     for start in range(0, count, scorer.batch):
         pictures = draw(start, min(start + scorer.batch, count))
         odds = scorer.score(pictures).log_odds[:, :classes]
-        n = len(pictures)
-        costs = (np.arange(start, start + n) + 1) * crops
-        trace.saw(
-            np.tile(rows, n), np.repeat(pictures, classes, axis=0), odds.reshape(-1),
-            np.repeat(costs, classes),
-        )  # fmt: skip
-    yield from search_rows(scorer, trace, share)
+        for k, picture in enumerate(pictures):
+            same = np.broadcast_to(picture, (classes, *picture.shape))  # which copies nothing
+            trace.saw(rows, same, odds[k], np.full(classes, (start + k + 1) * passes))
 
 
 def search_rows(
@@ -327,6 +355,21 @@ def verify_search(work: Work, asked: Net, scoring: Scoring, context: Context) ->
         else f"{len(rows)} pictures have the confidence that is stored"
     )
     yield Check(title, not wrong, detail)
+
+
+def win_cost(child: int, before: int, after: int, passes: int) -> int:
+    """What a campaign had sent when it scored a child of a generation.
+
+    A picture of a generation is known at its end at the latest; where pictures were scored twice,
+    that is in what the generation sent.
+
+    Args:
+        child: its number in the generation.
+        before: images forward up to the end of the generation before.
+        after: images forward up to the end of its own.
+        passes: images that go forward for one picture of it.
+    """
+    return min(before + (child + 1) * passes, after)
 
 
 def _noted(trace: Trace, row: int, log_odds: float, cost: int) -> None:

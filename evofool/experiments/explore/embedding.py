@@ -82,7 +82,7 @@ class Embedding(Work):
     @property
     def images(self) -> int:
         """One a picture."""
-        return len(self.pictures) + sum(campaign.classes for campaign in self.campaigns)
+        return len(self.pictures) + sum(len(campaign.goals) for campaign in self.campaigns)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         yield from self._rows(context)

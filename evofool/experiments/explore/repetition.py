@@ -78,7 +78,7 @@ class Repetition(Work):
     def images(self) -> int:
         """One a champion and position, and one for the champion as it is."""
         tried = sum(len(positions(self.shape, side, self.stride)) for side in self.sides)
-        return self.campaign.classes * (1 + tried)
+        return len(self.campaign.goals) * (1 + tried)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         champions = context.with_pictures(self.campaign, ChampionRow)

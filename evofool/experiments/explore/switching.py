@@ -79,7 +79,7 @@ class GoalSwitching(Work):
             wins = run.wins()
             last = run.last_generation()
         cells, generations = counted(wins, lineage)
-        for c in range(self.campaign.classes):
+        for c in self.campaign.goals:
             yield ClassSwitches(c, *cells.get(c, (0, 0)))
         for g in range(1, 1 + (0 if last is None else last.generation)):
             yield GenerationSwitches(g, *generations.get(g, (0, 0)))

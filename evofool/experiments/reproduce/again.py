@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evofool.config import to_yaml
@@ -13,13 +13,16 @@ from evofool.store import ExperimentFolder, write_atomically
 from evofool.store.folder import CONFIG
 
 
-def add_claims(path: Path, claims: Sequence[str], scale: str) -> None:
+def add_claims(
+    path: Path, claims: Sequence[str], scale: str, folders: Mapping[str, Path] | None = None
+) -> None:
     """Add claims to the config of a reproduction; `evofool.resume` then tests them.
 
     Args:
         path: the run folder.
         claims: by name, or ``all``.
         scale: that was asked for.
+        folders: of pictures, by their key in the config, instead of those it names.
 
     Raises:
         UsageError: the folder is of another scale.
@@ -35,7 +38,11 @@ def add_claims(path: Path, claims: Sequence[str], scale: str) -> None:
             )
         names = tuple(dict.fromkeys((*config.claims, *claims)))
         wanted = (ALL,) if ALL in names else names
-        if wanted != config.claims:
-            edited = {**config.model_dump(mode="json"), "claims": list(wanted)}
+        edited = {
+            **config.model_dump(mode="json"),
+            "claims": list(wanted),
+            **{key: str(folder.absolute()) for key, folder in (folders or {}).items()},
+        }
+        if edited != config.model_dump(mode="json"):
             checked = ReproduceStudy.load(edited).config
             write_atomically(run.path / CONFIG, to_yaml(checked).encode())

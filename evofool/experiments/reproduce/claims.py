@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from evofool.attacks.runs.statistics import share
-from evofool.experiments.engine import Planned, Results
+from evofool.experiments.engine import Planned, Results, Work
 
 if TYPE_CHECKING:
     from evofool.experiments.reproduce.setting import Setting
+    from evofool.report.theme import Colours
 
 Mark = Literal["t", "c", "m"]
 Verdict = Literal["holds", "fails", "undecided"]
@@ -59,6 +60,7 @@ class Measured:
         seeds: independent runs.
         p: of the test, None where the verdict is that of an interval.
         verdict: on the claim.
+        table: more than the one number, for people: a row of heads, then rows as long.
     """
 
     figure: str
@@ -69,6 +71,12 @@ class Measured:
     seeds: int
     p: float | None
     verdict: Verdict
+    table: tuple[tuple[str, ...], ...] = ()
+
+
+Works: TypeAlias = "Callable[[Setting], Sequence[Planned]]"
+Measure: TypeAlias = "Callable[[Setting, Results], Measured]"
+Draw: TypeAlias = "Callable[[Setting, Results, Colours], bytes]"
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,11 @@ class Claim:
         here: what differs from the paper, so that nobody sets the figures against each other.
         works: what has to be found out, with its titles.
         measure: the verdict from its rows.
+        minutes: that its works are planned to take at the small scale on two CPU cores; fixed
+            before they were run.
+        shares: claims whose works it needs as well; `minutes` leaves these out.
+        draw: plots of more than the one number, as PNG bytes, by what they show.
+        pictured: the work whose pictures are shown; None for the first that has any.
     """
 
     name: str
@@ -94,8 +107,27 @@ class Claim:
     statement: str
     rule: str
     here: str
-    works: Callable[[Setting], Sequence[Planned]]
-    measure: Callable[[Setting, Results], Measured]
+    works: Works
+    measure: Measure
+    minutes: float
+    shares: tuple[str, ...] = ()
+    draw: Mapping[str, Draw] = field(default_factory=dict)
+    pictured: Callable[[Setting], Work] | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two shares of which the first is claimed to be larger.
+
+    Attributes:
+        what: is compared, in a few words.
+        first: hits and observations.
+        second: likewise.
+    """
+
+    what: str
+    first: tuple[int, int]
+    second: tuple[int, int]
 
 
 def share_above(hits: int, n: int, bar: float, what: str, seeds: int) -> Measured:
@@ -158,3 +190,31 @@ def more_often(
     return Measured(
         figure, rates[0] - rates[1], None, None, first[1] + second[1], seeds, p, verdict
     )
+
+
+def each_larger(pairs: Sequence[Pair], seeds: int) -> Measured:
+    """A claim that one share is larger than another in every one of several pairs.
+
+    It holds if Fisher's exact test, one-sided at `LEVEL`, is in favour of every pair (Berger 1982:
+    no correction is needed where all must be rejected), and fails if it is against any of them at
+    `LEVEL` divided by their number.
+
+    Args:
+        pairs: at least one.
+        seeds: independent runs.
+    """
+    results = [more_often(p.first, p.second, ("", ""), seeds) for p in pairs]
+    against = min(more_often(p.second, p.first, ("", ""), seeds).p or 0.0 for p in pairs)
+    p = max(result.p or 0.0 for result in results)
+    verdict: Verdict = (
+        "holds" if p < LEVEL else "fails" if against < LEVEL / len(pairs) else "undecided"
+    )
+    right = sum((result.p or 0.0) < LEVEL for result in results)
+    closest = min(range(len(pairs)), key=lambda k: results[k].value)
+    rates = [hits / n for hits, n in (pairs[closest].first, pairs[closest].second)]
+    figure = (
+        f"larger in {right} of {len(pairs)} comparisons; the closest: {rates[0]:.1%} and"
+        f" {rates[1]:.1%} ({pairs[closest].what})"
+    )
+    n = sum(pair.first[1] + pair.second[1] for pair in pairs)
+    return Measured(figure, results[closest].value, None, None, n, seeds, p, verdict)

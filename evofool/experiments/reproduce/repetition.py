@@ -49,5 +49,7 @@ CLAIMS = (
         " deleted area repeats the motif is not tested",
         _works,
         _measure,
+        1,
+        ("P2",),
     ),
 )

@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from evofool.classifiers import load_classifier
-from evofool.data import load_dataset
+from evofool.data import Dataset, load_dataset
 from evofool.experiments.costs.study import CostsStudy
+from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
+from evofool.experiments.reproduce.adversarial import Adversarial
+from evofool.experiments.reproduce.imagenets import ImageNets
+from evofool.experiments.reproduce.scales import Scale
 from evofool.experiments.retrain.study import RetrainStudy
-from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.nets import GivenNet, Net
 from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.preset_campaign import PresetCampaign
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
-
-ScaleName = Literal["small", "medium", "paper"]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is done.
-
-    Attributes:
-        seeds: of campaigns.
-        digits: generations of a campaign on digits, after the first 200 individuals.
-        imagenet: generations of a campaign over the 1000 classes, after the first 400.
-        crops: that a picture's scores are averaged over there.
-        epochs: of trainings on digits.
-        cost_seeds: of the nets of the comparison of cost functions.
-        rounds: of retraining.
-        retrained: generations of every campaign of the retraining loop.
-        retrain_seeds: of the chains of nets.
-        pairs: digits that JSMA turns into each of the nine others.
-        noise: pictures of noise.
-    """
-
-    seeds: tuple[int, ...]
-    digits: int
-    imagenet: int
-    crops: int
-    epochs: int
-    cost_seeds: tuple[int, ...]
-    rounds: int
-    retrained: int
-    retrain_seeds: tuple[int, ...]
-    pairs: int
-    noise: int
-
-
-SCALES: Mapping[ScaleName, Scale] = {
-    "small": Scale((1, 2, 3), 200, 12, 1, 1, (1,), 1, 80, (1,), 20, 1000),
-    "medium": Scale((1, 2, 3), 1000, 500, 1, 3, (1, 2, 3), 5, 80, (1, 2, 3), 100, 10_000),
-    "paper": Scale(
-        (1, 2, 3, 4, 5), 1010, 5000, 10, 10, (1, 2, 3), 15, 1000, (1, 2, 3), 100, 10_000
-    ),
-}  # fmt: skip
-"""``small`` is for two CPU cores and minutes, ``paper`` as large as published."""
 
 
 class Setting:
@@ -72,13 +33,24 @@ class Setting:
         scale: how much is done.
         scoring: how images are scored.
         scoring_config: the same as a config says it, for experiments within.
+        seed: of noise and attacks.
+        imagenet_folder: of labelled pictures of ImageNet; None for the one among the data sets.
+        picbreeder: folder of recognisable pictures of CPPNs, or None.
     """
 
     def __init__(
-        self, scale: Scale, scoring: Scoring, scoring_config: Mapping[str, Any], seed: int
+        self,
+        scale: Scale,
+        scoring: Scoring,
+        scoring_config: Mapping[str, Any],
+        seed: int,
+        imagenet_folder: Path | None = None,
+        picbreeder: Path | None = None,
     ) -> None:
         self.scale, self.scoring, self.seed = scale, scoring, seed
-        self._scoring_config = dict(scoring_config)
+        self.scoring_config = dict(scoring_config)
+        self._pictures: dict[str, Pictures] = {}
+        self.imagenet_folder, self.picbreeder = imagenet_folder, picbreeder
 
     @cached_property
     def lenet(self) -> GivenNet:
@@ -94,12 +66,53 @@ class Setting:
         return GivenNet.of(load_classifier(spec), spec)
 
     @cached_property
-    def sister(self) -> Trained:
-        """LeNet trained from another seed; raises DataError where the digits are not here."""
-        config = TrainConfig(
-            name="sister", architecture="lenet", dataset="mnist", epochs=self.scale.epochs, seed=7
-        )
-        return Trained.of(config, load_dataset("mnist", "train"))
+    def one_crop(self) -> GivenNet:
+        """`imagenet` with one crop, as a net that is trained further needs it."""
+        if self.scale.crops == 1:
+            return self.imagenet
+        name = "imagenet-efficientnet-lite0"
+        return GivenNet.of(load_classifier(name), {"name": name})
+
+    def once(self, key: str, make: Callable[[], Pictures]) -> Pictures:
+        """What `make` gives, read once for all claims."""
+        if key not in self._pictures:
+            self._pictures[key] = make()
+        return self._pictures[key]
+
+    @cached_property
+    def digits_to_train(self) -> Dataset:
+        """MNIST's training split; raises DataError where it is not here."""
+        return load_dataset("mnist", "train")
+
+    @cached_property
+    def sisters(self) -> tuple[Trained, ...]:
+        """LeNet trained from two other seeds; raises DataError where the digits are not here."""
+        return tuple(
+            Trained.of(
+                TrainConfig(
+                    name=f"sister-{seed}", architecture="lenet", dataset="mnist",
+                    epochs=self.scale.epochs, seed=seed,
+                ),
+                self.digits_to_train,
+            )
+            for seed in (7, 8)
+        )  # fmt: skip
+
+    @cached_property
+    def shown(self) -> Pictures:
+        """Test digits; raises DataError where they are not here."""
+        data = load_dataset("mnist", "test")
+        return Pictures.of(data.images, data.labels).first(self.scale.shown)
+
+    @cached_property
+    def adversarial(self) -> Adversarial:
+        """Nets trained on adversaries, and those around them."""
+        return Adversarial(self.scale, self.scoring, self.digits_to_train, self.shown)
+
+    @cached_property
+    def imagenets(self) -> ImageNets:
+        """Several nets of ImageNet; raises EvofoolError where they or pictures are not here."""
+        return ImageNets(self.scale, self.scoring, self.seed, self.imagenet_folder)
 
     @cached_property
     def digits(self) -> Pictures:
@@ -114,13 +127,23 @@ class Setting:
             on: the victim.
             encoding: ``direct`` or ``cppn``.
         """
-        scale, small = self.scale, on == "digits"
-        net = self.lenet if small else self.imagenet
+        small = on == "digits"
+        net: Net = self.lenet if small else self.imagenet
+        return self._campaigns(net, encoding, 10 if small else 1000, small)
+
+    def campaigns_against(self, net: Net, encoding: str) -> list[PresetCampaign]:
+        """The same against another net, over the 1000 classes of ImageNet."""
+        return self._campaigns(net, encoding, 1000, small=False)
+
+    def _campaigns(
+        self, net: Net, encoding: str, classes: int, small: bool
+    ) -> list[PresetCampaign]:
+        scale = self.scale
         size = 200 if small or encoding == "direct" else 400
         return [
             PresetCampaign(
                 net, encoding, size, size, scale.digits if small else scale.imagenet,
-                net.classifier.n_classes, self.scoring, seed,
+                classes, self.scoring, seed,
             )
             for seed in scale.seeds
         ]  # fmt: skip
@@ -137,7 +160,7 @@ class Setting:
 
     @cached_property
     def costs(self) -> CostsStudy:
-        """The comparison of cost functions, its evolution as short as can be."""
+        """The comparison of cost functions."""
         config = {
             "kind": "costs",
             "training": {"dataset": "mnist", "epochs": self.scale.epochs},
@@ -150,23 +173,32 @@ class Setting:
             "images": 500,
             "eps": 0.25,
             "rubbish": {"images": self.scale.noise, "threshold": 0.5},
-            "evolution": {"encodings": ["cppn"], "initial": 10, "children": 10, "generations": 1},
-            "scoring": self._scoring_config,
+            "evolution": {
+                "encodings": ["direct", "cppn"],
+                "initial": 200,
+                "children": 200,
+                "generations": max(1, self.scale.retrained // 2),
+            },
+            "scoring": self.scoring_config,
             "seed": self.seed,
         }
         return CostsStudy.make(CostsStudy.load(config))
 
     @cached_property
     def retraining(self) -> RetrainStudy:
-        """The retraining loop: a net for each encoding, both attacks on each."""
+        """The retraining loop, both encodings attacking every net."""
         scale = self.scale
         config = {
             "kind": "retrain",
             "base": "mnist-lenet",
             "data": {"dataset": "mnist", "split": "test", "train": "train"},
             "rounds": scale.rounds,
-            "trained_on": ["direct", "cppn"],
-            "images": {"first": 6000, "more": 1000, "first_share": 0.5},
+            "trained_on": list(scale.chains),
+            "images": {
+                "first": min(6000, 200 * (1 + scale.retrained)),  # no more than are scored
+                "more": min(1000, 200 * (1 + scale.retrained)),
+                "first_share": 0.5,
+            },
             "training": {
                 "epochs": 1,
                 "optimiser": {"name": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0005},
@@ -178,10 +210,33 @@ class Setting:
                 "seeds": list(scale.retrain_seeds),
             },
             "ascent": None,
-            "scoring": self._scoring_config,
+            "scoring": self.scoring_config,
             "seed": self.seed,
         }
         return RetrainStudy.make(RetrainStudy.load(config))
+
+    @cached_property
+    def denoising(self) -> DefendStudy:
+        """A denoiser before LeNet, guided by its logits, and the attacks on both."""
+        scale = self.scale
+        config = {
+            "kind": "defend",
+            "base": "mnist-lenet",
+            "defense": {
+                "name": "denoiser",
+                "loss": "logits",
+                "width": 8,
+                "levels": 4,
+                "epochs": scale.denoiser_epochs,
+                "images": scale.denoised,
+            },
+            "data": {"dataset": "mnist", "split": "test", "limit": scale.shown, "start": 100},
+            "threats": {"eps": 0.25, "step_size": 0.025, "steps": 20, "restarts": 1},
+            "evolution": None,
+            "scoring": self.scoring_config,
+            "seed": self.seed,
+        }
+        return DefendStudy.make(DefendStudy.load(config))
 
     def first_of_each_digit(self, count: int) -> Pictures:
         """`count` of the digits that ship, each class as often as any other."""

@@ -12,10 +12,11 @@ from evofool.experiments.engine import Plan, Results
 from evofool.experiments.engine.study import Study
 from evofool.experiments.reproduce import lines
 from evofool.experiments.reproduce.claims import Claim
-from evofool.experiments.reproduce.config import ReproduceConfig
-from evofool.experiments.reproduce.outcomes import Outcome, PlannedClaim
+from evofool.experiments.reproduce.config import ReproduceConfig, resolve
+from evofool.experiments.reproduce.outcomes import Outcome, PlannedClaim, own_seconds
 from evofool.experiments.reproduce.registry import chosen
-from evofool.experiments.reproduce.setting import SCALES, Setting
+from evofool.experiments.reproduce.scales import SCALES
+from evofool.experiments.reproduce.setting import Setting
 from evofool.report.output import Report
 from evofool.store import Result
 
@@ -30,40 +31,51 @@ class ReproduceStudy(Study[ReproduceConfig]):
     kind = "reproduce"
     config = ReproduceConfig
     moved = "a reproduction takes nets that ship and trains the others itself"
+    resolve = staticmethod(resolve)
 
     def __init__(
         self, loaded: Loaded[ReproduceConfig], setting: Setting, rows: Sequence[PlannedClaim]
     ) -> None:
-        planned = [each for row in rows for each in row.works]
-        if not planned:
-            reasons = "; ".join(dict.fromkeys(row.missing for row in rows))
-            raise UsageError(f"none of these claims can be tested here: {reasons}")
-        super().__init__(loaded, Plan(planned))
+        super().__init__(loaded, Plan([each for row in rows for each in row.works]))
         self.setting, self.rows = setting, tuple(rows)
 
     @classmethod
     def make(cls, loaded: Loaded[ReproduceConfig]) -> ReproduceStudy:
+        study = cls.planned(loaded)
+        if not len(study.plan):
+            reasons = "; ".join(dict.fromkeys(row.missing for row in study.rows))
+            raise UsageError(f"none of these claims can be tested here: {reasons}")
+        return study
+
+    @classmethod
+    def planned(cls, loaded: Loaded[ReproduceConfig]) -> ReproduceStudy:
+        """As `make`, with no objection if nothing of it can be done on this machine."""
         config = loaded.config
         scoring = config.scoring.model_dump(mode="json")
-        setting = Setting(SCALES[config.scale], config.scoring.resolved(), scoring, config.seed)
+        folders = (None if f is None else Path(f) for f in (config.imagenet, config.picbreeder))
+        setting = Setting(
+            SCALES[config.scale], config.scoring.resolved(), scoring, config.seed, *folders
+        )
         return cls(loaded, setting, [_row(claim, setting) for claim in chosen(config.claims)])
 
     def outcomes(self, results: Results) -> list[Outcome]:
         """What came of each claim."""
+        own = own_seconds(self.rows, results)
         return [
             Outcome(
                 row,
                 None if row.missing else row.claim.measure(self.setting, results),
                 results.whole_cost([each.work for each in row.works]),
+                seconds,
             )
-            for row in self.rows
+            for row, seconds in zip(self.rows, own, strict=True)
         ]
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
         from evofool.experiments.reproduce.report import report
 
         scale = self.loaded.config.scale
-        return report(self.outcomes(results), scale, results, manifest)
+        return report(self.outcomes(results), self.setting, scale, results, manifest)
 
     @classmethod
     def plan_lines(cls, plan: Any) -> list[str]:
@@ -79,3 +91,8 @@ def _row(claim: Claim, setting: Setting) -> PlannedClaim:
         return PlannedClaim(claim, tuple(claim.works(setting)))
     except EvofoolError as error:  # a data set or a net that is not on this machine
         return PlannedClaim(claim, (), str(error))
+
+
+def plan(loaded: Loaded[ReproduceConfig]) -> ReproduceStudy:
+    """What a dry run tells of: what is missing is said and is no error."""
+    return ReproduceStudy.planned(loaded)

@@ -53,7 +53,7 @@ class Shown(Work):
     @property
     def images(self) -> int:
         """One a champion."""
-        return self.campaign.classes
+        return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         champions = context.with_pictures(self.campaign, ChampionRow)

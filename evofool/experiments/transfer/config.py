@@ -11,7 +11,7 @@ from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document, KeyPath
 from evofool.config.loading import absolute_classifier, absolute_code
-from evofool.config.models import Count, listed
+from evofool.config.models import Classes, Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
 from evofool.files import is_file
@@ -23,10 +23,12 @@ class TrainedNet(Model):
     Attributes:
         train: a training config, file or shipped name.
         epochs: instead of that config's.
+        seed: instead of that config's: a net and its sister differ in it alone.
     """
 
     train: Annotated[str, Field(min_length=1)]
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
 
 
 def _nets(value: Any) -> Any:
@@ -53,6 +55,16 @@ Nets: TypeAlias = Annotated[
 """Nets by name or path, or ``{train: CONFIG, epochs: N}``."""
 
 
+class TransferEvolution(EvolutionThreat):
+    """Evolution against every source.
+
+    Attributes:
+        classes: that pictures are evolved for, as in the config of a campaign.
+    """
+
+    classes: Classes = "all"
+
+
 class TransferConfig(Model):
     """A transfer matrix, checked and complete.
 
@@ -71,7 +83,7 @@ class TransferConfig(Model):
     name: Annotated[str, Field(pattern=r"^\w[\w .-]{0,99}$")] | None = None
     sources: Nets
     targets: Nets | None = None
-    evolution: EvolutionThreat | None = None
+    evolution: TransferEvolution | None = None
     noise: Count = 500
     images: ImagesConfig | None = None
     attacks: Annotated[tuple[AttackEntry, ...], BeforeValidator(listed)] = ()

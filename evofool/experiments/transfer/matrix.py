@@ -11,7 +11,7 @@ import numpy as np
 from evofool.attacks import Attack
 from evofool.attacks.registry import describe, grid, parameters_of, title
 from evofool.classifiers import Classifier
-from evofool.config import Loaded
+from evofool.config import Loaded, chosen_classes
 from evofool.errors import AttackError
 from evofool.experiments.attack.sources import open_source, read_samples
 from evofool.experiments.checked import check_encodings
@@ -125,7 +125,7 @@ def make_matrix(loaded: Config) -> Matrix:
                         net.classifier.input_shape,
                         net.scored(scoring),
                     )
-    campaigns, champions, noise = _evolved(config, sources, targets, maps, scoring)
+    campaigns, champions, noise = _evolved(loaded, sources, targets, maps, scoring)
     return Matrix(
         config, sources, targets, trainings, noise, clean, crafted, attacked, campaigns, champions,
         tuple(notes),
@@ -133,7 +133,7 @@ def make_matrix(loaded: Config) -> Matrix:
 
 
 def _evolved(
-    config: TransferConfig,
+    loaded: Config,
     sources: tuple[MatrixNet, ...],
     targets: tuple[MatrixNet, ...],
     maps: Mapping[tuple[str, str], tuple[int, ...]],
@@ -145,14 +145,16 @@ def _evolved(
 ]:
     campaigns: dict[tuple[str, str, int], Campaign] = {}
     champions: dict[tuple[str, str, int, str], ChampionsShown] = {}
-    wanted = config.evolution
+    config, wanted = loaded.config, loaded.config.evolution
     if wanted is None:
         return campaigns, champions, {}
+    where = ("evolution", "classes")
+    goals = {net.name: chosen_classes(loaded, where, wanted.classes, net.labels) for net in sources}
     for name, encoding in wanted.named.items():
         for source in sources:
             for seed in wanted.seeds:
                 campaign = Campaign.of(
-                    source.net, encoding, wanted, len(source.labels), source.scored(scoring), seed
+                    source.net, encoding, wanted, goals[source.name], source.scored(scoring), seed
                 )
                 campaigns[name, source.name, seed] = campaign
                 for net in targets:

@@ -101,7 +101,8 @@ def load_training(loaded: Config, where: KeyPath, net: TrainedNet) -> Loaded[Tra
         ConfigError: it is wrong, at `where`.
     """
     try:
-        overrides = () if net.epochs is None else (f"epochs={net.epochs}",)
+        given = {"epochs": net.epochs, "seed": net.seed}
+        overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
         return load_model(net.train, TrainConfig, overrides)
     except ConfigError as error:
         raise loaded.error_at(where, str(error)) from error
@@ -157,6 +158,8 @@ def _to_be_trained(loaded: Config, at: KeyPath, net: TrainedNet) -> MatrixNet:
         training, data, tuple(source.digest for source in static), where=loaded.locate(where)
     )
     name = training.config.name
+    if net.seed is not None:
+        name = f"{name}, seed {net.seed}"
     outline = Classifier(name=name, labels=data.label_names, input_shape=data.shape, digest="")
     return MatrixNet(name, work, outline, True, where)
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
-from evofool.classifiers import Classifier, prepare
+from evofool.classifiers.pictures import fitted
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
@@ -18,7 +17,7 @@ from evofool.experiments.works.answers import Attacked, stored_pictures
 from evofool.experiments.works.campaign import Campaign, ChampionRow
 from evofool.experiments.works.nets import Net
 from evofool.experiments.works.pictures import Pictures
-from evofool.images import Shape, UInt8Images, decode_png, to_hwc
+from evofool.images import Shape, UInt8Images, decode_png
 from evofool.scoring import Scorer
 from evofool.scoring.ranking import Matrix
 from evofool.store import Check
@@ -139,7 +138,7 @@ class ChampionsShown(Work):
     @property
     def images(self) -> int:
         """One a champion."""
-        return self.campaign.classes
+        return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         champions = context.rows(self.campaign, ChampionRow)
@@ -169,23 +168,6 @@ class ChampionsShown(Work):
     def _images(self, context: Context) -> UInt8Images:
         champions = context.with_pictures(self.campaign, ChampionRow)
         return fitted(np.stack([decode_png(row.png or b"") for row in champions]), self.shape)
-
-
-def fitted(images: UInt8Images, shape: Shape) -> UInt8Images:
-    """Pictures uint8 N x C x H x W as inputs of `shape`, C' x H' x W'.
-
-    They were inputs of a net already, so nothing is cut off beyond what another ratio of the sides
-    makes necessary: bicubic, until the input is just covered.
-    """
-    if images.shape[1:] == tuple(shape):
-        return images
-    frame = Classifier(name="", labels=(), input_shape=shape, digest="")
-    return np.stack([prepare(_picture(image), frame) for image in images])
-
-
-def _picture(image: UInt8Images) -> PIL.Image.Image:
-    rows = to_hwc(image)
-    return PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
 
 
 def _ranks(scorer: Scorer, images: UInt8Images, labels: NDArray[np.int64]) -> Iterator[RankRow]:

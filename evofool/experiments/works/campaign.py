@@ -70,7 +70,7 @@ class ChampionRow(Row):
 
 @work
 class Campaign(Work):
-    """MAP-Elites against a net, over its first classes.
+    """MAP-Elites against a net, over all or some of its classes.
 
     Attributes:
         net: a white box.
@@ -78,7 +78,8 @@ class Campaign(Work):
         initial: random individuals before the first generation.
         children: individuals a generation.
         generations: not counting the initial individuals.
-        classes: the first so many are sought; of a net that may reject, that class is no goal.
+        classes: the first so many are sought, or those that are listed; of a net that may reject,
+            that class is no goal.
         scoring: how images are scored.
         seed: of the campaign.
         written: the encoding as a config names it, ``path/to/file.py:Class`` where it is a file's.
@@ -94,22 +95,35 @@ class Campaign(Work):
     initial: int
     children: int
     generations: int
-    classes: int
+    classes: int | tuple[int, ...]
     scoring: Scoring
     seed: int
     written: str | None = outside(default=None)
 
     @classmethod
     def of(
-        cls, net: Net, encoding: str, budget: Budget, classes: int, scoring: Scoring, seed: int
+        cls,
+        net: Net,
+        encoding: str,
+        budget: Budget,
+        classes: int | tuple[int, ...],
+        scoring: Scoring,
+        seed: int,
     ) -> Campaign:
         """A campaign of the size that a config says, in an encoding as a config names it."""
+        if not isinstance(classes, int) and classes == tuple(range(len(classes))):
+            classes = len(classes)  # the same campaign has one address, however it is written
         code = code_digest(encoding)  # not the path: an address is the same wherever files lie
         identity = encoding if code is None else f"{encoding.rpartition(':')[2]} {code}"
         return cls(
             net, identity, budget.initial, budget.children, budget.generations, classes, scoring,
             seed, encoding,
         )  # fmt: skip
+
+    @property
+    def goals(self) -> tuple[int, ...]:
+        """The classes that are sought."""
+        return tuple(range(self.classes)) if isinstance(self.classes, int) else self.classes
 
     @property
     def images(self) -> int:
@@ -171,7 +185,7 @@ class Campaign(Work):
                 "algorithm": "map_elites",
                 "initial": self.initial,
                 "children": self.children,
-                "classes": list(range(self.classes)),
+                "classes": list(self.goals),
             },
             "stop": {"generations": self.generations},
             "scoring": {

@@ -17,6 +17,7 @@ from evofool.files import is_file
 from evofool.store.files import read_json
 from evofool.training import Diverged, TrainConfig, train
 from evofool.training.devices import choose_device
+from evofool.training.finished import UNSET
 
 WEIGHTS, CARD = "weights", "card"
 
@@ -78,6 +79,7 @@ class Trained(Work):
             mode="json",
             exclude={"kind": True, "name": True, "device": True, "adversary": {"sources"}},
         )  # fmt: skip
+        recipe = {k: v for k, v in recipe.items() if k not in UNSET or v is not None}
         return cls(
             recipe,
             Pictures.of(data.images, data.labels).digest,
@@ -85,7 +87,7 @@ class Trained(Work):
             sources,
             config,
             folder,
-            plain.epochs * len(data),
+            _images_shown(plain, len(data)),
             where,
         )
 
@@ -126,6 +128,12 @@ class Trained(Work):
     def named(self, context: Context) -> Mapping[str, Any]:
         """By its weights."""
         return {"name": str(context.artifact(self, WEIGHTS))}
+
+
+def _images_shown(config: TrainConfig, count: int) -> int:
+    """Over all epochs; of features that are calculated once, each picture once."""
+    shown = count if config.limit is None else min(config.limit, count)
+    return shown * (1 if config.on_features else config.epochs)
 
 
 def _plain(config: TrainConfig | Loaded[TrainConfig]) -> TrainConfig:

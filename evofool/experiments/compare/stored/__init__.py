@@ -1,0 +1,1 @@
+"""Searches that run folders hold already, read for a comparison: nothing is scored again."""
