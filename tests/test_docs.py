@@ -22,7 +22,7 @@ def test_the_tour_of_the_library(
     names: dict[str, Any] = {"__name__": "library"}
     counts: list[tuple[int, int]] = []
     blocks = list(BLOCK.finditer(text))
-    assert len(blocks) == text.count("```") / 2 == 9
+    assert len(blocks) == text.count("```") / 2 == 10
     for block in blocks:
         line = text[: block.start()].count("\n") + 1
         code = "\n" * line + block[1]  # so that a failure names the line of the page

@@ -42,7 +42,7 @@ class Dataset:
         return self.take(np.arange(limit) * len(self) // limit)
 
     def take(self, chosen: NDArray[np.int64]) -> Dataset:
-        """The pictures of those indices, (n,), in their order."""
+        """The pictures whose indices are `chosen`, int64 (n,), in their order."""
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     @property
