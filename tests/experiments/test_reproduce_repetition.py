@@ -17,7 +17,7 @@ from evofool.attacks.runs.statistics import wilson
 from evofool.classifiers import load_classifier
 from evofool.experiments.engine.life import begin
 from evofool.experiments.reproduce import study as studied
-from evofool.experiments.reproduce.setting import SCALES
+from evofool.experiments.reproduce.scales import SCALES
 from evofool.experiments.reproduce.study import ReproduceStudy
 from evofool.experiments.runs import verify
 from evofool.scoring import Scorer

@@ -130,11 +130,11 @@ def principal_components(
     Directions are turned so that the largest weight of each is positive.
 
     Args:
-        features: float64 (n, d).
+        features: float64 N x D.
         axes: how many; directions that the data lack have places 0.
 
     Returns:
-        Float64 (n, axes), and float64 (axes,) on [0, 1].
+        Float64 N x axes, and float64 (axes,) on [0, 1].
     """
     centred = features - features.mean(axis=0)
     _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
@@ -150,11 +150,11 @@ def principal_components(
 
 
 def nearest_of(features: NDArray[np.float64], natural: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which of `natural` is nearest to each row, Euclidean, int64 (n,); -1 where there is none.
+    """Which of `natural` is nearest to each row, Euclidean, int64 (N,); -1 where there is none.
 
     Args:
-        features: float64 (n, d); the first m of them are `natural`, and none is its own neighbour.
-        natural: float64 (m, d).
+        features: float64 N x D; the first m of them are `natural`, and none is its own neighbour.
+        natural: float64 M x D.
     """
     nearest = np.full(len(features), -1, np.int64)
     for k, row in enumerate(features):

@@ -20,8 +20,8 @@ from evofool.experiments.explore.figures import (
     picture_grid,
     switching_figure,
 )
+from evofool.experiments.explore.looks import Looks
 from evofool.experiments.explore.repetition import WindowRow
-from evofool.experiments.explore.study import Looks
 from evofool.experiments.explore.summary import (
     generation_counts,
     sentences,

@@ -11,8 +11,8 @@ from evofool.attacks.runs.statistics import share, wilson
 from evofool.experiments.engine import Results
 from evofool.experiments.explore.decision import CornerRow, LineRow
 from evofool.experiments.explore.embedding import PlaceRow, VarianceRow
+from evofool.experiments.explore.looks import Looks
 from evofool.experiments.explore.repetition import WindowRow
-from evofool.experiments.explore.study import Looks
 from evofool.experiments.explore.switching import ClassSwitches, GenerationSwitches
 from evofool.experiments.works.targeted import TargetedRow
 from evofool.report.tables import (
