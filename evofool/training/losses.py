@@ -89,7 +89,7 @@ def hinge(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     One linear support vector machine a class against all others, with the squared hinge (the
     default of LIBLINEAR: Fan et al., JMLR 2008). The squared length of the weights comes from
-    `OptimiserConfig.weight_decay`: its C, for n pictures, is 2 / (n weight_decay); the biases
+    `OptimiserConfig.weight_decay`: its C, for n pictures, is 1 / (n weight_decay); the biases
     count there too.
 
     Args:

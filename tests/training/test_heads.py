@@ -201,7 +201,7 @@ def test_the_hinge_finds_the_machine_that_liblinear_finds() -> None:
         loss=heads_loss(),
     )
     # LIBLINEAR penalises the bias too, as the weight of a feature that is always 1
-    wanted = svm.LinearSVC(C=2 / (150 * decay) / 2, tol=1e-8, max_iter=100_000)
+    wanted = svm.LinearSVC(C=1 / (150 * decay), tol=1e-8, max_iter=100_000)
     wanted.fit(points, labels)
     np.testing.assert_allclose(head.weight.detach().numpy(), wanted.coef_, atol=0.01)
     np.testing.assert_allclose(head.bias.detach().numpy(), wanted.intercept_, atol=0.01)
