@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,7 @@ def test_another_backbone_is_another_training(halves: str, tmp_path: Path) -> No
 
 
 @pytest.mark.data
+@pytest.mark.skipif("EVOFOOL_DATA" not in os.environ, reason="EVOFOOL_DATA is not set")
 def test_signs_by_the_features_of_an_imagenet_net(tmp_path: Path) -> None:
     """430 signs at 64 pixels: the first layers of an ImageNet net are worth something there."""
     signs = {
