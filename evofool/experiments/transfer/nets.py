@@ -7,17 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evofool.classifiers import Classifier
+from evofool.classifiers import Classifier, from_members
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.config.document import KeyPath
+from evofool.config.models import EnsembleRule, ensemble_name
 from evofool.data import load_dataset
-from evofool.errors import ConfigError, DataError, UsageError
+from evofool.errors import ClassifierError, ConfigError, DataError, UsageError
 from evofool.experiments.checked import loaded_net
-from evofool.experiments.engine import Planned, Scoring
-from evofool.experiments.transfer.config import Nets, TrainedNet, TransferConfig
-from evofool.experiments.works.nets import GivenNet, Net
+from evofool.experiments.engine import Planned, Scoring, Work
+from evofool.experiments.transfer.config import (
+    NetConfig,
+    Nets,
+    TrainedEnsemble,
+    TrainedNet,
+    TransferConfig,
+    singles,
+)
+from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources as load_static_sources
@@ -74,15 +82,19 @@ def load_nets(
     names: dict[str, str] = {}
     known: dict[str, MatrixNet] = {}
 
+    def one(where: KeyPath, spec: NetConfig) -> MatrixNet:
+        key = spec.model_dump_json()
+        if key not in known:
+            if isinstance(spec, TrainedEnsemble):
+                members = [one(at, member) for at, member in singles(where, spec)]
+                net = _together(loaded, where, members, spec.rule)
+            else:
+                net = _load(loaded, where, spec)
+            known[key] = _called(net, names)
+        return known[key]
+
     def those(section: str, nets: Nets) -> tuple[MatrixNet, ...]:
-        those_nets = []
-        for index, spec in enumerate(nets):
-            key = spec.model_dump_json()
-            if key not in known:
-                net = _load(loaded, (section, index), spec)
-                known[key] = _called(net, names)
-            those_nets.append(known[key])
-        return tuple(those_nets)
+        return tuple(one((section, index), spec) for index, spec in enumerate(nets))
 
     sources = those("sources", config.sources)
     targets = sources if config.targets is None else those("targets", config.targets)
@@ -144,6 +156,24 @@ def _load(loaded: Config, where: KeyPath, spec: TrainedNet | ClassifierConfig) -
     net = loaded_net(loaded, where, spec)
     written = spec.model_dump(mode="json", exclude_none=True)
     return MatrixNet(net.headline, GivenNet.of(net, written), net, net.white_box, where)
+
+
+def _together(
+    loaded: Config, where: KeyPath, members: Sequence[MatrixNet], rule: EnsembleRule
+) -> MatrixNet:
+    """An ensemble with members that are yet to be trained."""
+    outlines = [
+        replace(net.classifier, digest=net.net.address) if isinstance(net.net, Work)
+        else net.classifier
+        for net in members
+    ]  # fmt: skip
+    name = ensemble_name(rule, [net.name for net in members])
+    try:
+        outline = from_members(outlines, rule=rule, name=name)
+    except ClassifierError as error:
+        raise loaded.error_at(where, str(error)) from error
+    net = EnsembleNet(tuple(net.net for net in members), rule)
+    return MatrixNet(name, net, outline, all(net.white for net in members), where)
 
 
 def _to_be_trained(loaded: Config, at: KeyPath, net: TrainedNet) -> MatrixNet:
