@@ -20,15 +20,19 @@ from evofool.evolution.outputs import read_table
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import resume, status, verify
 from evofool.experiments.transfer import nets
+from evofool.experiments.transfer.lines import result_lines
 from evofool.experiments.transfer.matrix import Matrix
+from evofool.experiments.transfer.plots import heat_map
 from evofool.experiments.transfer.study import TransferStudy
 from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.nets import EnsembleNet, GivenNet
 from evofool.experiments.works.trained import Trained
 from evofool.files import read_file
 from evofool.images import decode_png
+from evofool.report.tables import Estimate
+from evofool.report.theme import LIGHT
 from evofool.scoring import Scorer
-from evofool.store import CampaignFolder
+from evofool.store import CampaignFolder, Result
 from evofool.store.experiment import ExperimentFolder
 from evofool.training import loop
 
@@ -55,6 +59,10 @@ def slope() -> Classifier:
 
 def unseen() -> Classifier:
     return net("unseen", 2)
+
+
+def cut() -> Classifier:
+    return net("cut", 3)
 
 
 def cats() -> Classifier:
@@ -152,6 +160,85 @@ def test_champions_are_as_sure_as_the_member_that_is_hardest_to_convince(
                     own = scorer.score(image).confidence[0]
                 least = min(least, float(own[net.labels.index(row["label"])]))
             assert row["confidence"] == pytest.approx(least, abs=1e-5)
+
+
+MEMBERS = {(TOGETHER, "slope"), (TOGETHER, "halves")}
+
+
+def pooled(run: Path, measure: str, cells: set[tuple[str, str]]) -> tuple[int, float]:
+    these = [
+        c for c in table(run) if c["measure"] == measure and (c["source"], c["target"]) in cells
+    ]
+    assert len(these) == len(cells)
+    n = sum(int(c["n"]) for c in these)
+    return n, sum(int(c["hits"]) for c in these) / n
+
+
+def test_members_are_marked_and_pooled_apart(finished: Path) -> None:
+    for cell in table(finished):
+        expected = (cell["source"], cell["target"]) in MEMBERS
+        assert cell["member"] == ("yes" if expected else "no"), cell
+    told = json.loads((finished / "summary.json").read_text(encoding="utf-8"))
+    assert told["unseen"] == ["unseen"]
+    for method in told["methods"]:
+        found = {
+            "own": {("slope", "slope")},
+            "member": MEMBERS,
+            "other": {("slope", "halves"), ("slope", "unseen"), (TOGETHER, "unseen")},
+        }
+        for name, cells in found.items():
+            n, rate = pooled(finished, method["measure"], cells)
+            assert (method[name]["n"], method[name]["rate"]) == (n, rate)
+        for source in ("slope", TOGETHER):
+            n, rate = pooled(finished, method["measure"], {(source, "unseen")})
+            assert method["unseen"][source]["rate"] == rate
+            assert method["unseen"][source]["n"] == n == 2 * 2
+
+
+def test_page_and_terminal_name_the_unseen_nets(finished: Path) -> None:
+    page = (finished / "report" / "index.html").read_text(encoding="utf-8")
+    for said in (
+        f"share a net with {TOGETHER}: slope, halves",
+        "shown to nets that no picture was made on: unseen",
+        "On the nets that no picture was made on: ",
+    ):
+        assert said in page
+    summary = json.loads((finished / "summary.json").read_text(encoding="utf-8"))
+    lines = "\n".join(result_lines(Result(finished, summary), ()))
+    for said in (
+        "members of the ensemble",
+        "nets that are no member",
+        f"unseen nets, from {TOGETHER}",
+    ):
+        assert said in lines
+
+
+def test_a_matrix_without_ensembles_has_no_members(folder: Path) -> None:
+    nets = [f"{folder / 'nets.py'}:{name}" for name in ("slope", "unseen")]
+    made = matrix(config(folder, sources=nets, targets=None))
+    assert (made.in_common, made.unseen) == (frozenset(), ())
+
+
+def test_given_members_are_recognised_by_their_digests(folder: Path) -> None:
+    slope, unseen, cut = (f"{folder / 'nets.py'}:{name}" for name in ("slope", "unseen", "cut"))
+    together = {"ensemble": [slope, unseen]}
+    made = matrix(config(folder, sources=[slope, together], targets=[together, unseen, cut]))
+    name = made.sources[1].name
+    assert made.in_common == {("slope", name), (name, "unseen")}
+    assert made.unseen == ("cut",)
+
+
+def test_the_frame_of_a_member_is_drawn() -> None:
+    shares = [[Estimate(0.5, 0.4, 0.6)] * 2]
+
+    def drawn(**options: Any) -> Any:
+        return decode_png(heat_map(["a", "b"], ["t"], shares, LIGHT, about="", **options))
+
+    plain, framed = drawn(), drawn(framed={("b", "t")})
+    changed = np.flatnonzero((plain != framed).any(axis=(0, 1)))
+    assert changed.size
+    half = plain.shape[-1] // 2  # of the two cells, which lie right of the name
+    assert changed.min() > half
 
 
 def test_the_address_is_that_of_members_and_rule(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from evofool.classifiers import Classifier, from_members
@@ -55,6 +56,16 @@ class MatrixNet:
     def file(self) -> str:
         """Its name as part of a file name."""
         return re.sub(r"[^A-Za-z0-9.-]+", "-", self.name).strip("-.") or "net"
+
+    @cached_property
+    def parts(self) -> frozenset[str]:
+        """Digests or addresses of the nets that it consists of: several of an ensemble."""
+        return _parts(self.net)
+
+    def shares_a_net(self, other: MatrixNet) -> bool:
+        """Whether one of the two is an ensemble that holds the other, or a member of it."""
+        together = max(len(self.parts), len(other.parts)) > 1
+        return together and self.name != other.name and bool(self.parts & other.parts)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -142,6 +153,16 @@ def class_map(source: MatrixNet, target: MatrixNet) -> tuple[int, ...]:
         f"{source.name} and {target.name} {what} ({_few(own)} against {_few(others)}; {wrong});"
         " name nets of the same classes, or give one the other's names by its `labels`"
     )
+
+
+def _parts(net: Net) -> frozenset[str]:
+    if isinstance(net, EnsembleNet):
+        return frozenset(part for member in net.members for part in _parts(member))
+    if isinstance(net, Work):
+        return frozenset((net.address,))
+    if isinstance(net, GivenNet) and net.classifier.ensemble is not None:
+        return frozenset(member.digest for member in net.classifier.ensemble.members)
+    return frozenset((net.digest,)) if isinstance(net, GivenNet) else frozenset()
 
 
 def _few(labels: Sequence[str]) -> str:
