@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from evofool import make_gallery
 from evofool.classifiers import load_classifier
 from evofool.classifiers.pictures import fitted
+from evofool.cli.app import app
 from evofool.config import load_campaign
 from evofool.errors import FolderError, Interrupted
 from evofool.evolution.campaign import evolve, resume
@@ -96,6 +98,70 @@ def test_gone_on_with_to_the_same_end(toy_campaign: Make, tmp_path: Path) -> Non
         evolve(config, cut, should_stop=stop)
     assert 0 < status(cut)["generations"] < 12
     resume(cut)
+    assert status(cut)["archive_digest"] == status(whole)["archive_digest"]
+    assert status(cut)["forward_images"] == status(whole)["forward_images"]
+    assert all(check.ok for check in verify(cut))
+
+
+def test_its_pictures_are_scored_on_it_again(
+    toy_campaign: Make, tmp_path: Path, capsys: Any
+) -> None:
+    run = tmp_path / "run"
+    evolve(against(toy_campaign, ["first", "small"]), run)
+    picture = next((run / "images").glob("*.png"))
+    nets = f"{TRIO}:first, {TRIO}:small"
+    again, other = (f"{{ensemble: [{nets}], rule: {rule}}}" for rule in ("least", "mean"))
+    same = {}
+    for classifier in (again, other):
+        app(["score", str(picture), "--classifier", classifier, "--json"], standalone_mode=False)
+        (reading,) = json.loads(capsys.readouterr().out)
+        same[classifier] = reading["same_victim"]
+        if classifier == again:
+            assert reading["now"] == pytest.approx(reading["claim"]["confidence"], abs=1e-6)
+    assert same == {again: True, other: False}
+
+
+MORTAL = """
+
+import itertools
+import os
+import signal
+
+_calls = itertools.count(1)
+
+
+def mortal() -> Classifier:
+    net = Slopes(9, 36)
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        if next(_calls) == int(os.environ.get("DIES_AT", "0")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        with torch.no_grad():
+            return net(torch.from_numpy(images).float() / 255).double().softmax(1).numpy()
+
+    return from_predict(predict, input_shape=(1, 6, 6), labels=LABELS, name="mortal")
+"""
+KILLED = """
+import json, sys
+from evofool.evolution.campaign import evolve
+evolve(json.load(open(sys.argv[1])), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("dies_at", ["20", "36"])
+def test_killed_while_a_member_is_asked(
+    toy_campaign: Make, tmp_path: Path, own: Path, forked: Any, dies_at: str
+) -> None:
+    """By a real SIGKILL, when the other members may have scored the same batch already."""
+    own.write_text(own.read_text() + MORTAL)
+    config = against(toy_campaign, ["first", "small", "mortal"], own)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    process = forked(KILLED, tmp_path / "config.json", cut, DIES_AT=dies_at).end()
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert 0 < status(cut)["generations"] < 12
+    resume(cut)
+    evolve(config, whole)
     assert status(cut)["archive_digest"] == status(whole)["archive_digest"]
     assert status(cut)["forward_images"] == status(whole)["forward_images"]
     assert all(check.ok for check in verify(cut))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -11,7 +11,7 @@ from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document, KeyPath
 from evofool.config.loading import absolute_classifier, absolute_code
-from evofool.config.models import Classes, Count, listed
+from evofool.config.models import MOST_NETS, Classes, Count, EnsembleRule, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
 from evofool.files import is_file
@@ -38,21 +38,68 @@ def _nets(value: Any) -> Any:
 
 
 def _form(value: Any) -> str:
-    """Which of the two forms a net is written in, so that errors are of that form alone."""
+    """Which form a net is written in, so that errors are of that form alone."""
+    if isinstance(value, TrainedEnsemble) or (isinstance(value, Mapping) and _trains(value)):
+        return "together"
     trained = isinstance(value, TrainedNet) or (isinstance(value, Mapping) and "train" in value)
     return "trained" if trained else "given"
 
 
-_Net: TypeAlias = Annotated[
+def _trains(value: Mapping[str, Any]) -> bool:
+    """Whether an ensemble has members that are trained first."""
+    nets = value.get("ensemble")
+    return isinstance(nets, list | tuple) and any(_form(net) == "trained" for net in nets)
+
+
+_Member: TypeAlias = Annotated[
     Annotated[TrainedNet, Tag("trained")] | Annotated[ClassifierConfig, Tag("given")],
     Discriminator(_form),
 ]
+
+
+def _members(value: Any) -> Any:
+    for net in value if isinstance(value, list | tuple) else ():
+        if isinstance(net, Mapping) and net.get("ensemble") is not None:
+            raise ValueError("holds another ensemble; list its nets instead")
+    return _nets(value)
+
+
+class TrainedEnsemble(Model):
+    """Several nets at once, some of which are trained first.
+
+    Attributes:
+        ensemble: the nets.
+        rule: its log-odds of a class are the least of its nets' or their mean.
+    """
+
+    ensemble: Annotated[
+        tuple[_Member, ...],
+        BeforeValidator(_members),
+        Field(min_length=1, max_length=MOST_NETS),
+    ]
+    rule: EnsembleRule = "least"
+
+    @field_validator("ensemble")
+    @classmethod
+    def _once(cls, value: tuple[_Member, ...]) -> tuple[_Member, ...]:
+        no_repeats(tuple(net.model_dump_json() for net in value))
+        return value
+
+
+_Net: TypeAlias = Annotated[
+    Annotated[TrainedNet, Tag("trained")]
+    | Annotated[TrainedEnsemble, Tag("together")]
+    | Annotated[ClassifierConfig, Tag("given")],
+    Discriminator(_form),
+]
+NetConfig: TypeAlias = TrainedNet | TrainedEnsemble | ClassifierConfig
+"""A net as a config writes it."""
 Nets: TypeAlias = Annotated[
     tuple[_Net, ...],
     BeforeValidator(_nets),
     Field(min_length=1, max_length=100),
 ]
-"""Nets by name or path, or ``{train: CONFIG, epochs: N}``."""
+"""Nets by name or path, ``{train: CONFIG, epochs: N}``, or ``{ensemble: [...]}`` of both."""
 
 
 class TransferEvolution(EvolutionThreat):
@@ -130,11 +177,11 @@ def resolve(config: TransferConfig, document: Document, check_files: bool) -> Do
     """
     for section, nets in (("sources", config.sources), ("targets", config.targets or ())):
         for index, net in enumerate(nets):
-            where: KeyPath = (section, index)
-            if isinstance(net, TrainedNet):
-                document = _training(document, (*where, "train"), net.train, check_files)
-            else:
-                document = absolute_classifier(document, where, check_files)
+            for where, single in singles((section, index), net):
+                if isinstance(single, TrainedNet):
+                    document = _training(document, (*where, "train"), single.train, check_files)
+                else:
+                    document = absolute_classifier(document, where, check_files)
     if config.images is not None:
         document = absolute_images(document, config.images, check_files)
     if config.evolution is not None:
@@ -142,6 +189,17 @@ def resolve(config: TransferConfig, document: Document, check_files: bool) -> Do
     if config.attacks:
         document = absolute_code(document, ("attacks",), check_files)
     return document
+
+
+def singles(
+    where: KeyPath, net: NetConfig
+) -> Iterator[tuple[KeyPath, TrainedNet | ClassifierConfig]]:
+    """A net, or the members of one that is to be trained in part, each with its key."""
+    if isinstance(net, TrainedEnsemble):
+        for index, member in enumerate(net.ensemble):
+            yield (*where, "ensemble", index), member
+    else:
+        yield where, net
 
 
 def _training(document: Document, where: KeyPath, train: str, check: bool) -> Document:

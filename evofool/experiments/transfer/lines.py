@@ -31,11 +31,16 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     """What reaches other nets than its own, a line a method, and where to look."""
     rows: list[list[Cell]] = []
     for method in result.summary["methods"]:
-        for name in ("own", "other"):
-            rate = method[name]
+        others = "other nets" if method["member"] is None else "nets that are no member"
+        shown = {
+            "its own net": method["own"],
+            "members of the ensemble": method["member"],
+            others: method["other"],
+            **{f"unseen nets, from {name}": rate for name, rate in method["unseen"].items()},
+        }
+        for shown_to, rate in shown.items():
             if rate is not None:
                 share = Estimate(rate["rate"], rate["low"], rate["high"])
-                shown_to = "its own net" if name == "own" else "other nets"
                 rows.append([method["method"], method["measure"], shown_to, share])
     columns = [Text("method"), Text("measure"), Text("shown to"),
                Rate("share", bounds=("low", "high"))]  # fmt: skip

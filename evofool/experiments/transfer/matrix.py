@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -61,6 +62,24 @@ class Matrix:
     campaigns: Mapping[tuple[str, str, int], Campaign]
     champions: Mapping[tuple[str, str, int, str], ChampionsShown]
     notes: tuple[str, ...]
+
+    @cached_property
+    def in_common(self) -> frozenset[tuple[str, str]]:
+        """Sources and targets that are not the same, but share a net: an ensemble, its members."""
+        return frozenset(
+            (source.name, target.name)
+            for source in self.sources
+            for target in self.targets
+            if source.shares_a_net(target)
+        )
+
+    @cached_property
+    def unseen(self) -> tuple[str, ...]:
+        """Targets without a net of any source, where a source is an ensemble; else none."""
+        if all(len(source.parts) == 1 for source in self.sources):
+            return ()
+        seen = frozenset(part for source in self.sources for part in source.parts)
+        return tuple(target.name for target in self.targets if not target.parts & seen)
 
     def planned(self) -> Iterator[Planned]:
         """Every work with its title, in the order in which they are done."""

@@ -5,19 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from evofool.classifiers import Classifier
+from evofool.classifiers import Classifier, from_members
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.config.document import KeyPath
+from evofool.config.models import EnsembleRule, ensemble_name
 from evofool.data import load_dataset
-from evofool.errors import ConfigError, DataError, UsageError
+from evofool.errors import ClassifierError, ConfigError, DataError, UsageError
 from evofool.experiments.checked import loaded_net
-from evofool.experiments.engine import Planned, Scoring
-from evofool.experiments.transfer.config import Nets, TrainedNet, TransferConfig
-from evofool.experiments.works.nets import GivenNet, Net
+from evofool.experiments.engine import Planned, Scoring, Work
+from evofool.experiments.transfer.config import (
+    NetConfig,
+    Nets,
+    TrainedEnsemble,
+    TrainedNet,
+    TransferConfig,
+    singles,
+)
+from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources as load_static_sources
@@ -48,6 +57,16 @@ class MatrixNet:
         """Its name as part of a file name."""
         return re.sub(r"[^A-Za-z0-9.-]+", "-", self.name).strip("-.") or "net"
 
+    @cached_property
+    def parts(self) -> frozenset[str]:
+        """Digests or addresses of the nets that it consists of: several of an ensemble."""
+        return _parts(self.net)
+
+    def shares_a_net(self, other: MatrixNet) -> bool:
+        """Whether one of the two is an ensemble that holds the other, or a member of it."""
+        together = max(len(self.parts), len(other.parts)) > 1
+        return together and self.name != other.name and bool(self.parts & other.parts)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Of its classes, but for one that stands for "no answer"."""
@@ -74,15 +93,19 @@ def load_nets(
     names: dict[str, str] = {}
     known: dict[str, MatrixNet] = {}
 
+    def one(where: KeyPath, spec: NetConfig) -> MatrixNet:
+        key = spec.model_dump_json()
+        if key not in known:
+            if isinstance(spec, TrainedEnsemble):
+                members = [one(at, member) for at, member in singles(where, spec)]
+                net = _together(loaded, where, members, spec.rule)
+            else:
+                net = _load(loaded, where, spec)
+            known[key] = _called(net, names)
+        return known[key]
+
     def those(section: str, nets: Nets) -> tuple[MatrixNet, ...]:
-        those_nets = []
-        for index, spec in enumerate(nets):
-            key = spec.model_dump_json()
-            if key not in known:
-                net = _load(loaded, (section, index), spec)
-                known[key] = _called(net, names)
-            those_nets.append(known[key])
-        return tuple(those_nets)
+        return tuple(one((section, index), spec) for index, spec in enumerate(nets))
 
     sources = those("sources", config.sources)
     targets = sources if config.targets is None else those("targets", config.targets)
@@ -132,6 +155,16 @@ def class_map(source: MatrixNet, target: MatrixNet) -> tuple[int, ...]:
     )
 
 
+def _parts(net: Net) -> frozenset[str]:
+    if isinstance(net, EnsembleNet):
+        return frozenset(part for member in net.members for part in _parts(member))
+    if isinstance(net, Work):
+        return frozenset((net.address,))
+    if isinstance(net, GivenNet) and net.classifier.ensemble is not None:
+        return frozenset(member.digest for member in net.classifier.ensemble.members)
+    return frozenset((net.digest,)) if isinstance(net, GivenNet) else frozenset()
+
+
 def _few(labels: Sequence[str]) -> str:
     return ", ".join(repr(label[:30]) for label in labels[:2]) + (
         ", ..." if len(labels) > 2 else ""
@@ -144,6 +177,24 @@ def _load(loaded: Config, where: KeyPath, spec: TrainedNet | ClassifierConfig) -
     net = loaded_net(loaded, where, spec)
     written = spec.model_dump(mode="json", exclude_none=True)
     return MatrixNet(net.headline, GivenNet.of(net, written), net, net.white_box, where)
+
+
+def _together(
+    loaded: Config, where: KeyPath, members: Sequence[MatrixNet], rule: EnsembleRule
+) -> MatrixNet:
+    """An ensemble with members that are yet to be trained."""
+    outlines = [
+        replace(net.classifier, digest=net.net.address) if isinstance(net.net, Work)
+        else net.classifier
+        for net in members
+    ]  # fmt: skip
+    name = ensemble_name(rule, [net.name for net in members])
+    try:
+        outline = from_members(outlines, rule=rule, name=name)
+    except ClassifierError as error:
+        raise loaded.error_at(where, str(error)) from error
+    net = EnsembleNet(tuple(net.net for net in members), rule)
+    return MatrixNet(name, net, outline, all(net.white for net in members), where)
 
 
 def _to_be_trained(loaded: Config, at: KeyPath, net: TrainedNet) -> MatrixNet:

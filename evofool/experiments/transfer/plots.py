@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from evofool.report.figures import dress, new_figure, to_png
 from evofool.report.tables import Estimate
@@ -23,6 +23,7 @@ def heat_map(
     *,
     about: str,
     apart: int = 0,
+    framed: Container[tuple[str, str]] = (),
 ) -> bytes:
     """A matrix of shares as PNG bytes: darker (on dark paper: brighter) is more.
 
@@ -33,6 +34,7 @@ def heat_map(
         colours: of the page.
         about: what a column is, in a line above.
         apart: so many of the last columns are controls, set apart by a gap.
+        framed: columns and rows of the cells with a frame in them.
     """
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
     from matplotlib.patches import Rectangle
@@ -45,7 +47,7 @@ def heat_map(
     figure = new_figure((1.05 * width + 1.7, 0.85 * height + 1.3), colours, dpi=160)
     axes = figure.subplots()
     for r, line in enumerate(shares):
-        for place, cell in zip(places, line, strict=True):
+        for column, place, cell in zip(columns, places, line, strict=True):
             face = colours["paper"] if cell is None else scale(cell.value)
             edge = colours["paper"] if cell is not None else colours["line"]
             axes.add_patch(Rectangle((place, r), 1, 1, facecolor=face, edgecolor=edge, linewidth=2))
@@ -57,6 +59,10 @@ def heat_map(
             ink = "#ffffff" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "#141315"
             axes.text(place + 0.5, r + 0.42, shown(cell.value), ha="center", va="center",
                       color=ink, fontsize=14)  # fmt: skip
+            if (column, rows[r]) in framed:
+                frame = Rectangle((place + 0.06, r + 0.06), 0.88, 0.88, fill=False)
+                frame.set(edgecolor=ink, linewidth=1.5, linestyle="--")
+                axes.add_patch(frame)
             interval = f"{shown(cell.low)} – {shown(cell.high)}"
             axes.text(place + 0.5, r + 0.75, interval, ha="center", va="center",
                       color=ink, fontsize=8.5)  # fmt: skip

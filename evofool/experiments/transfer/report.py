@@ -21,12 +21,13 @@ from evofool.experiments.transfer.summary import (
     cells,
     summary,
     table,
+    unseen,
 )
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Picture, Section, sections_page
-from evofool.report.tables import Cell, Column, Rate, Table, Text
+from evofool.report.tables import Cell, Column, Estimate, Rate, Table, Text
 from evofool.text import percent
 
 SHOWN_BAR = 0.9
@@ -55,6 +56,9 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
                 name = f"{_file(method)}-{_file(measure)}"
                 files |= _figure(matrix, these, measure, name)
                 figures.append(Figure(name, f"Heat map, {method}: {measure}, targets by sources"))
+        if matrix.unseen:
+            tables.append(unseen_nets := _unseen(matrix, these))
+            latex.append(f"% {method}: unseen nets\n{unseen_nets.latex()}")
         pictures, pngs = _champions(matrix, results, method) if evolved else ([], {})
         files |= pngs
         title = f"Evolved pictures, {method}" if evolved else f"Attack: {method}"
@@ -90,7 +94,37 @@ def _table(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> Table:
     rows: list[list[Cell]] = [
         [net.name, *(by.get((name, net.name)) for name in names)] for net in matrix.targets
     ]
-    return Table(columns, rows, caption=f"{measure}; columns are sources")
+    return Table(columns, rows, caption=f"{measure}; columns are sources{_in_common(matrix)}")
+
+
+def _in_common(matrix: Matrix) -> str:
+    """Which targets are members of which ensembles, for a caption."""
+    said = ""
+    for source in matrix.sources:
+        names = [net.name for net in matrix.targets if (source.name, net.name) in matrix.in_common]
+        if names:
+            said += f"; share a net with {source.name}: {', '.join(names)}"
+    return said
+
+
+def _unseen(matrix: Matrix, these: Sequence[MatrixCell]) -> Table:
+    """A row a source: its pictures on the nets that are part of no source, all measures."""
+    measures = list(dict.fromkeys(c.measure for c in these))
+    pooled = {m: unseen(matrix, [c for c in these if c.measure == m]) for m in measures}
+    columns: list[Column] = [
+        Text("source"),
+        *(Rate(measure, bounds=("low", "high")) for measure in measures),
+    ]
+    rows: list[list[Cell]] = [
+        [net.name, *(_estimate(pooled[measure].get(net.name)) for measure in measures)]
+        for net in matrix.sources
+    ]
+    caption = f"shown to nets that no picture was made on: {', '.join(matrix.unseen)}"
+    return Table(columns, rows, caption=caption)
+
+
+def _estimate(rate: Mapping[str, Any] | None) -> Estimate | None:
+    return None if rate is None else Estimate(rate["rate"], rate["low"], rate["high"])
 
 
 def _figure(
@@ -101,7 +135,10 @@ def _figure(
     rows = [net.name for net in matrix.targets]
     shares = [[by.get((column, row)) for column in columns] for row in rows]
     about = f"{measure}, in %\nrows: shown to; columns: made on"
-    draw = partial(heat_map, columns, rows, shares, about=about, apart=controls)
+    framed = matrix.in_common
+    if framed:
+        about += "\nframed: share a net (ensembles and members)"
+    draw = partial(heat_map, columns, rows, shares, about=about, apart=controls, framed=framed)
     return light_and_dark(name, draw)
 
 
@@ -150,10 +187,17 @@ def _lede(told: Mapping[str, Any]) -> list[str]:
         parts = [f"{one['method']}, {one['measure']}:"]
         if one["own"] is not None:
             parts.append(f"{one['own']['rate']:.1%} on the net that pictures were made on,")
-        parts.append(f"{one['other']['rate']:.1%} on the others")
+        others = "the others"
+        if one["member"] is not None:
+            parts.append(f"{one['member']['rate']:.1%} on members of the ensemble,")
+            others = "nets that are no member"
+        parts.append(f"{one['other']['rate']:.1%} on {others}")
         if one["control"] is not None:
             parts.append(f"(without an attack {one['control']['rate']:.1%})")
         lines.append(" ".join(parts) + ".")
+        if one["unseen"]:
+            shares = (f"{rate['rate']:.1%} from {name}" for name, rate in one["unseen"].items())
+            lines.append(f"On the nets that no picture was made on: {', '.join(shares)}.")
     return lines
 
 

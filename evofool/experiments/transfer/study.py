@@ -17,6 +17,7 @@ from evofool.experiments.transfer.config import (
     TrainedNet,
     TransferConfig,
     resolve,
+    singles,
 )
 from evofool.experiments.transfer.matrix import Matrix, attacks_of, make_matrix
 from evofool.experiments.transfer.nets import (
@@ -78,13 +79,8 @@ def plan(loaded: Config) -> TransferPlan:
     missing: dict[str, None] = {}
     for section, nets in (("sources", config.sources), ("targets", config.targets or ())):
         for index, net in enumerate(nets):
-            if isinstance(net, ClassifierConfig):
-                inspection = inspected(loaded, (section, index), net)
-                if not inspection.ready:
-                    missing[inspection.missing] = None
-            elif isinstance(net, TrainedNet):
-                trained = _missing_for(loaded, (section, index, "train"), net)
-                missing.update(dict.fromkeys(trained))
+            for where, single in singles((section, index), net):
+                missing.update(dict.fromkeys(_missing_for(loaded, where, single)))
     if config.images is not None and config.images.dataset is not None:
         try:
             data = inspect_dataset(config.images.dataset)
@@ -98,7 +94,13 @@ def plan(loaded: Config) -> TransferPlan:
     return TransferPlan(config, (), study.plan, study.matrix.notes)
 
 
-def _missing_for(loaded: Config, where: KeyPath, net: TrainedNet) -> tuple[str, ...]:
+def _missing_for(
+    loaded: Config, at: KeyPath, net: TrainedNet | ClassifierConfig
+) -> tuple[str, ...]:
+    if isinstance(net, ClassifierConfig):
+        inspection = inspected(loaded, at, net)
+        return () if inspection.ready else (inspection.missing,)
+    where: KeyPath = (*at, "train")
     try:
         return tuple(plan_training(load_training(loaded, where, net)).missing)
     except DataError as error:

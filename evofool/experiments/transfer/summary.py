@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evofool.attacks.runs.statistics import share, wilson
@@ -38,6 +38,8 @@ class MatrixCell:
         target: net that they were shown to.
         hits: pictures that count.
         n: all pictures.
+        member: whether source and target are not the same, but have a net in common: an ensemble
+            and its member.
     """
 
     method: str
@@ -46,6 +48,7 @@ class MatrixCell:
     target: str
     hits: int
     n: int
+    member: bool = False
 
     @property
     def rate(self) -> Estimate | None:
@@ -55,7 +58,8 @@ class MatrixCell:
 
 def cells(matrix: Matrix, results: Results) -> list[MatrixCell]:
     """All cells, evolved pictures first; champions of several seeds are pooled."""
-    return [*_evolved(matrix, results), *_attacked(matrix, results)]
+    entries = (*_evolved(matrix, results), *_attacked(matrix, results))
+    return [replace(c, member=(c.source, c.target) in matrix.in_common) for c in entries]
 
 
 def _evolved(matrix: Matrix, results: Results) -> Iterator[MatrixCell]:
@@ -123,28 +127,39 @@ def table(entries: Sequence[MatrixCell]) -> Table:
         Count("pictures that count", name="hits"),
         Count("pictures", name="n"),
         Rate("share", name="rate", bounds=("low", "high")),
+        Text("member"),
     ]
-    rows = [[c.method, c.measure, c.source, c.target, c.hits, c.n, c.rate] for c in entries]
+    rows = [
+        [c.method, c.measure, c.source, c.target, c.hits, c.n, c.rate, "yes" if c.member else "no"]
+        for c in entries
+    ]
     return Table(columns, rows)
 
 
 def summary(
     matrix: Matrix, entries: Sequence[MatrixCell], manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of ``summary.json``: what each method does to its own net, and to the others."""
+    """The content of ``summary.json``: what each method does to its own net, and to the others.
+
+    Where a source is an ensemble, ``member`` pools what shares a net with it, ``other`` the rest,
+    and ``unseen`` has for every source alone what it does to nets that no picture was made on.
+    """
     methods = []
     for method, measure in dict.fromkeys((c.method, c.measure) for c in entries):
         these = [c for c in entries if (c.method, c.measure) == (method, measure)]
         made = [c for c in these if c.source not in (CLEAN, NOISE)]
         own = [c for c in made if c.source == c.target]
-        other = [c for c in made if c.source != c.target]
+        member = [c for c in made if c.member]
+        other = [c for c in made if c.source != c.target and not c.member]
         control = [c for c in these if c.source in (CLEAN, NOISE)]
         methods.append(
             {
                 "method": method,
                 "measure": measure,
                 "own": _pooled(own),
+                "member": _pooled(member),
                 "other": _pooled(other),
+                "unseen": unseen(matrix, made),
                 "control": _pooled(control),
             }
         )
@@ -152,9 +167,22 @@ def summary(
         "run_id": manifest["run_id"],
         "sources": [net.name for net in matrix.sources],
         "targets": [net.name for net in matrix.targets],
+        "unseen": list(matrix.unseen),
         "methods": methods,
         "notes": list(matrix.notes),
     }
+
+
+def unseen(matrix: Matrix, these: Sequence[MatrixCell]) -> dict[str, Any]:
+    """By source, the share of one method and measure over the nets that are part of no source.
+
+    So what an ensemble gains over one net is read off the same targets.
+    """
+    by_source = {
+        net.name: _pooled([c for c in these if c.source == net.name and c.target in matrix.unseen])
+        for net in matrix.sources
+    }
+    return {name: pooled for name, pooled in by_source.items() if pooled is not None}
 
 
 def _pooled(these: Sequence[MatrixCell]) -> dict[str, Any] | None:

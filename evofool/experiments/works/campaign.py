@@ -16,7 +16,7 @@ from evofool.evolution.verify import verify as verify_evolution
 from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
-from evofool.experiments.works.nets import Net
+from evofool.experiments.works.nets import Net, moved_to
 from evofool.files import is_file, read_file, reason
 from evofool.store import CampaignFolder, Check, state_of
 from evofool.store.records.works import Cost
@@ -165,9 +165,7 @@ class Campaign(Work):
     def verify(self, context: Context) -> Iterator[Check]:
         """All that `evofool verify` looks at in the campaign's own folder, as one check."""
         path = context.artifact(self, FOLDER)
-        moved = self.net.named(context).get("name")
-        own = isinstance(self.net, Work)
-        checks = list(verify_evolution(path, classifier=str(moved) if own else None))
+        checks = list(verify_evolution(path, classifier=moved_to(self.net, context)))
         wrong = [f"{check.name}: {check.detail}" for check in checks if check.ok is False]
         detail = "; ".join(wrong[:2]) or f"{len(checks)} checks are fine"
         yield Check(path.name, not wrong, detail)
@@ -206,13 +204,11 @@ class Campaign(Work):
         def report(progress: Any) -> None:
             context.reached(progress.evaluations)
 
-        named = self.net.named(context)
         if not is_file(path / "manifest.json"):
-            config = self.config(named)
+            config = self.config(self.net.named(context))
             evolve(config, path, command=context.command, progress=report, should_stop=stop)
         elif not is_finished(path):
-            # a net of the run itself lies elsewhere if the folder was moved
-            moved = str(named["name"]) if isinstance(self.net, Work) else None
+            moved = moved_to(self.net, context)
             resume_evolution(path, classifier=moved, progress=report, should_stop=stop)
 
 
