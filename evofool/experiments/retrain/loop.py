@@ -19,7 +19,8 @@ from evofool.experiments.works.answers import Clean
 from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.nets import GivenNet, Net
 from evofool.experiments.works.pictures import Pictures
-from evofool.experiments.works.trained import WEIGHTS, Trained
+from evofool.experiments.works.trained import Trained
+from evofool.experiments.works.written_net import WEIGHTS
 from evofool.training.devices import choose_device
 
 BASE = "base"

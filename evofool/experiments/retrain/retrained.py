@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from evofool.classifiers import Classifier, load_classifier
 from evofool.data import Dataset
 from evofool.data.base import Split
-from evofool.experiments.engine import Artifact, Context, Row, Work, outside
+from evofool.experiments.engine import Artifact, Context, Row, outside
 from evofool.experiments.engine.work import work
 from evofool.experiments.retrain.base import FOOLING, Base, base_of
 from evofool.experiments.retrain.config import RetrainTraining
 from evofool.experiments.retrain.fooling import Bred, pictures_of
 from evofool.experiments.works.nets import Net
 from evofool.experiments.works.pictures import Pictures
-from evofool.experiments.works.trained import CARD, WEIGHTS
-from evofool.files import is_file
+from evofool.experiments.works.written_net import WEIGHTS, WrittenNet
 from evofool.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ class RetrainedRow(Row):
 
 
 @work
-class Retrained(Work):
+class Retrained(WrittenNet):
     """A net of n + 1 classes, trained on clean pictures and on all that fooled the nets before it.
 
     A training that is broken off begins anew: with the same seed it comes to the same weights.
@@ -65,7 +63,6 @@ class Retrained(Work):
 
     kind: ClassVar[str] = "retrained"
     rows: ClassVar[tuple[type[Row], ...]] = (RetrainedRow,)
-    makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
     continues: ClassVar[bool] = True
 
     base: Net
@@ -86,24 +83,9 @@ class Retrained(Work):
         """An image that is trained on takes about as long as one that is evolved."""
         return (len(self.clean) + sum(map(len, self.bred))) * self.recipe.epochs
 
-    def place(self, artifact: str, called: str) -> str:
-        return f"nets/{called}.{'safetensors' if artifact == WEIGHTS else 'json'}"
-
     def run(self, context: Context) -> Iterator[Row | Artifact]:
-        weights, card = context.place(WEIGHTS), context.place(CARD)
-        if not (is_file(weights) and is_file(card)):
-            self._train(context)
-        yield Artifact(WEIGHTS, self.digest_of(WEIGHTS, weights))
-        yield Artifact(CARD, self.digest_of(CARD, card))
+        yield from self.written(context, lambda: self._train(context))
         yield RetrainedRow(0, self.load(context).digest, sum(map(len, self.bred)))
-
-    def load(self, context: Context) -> Classifier:
-        """The retrained net."""
-        return context.net(self, WEIGHTS, lambda path: load_classifier(str(path)))
-
-    def named(self, context: Context) -> Mapping[str, Any]:
-        """By its weights."""
-        return {"name": str(context.artifact(self, WEIGHTS))}
 
     def _train(self, context: Context) -> None:
         from evofool.classifiers.nets.architectures import with_scale

@@ -22,7 +22,7 @@ from evofool.experiments.engine.work import work
 from evofool.experiments.works.denoiser import TrainedDenoiser
 from evofool.experiments.works.nets import GivenNet, Net
 from evofool.experiments.works.pictures import Pictures
-from evofool.experiments.works.trained import WEIGHTS
+from evofool.experiments.works.written_net import WEIGHTS
 from evofool.store import write_atomically
 
 VICTIM = "victim"

@@ -12,7 +12,7 @@ from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
-from evofool.experiments.works.trained import CARD, WEIGHTS
+from evofool.experiments.works.written_net import CARD, WEIGHTS
 from evofool.files import is_file
 from evofool.training import Diverged
 from evofool.training.devices import choose_device

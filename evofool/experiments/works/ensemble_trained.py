@@ -9,7 +9,8 @@ from typing import ClassVar
 from evofool.data import Dataset
 from evofool.experiments.engine import Artifact, Context, Row
 from evofool.experiments.engine.work import work
-from evofool.experiments.works.trained import WEIGHTS, Trained
+from evofool.experiments.works.trained import Trained
+from evofool.experiments.works.written_net import WEIGHTS
 from evofool.training import EnsembleAdversaryConfig, TrainConfig
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.classifiers import Classifier, load_classifier
 from evofool.data import Dataset
-from evofool.experiments.engine import Artifact, Context, Row, Work
+from evofool.experiments.engine import Artifact, Context, Row
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
 from evofool.experiments.retrain.base import FOOLING, base_of
 from evofool.experiments.retrain.fooling import Bred, pictures_of
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
-from evofool.experiments.works.trained import CARD, WEIGHTS
-from evofool.files import is_file
+from evofool.experiments.works.written_net import WEIGHTS, WrittenNet
 from evofool.training.config import OptimiserConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ class HeadRecipe:
 
 
 @work
-class GrownHead(Work):
+class GrownHead(WrittenNet):
     """A net of n + 1 classes: another net's features, frozen, and its last layer one row larger.
 
     `Retrained` trains all weights instead, which takes a GPU for nets of ImageNet.
@@ -78,7 +76,6 @@ class GrownHead(Work):
 
     kind: ClassVar[str] = "grown-head"
     rows: ClassVar[tuple[type[Row], ...]] = (GrownRow,)
-    makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
 
     base: GivenNet
     architecture: str
@@ -93,24 +90,9 @@ class GrownHead(Work):
         """One a picture."""
         return len(self.clean) + sum(map(len, self.bred))
 
-    def place(self, artifact: str, called: str) -> str:
-        return f"nets/{called}.{'safetensors' if artifact == WEIGHTS else 'json'}"
-
     def run(self, context: Context) -> Iterator[Row | Artifact]:
-        weights, card = context.place(WEIGHTS), context.place(CARD)
-        if not (is_file(weights) and is_file(card)):
-            self._train(context)
-        yield Artifact(WEIGHTS, self.digest_of(WEIGHTS, weights))
-        yield Artifact(CARD, self.digest_of(CARD, card))
+        yield from self.written(context, lambda: self._train(context))
         yield GrownRow(0, self.load(context).digest, sum(map(len, self.bred)))
-
-    def load(self, context: Context) -> Classifier:
-        """The net with the larger last layer."""
-        return context.net(self, WEIGHTS, lambda path: load_classifier(str(path)))
-
-    def named(self, context: Context) -> Mapping[str, Any]:
-        """By its weights."""
-        return {"name": str(context.artifact(self, WEIGHTS))}
 
     def _train(self, context: Context) -> None:
         from evofool.classifiers.nets.architectures import ARCHITECTURES

@@ -6,20 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from evofool.classifiers import Classifier, load_classifier
 from evofool.config import Loaded
 from evofool.data import Dataset
 from evofool.errors import StoreError
-from evofool.experiments.engine import Artifact, Context, Row, Work, outside
+from evofool.experiments.engine import Artifact, Context, Row, outside
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.pictures import Pictures
-from evofool.files import is_file
+from evofool.experiments.works.written_net import WEIGHTS, WrittenNet
 from evofool.store.files import read_json
 from evofool.training import Diverged, TrainConfig, train
 from evofool.training.devices import choose_device
 from evofool.training.finished import UNSET
-
-WEIGHTS, CARD = "weights", "card"
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class TrainedRow(Row):
 
 
 @work
-class Trained(Work):
+class Trained(WrittenNet):
     """A net trained from new weights on the training split of a data set.
 
     Attributes:
@@ -52,7 +49,6 @@ class Trained(Work):
 
     kind: ClassVar[str] = "trained"
     rows: ClassVar[tuple[type[Row], ...]] = (TrainedRow,)
-    makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
     continues: ClassVar[bool] = True
 
     recipe: Mapping[str, Any]
@@ -102,32 +98,23 @@ class Trained(Work):
         return _plain(self.config).name
 
     def place(self, artifact: str, called: str) -> str:
-        suffix = {WEIGHTS: "safetensors", CARD: "json"}[artifact]
-        return f"{self.folder}/{called}.{suffix}"
+        return super().place(artifact, called).replace("nets/", f"{self.folder}/", 1)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
-        weights, card = context.place(WEIGHTS), context.place(CARD)
-        if not (is_file(weights) and is_file(card)):
-            try:
-                train(
-                    _called(self.config, weights.stem),
-                    out=weights.parent,
-                    progress=context.trained,
-                    should_stop=lambda: context.should_stop,
-                )
-            except Diverged as error:
-                raise Diverged(f"{self.where}: {error}" if self.where else str(error)) from error
-        yield Artifact(WEIGHTS, self.digest_of(WEIGHTS, weights))
-        yield Artifact(CARD, self.digest_of(CARD, card))
+        yield from self.written(context, lambda: self._train(context))
         yield TrainedRow(0, self.load(context).digest)
 
-    def load(self, context: Context) -> Classifier:
-        """The trained net."""
-        return context.net(self, WEIGHTS, lambda path: load_classifier(str(path)))
-
-    def named(self, context: Context) -> Mapping[str, Any]:
-        """By its weights."""
-        return {"name": str(context.artifact(self, WEIGHTS))}
+    def _train(self, context: Context) -> None:
+        weights = context.place(WEIGHTS)
+        try:
+            train(
+                _called(self.config, weights.stem),
+                out=weights.parent,
+                progress=context.trained,
+                should_stop=lambda: context.should_stop,
+            )
+        except Diverged as error:
+            raise Diverged(f"{self.where}: {error}" if self.where else str(error)) from error
 
 
 def _images_shown(config: TrainConfig, count: int) -> int:
