@@ -47,6 +47,7 @@ class Section:
         figures: come first.
         tables: come after the figures.
         pictures: come last.
+        abreast: whether figures stand side by side where a screen is wide enough.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Section:
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
+    abreast: bool = False
 
 
 def sections_page(

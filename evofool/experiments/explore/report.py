@@ -105,7 +105,7 @@ def _repetition(
         " Below each the confidence in the class. Where a small window does, the rest of the"
         " picture repeats what the net asks for, or does not matter to it."
     )
-    return Section("How little of a champion is enough?", note, figures)
+    return Section("How little of a champion is enough?", note, figures, abreast=True)
 
 
 def _decision(
@@ -133,7 +133,7 @@ def _decision(
         " distances beside them are Euclidean, of channel values on [0, 1]. Between the three every"
         " point is a picture; beyond, values are cut to [0, 1]."
     )
-    return Section("Where do the pictures lie?", note, figures)
+    return Section("Where do the pictures lie?", note, figures, abreast=True)
 
 
 def _embedding(
