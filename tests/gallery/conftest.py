@@ -131,9 +131,13 @@ class Visit:
         self.page.wait_for_selector("html[data-ready]")
 
     def tiles(self) -> list[str]:
-        """The names of the tiles in their order."""
+        """The names of the tiles in their order.
+
+        Read from the document, not from what is drawn: a tile that the browser has not laid out
+        yet (``content-visibility: auto``) has no inner text.
+        """
         self.ready()
-        return self.page.locator("#pictures .name").all_inner_texts()
+        return self.page.locator("#pictures .name").all_text_contents()
 
 
 @pytest.fixture

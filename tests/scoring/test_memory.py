@@ -189,3 +189,24 @@ def test_map_hands_it_to_the_caller_and_leaves_nothing_running(
     assert scorer.halve() == 2
     scores = list(scorer.map([lambda i=i: images[i : i + 2] for i in range(0, 11, 2)]))
     assert sum(map(len, scores)) == 11
+
+
+def test_gradients_of_large_images_are_taken_a_few_at_a_time(make_scorer: MakeScorer) -> None:
+    """On a CPU nothing says that memory has run out: the graph must be small from the start."""
+    side, rng = 200, np.random.default_rng(1)
+    images = rng.integers(0, 256, (20, 3, side, side), dtype=np.uint8)
+    linear = nn.Sequential(nn.AvgPool2d(50), nn.Flatten(), nn.Linear(48, 4))
+    small = Small(linear, 100, MemoryError())
+    victim = from_module(small, input_shape=(3, side, side), labels=list("abcd"))
+
+    def loss(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return outputs.gather(1, (rows % 4)[:, None])[:, 0]
+
+    scorer = make_scorer(victim, batch=20)
+    small.sizes.clear()  # of the probes
+    found = scorer.gradients(images, loss)
+    assert max(small.sizes) * 3 * side * side * 4 * 200 <= 2**30
+    assert sum(small.sizes) == scorer.forward_images == scorer.backward_images == 20
+    each = linear[2].weight.detach().numpy().reshape(4, 3, 4, 1, 4, 1) / 2500
+    expected = np.broadcast_to(each, (4, 3, 4, 50, 4, 50)).reshape(4, 3, side, side)
+    assert found.values == pytest.approx(expected[np.arange(20) % 4], abs=1e-9)

@@ -33,7 +33,7 @@ class ExperimentProgress:
         step: what is running, in words.
         done: steps that are done; `steps` is how many there are.
         seconds: active ones.
-        share_done: of the work, by images.
+        share_done: of the work, by images and the size of the nets' inputs.
         seconds_left: an estimate, None while there is nothing to go by.
         tally: of the step, None where it does not count pictures.
         queries: images sent to nets for answers by all steps, those of earlier processes included.
@@ -74,6 +74,7 @@ class Meter:
         self._earlier = earlier
         self._started = self._worked = time.perf_counter()
         self._step, self._planned, self._sent = "", 0, 0
+        self._each = 1
         self._tally: Tally | None = None
         self._queries = queries
         self._steps = self._total = self._done = self._before = self._new = 0
@@ -83,23 +84,30 @@ class Meter:
         """Active ones, over all processes."""
         return self._earlier + time.perf_counter() - self._started
 
-    def plan(self, steps: int, images: int) -> None:
-        """How much there is to do."""
-        self._steps, self._total = steps, images
+    def plan(self, steps: int, effort: int) -> None:
+        """How much there is to do, see `Efforts`."""
+        self._steps, self._total = steps, effort
         self._worked = time.perf_counter()
 
-    def skip(self, images: int) -> None:
+    def skip(self, effort: int) -> None:
         """A step that an earlier process has done."""
         self._done += 1
-        self._before += images
+        self._before += effort
 
-    def begin(self, step: str, images: int) -> None:
-        """The step before this one is done, and this one is of about so many images."""
+    def begin(self, step: str, images: int, each: int = 1) -> None:
+        """The step before this one is done, and this one is of about so many images.
+
+        Args:
+            step: what is done.
+            images: about so many.
+            each: the effort of one of them.
+        """
         if self._step:
             self._done += 1
-            self._before += self._planned
-            self._new += self._planned
+            self._before += self._planned * self._each
+            self._new += self._planned * self._each
         self._step, self._planned, self._sent, self._tally = step, images, 0, None
+        self._each = each
         self._report()
 
     def scored(self, images: int) -> None:
@@ -136,7 +144,7 @@ class Meter:
     def _report(self) -> None:
         if self._progress is None or not self._step:
             return
-        here = min(self._sent, self._planned)
+        here = min(self._sent, self._planned) * self._each
         share = (self._before + here) / self._total if self._total else 0.0
         left = None
         if new := self._new + here:

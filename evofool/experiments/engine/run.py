@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from evofool.errors import BudgetError, EvofoolError, Interrupted, RunBusyError, StoreError
 from evofool.experiments.engine.context import Context, Engines
+from evofool.experiments.engine.effort import Efforts
 from evofool.experiments.engine.plan import Plan, Planned
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
@@ -89,12 +90,13 @@ class _Runner:
         self._spending, self._engines = spending, engines
         self._executor, self._at_once = executor, at_once
         self._results = Results(folder, plan)
+        self._efforts = Efforts(planned.work for planned in plan)
         self._failed: dict[str, EvofoolError] = {}
         self._skipped: set[str] = set()
 
     def run(self) -> Results:
         """All that is not finished."""
-        self._meter.plan(len(self._plan), sum(p.work.images for p in self._plan))
+        self._meter.plan(len(self._plan), sum(self._efforts.of(p.work) for p in self._plan))
         # an edit of the config that was undone: whoever names an artifact by its place finds it
         self._folder.put_back(place for p in self._plan for place in self._places(p.work))
         waiting = list(self._plan)
@@ -107,7 +109,7 @@ class _Runner:
                         break
                     waiting.remove(planned)
                     if self._results.is_finished(planned.work):
-                        self._meter.skip(planned.work.images)
+                        self._meter.skip(self._efforts.of(planned.work))
                         finished.add(planned.work.address)
                         continue
                     running[self._executor.submit(self._carry_out, planned)] = planned
@@ -175,7 +177,7 @@ class _Runner:
             before = None
         row = before or WorkRow(work.address, work.kind, work.version, work.definition)
         folder.begin(row, self._places(work))
-        self._meter.begin(planned.title, work.images)
+        self._meter.begin(planned.title, work.images, self._efforts.an_image(work))
         spent = row.cost
         context = Context(
             self._results, planned, self._meter, self._command, self._spending, spent.queries,

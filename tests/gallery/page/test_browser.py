@@ -98,7 +98,7 @@ def test_by_keyboard_from_the_grid_into_a_picture_and_back(
 
 def test_what_fools_is_told_apart_without_colour(folder: Any, visit: Any) -> None:
     page = visit.open(build(folder("run", FISH, won=2)).page)
-    badges = page.locator("#pictures .badge").all_inner_texts()
+    badges = page.locator("#pictures .badge").all_text_contents()
     assert badges == ["fooled"] * 2 + ["not fooled"] * 4
     frames = page.evaluate(
         "[...document.querySelectorAll('#pictures .pic')].map((a) =>"

@@ -225,7 +225,7 @@ def test_a_victim_that_gives_labels_alone(copied: Path, visit: Any) -> None:
     assert {row["confidence"] for row in table_of(path)} == {""}
     page = visit.open(path, "#hit/002-00003")
     assert "no confidence given" in page.inner_text("#content")
-    assert page.locator("#pictures .sure b").first.inner_text() == "–"
+    assert page.locator("#pictures .sure b").first.text_content() == "–"
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_two_runs_on_the_same_images_side_by_side(
         "all => all.map((a) => a.getAttribute('href').split('-')[1])"
     )  # fmt: skip
     assert both[0] == both[1]
-    assert "was " in page.locator(".pairs .tile").first.inner_text()
+    assert "was " in page.locator(".pairs .tile").first.text_content()
     attack(config(images={"noise": "grey", "count": 1}), tmp_path / "grey")
     page = visit.open(build([finished, tmp_path / "grey"], tmp_path / "third").page)
     page.select_option("#compare", label="hit | grey")
