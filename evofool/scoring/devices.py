@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "UInt8Images | FloatImages | torch.Tensor"
 """One micro-batch N x C x H x W: an array (uint8, or float32 on [0, 1]), or a uint8 tensor that was
 drawn on the engine's device."""
+
+
+INPUT_BYTES = 6 * 2**20
+"""Largest input, as float32, that a net is given at once on a CPU: ten pictures of 224 x 224."""
 
 
 class OutOfMemory(ScoringError):
@@ -44,6 +49,22 @@ def explained(name: str) -> Iterator[None]:
         raise ScoringError(
             f"{name} failed while scoring ({type(error).__name__}: {first_line(error)})"
         ) from error
+
+
+def parts_for_cpu(images: Batch) -> Iterator[Batch]:
+    """A micro-batch in parts that a CPU computes fast, at least one picture each.
+
+    What a layer gives for many large pictures fits no cache and is given back to the system after
+    every call: a hundred pictures of 224 x 224 at once take EfficientNet-Lite0 2.7 times as long in
+    PyTorch as ten by ten, and 1.5 times as long in onnxruntime.
+
+    Args:
+        images: N x C x H x W.
+    """
+    one = 4 * math.prod(images.shape[1:])
+    step = max(1, INPUT_BYTES // max(1, one))
+    for start in range(0, max(1, len(images)), step):
+        yield images[start : start + step]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -29,6 +29,7 @@ from evofool.scoring.devices import (
     explained,
     first_line,
     on,
+    parts_for_cpu,
     pick_device,
 )
 from evofool.scoring.ensemble import EnsembleEngine
@@ -124,7 +125,12 @@ class OnnxEngine:
             OutOfMemory, ScoringError: as `explained`.
         """
         with explained(self._name):
-            return self._feed.run(self._session, images)
+            if self._feed.fixed_batch is not None:
+                return self._feed.run(self._session, images)
+            parts = [
+                self._feed.run(self._session, np.asarray(part)) for part in parts_for_cpu(images)
+            ]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def make_engine(

@@ -14,7 +14,14 @@ from evofool.classifiers.checks.answers import owned
 from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.images import Shape, to_float
 from evofool.scoring.cuda import MODES, Forward, Precision, Recorded, forward_of, lighter, recorded
-from evofool.scoring.devices import Batch, EngineUnavailable, explained, on, pick_device
+from evofool.scoring.devices import (
+    Batch,
+    EngineUnavailable,
+    explained,
+    on,
+    parts_for_cpu,
+    pick_device,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +111,13 @@ class TorchEngine:
         # no_grad, not inference_mode: what a module caches here must serve gradients later.
         # The answer is copied before another call may write into its memory.
         with explained(self._name), torch.no_grad(), self.module() as module:
-            return owned(self._run(module, images, precision), self._name)
+            if self.device != "cpu":
+                return owned(self._run(module, images, precision), self._name)
+            parts = [
+                owned(self._run(module, part, precision), self._name)
+                for part in parts_for_cpu(images)
+            ]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, module: nn.Module, images: Batch, precision: Precision) -> object:
         import torch

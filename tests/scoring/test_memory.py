@@ -210,3 +210,25 @@ def test_gradients_of_large_images_are_taken_a_few_at_a_time(make_scorer: MakeSc
     each = linear[2].weight.detach().numpy().reshape(4, 3, 4, 1, 4, 1) / 2500
     expected = np.broadcast_to(each, (4, 3, 4, 50, 4, 50)).reshape(4, 3, side, side)
     assert found.values == pytest.approx(expected[np.arange(20) % 4], abs=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_large_images_go_through_a_cpu_a_few_at_a_time(
+    make_scorer: MakeScorer, engine: str
+) -> None:
+    """Whatever the micro-batch is: what a layer gives for all of them would fit no cache."""
+    side, rng = 200, np.random.default_rng(1)
+    images = rng.integers(0, 256, (30, 3, side, side), dtype=np.uint8)
+    net = nn.Sequential(nn.AvgPool2d(50), nn.Flatten(), nn.Linear(48, 4))
+    small = Small(net, 100, MemoryError()) if engine == "torch" else net
+    victim = from_module(small, input_shape=(3, side, side), labels=list("abcd"))
+    whole = make_scorer(victim, engine=engine, batch=30, workers=1)
+    if isinstance(small, Small):
+        small.sizes.clear()
+    scores = whole.score(images)
+    if isinstance(small, Small):
+        assert small.sizes == [13, 13, 4]  # of 480,000 bytes each
+    assert whole.forward_images == whole.queries == 30
+    each = make_scorer(victim, engine=engine, batch=1, workers=1).score(images)
+    assert scores.log_odds == pytest.approx(each.log_odds, abs=1e-5)
+    assert whole.score(images[:0]).log_odds.shape == (0, 4)
