@@ -29,7 +29,7 @@ from evofool.experiments.compare.works import (
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.works.campaign import Campaign
-from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.experiments.works.pictures import Pictures
 
 LEAST_SHARE = 8
@@ -216,13 +216,15 @@ def arm(
             return LeftOut(name, method.title, drawn)
         for seed in config.seeds:
             own = shuffled(drawn, seed, config.budget)
-            runs[seed] = NaturalPictures(given, own, classes, config.budget, scoring)
+            runs[seed] = NaturalPictures(
+                given, own, classes, config.budget, quickest(given, scoring)
+            )
     else:
         source = "noise" if method.noise is not None else "encoding"
         drawn_by = method.noise or method.random or ""
         for seed in config.seeds:
             runs[seed] = RandomPictures(
-                given, source, drawn_by, classes, config.budget, seed, scoring
+                given, source, drawn_by, classes, config.budget, seed, quickest(given, scoring)
             )
     return Arm(name, method.title, sees, family, runs, each, method.by)
 
@@ -311,7 +313,7 @@ def _evolved(
     initial = min(method.initial, max(1, pictures // 2))
     children = min(method.children, max(1, pictures // 2))
     # a population is scored in whole batches, which would cost more than it has pictures
-    scoring = replace(scoring, batch=min(scoring.batch, initial, children))
+    scoring = quickest(net, replace(scoring, batch=min(scoring.batch, initial, children)))
     first, each = (-(-n // scoring.batch) * scoring.batch for n in (initial, children))
     generations = max(1, (pictures - first) // each)
     campaign = Campaign(

@@ -14,7 +14,7 @@ from evofool.experiments.reproduce.folders import imagenet_folder, labelled_pict
 from evofool.experiments.reproduce.scales import Scale
 from evofool.experiments.transfer.works import Ranked
 from evofool.experiments.works.answers import Attacked
-from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.experiments.works.pictures import Pictures
 
 NAMES = tuple(f"imagenet-efficientnet-lite{k}" for k in range(3))
@@ -92,4 +92,5 @@ class ImageNets:
     def _ranked(self, name: str, shown: Pictures | Attacked) -> Ranked:
         net = self.nets[name]
         classes = tuple(range(net.classifier.n_classes)) if isinstance(shown, Attacked) else ()
-        return Ranked(net, shown, classes, net.classifier.input_shape, self._scoring)
+        scoring = quickest(net, self._scoring)
+        return Ranked(net, shown, classes, net.classifier.input_shape, scoring)

@@ -19,7 +19,7 @@ from evofool.experiments.reproduce.adversarial import Adversarial
 from evofool.experiments.reproduce.imagenets import ImageNets
 from evofool.experiments.reproduce.scales import Scale
 from evofool.experiments.retrain.study import RetrainStudy
-from evofool.experiments.works.nets import GivenNet, Net
+from evofool.experiments.works.nets import GivenNet, Net, quickest
 from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.preset_campaign import PresetCampaign
 from evofool.experiments.works.trained import Trained
@@ -143,7 +143,7 @@ class Setting:
         return [
             PresetCampaign(
                 net, encoding, size, size, scale.digits if small else scale.imagenet,
-                classes, self.scoring, seed,
+                classes, quickest(net, self.scoring), seed,
             )
             for seed in scale.seeds
         ]  # fmt: skip

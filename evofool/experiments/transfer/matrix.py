@@ -127,7 +127,7 @@ def make_matrix(loaded: Config) -> Matrix:
         shown = {name: pictures(net) for name, net in every.items()}
         for net in targets:
             clean[net.name] = Ranked(
-                net.net, shown[net.name], (), net.classifier.input_shape, net.scored(scoring)
+                net.net, shown[net.name], (), net.classifier.input_shape, net.answered(scoring)
             )
         for name, attack in attacks.items():
             for source in sources:
@@ -142,7 +142,7 @@ def make_matrix(loaded: Config) -> Matrix:
                         made,
                         maps[source.name, net.name],
                         net.classifier.input_shape,
-                        net.scored(scoring),
+                        net.answered(scoring),
                     )
     campaigns, champions, noise = _evolved(loaded, sources, targets, maps, scoring)
     return Matrix(
@@ -182,10 +182,12 @@ def _evolved(
                         campaign,
                         maps[source.name, net.name],
                         net.classifier.input_shape,
-                        net.scored(scoring),
+                        net.answered(scoring),
                     )
     noise = {
-        net.name: NoiseAnswers(net.net, "pictures", config.noise, config.seed, net.scored(scoring))
+        net.name: NoiseAnswers(
+            net.net, "pictures", config.noise, config.seed, net.answered(scoring)
+        )
         for net in targets
     }
     return campaigns, champions, noise

@@ -26,7 +26,7 @@ from evofool.experiments.transfer.config import (
     TransferConfig,
     singles,
 )
-from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net
+from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net, quickest
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources as load_static_sources
@@ -73,6 +73,10 @@ class MatrixNet:
         reject = self.classifier.reject
         names = self.classifier.labels
         return names if reject is None else names[:reject]
+
+    def answered(self, scoring: Scoring) -> Scoring:
+        """How its answers are had, where no gradients are asked for."""
+        return quickest(self.net, self.scored(scoring))
 
     def scored(self, scoring: Scoring) -> Scoring:
         """How its pictures are scored: PyTorch runs no graph and no predict function."""

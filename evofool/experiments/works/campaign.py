@@ -16,7 +16,7 @@ from evofool.evolution.verify import verify as verify_evolution
 from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
-from evofool.experiments.works.nets import Net, moved_to
+from evofool.experiments.works.nets import Net, moved_to, quickest
 from evofool.files import is_file, read_file, reason
 from evofool.store import CampaignFolder, Check, state_of
 from evofool.store.records.works import Cost
@@ -116,8 +116,8 @@ class Campaign(Work):
         code = code_digest(encoding)  # not the path: an address is the same wherever files lie
         identity = encoding if code is None else f"{encoding.rpartition(':')[2]} {code}"
         return cls(
-            net, identity, budget.initial, budget.children, budget.generations, classes, scoring,
-            seed, encoding,
+            net, identity, budget.initial, budget.children, budget.generations, classes,
+            quickest(net, scoring), seed, encoding,
         )  # fmt: skip
 
     @property
