@@ -52,12 +52,12 @@ class VariantCampaign(Campaign):
 
     options: Mapping[str, Any] = field(default_factory=dict)
     evolution: Mapping[str, Any] = field(default_factory=dict)
-    section: Mapping[str, Any] = outside(default_factory=dict)
+    section: Mapping[str, Any] | None = outside(default=None)
 
     def config(self, classifier: Mapping[str, Any]) -> dict[str, Any]:
         config = super().config(classifier)
         config["encoding"] |= self.options
-        config["evolution"] |= self.section
+        config["evolution"] |= self.section or {}
         return config
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:

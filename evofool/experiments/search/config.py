@@ -10,7 +10,7 @@ from evofool.config import ClassifierConfig, Model
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import Count, EncodingConfig, Positive, listed
-from evofool.experiments.sections import ExperimentScoring, Sources, no_repeats
+from evofool.experiments.sections import ExperimentScoring, Sources, called, no_repeats
 
 RESERVED = ("initial", "children", "classes", "algorithm")
 """Keys of ``evolution`` that are the same for all variants, and stand beside them."""
@@ -35,11 +35,15 @@ class Variant(Model):
     @classmethod
     def _named(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return {"name": value, "encoding": value}
-        if isinstance(value, dict) and "name" not in value and "encoding" in value:
-            encoding = value["encoding"]
-            written = {"name": encoding} if isinstance(encoding, str) else dict(encoding)
-            parts = (written.get("name", ""), written.get("preset", ""))
+            value = {"encoding": value}
+        if not isinstance(value, dict):
+            return value
+        encoding = value.get("encoding")
+        if isinstance(encoding, str):
+            encoding = {"name": encoding}
+            value = {**value, "encoding": encoding}
+        if "name" not in value and isinstance(encoding, dict):
+            parts = (called(str(encoding.get("name", ""))), encoding.get("preset", ""))
             return {"name": " ".join(str(part) for part in parts if part), **value}
         return value
 

@@ -10,7 +10,7 @@ from typing import Any
 from evofool.experiments.curves import curve_columns, curve_points
 from evofool.experiments.engine import Results
 from evofool.experiments.search.config import SearchConfig
-from evofool.experiments.search.study import Searched
+from evofool.experiments.search.searched import Searched
 from evofool.experiments.search.summary import Outcome, numbers, read, summarise, table
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.report.figures import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +19,12 @@ from evofool.experiments.checked import loaded_net
 from evofool.experiments.engine import Plan, Planned, Results, Scoring
 from evofool.experiments.engine.study import Study
 from evofool.experiments.search.campaigns import VariantCampaign
-from evofool.experiments.search.config import RESERVED, SearchConfig, Variant, resolve
-from evofool.experiments.works.nets import GivenNet
+from evofool.experiments.search.config import RESERVED, SearchConfig, resolve
+from evofool.experiments.search.searched import Searched
+from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.plugins import in_file
 from evofool.report.output import PAGE, Report
 from evofool.store import Result
-
-
-@dataclass(frozen=True)
-class Searched:
-    """One variant on one net.
-
-    Attributes:
-        net: its name, one net's only.
-        classifier: the net.
-        variant: how it is searched.
-        campaigns: by seed.
-    """
-
-    net: str
-    classifier: Classifier
-    variant: Variant
-    campaigns: Mapping[int, VariantCampaign]
 
 
 class SearchStudy(Study[SearchConfig]):
@@ -121,7 +104,8 @@ def _campaigns(
         options = encodings.load(name, net.input_shape, variant.encoding.options).options
     except EncodingError as error:
         where = ("variants", index, "encoding")
-        raise loaded.error_at(where, f"{variant.name}: {error}") from error
+        key = f"{error.option}: " if error.option else ""
+        raise loaded.error_at(where, f"{variant.name}: {key}{error}") from error
     try:
         section = MapElitesConfig.model_validate(variant.evolution)
     except ValidationError as error:
@@ -144,7 +128,7 @@ def _campaigns(
     return {
         seed: VariantCampaign(
             given, encoding, config.initial, config.children, config.generations(variant),
-            classes, scoring, seed, name, dict(options), identity, changed,
+            classes, quickest(given, scoring), seed, name, dict(options), identity, changed,
         )
         for seed in config.seeds
     }  # fmt: skip

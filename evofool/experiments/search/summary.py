@@ -13,7 +13,7 @@ from evofool.experiments.curves import Curve
 from evofool.experiments.engine import Results
 from evofool.experiments.search.campaigns import CourseRow
 from evofool.experiments.search.config import SearchConfig
-from evofool.experiments.search.study import Searched
+from evofool.experiments.search.searched import Searched
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.randomness import Stream, generator
 from evofool.report.columns import Cell
@@ -167,7 +167,7 @@ def _surest_only(one: Outcome, base: Outcome) -> int:
     """Classes in which this variant's median confidence over the seeds is twice the baseline's."""
     classes = set.intersection(*(set(sure) for sure in (*one.sure, *base.sure)))
     return sum(
-        np.median([s[c] for s in one.sure]) > 2 * np.median([s[c] for s in base.sure])
+        bool(np.median([s[c] for s in one.sure]) > 2 * np.median([s[c] for s in base.sure]))
         for c in classes
     )
 

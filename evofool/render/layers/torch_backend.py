@@ -43,7 +43,7 @@ class Drawing:
         self._y = down.repeat_interleave(size[1])
 
     def levels(self, matrix: NDArray[np.float32]) -> Tensor:
-        """N x channels x height x width uint8, by a colour matrix of channels x 4."""
+        """N x channels x height x width uint8, by the colour `matrix`, channels x 4 float32."""
         stacks, pixels = self._stacks, len(self._x)
         channels, weights = len(matrix), self._tensor(matrix)
         images = []

@@ -19,7 +19,8 @@ from evofool.experiments.curves import Curve
 from evofool.experiments.engine.life import begin
 from evofool.experiments.runs import verify
 from evofool.experiments.search.config import Variant
-from evofool.experiments.search.study import Searched, SearchStudy
+from evofool.experiments.search.searched import Searched
+from evofool.experiments.search.study import SearchStudy
 from evofool.experiments.search.summary import Outcome, fewer
 
 NET = """
@@ -165,9 +166,15 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"variants": ["cppn", "cppn"]}, "two are called cppn"),
         ({"baseline": "fast"}, "no variant is called fast"),
         ({"variants": [{"encoding": "cppn", "evolution": {"children": 5}}]}, "same for all"),
-        ({"variants": [{"encoding": "cppn", "evolution": {"lag": 3}}]}, r"variants\[0\].*lag"),
-        ({"variants": [{"encoding": "cppn", "evolution": {"leg": 1}}]}, r"variants\[0\].*leg"),
-        ({"variants": ["layers", {"encoding": {"name": "layers", "most": 99}}]}, "most"),
+        (
+            {"variants": [{"encoding": "cppn", "evolution": {"lag": 3}}]},
+            r"variants.0.evolution.*lag",
+        ),
+        (
+            {"variants": [{"encoding": "cppn", "evolution": {"leg": 1}}]},
+            r"variants.0.evolution.*leg",
+        ),
+        ({"variants": [{"encoding": {"name": "layers", "most": 99}}]}, "most"),
         ({"variants": ["leyers"]}, "leyers"),
         ({"medians": [0.0]}, "medians"),
         ({"seeds": [1, 1]}, "twice"),
