@@ -95,6 +95,7 @@ class Cppn:
     """
 
     name: ClassVar[str] = "cppn"
+    any_size: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, **options: Any) -> None:
         self.settings = Options(**options)

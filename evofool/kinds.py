@@ -298,6 +298,14 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="search",
+        about="a comparison of ways to search",
+        keys=frozenset(("variants", "baseline", "medians")),
+        study="evofool.experiments.search.study:SearchStudy",
+        model="evofool.experiments.search.config:SearchConfig",
+        schema_version=2,
+    ),
+    Kind(
         name="train",
         about="the training of a classifier",
         command="train",

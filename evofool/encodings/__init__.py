@@ -118,6 +118,23 @@ class TensorEncoding(Protocol):
 
 
 @runtime_checkable
+class StagedEncoding(Protocol[G]):
+    """An encoding whose pictures are put together one part after the other: galleries show how."""
+
+    def stages(self, genome: G) -> Sequence[tuple[str, G]]:
+        """What each part adds, in words, and a genome that draws the parts up to it."""
+        ...
+
+
+@runtime_checkable
+class AnySizeEncoding(Protocol):
+    """An encoding that says whether its pictures have more detail at a larger size."""
+
+    any_size: bool
+    """Whether they do. Without it a picture has the pixels of the victim's input and no more."""
+
+
+@runtime_checkable
 class DeviceEncoding(Protocol[G]):
     """An encoding whose genomes can live on a device, and vary there."""
 

@@ -24,6 +24,7 @@ ACTIONS = {
     "from_vector": "make a genome of a vector",
     "renderer": "say what draws",
     "on": "move to a device",
+    "stages": "say how a picture is put together",
 }
 """What each method of an encoding does, as messages put it: "failed to ..."."""
 
@@ -50,6 +51,7 @@ class _Guarded:
                 setattr(self, method, explained(function, what, method == "render_tensor"))
         if (breeder := getattr(encoding, "breeder", None)) is not None:
             self.breeder = breeder
+        self.any_size = bool(getattr(encoding, "any_size", False))
         self._load = encoding.load
 
     def load(self, data: bytes) -> Any:

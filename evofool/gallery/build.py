@@ -36,6 +36,8 @@ FRAME, LARGE_FRAME = 112, 224
 FILM = 224
 MAX_GRAPHS = 2000
 """Elites of a run, the surest first, whose graph is drawn."""
+MAX_STAGES = 16
+"""Steps in which a picture is put together that are shown of it; WebP has a largest width."""
 MAX_TILES = 1000
 """On a contact sheet."""
 _CHUNK = 64
@@ -203,6 +205,7 @@ class _ViewWriter:
         try:
             self._pictures(victim, tiles)
             self._graphs()
+            self._stages()
             self._ancestry(victim)
         finally:
             victim.close()
@@ -284,6 +287,21 @@ class _ViewWriter:
             if svg is not None:
                 self._outlet.write(view.paths["graph"].format(exhibit.stem), svg)
                 view.graphs.add(exhibit.key)
+
+    def _stages(self) -> None:
+        """The steps in which a picture is put together, in a row."""
+        view, collection = self._view, self._collection
+        view.paths["stages"] = f"{self._folder}stages/{{}}.webp"
+        side = FRAME if collection.small or self._outlet.inline else LARGE_FRAME
+        for at, exhibit in enumerate(view.shown[:MAX_GRAPHS]):
+            stages = collection.source.stages(exhibit)[:MAX_STAGES]
+            if not stages:
+                return  # of an encoding that has none
+            if at % 100 == 0:
+                self._say(f"{collection.name}: layers", at / len(view.shown))
+            row = ancestry.side_by_side([image for _, image in stages], side)
+            self._outlet.write(view.paths["stages"].format(exhibit.stem), films.webp(row, 80))
+            view.stages[exhibit.key] = [words for words, _ in stages]
 
     def _ancestry(self, victim: LazyVictim) -> None:
         view, collection = self._view, self._collection

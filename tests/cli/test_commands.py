@@ -163,8 +163,8 @@ def test_every_shipped_config_dry_runs(
     elif path.parent.name in ("compare", "transfer"):
         monkeypatch.setenv("EVOFOOL_DATA", str(path.parent))
         assert f"kind: {path.parent.name}" in dry_run(path.parent.name)
-    elif path.parent.name == "explore":
-        assert "kind: explore" in dry_run("run")
+    elif path.parent.name in ("explore", "search"):
+        assert f"kind: {path.parent.name}" in dry_run("run")
     elif path.parent.name == "train":
         said = dry_run("train", "--data", str(path.parent))
         assert "# not ready: data set" in said

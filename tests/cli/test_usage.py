@@ -92,9 +92,13 @@ def test_a_config_of_another_kind_says_so(tmp_path: Path, written: bool) -> None
         lines = [li for li in path.read_text().splitlines() if not li.startswith("kind:")]
         config = tmp_path / f"{kind}.yaml"
         config.write_text("\n".join([*lines, f"kind: {kind}"] if written else lines))
-        mine = {"costs": "defend", "retrain": "defend", "reproduce": "run", "explore": "run"}.get(
-            kind, kind
-        )
+        mine = {
+            "costs": "defend",
+            "retrain": "defend",
+            "reproduce": "run",
+            "explore": "run",
+            "search": "run",
+        }.get(kind, kind)
         for command in {"evolve", "attack", "train", "defend", "compare", "transfer"} - {mine}:
             message = refused(command, config, "--dry-run")
             assert f"this is a config for `evofool {mine}`, not for `evofool {command}`" in message

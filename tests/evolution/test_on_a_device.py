@@ -62,7 +62,7 @@ def test_a_campaign_in_tritons_interpreter(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
-@pytest.mark.parametrize("encoding", ["cppn", "direct"])
+@pytest.mark.parametrize("encoding", ["cppn", "direct", "layers"])
 def test_a_campaign_on_cuda(tmp_path: Path, encoding: str, precision: str) -> None:
     scoring = {"device": "cuda", "batch": 20, "workers": 3, "precision": precision}
     made = _sections(

@@ -36,6 +36,7 @@ from evofool.experiments.retrain.config import RetrainTraining
 from evofool.experiments.retrain.fooling import Bred, Recognised
 from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
+from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -100,6 +101,9 @@ def examples() -> list[Work]:
         LossSurfaces(net, (Clean(net, pictures, scoring),), pictures, 0.1, 3, 1, scoring),
         PresetCampaign(
             net, "cppn", 200, 200, 50, 10, scoring, 1, preset="released", fitness="probability"
+        ),
+        VariantCampaign(
+            net, "layers", 200, 200, 50, 10, scoring, 1, options={"limit": 8}, evolution={"lag": 1}
         ),
         Targeted(net, pictures, JSMA(), 10, scoring),
         judged,

@@ -217,7 +217,9 @@ def test_correct_ones_pass(shape: tuple[int, int, int]) -> None:
     check_encoding(f"{EXAMPLE}:Grating", shape, {"max_waves": 4})
 
 
-@pytest.mark.parametrize(("name", "options"), [("cppn", {}), ("direct", {"resolution": [4, 5]})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("cppn", {}), ("direct", {"resolution": [4, 5]}), ("layers", {})]
+)
 def test_ours_pass(name: str, options: dict[str, Any]) -> None:
     check_encoding(name, SHAPE, options)
 

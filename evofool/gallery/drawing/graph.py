@@ -83,6 +83,9 @@ def summary(described: Mapping[str, Any]) -> str:
         if isinstance(counts, Mapping):
             text += ": " + ", ".join(f"{count} {name}" for name, count in counts.items())
         return bare(text[:400])
+    layers = described.get("layers")
+    if isinstance(layers, list):
+        return bare(f"{counted(len(layers), 'layer')} over a ground")
     flat = (
         f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}"
         for key, value in described.items()

@@ -17,7 +17,7 @@ from evofool.gallery.page.attack_document import cut as shortened
 from evofool.gallery.page.naming import display_name
 from evofool.gallery.reading.exhibits import Collection, Exhibit, Step
 from evofool.gallery.reading.scores import VictimAnswers
-from evofool.text import counted, percent, printable
+from evofool.text import bare, counted, percent, printable
 
 MAX_LABEL, MAX_TEXT, MAX_CONFIG = 300, 4000, 20_000
 """Longest label, command and config that a page shows, in characters."""
@@ -32,12 +32,13 @@ class RunView:
     Attributes:
         collection: what is shown.
         shown: its exhibits, the surest first.
-        paths: ``picture``, ``thumb``, ``graph``, ``strip``, ``film``, ``change``: where files lie
-            relative to the page, ``{}`` for the exhibit's stem; ``clean`` for the number of its
+        paths: ``picture``, ``thumb``, ``graph``, ``stages``, ``strip``, ``film``, ``change``: files
+            lie relative to the page, ``{}`` for the exhibit's stem; ``clean`` for the number of its
             image; without an entry there are none.
         answers: the victim's scores of these pictures, beyond those that the run stored.
         lines: steps that are shown of an exhibit's ancestry and the length of all of it, by key.
         graphs: keys of exhibits whose graph is drawn.
+        stages: how an exhibit is put together, in words, by key.
         plots: name to (light, dark) file.
         files: name to file, for people who want to take something along.
     """
@@ -48,6 +49,7 @@ class RunView:
     answers: VictimAnswers = field(default_factory=VictimAnswers)
     lines: dict[str, tuple[Sequence[Step], int]] = field(default_factory=dict)
     graphs: set[str] = field(default_factory=set)
+    stages: dict[str, Sequence[str]] = field(default_factory=dict)
     plots: dict[str, tuple[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     ancestry_note: str = ""
@@ -148,6 +150,8 @@ def _row(number: int, view: RunView, exhibit: Exhibit, family: int) -> list[Any]
         detail["hit"] = attack_document.of_exhibit(exhibit)
     if exhibit.key in view.graphs:
         detail["graph"] = 1
+    if exhibit.key in view.stages:
+        detail["stages"] = [bare(words[:200]) for words in view.stages[exhibit.key]]
     top = view.answers.top.get(exhibit.individual)
     if top:
         detail["top"] = [[c, short(p)] for c, p in top]

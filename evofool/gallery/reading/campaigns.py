@@ -11,7 +11,7 @@ import numpy as np
 
 from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import cells
-from evofool.encodings import file_is_missing
+from evofool.encodings import AnySizeEncoding, StagedEncoding, file_is_missing
 from evofool.errors import EncodingError, StoreError
 from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.individual import Individual
@@ -182,16 +182,27 @@ class Elites:
 
     def render(self, exhibit: Exhibit, size: Size) -> UInt8Images:
         native = self._run.manifest["classifier"]["input_shape"][1:]
-        if "nodes" not in self.describe(exhibit) and list(size) != native:
+        encoding = self._stored.encoding
+        grows = isinstance(encoding, AnySizeEncoding) and encoding.any_size
+        if not grows and list(size) != native:
             raise EncodingError(
-                f"encoding {self._stored.encoding.name} has {native[0]} x {native[1]} pixels and"
+                f"encoding {encoding.name} has {native[0]} x {native[1]} pixels and"
                 " nothing between them; --enlarge repeats each of them"
             )
-        image: UInt8Images = self._stored.encoding.render([self._of(exhibit).genome], size)[0]
+        image: UInt8Images = encoding.render([self._of(exhibit).genome], size)[0]
         return image
 
     def describe(self, exhibit: Exhibit) -> Mapping[str, Any]:
         return self._describe(self._of(exhibit))
+
+    def stages(self, exhibit: Exhibit) -> Sequence[tuple[str, UInt8Images]]:
+        encoding = self._stored.encoding
+        if not isinstance(encoding, StagedEncoding):
+            return ()
+        stages = encoding.stages(self._of(exhibit).genome)
+        height, width = self._run.manifest["classifier"]["input_shape"][1:]
+        images = encoding.render([genome for _, genome in stages], (height, width))
+        return [(str(words), image) for (words, _), image in zip(stages, images, strict=True)]
 
     def line(self, exhibit: Exhibit) -> Sequence[Step]:
         current, held = self._of(exhibit).id, exhibit.class_index

@@ -110,6 +110,10 @@ class Source(Protocol):
         """What the encoding says of its genome; empty where there is none."""
         ...
 
+    def stages(self, exhibit: Exhibit) -> Sequence[tuple[str, UInt8Images]]:
+        """How it is put together: words, and the picture up to there; empty where it is not."""
+        ...
+
     def line(self, exhibit: Exhibit) -> Sequence[Step]:
         """From the oldest ancestor to the exhibit itself; empty where there is no ancestry."""
         ...

@@ -60,7 +60,7 @@ function sheet(row) {
   const source = make("div", {}, make("div", { class: "head" }, make("h3", {}, "Where it comes from")),
     make("dl", { class: "facts" }, ...facts.map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v)))));
   const left = make("figure", { class: "canvas" }, full, make("figcaption", { id: "as" }));
-  const whole = make("div", { class: "sheet" }, make("div", { class: "duo" }, left, right), ancestry(row), graph(row), make("div", { class: "duo" }, source, again(run)));
+  const whole = make("div", { class: "sheet" }, make("div", { class: "duo" }, left, right), ancestry(row), graph(row), stages(row), make("div", { class: "duo" }, source, again(run)));
   caption(whole, row);
   return whole;
 }
@@ -143,12 +143,12 @@ function top5(row) {
   const note = top ? rank : run.note;
   return [make("ol", { class: "top5" }, ...list), note ? make("p", { class: "note" }, note) : null];
 }
-function frame(row, k, words) { // the k-th picture of the strip, which is as wide as all of them
-  const { line } = row[MORE], run = runOf(row);
-  const image = make("img", { src: file(row, "strip"), loading: "lazy", alt: words });
+function frame(row, k, words, kind = "strip", count = row[MORE].line?.length) { // the k-th picture of a strip, which is as wide as all of them
+  const run = runOf(row);
+  const image = make("img", { src: file(row, kind), loading: "lazy", alt: words });
   if (run.small) image.classList.add("square");
   const box = make("span", { class: "frame" }, image);
-  box.style.setProperty("--n", line.length);
+  box.style.setProperty("--n", count);
   box.style.setProperty("--k", k);
   box.style.setProperty("--ratio", run.size[1] / run.size[0]);
   return box;
@@ -182,9 +182,16 @@ function graph(row) {
     make("div", { class: "graph", tabIndex: 0, role: "region", ariaLabel: "Graph" }, make("img", { src: file(row, "graph"), loading: "lazy", alt: "Graph from coordinates to colour: " + bare(more.genome) })),
     make("p", { class: "key" }, make("span", {}, "solid: positive weight"), make("span", {}, "dashed: negative"), make("span", {}, "wide: strong"), make("span", {}, "in each node: its function")));
 }
+function stages(row) {
+  const words = row[MORE].stages;
+  if (!words) return null;
+  const items = words.map((text, k) => make("li", {}, frame(row, k, text, "stages", words.length), make("span", { class: "who", title: text }, (k ? k + ". " : "") + text)));
+  return make("div", { class: "wide" }, make("div", { class: "head" }, make("h3", {}, "How it is put together"), make("p", { class: "note" }, "each picture with what lies below")),
+    make("ol", { class: "line built", tabIndex: 0, ariaLabel: "Layers, the lowest first" }, ...items));
+}
 function toggle(row) {
   if (playing) { stop(); return; }
-  const { line } = row[MORE], items = [...dialog.querySelectorAll(".line li")], full = $("full"), whole = dialog.querySelector(".sheet");
+  const { line } = row[MORE], items = [...dialog.querySelectorAll(".line:not(.built) li")], full = $("full"), whole = dialog.querySelector(".sheet");
   if (!items.length) return;
   const pause = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1200 : 450;
   let k = 0;

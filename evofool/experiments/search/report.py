@@ -1,0 +1,150 @@
+"""``report/`` of a comparison of ways to search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from evofool.experiments.curves import curve_columns, curve_points
+from evofool.experiments.engine import Results
+from evofool.experiments.search.config import SearchConfig
+from evofool.experiments.search.searched import Searched
+from evofool.experiments.search.summary import Outcome, numbers, read, summarise, table
+from evofool.experiments.works.campaign import ChampionRow
+from evofool.report.figures import (
+    banded_line,
+    dress,
+    evaluations_axis,
+    grid_lines,
+    legend_beside,
+    light_and_dark,
+    name_axes,
+    odds_axis,
+    panels,
+    to_png,
+    tones,
+)
+from evofool.report.output import Report
+from evofool.report.sections import Figure, Picture, Section, sections_page
+from evofool.report.tables import Table, Text
+from evofool.report.theme import Colours
+from evofool.text import probability
+
+SHOWN = 24
+"""Pictures of each variant and net that the page shows, of the first seed, the surest first."""
+_DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+
+
+def report(
+    config: SearchConfig,
+    searched: Sequence[Searched],
+    results: Results,
+    manifest: Mapping[str, Any],
+) -> Report:
+    """The page with a plot a net, the tables and the summary."""
+    outcomes = read(config, searched, results)
+    summary = summarise(config, outcomes, manifest, results.folder.seconds())
+    files: dict[str, bytes] = {}
+    sections = []
+    for k, net in enumerate(summary["nets"]):
+        own = [outcome for outcome in outcomes if outcome.searched.net == net["net"]]
+        name = f"search-{k}"
+        files |= light_and_dark(name, partial(_plot, own))
+        about = f"{net['net']}: median confidence over evaluations, a line for each variant"
+        part = {**summary, "nets": [net]}
+        note = (
+            "Lines are medians over the seeds of the median over the classes, bands their 95 %"
+            " bootstrap intervals. Then the evaluations to a median confidence, and how many times"
+            f" as many {summary['baseline']} takes; more than (>) where it never got there."
+        )
+        sections.append(Section(net["net"], note, [Figure(name, about)], [table(part)]))
+        sections += [_pictures(config, one, results, files) for one in own]
+    page = sections_page(
+        "How many pictures does a search need?",
+        sections,
+        subject="search",
+        lede=sentences(summary),
+        facts={
+            "command": str(manifest.get("command") or ""),
+            "seeds": ", ".join(map(str, config.seeds)),
+            "took": f"{summary['seconds']:.0f} s",
+        },
+        files=("search.csv", "curves.csv", "summary.json", "config.yaml"),
+    )
+    points = [
+        (one.searched.net, one.searched.variant.name, *point)
+        for one in outcomes
+        for point in curve_points(one.curve)
+    ]
+    curves = Table(curve_columns(Text("net"), Text("variant")), points)
+    return Report(page, files, {"search.csv": numbers(summary), "curves.csv": curves}, summary)
+
+
+def sentences(summary: Mapping[str, Any]) -> list[str]:
+    """One a net: the variant whose median ended highest, and what it needs."""
+    told = []
+    for net in summary["nets"]:
+        best = max(net["variants"], key=lambda v: v["median_confidence"])
+        base = next(v for v in net["variants"] if v["variant"] == summary["baseline"])
+        text = (
+            f"{net['net']}: {best['variant']} ends highest, at a median confidence of"
+            f" {probability(best['median_confidence'])} after {best['evaluations']:,} pictures;"
+            f" {base['variant']} ends at {probability(base['median_confidence'])}"
+            f" after {base['evaluations']:,}."
+        )
+        ratios = [(m, n) for m, n in best["needed"].items() if n["ratio"] is not None]
+        if ratios and best is not base:
+            median, n = ratios[-1]
+            more = "more than " if n["at_least"] else ""
+            text += f" To a median of {median} {base['variant']} takes {more}{n['ratio']:.1f} times"
+            text += " as many."
+        told.append(text)
+    if len(summary["seeds"]) == 1:
+        told.append("One seed: there are no intervals.")
+    return told
+
+
+def _pictures(
+    config: SearchConfig, one: Outcome, results: Results, files: dict[str, bytes]
+) -> Section:
+    campaign = one.searched.campaigns[config.seeds[0]]
+    champions = sorted(
+        results.with_pictures(campaign, ChampionRow), key=lambda row: (-row.confidence, row.item)
+    )
+    pictures = []
+    for row in champions[:SHOWN]:
+        whose = f"{_file(one.searched.net)}-{_file(one.searched.variant.name)}"
+        file = f"pictures/{whose}-{row.item:04d}.png"
+        files[file] = row.png or b""
+        label = one.searched.classifier.labels[row.item]
+        pictures.append(Picture(file, label, probability(row.confidence)))
+    title = f"{one.searched.variant.name} on {one.searched.net}: the surest of seed"
+    return Section(f"{title} {config.seeds[0]}", pictures=pictures)
+
+
+def _plot(outcomes: Sequence[Outcome], colours: Colours) -> bytes:
+    figure, (axes,) = panels(1, (8.2, 4.6), colours)
+    ends = []
+    shades = tones(len(outcomes), colours)
+    for k, (one, shade) in enumerate(zip(outcomes, shades, strict=True)):
+        low, high = one.curve.interval()
+        median = one.curve.median
+        filled = median > 0
+        banded_line(
+            axes, one.curve.evaluations[filled], median[filled], low[filled], high[filled],
+            colour=shade, dash=_DASHES[k % len(_DASHES)], label=one.searched.variant.name,
+        )  # fmt: skip
+        ends += [values[filled] for values in (low, median, high)]
+    dress(axes, colours, outcomes[0].searched.net)
+    evaluations_axis(axes, colours, log=True)
+    grid_lines(axes, colours)
+    odds_axis(axes, ends, colours)
+    name_axes(axes, colours, y="median confidence")
+    legend_beside(axes, colours)
+    return to_png(figure, colours)
+
+
+def _file(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "net"

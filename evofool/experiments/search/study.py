@@ -1,0 +1,138 @@
+"""A comparison of ways to search as a study: its plan of works, and its dry run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from evofool import encodings
+from evofool.classifiers import Classifier
+from evofool.classifiers.identity.code import code_digest
+from evofool.config import Loaded, yaml_lines
+from evofool.config.models import MapElitesConfig
+from evofool.errors import EncodingError
+from evofool.experiments.checked import loaded_net
+from evofool.experiments.engine import Plan, Planned, Results, Scoring
+from evofool.experiments.engine.study import Study
+from evofool.experiments.search.campaigns import VariantCampaign
+from evofool.experiments.search.config import RESERVED, SearchConfig, resolve
+from evofool.experiments.search.searched import Searched
+from evofool.experiments.works.nets import GivenNet, quickest
+from evofool.plugins import in_file
+from evofool.report.output import PAGE, Report
+from evofool.store import Result
+
+
+class SearchStudy(Study[SearchConfig]):
+    """Several ways to search, on several nets."""
+
+    kind = "search"
+    config = SearchConfig
+    resolve = staticmethod(resolve)
+
+    def __init__(self, loaded: Loaded[SearchConfig], searched: Sequence[Searched]) -> None:
+        self.searched = searched
+        planned = [
+            Planned(
+                f"{one.variant.name} on {one.net}, seed {seed}",
+                one.campaigns[seed],
+                _file(one.net, one.variant.name, seed),
+            )
+            for seed in loaded.config.seeds  # all variants of a seed before the next seed
+            for one in searched
+        ]
+        super().__init__(loaded, Plan(planned))
+
+    @classmethod
+    def make(cls, loaded: Loaded[SearchConfig]) -> SearchStudy:
+        config = loaded.config
+        nets = [loaded_net(loaded, ("victims", k), spec) for k, spec in enumerate(config.victims)]
+        names = [net.headline for net in nets]
+        called = [
+            name if names.count(name) == 1 else f"{name} ({net.digest[:6]})"
+            for name, net in zip(names, nets, strict=True)
+        ]
+        scoring = config.scoring.resolved()
+        searched = []
+        for k, (net, name) in enumerate(zip(nets, called, strict=True)):
+            given = GivenNet.of(net, config.victims[k].model_dump(mode="json", exclude_none=True))
+            for index in range(len(config.variants)):
+                campaigns = _campaigns(loaded, index, net, given, scoring)
+                searched.append(Searched(name, net, config.variants[index], campaigns))
+        return cls(loaded, searched)
+
+    @classmethod
+    def plan_lines(cls, study: SearchStudy) -> list[str]:
+        """The resolved config, and how much there is to do."""
+        images = sum(campaign.work.images for campaign in study.plan)
+        return [
+            *yaml_lines(study.loaded.config),
+            f"# campaigns: {len(study.plan)}; images to be evolved: {images:,}; ready",
+        ]
+
+    def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
+        from evofool.experiments.search.report import report  # which imports matplotlib
+
+        return report(self.loaded.config, self.searched, results, manifest)
+
+    @classmethod
+    def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
+        from evofool.experiments.search.summary import table
+
+        return [
+            *table(result.summary).plain(),
+            f"look at {result.path / PAGE}",
+            f"        {result.path / 'search.csv'}",
+        ]
+
+
+def _campaigns(
+    loaded: Loaded[SearchConfig], index: int, net: Classifier, given: GivenNet, scoring: Scoring
+) -> dict[int, VariantCampaign]:
+    """Of one variant on one net, by seed.
+
+    Raises:
+        ConfigError: the variant does not fit the net, or a key of it is wrong.
+    """
+    config, variant = loaded.config, loaded.config.variants[index]
+    name = variant.encoding.name
+    try:
+        options = encodings.load(name, net.input_shape, variant.encoding.options).options
+    except EncodingError as error:
+        where = ("variants", index, "encoding")
+        key = f"{error.option}: " if error.option else ""
+        raise loaded.error_at(where, f"{variant.name}: {key}{error}") from error
+    try:
+        section = MapElitesConfig.model_validate(variant.evolution)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = str(first["msg"]).removeprefix("Value error, ")
+        where = ("variants", index, "evolution")
+        raise loaded.error_at(where, f"{variant.name}: {key}: {message}") from error
+    changed = section.model_dump(mode="json", exclude_defaults=True, exclude=set(RESERVED))
+    identity = {
+        key: f"{value.rpartition(':')[2]} {code_digest(value)}"
+        if isinstance(value, str) and in_file(value)
+        else value
+        for key, value in changed.items()
+    }
+    goals = net.n_classes if net.reject is None else net.reject
+    classes = min(config.classes or goals, goals)
+    code = code_digest(name)
+    encoding = name if code is None else f"{name.rpartition(':')[2]} {code}"
+    return {
+        seed: VariantCampaign(
+            given, encoding, config.initial, config.children, config.generations(variant),
+            classes, quickest(given, scoring), seed, name, dict(options), identity, changed,
+        )
+        for seed in config.seeds
+    }  # fmt: skip
+
+
+def _file(*parts: object) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(map(str, parts))).strip("-.")

@@ -1,0 +1,34 @@
+"""Layered pictures: stacks of fields, drawn in numba on the CPU and in PyTorch on devices."""
+
+from evofool.render.layers.colour import LayerColour, colour_matrix
+from evofool.render.layers.described import described
+from evofool.render.layers.drawing import render_layers, render_layers_tensor, tensor_renderer
+from evofool.render.layers.stack import (
+    CHARTS,
+    FIELDS,
+    GENES,
+    GROUND,
+    MASKS,
+    MOST_LAYERS,
+    SEEDS,
+    Stack,
+    Stacks,
+)
+
+__all__ = [
+    "CHARTS",
+    "FIELDS",
+    "GENES",
+    "GROUND",
+    "MASKS",
+    "MOST_LAYERS",
+    "SEEDS",
+    "LayerColour",
+    "Stack",
+    "Stacks",
+    "colour_matrix",
+    "described",
+    "render_layers",
+    "render_layers_tensor",
+    "tensor_renderer",
+]

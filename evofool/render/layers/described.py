@@ -1,0 +1,39 @@
+"""Stacks in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evofool.render.layers.stack import CHARTS, FIELDS, GENES, MASKS, Stack
+
+_NUMBERS = ("no", "one", "two", "three", "four")
+_CHARTS = {"plane": "", "polar": " around a point", "spiral": " wound into a spiral"}
+_MASKS = {
+    "none": "everywhere",
+    "disc": "in a disc",
+    "square": "in a square",
+    "noise": "in patches",
+    "half": "on one side of a line",
+    "ring": "in a ring",
+}
+
+
+def described(stack: Stack) -> list[dict[str, Any]]:
+    """What each layer is, the lowest first, as JSON values: words, kinds, and genes by name."""
+    layers = []
+    for kinds, genes in zip(stack.kinds.tolist(), stack.genes.tolist(), strict=True):
+        chart, field, mask = CHARTS[kinds[0]], FIELDS[kinds[1]], MASKS[kinds[2]]
+        named = dict(zip(GENES, genes, strict=True))
+        colours = int(2 + named["colours"] * 2.999)
+        warped = ", warped" if named["warp"] > 0.5 else ""
+        words = f"{field}{_CHARTS[chart]}{warped}, in {_NUMBERS[colours]} colours, {_MASKS[mask]}"
+        layers.append(
+            {
+                "words": words,
+                "chart": chart,
+                "field": field,
+                "mask": mask,
+                "genes": {name: round(gene, 6) for name, gene in named.items()},
+            }
+        )
+    return layers

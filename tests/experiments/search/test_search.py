@@ -1,0 +1,185 @@
+"""``kind: search`` end to end on a tiny net; evaluations and ratios held to counting by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evofool.config import load_campaign
+from evofool.errors import ConfigError
+from evofool.evolution.campaign import evolve
+from evofool.experiments.curves import Curve
+from evofool.experiments.engine.life import begin
+from evofool.experiments.runs import verify
+from evofool.experiments.search.config import Variant
+from evofool.experiments.search.searched import Searched
+from evofool.experiments.search.study import SearchStudy
+from evofool.experiments.search.summary import Outcome, fewer
+
+NET = """
+import numpy as np
+from evofool.classifiers import Classifier, from_predict
+
+
+def tiny() -> Classifier:
+    weights = np.stack([np.sin((3 * c + 1) * np.arange(64)) for c in range(4)])
+
+    def predict(images):
+        return images.reshape(len(images), -1) / 255.0 @ weights.T
+
+    labels = ["ape", "bat", "<b>cat", "dog"]
+    return from_predict(
+        predict, input_shape=(1, 8, 8), output="logits", name="tiny", labels=labels
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("search") / "net.py"
+    path.write_text(NET)
+    return f"{path}:tiny"
+
+
+def config(net: str, **more: Any) -> dict[str, Any]:
+    return {
+        "kind": "search",
+        "victims": [net],
+        "variants": [
+            {"encoding": {"name": "cppn", "preset": "released"},
+             "evolution": {"fitness": "probability"}},
+            "direct",
+            {"name": "gentle layers", "encoding": {"name": "layers", "gene_rate": 0.02},
+             "evaluations": 60},
+        ],
+        "evaluations": 40,
+        "initial": 10,
+        "children": 10,
+        "seeds": [1, 2],
+        "medians": [0.3, 0.9999999],
+        "scoring": {"batch": 10, "workers": 1},
+        **more,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(net: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "search"
+    begin(SearchStudy, config(net), path)
+    return path
+
+
+def test_every_variant_is_a_campaign_with_its_own_settings(run: Path, net: str) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    (told,) = summary["nets"]
+    assert [v["variant"] for v in told["variants"]] == ["cppn released", "direct", "gentle layers"]
+    assert [v["evaluations"] for v in told["variants"]] == [40, 40, 60]
+    folders = sorted(path.name for path in (run / "evolution").iterdir())
+    assert len(folders) == 6
+    (gentle,) = (run / "evolution").glob("*gentle-layers-2")
+    resolved = load_campaign(gentle / "config.yaml").config
+    assert resolved.encoding.options["gene_rate"] == 0.02
+    assert resolved.seed == 2
+    # the same as the campaign by itself
+    alone = {
+        "classifier": net,
+        "encoding": {"name": "cppn", "preset": "released"},
+        "evolution": {"initial": 10, "children": 10, "fitness": "probability"},
+        "stop": {"generations": 3},
+        "scoring": {"batch": 10, "workers": 1},
+        "seed": 1,
+    }
+    median = evolve(alone, run.parent / "alone").summary["confidence"]["median"]
+    assert told["variants"][0]["of_seeds"][0] == pytest.approx(median)
+
+
+def test_its_tables_are_about_the_same_numbers(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    curves = list(csv.DictReader((run / "curves.csv").open()))
+    rows = list(csv.DictReader((run / "search.csv").open()))
+    assert len(rows) == 3 * 2
+    for variant in summary["nets"][0]["variants"]:
+        own = [row for row in curves if row["variant"] == variant["variant"]]
+        assert int(own[-1]["evaluations"]) == variant["evaluations"]
+        assert float(own[-1]["median_confidence"]) == pytest.approx(variant["median_confidence"])
+    never = [row for row in rows if row["to_median"] == "0.9999999"]
+    assert all(row["needed"] == "" and row["ratio"] == "" for row in never)
+    page = (run / "report" / "index.html").read_text()
+    assert "<b>cat" not in page
+    assert "gentle layers" in page
+
+
+def test_it_verifies_and_is_resumed_to_nothing(run: Path) -> None:
+    checks = list(verify(run))
+    assert all(check.ok is not False for check in checks), [c for c in checks if c.ok is False]
+
+
+def test_another_seed_adds_only_its_own_campaigns(run: Path, net: str, tmp_path: Path) -> None:
+    begin(SearchStudy, config(net, seeds=[1, 2, 3]), tmp_path / "more", reuse=(run,))
+    with closing(sqlite3.connect(tmp_path / "more" / "run.sqlite")) as connection:
+        origins = [origin for (origin,) in connection.execute("select origin from works")]
+    assert len(origins) == 9
+    assert origins.count("") == 3
+
+
+def outcome(name: str, *seeds: list[float]) -> Outcome:
+    evaluations = np.arange(1, len(seeds[0]) + 1) * 100
+    curve = Curve(name, "net", tuple(range(len(seeds))), evaluations, np.array(seeds))
+    variant = Variant.model_validate({"name": name, "encoding": "cppn"})
+    searched = Searched("net", None, variant, {})  # type: ignore[arg-type]
+    return Outcome(searched, curve, [], [])
+
+
+def test_how_many_times_fewer() -> None:
+    slow = outcome("slow", [0.1, 0.2, 0.3, 0.4], [0.0, 0.1, 0.2, 0.3], [0.1, 0.1, 0.3, 0.3])
+    fast = outcome("fast", [0.2, 0.4, 0.5, 0.6], [0.2, 0.4, 0.5, 0.6], [0.1, 0.4, 0.5, 0.6])
+    assert slow.needed(0.2) == [200, 300, 300]
+    assert fast.needed(0.2) == [100, 100, 200]
+    told = fewer(slow, fast, 0.2)
+    assert told["ratio"] == 3.0
+    assert not told["at_least"]
+    assert told["low"] >= 1.0
+    assert told["high"] == 3.0
+    assert fewer(slow, slow, 0.2)["ratio"] == 1.0
+    beyond = fewer(slow, fast, 0.4)  # one seed of the slow one got there, at the end
+    assert beyond["at_least"]
+    assert beyond["ratio"] == 400 / 200
+    assert fewer(fast, slow, 0.6)["ratio"] is None
+    assert fewer(outcome("a", [0.1, 0.5]), outcome("b", [0.5, 0.6]), 0.5)["low"] is None
+
+
+def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
+    assert outcome("a", [0.1, 0.2, 0.3, 0.4]).area == pytest.approx([0.25])
+    assert outcome("a", [0.7]).area == pytest.approx([0.7])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"variants": ["cppn", "cppn"]}, "two are called cppn"),
+        ({"baseline": "fast"}, "no variant is called fast"),
+        ({"variants": [{"encoding": "cppn", "evolution": {"children": 5}}]}, "same for all"),
+        (
+            {"variants": [{"encoding": "cppn", "evolution": {"lag": 3}}]},
+            r"variants.0.evolution.*lag",
+        ),
+        (
+            {"variants": [{"encoding": "cppn", "evolution": {"leg": 1}}]},
+            r"variants.0.evolution.*leg",
+        ),
+        ({"variants": [{"encoding": {"name": "layers", "most": 99}}]}, "most"),
+        ({"variants": ["leyers"]}, "leyers"),
+        ({"medians": [0.0]}, "medians"),
+        ({"seeds": [1, 1]}, "twice"),
+    ],
+)
+def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        begin(SearchStudy, config(net, **change), tmp_path / "run")
