@@ -225,5 +225,7 @@ def _needed(needed: Mapping[str, Any]) -> str:
 def _ratio(needed: Mapping[str, Any]) -> str:
     if needed["ratio"] is None:
         return "-"
+    if needed["at_least"]:
+        return f"> {needed['ratio']:.1f}"  # how much more, the interval cannot know
     interval = "" if needed["low"] is None else f" ({needed['low']:.1f}-{needed['high']:.1f})"
-    return f"{'> ' if needed['at_least'] else ''}{needed['ratio']:.1f}{interval}"
+    return f"{needed['ratio']:.1f}{interval}"
