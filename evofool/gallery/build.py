@@ -21,7 +21,7 @@ from evofool.gallery.page.outlets import FolderOutlet, Outlet, RunOutlet
 from evofool.gallery.page.single import inlined
 from evofool.gallery.reading import ancestry
 from evofool.gallery.reading.collect import collect
-from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved
+from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved, StagedSource
 from evofool.gallery.reading.scores import FILE, AskVictim, LazyVictim, VictimAnswers
 from evofool.images import UInt8Images, decode_png
 from evofool.scoring.scorer import usable_cores
@@ -291,10 +291,12 @@ class _ViewWriter:
     def _stages(self) -> None:
         """The steps in which a picture is put together, in a row."""
         view, collection = self._view, self._collection
+        if not isinstance(source := collection.source, StagedSource):
+            return
         view.paths["stages"] = f"{self._folder}stages/{{}}.webp"
         side = FRAME if collection.small or self._outlet.inline else LARGE_FRAME
         for at, exhibit in enumerate(view.shown[:MAX_GRAPHS]):
-            stages = collection.source.stages(exhibit)[:MAX_STAGES]
+            stages = source.stages(exhibit)[:MAX_STAGES]
             if not stages:
                 return  # of an encoding that has none
             if at % 100 == 0:

@@ -46,8 +46,16 @@ def peer(lite0: Classifier) -> Any:
         return foolbox.PyTorchModel(lite0.module.eval(), bounds=(0, 1), device="cpu")
 
 
+ROUNDING = 1e-5
+"""Share of values whose sign of the gradient may differ by rounding."""
+
+
 def same(ours: NDArray[np.float32], theirs: torch.Tensor) -> float:
-    """Share of values that agree to the last bits of float32."""
+    """Share of values that agree to the last bits of float32.
+
+    Ours takes the gradients of a few pictures at a time, and convolutions sum in an order that
+    depends on the batch: where a gradient is next to zero, its sign may differ.
+    """
     return float((np.abs(ours - theirs.numpy()) < 1e-6).mean())
 
 
@@ -58,7 +66,7 @@ def test_fgsm(lite0: Classifier, samples: Any, peer: Any, eps: float) -> None:
     _, theirs, fooled = foolbox.attacks.FGSM()(peer, x, y, epsilons=eps)
     with Scorer(lite0, batch=18) as scorer:
         ours = FGSM(eps=eps)(scorer, pictures, labels)
-    assert same(ours.images_float, theirs) == 1.0
+    assert same(ours.images_float, theirs) > 1 - ROUNDING
     assert np.array_equal(ours.success_float, fooled.numpy())
     assert (ours.forward_images, ours.backward_images) == (18, 18)
     assert ours.verify_forward_images == (18 if eps == 8 / 255 else 36)
@@ -78,7 +86,7 @@ def test_step_ll_is_targeted_fgsm_at_the_least_likely_class(
     )(peer, x, criterion, epsilons=8 / 255)
     with Scorer(lite0, batch=18) as scorer:
         ours = StepLL(eps=8 / 255)(scorer, pictures, labels)
-    assert same(ours.images_float, theirs) == 1.0
+    assert same(ours.images_float, theirs) > 1 - ROUNDING
     assert (ours.forward_images, ours.backward_images) == (18, 18)
 
 

@@ -253,9 +253,6 @@ class _Nothing:
     def describe(self, exhibit: Exhibit) -> Mapping[str, Any]:
         return {}
 
-    def stages(self, exhibit: Exhibit) -> list[tuple[str, UInt8Images]]:
-        return []
-
     def line(self, exhibit: Exhibit) -> list[Step]:
         return []
 

@@ -169,9 +169,6 @@ class Results:
     def render(self, exhibit: Exhibit, size: Size) -> UInt8Images:
         raise EncodingError("an attacked image has no genome to draw it from at another size")
 
-    def stages(self, exhibit: Exhibit) -> Sequence[tuple[str, UInt8Images]]:
-        return ()
-
     def describe(self, exhibit: Exhibit) -> Mapping[str, Any]:
         return {}
 

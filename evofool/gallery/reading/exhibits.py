@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from evofool.attacks.runs.rows import ImageRow, ResultRow
 from evofool.classifiers import Classifier
@@ -110,10 +110,6 @@ class Source(Protocol):
         """What the encoding says of its genome; empty where there is none."""
         ...
 
-    def stages(self, exhibit: Exhibit) -> Sequence[tuple[str, UInt8Images]]:
-        """How it is put together: words, and the picture up to there; empty where it is not."""
-        ...
-
     def line(self, exhibit: Exhibit) -> Sequence[Step]:
         """From the oldest ancestor to the exhibit itself; empty where there is no ancestry."""
         ...
@@ -128,6 +124,15 @@ class Source(Protocol):
 
     def frames(self, ids: Sequence[IndividualId]) -> Mapping[IndividualId, UInt8Images]:
         """The pictures of ancestors, C x H x W at the victim's input size."""
+        ...
+
+
+@runtime_checkable
+class StagedSource(Protocol):
+    """A source that can show how a picture is put together."""
+
+    def stages(self, exhibit: Exhibit) -> Sequence[tuple[str, UInt8Images]]:
+        """Words, and the picture up to there; empty where the encoding has no stages."""
         ...
 
 

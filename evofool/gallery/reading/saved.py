@@ -75,9 +75,6 @@ class SavedElites:
     def render(self, exhibit: Exhibit, size: Size) -> UInt8Images:
         raise EncodingError(f"{self._run.path}: {NO_ENCODING}")
 
-    def stages(self, exhibit: Exhibit) -> Sequence[tuple[str, UInt8Images]]:
-        return ()
-
     def describe(self, exhibit: Exhibit) -> Mapping[str, Any]:
         return {}
 
