@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     import torch
 
 _HEADER = struct.Struct("<4sH")
-_MAGIC = b"EFL\x01"
+_MAGIC = b"EFL\x02"
 _KINDS = np.array([len(CHARTS), len(FIELDS), len(MASKS)])
+_SHADE = GENES.index("shade")
 _IS_SEED = np.isin(np.arange(len(GENES)), SEEDS)
 
 Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -56,6 +57,10 @@ class Options(BaseModel):
     """Layers of a random picture, at least."""
     most: Layers = 6
     """Layers of a random picture, at most."""
+    covered: Probability = 0.4
+    """Of a random picture's top layer to have no mask: it covers all, or all is seen through it."""
+    shaded: Probability = 1.0
+    """Of a new layer to be lighter and darker in places."""
     limit: Layers = 8
     """Layers that a picture may come to have."""
     gene_rate: Probability = 0.1
@@ -104,10 +109,13 @@ class Layered:
         self.shape: Shape = (shape[0], shape[1], shape[2])
 
     def sample(self, rng: np.random.Generator) -> Stack:
-        """Random layers, all kinds alike, all genes uniform."""
+        """Random layers, kinds drawn alike but for the mask of the top one, all genes uniform."""
         layers = int(rng.integers(self.settings.fewest, self.settings.most + 1))
         ground = rng.random(len(GROUND), dtype=np.float32)
-        return Stack(ground, *self._layers(layers, rng))
+        kinds, genes = self._layers(layers, rng)
+        if rng.random() < self.settings.covered:
+            kinds[-1:, 2] = MASKS.index("none")
+        return Stack(ground, kinds, genes)
 
     def mutate(self, genome: Stack, rng: np.random.Generator, generation: int = 0) -> Stack:
         """A changed copy: genes, seeds, kinds, then layers added, deleted and swapped."""
@@ -199,7 +207,7 @@ class Layered:
             raise ValueError(f"a layered genome has at least {_HEADER.size} bytes, not {len(data)}")
         magic, layers = _HEADER.unpack_from(data)
         if magic != _MAGIC:
-            raise ValueError("not a layered genome of version 1")
+            raise ValueError("not a layered genome of version 2")
         if layers > self.settings.limit:
             raise ValueError(f"{layers} layers are more than {self.settings.limit}")
         at = _HEADER.size + 4 * len(GROUND)
@@ -229,7 +237,12 @@ class Layered:
 
     def _layers(self, count: int, rng: np.random.Generator) -> tuple[Any, Any]:
         kinds = (rng.random((count, 3)) * _KINDS).astype(np.uint8)
-        return kinds, rng.random((count, len(GENES)), dtype=np.float32)
+        genes = rng.random((count, len(GENES)), dtype=np.float32)
+        shade = genes[:, _SHADE]
+        shaded = rng.random(count) < self.settings.shaded
+        # a gene below a half is no shade; much shade is more like a photograph than a little
+        genes[:, _SHADE] = np.where(shaded, 0.75 + 0.25 * shade, 0.5 * shade)
+        return kinds, genes
 
     def _new_order(self, layers: int, rng: np.random.Generator) -> list[int] | None:
         """Indices of the layers after changes of the structure, -1 for a new one; None if as is."""

@@ -312,10 +312,14 @@ class MapElitesConfig(_Evolution):
     Attributes:
         classes: ``"all"``, or indices, labels, inclusive ranges such as ``"151-285"`` and patterns
             such as ``"*shark*"``.
+        parents: how they are drawn from the champions: each filled cell alike (``uniform``), or of
+            two such draws the champion of the later generation (``recent``), so that children are
+            bred where the last ones did well.
     """
 
     algorithm: Literal["map_elites"] = "map_elites"
     classes: Classes = "all"
+    parents: Literal["uniform", "recent"] = "uniform"
 
 
 class _OneClass(_Evolution):

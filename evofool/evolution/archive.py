@@ -5,8 +5,9 @@ It is that of Nguyen et al. 2015.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,22 @@ class Parents:
         holder = self.holders[k]
         assert holder is not None
         return holder, int(self.cells[k])
+
+    def pick_recent(self, rng: np.random.Generator) -> tuple[Individual, int]:
+        """Of two that `pick` draws the elite of the later generation; of equals the first.
+
+        Cells where children succeed change hands often and hold young elites; an old one is where
+        the search is stuck. So this spends children where they lately did well, and needs no other
+        memory than the archive. It is DEAP's ``selTournament`` of size two, by youth.
+        """
+        first, second = self.pick(rng), self.pick(rng)
+        return second if second[0].id.generation > first[0].id.generation else first
+
+
+Select: TypeAlias = Callable[[Parents, np.random.Generator], tuple[Individual, int]]
+"""Draws a parent and says the class of its cell."""
+SELECTIONS: Mapping[str, Select] = {"uniform": Parents.pick, "recent": Parents.pick_recent}
+"""What draws parents, by the value of ``evolution.parents``."""
 
 
 class ChampionArchive:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from deap import base, tools
 
-from evofool.config import EvolutionConfig
+from evofool.config import EvolutionConfig, MapElitesConfig
 from evofool.encodings import Encoding
 from evofool.errors import FolderError, ScoringError, UsageError
-from evofool.evolution.archive import Parents
+from evofool.evolution.archive import SELECTIONS
 from evofool.evolution.guarded import explained
 from evofool.evolution.individual import Individual
 from evofool.randomness import Draws, rebound
@@ -82,7 +82,9 @@ def first_tools(
         "sample": encoding.sample,
         "mate": encoding.mate,
         "mutate": encoding.mutate,
-        "select": Parents.pick if config.algorithm == "map_elites" else tools.selBest,
+        "select": (
+            SELECTIONS[config.parents] if isinstance(config, MapElitesConfig) else tools.selBest
+        ),
         "fitness": fitness,
     }
     return CampaignToolbox(

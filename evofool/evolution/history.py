@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier
 from evofool.config import Campaign, MapElitesConfig, MuPlusLambdaConfig
-from evofool.evolution.archive import Parents
+from evofool.evolution.archive import SELECTIONS, Parents, Select
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS
 from evofool.evolution.randomness import Stream, generator
@@ -199,18 +199,19 @@ class History:
             elif not _has_parents_of(row, evolution.algorithm):
                 faults.append(f"{id} has parents that {evolution.algorithm} gives nobody")
         if not faults and isinstance(evolution, MapElitesConfig) and self._drawn:
-            faults = self._draw_faults(lineage, config.seed, evolution.lag)
+            faults = self._draw_faults(lineage, config.seed, evolution)
         return faults
 
     def _draw_faults(
-        self, lineage: Mapping[IndividualId, IndividualRow], seed: int, lag: int
+        self, lineage: Mapping[IndividualId, IndividualRow], seed: int, evolution: MapElitesConfig
     ) -> list[str]:
         """Parents are drawn by (seed, generation, pair) from the holders of a moment."""
         faults = []
+        select = SELECTIONS[evolution.parents]
         due: dict[int, list[IndividualRow]] = {}
         for row in lineage.values():
             if row.id.generation:
-                due.setdefault(max(0, row.id.generation - 1 - lag), []).append(row)
+                due.setdefault(max(0, row.id.generation - 1 - evolution.lag), []).append(row)
         holders: list[Individual | None] = [None] * len(self.cells)
         for generation, wins in enumerate(self.wins):
             for win in wins:
@@ -221,17 +222,17 @@ class History:
             faults += [
                 f"{row.id} has parents that its generation did not draw"
                 for row in due[generation]
-                if (row.parents, row.parent_cells) not in _draws(drawn_from, seed, row.id)
+                if (row.parents, row.parent_cells) not in _draws(select, drawn_from, seed, row.id)
             ]
         return faults
 
 
 def _draws(
-    parents: Parents, seed: int, id: IndividualId
+    select: Select, parents: Parents, seed: int, id: IndividualId
 ) -> list[tuple[tuple[IndividualId, ...], tuple[int, ...]]]:
     """The parents of a child and their cells: both of its pair, or its own where none crossed."""
     rng = generator(seed, Stream.SELECT, id.generation, id.child // 2)
-    pair = [parents.pick(rng), parents.pick(rng)]
+    pair = [select(parents, rng), select(parents, rng)]
     own = [pair[id.child % 2]]
     return [
         (tuple(one.id for one, _ in chosen), tuple(cell for _, cell in chosen))

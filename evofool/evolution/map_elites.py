@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evofool.encodings import Encoding
 from evofool.errors import UsageError
-from evofool.evolution.archive import ChampionArchive, Parents, Win
+from evofool.evolution.archive import SELECTIONS, ChampionArchive, Parents, Win
 from evofool.evolution.individual import Individual
 from evofool.evolution.variation import breed, sample
 from evofool.images import Size, UInt8Images
@@ -210,13 +210,14 @@ class MapElites:
         return values.astype(np.float64)
 
 
-def operators(encoding: Encoding[Any]) -> base.Toolbox:
-    """A toolbox that varies genomes as `encoding` does, and draws parents uniformly over cells."""
+def operators(encoding: Encoding[Any], parents: str = "uniform") -> base.Toolbox:
+    """A toolbox that varies genomes as `encoding` does, and draws parents as a key of `SELECTIONS`
+    says."""
     toolbox = base.Toolbox()
     toolbox.register("sample", encoding.sample)
     toolbox.register("mate", encoding.mate)
     toolbox.register("mutate", encoding.mutate)
-    toolbox.register("select", Parents.pick)
+    toolbox.register("select", SELECTIONS[parents])
     return toolbox
 
 

@@ -63,18 +63,18 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
                 f"{path}: {early} early and {late} late pictures are wanted of {total} that were"
                 " scored"
             )
-        replay = _Replay(run, open_elites(run), config.seed, evolution.initial, evolution.children)
+        replay = _Replay(run, open_elites(run), config.seed, evolution)
         return replay.pictures(0, early), replay.pictures(total - late, total)
 
 
 class _Replay:
     def __init__(
-        self, run: CampaignFolder, stored: StoredElites, seed: int, initial: int, children: int
+        self, run: CampaignFolder, stored: StoredElites, seed: int, evolution: MapElitesConfig
     ) -> None:
         self._run, self._stored, self._seed = run, stored, seed
-        self._initial, self._children = initial, children
+        self._initial, self._children = evolution.initial, evolution.children
         self._lineage = Lineage(run, stored.breeding, seed)
-        self._toolbox = operators(stored.breeding)
+        self._toolbox = operators(stored.breeding, evolution.parents)
         self._wins = run.wins()
         self._won = {win.id for win in self._wins}
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from evofool import encodings
 from evofool.errors import EncodingError
-from evofool.render.layers import GENES, SEEDS, Stack
+from evofool.render.layers import FIELDS, GENES, GROUND, MASKS, SEEDS, Stack
 
 GREY = (1, 12, 10)
 COLOUR = (3, 9, 8)
+SHADE = GENES.index("shade")
 RATES = ("gene_rate", "kind_rate", "seed_rate", "add_layer", "delete_layer", "swap_layers")
 STILL: dict[str, Any] = dict.fromkeys((*RATES, "crossover"), 0.0)
 """Options under which nothing changes."""
@@ -57,10 +58,10 @@ def test_damaged_bytes_are_refused(damage: Any, check_damage: Callable[..., None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: b"EFC\x01" + data[4:], "version 1"),
+        (lambda data: b"EFC\x01" + data[4:], "version 2"),
         (lambda data: data[:3], "at least"),
         (lambda data: data + b"\0", "does not have"),
-        (lambda data: data[:46] + b"\x09" + data[47:], "not one of those there are"),
+        (lambda data: data[:50] + b"\x09" + data[51:], "not one of those there are"),
         (lambda data: data[:6] + np.float32(np.nan).tobytes() + data[10:], r"not on \[0, 1\]"),
         (lambda data: data[:6] + np.float32(1.5).tobytes() + data[10:], r"not on \[0, 1\]"),
     ],
@@ -107,7 +108,21 @@ def test_random_stacks_have_all_numbers_of_layers_and_all_kinds() -> None:
     kinds = np.concatenate([stack.kinds for stack in stacks])
     assert [len(np.unique(kinds[:, k])) for k in range(3)] == [3, 8, 6]
     genes = np.concatenate([stack.genes for stack in stacks])
-    np.testing.assert_allclose(genes.mean(0), 0.5, atol=0.05)
+    np.testing.assert_allclose(np.delete(genes, SHADE, 1).mean(0), 0.5, atol=0.05)
+
+
+def test_how_many_are_shaded_and_covered() -> None:
+    rng = np.random.default_rng(0)
+    encoding = layers(covered=0.25, shaded=0.8, fewest=3, most=3)
+    stacks = [encoding.sample(rng) for _ in range(600)]
+    shade = np.concatenate([stack.genes[:, SHADE] for stack in stacks])
+    assert (shade > 0.75).mean() == pytest.approx(0.8, abs=0.03)
+    assert (shade <= 0.5).mean() == pytest.approx(0.2, abs=0.03)
+    top = np.mean([stack.kinds[-1, 2] == 0 for stack in stacks])
+    assert top == pytest.approx(0.25 + 0.75 / 6, abs=0.06)
+    below = np.mean([stack.kinds[:-1, 2] == 0 for stack in stacks])
+    assert below == pytest.approx(1 / 6, abs=0.04)
+    assert not len(layers(fewest=0, most=0).sample(rng))
 
 
 def test_genes_move_a_little_and_seeds_anywhere() -> None:
@@ -184,3 +199,16 @@ def test_words() -> None:
     assert first["words"].startswith(first["field"])
     assert "colours" in first["words"]
     assert set(first["genes"]) == set(GENES)
+
+
+def test_words_say_what_is_seen() -> None:
+    genes = np.zeros((1, len(GENES)), np.float32)
+    genes[0, [GENES.index(name) for name in ("warp", "fold", "shadow", "outline")]] = 1.0
+    ground = np.zeros(len(GROUND), np.float32)
+    for mask, words in (
+        ("disc", "in a disc with a shadow and an outline"),
+        ("none", "everywhere"),
+    ):
+        kinds = np.array([[1, FIELDS.index("stripes"), MASKS.index(mask)]], np.uint8)
+        (told,) = layers().describe(Stack(ground, kinds, genes))["layers"]
+        assert told["words"] == f"stripes around a point, warped, mirrored, in two colours, {words}"

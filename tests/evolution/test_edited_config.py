@@ -44,6 +44,7 @@ EDITS: dict[str, object] = {
     "evolution.fitness": "probability",
     "evolution.lag": 1,
     "evolution.classes": ["0-5"],
+    "evolution.parents": "recent",
     "scoring.engine": "onnxruntime",
     "scoring.device": "cuda:3",
     "scoring.batch": 9,

@@ -17,9 +17,11 @@ from evofool.evolution.replaying import early_and_late
 Campaign = Callable[..., dict[str, Any]]
 
 
-@pytest.mark.parametrize("encoding", ["direct", "cppn"])
+@pytest.mark.parametrize(
+    ("encoding", "parents"), [("direct", "uniform"), ("cppn", "uniform"), ("cppn", "recent")]
+)
 def test_they_are_what_was_scored(
-    toy_campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+    toy_campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, parents: str
 ) -> None:
     seen: dict[tuple[int, int], Any] = {}
     draw = Evaluator._to_score
@@ -33,7 +35,7 @@ def test_they_are_what_was_scored(
     monkeypatch.setattr(Evaluator, "_to_score", watched)
     run = tmp_path / "run"
     config = toy_campaign(encoding={"name": encoding}, stop={"generations": 6})
-    config["evolution"] = {"initial": 20, "children": 15}
+    config["evolution"] = {"initial": 20, "children": 15, "parents": parents}
     evolve(config, run)
     scored = [seen[key] for key in sorted(seen)]
     assert len(scored) == 20 + 6 * 15

@@ -17,6 +17,8 @@ _MASKS = {
     "ring": "in a ring",
 }
 
+_EDGES = {"shadow": "a shadow", "outline": "an outline"}
+
 
 def described(stack: Stack) -> list[dict[str, Any]]:
     """What each layer is, the lowest first, as JSON values: words, kinds, and genes by name."""
@@ -25,8 +27,12 @@ def described(stack: Stack) -> list[dict[str, Any]]:
         chart, field, mask = CHARTS[kinds[0]], FIELDS[kinds[1]], MASKS[kinds[2]]
         named = dict(zip(GENES, genes, strict=True))
         colours = int(2 + named["colours"] * 2.999)
-        warped = ", warped" if named["warp"] > 0.5 else ""
-        words = f"{field}{_CHARTS[chart]}{warped}, in {_NUMBERS[colours]} colours, {_MASKS[mask]}"
+        changes = ", warped" if named["warp"] > 0.5 else ""
+        changes += ", mirrored" if named["fold"] > 0.7 else ""
+        words = f"{field}{_CHARTS[chart]}{changes}, in {_NUMBERS[colours]} colours, {_MASKS[mask]}"
+        edges = [words for gene, words in _EDGES.items() if named[gene] > 0.5]
+        if edges and mask != "none":
+            words += f" with {' and '.join(edges)}"
         layers.append(
             {
                 "words": words,

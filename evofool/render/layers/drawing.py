@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evofool.images import Size, UInt8Images
-from evofool.render.layers.colour import LayerColour, colour_matrix
+from evofool.render.layers.colour import LayerColour, colour_matrix, light, toned
 from evofool.render.layers.stack import Stacks
 from evofool.render.layers.tables import noise_tables
 
@@ -29,6 +29,7 @@ def render_layers(stacks: Stacks, size: Size, *, channels: int, colour: LayerCol
 
     images = np.empty((len(stacks), channels, *size), dtype=np.uint8)
     most = int(np.diff(stacks.first).max(initial=0))
+    stacks = toned(stacks, channels, colour)
     kernel.render(
         stacks.first,
         stacks.grounds,
@@ -36,8 +37,9 @@ def render_layers(stacks: Stacks, size: Size, *, channels: int, colour: LayerCol
         stacks.genes,
         noise_tables().reshape(-1),
         colour_matrix(channels, colour),
+        light(channels, colour),
         *size,
-        np.empty((kernel.ROWS + most) * kernel.TILE, dtype=np.float32),
+        np.empty((kernel.ROWS + 2 * most) * kernel.TILE, dtype=np.float32),
         images.reshape(-1),
     )
     return images
@@ -68,5 +70,8 @@ def render_layers_tensor(
 
     from evofool.render.layers.torch_backend import Drawing
 
-    drawing = Drawing(stacks, size, torch.device(device), dtype or torch.float32)
+    stacks = toned(stacks, channels, colour)
+    drawing = Drawing(
+        stacks, size, torch.device(device), dtype or torch.float32, light(channels, colour)
+    )
     return drawing.levels(colour_matrix(channels, colour))

@@ -21,8 +21,8 @@ from evofool.render.layers.tables import SIDE
 _FAST = frozenset({"nnan", "ninf", "nsz", "arcp", "contract", "afn"})
 TILE = 1024
 """Pixels a tile."""
-ROWS = 9
-"""Rows of scratch beside a mask for each layer: x, y, u, v, the field, noise, three colours."""
+ROWS = 10
+"""Rows of scratch beside two for each layer: x, y, u, v, the field, noise, three colours, |x|."""
 
 _f = np.float32
 _SIDE, _LAST = _f(SIDE), np.int32(SIDE - 1)
@@ -171,9 +171,39 @@ def _field_row(field: Any, genes: Any, tables: Any, scale: Any, u: Any, v: Any, 
             out[p] = _1 / (_1 + (u[p] * u[p] + v[p] * v[p]) * k)
 
 
-@_jit("f4(u1, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])")
-def _mask_row(mask: Any, genes: Any, tables: Any, x: Any, y: Any, out: Any) -> Any:
-    """How much of the layer each pixel shows, on [0, 1]; returns the least of it."""
+@_jit("f4(f4)")
+def _bump(t: Any) -> Any:
+    """1 at 0, falling smoothly to 0 at -1 and 1."""
+    t = _1 - t * t
+    return t * t if t > _0 else _0
+
+
+@_jit("b1(u1, f4[::1])")
+def _has_edge(mask: Any, genes: Any) -> Any:
+    """Whether a layer has a shadow around it or an outline."""
+    return mask != 0 and (genes[32] > _HALF or genes[33] > _HALF)
+
+
+@_jit("void(f4[::1], f4[::1], f4[::1])")
+def _edge_row(genes: Any, mask: Any, edge: Any) -> None:
+    """How far inside the layer each pixel is becomes what the layer's edge takes from its light:
+    a shadow on what lies below, and an outline on the layer itself."""
+    shadow = _upper(genes[32]) * _HALF
+    outline = _upper(genes[33]) * _HALF
+    thin = _1 / (_f(0.015) + genes[34] * _f(0.075))
+    for p in range(len(mask)):
+        d, shown = edge[p], mask[p]
+        outside = d if d < _0 else _0
+        below = shadow * _bump(outside * _f(11)) * (_1 - shown)
+        edge[p] = below + outline * _bump(d * thin) * shown
+
+
+@_jit("f4(u1, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])")
+def _mask_row(mask: Any, genes: Any, tables: Any, x: Any, y: Any, out: Any, edge: Any) -> Any:
+    """How much of the layer each pixel shows, on [0, 1], and the layer's edge if it has one.
+
+    Returns the least of what is shown.
+    """
     m = len(out)
     opacity = _upper(genes[26])
     opacity = _1 - opacity * opacity * _f(0.7)
@@ -206,11 +236,17 @@ def _mask_row(mask: Any, genes: Any, tables: Any, x: Any, y: Any, out: Any) -> A
             else:
                 out[p] = size * _f(0.35) - abs(np.sqrt(u * u + v * v) - size)
     sharp = _1 / (_f(0.005) + genes[25] * genes[25] * _f(0.3))
+    edged = _has_edge(mask, genes)
+    if edged:
+        for p in range(m):
+            edge[p] = out[p]
     least = _1
     for p in range(m):
         shown = opacity * _smooth_step(out[p] * sharp + _HALF)
         out[p] = shown
         least = shown if shown < least else least
+    if edged:
+        _edge_row(genes, out, edge)
     return least
 
 
@@ -246,8 +282,8 @@ def _blend_four(
         out[p] += mask[p] * (colour - out[p])
 
 
-@_jit("void(f4[::1], i8, f4[::1], f4[::1], f4[::1])")
-def _palette_row(genes: Any, channels: Any, value: Any, mask: Any, colours: Any) -> None:
+@_jit("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])")
+def _palette_row(genes: Any, light: Any, value: Any, mask: Any, colours: Any) -> None:
     """Colours the field and lays it over what is there, as the mask says.
 
     Two to four colours; the fourth is a dark mixture of the first and the third.
@@ -265,19 +301,29 @@ def _palette_row(genes: Any, channels: Any, value: Any, mask: Any, colours: Any)
             i = np.floor(z)
             i = i if i < steps - _1 else steps - _1
             value[p] = i + _smooth_step((z - i - _HALF) * sharp + _HALF)
-    for k in range(channels):
+    for k in range(len(light)):
         first, second, third = genes[11 + k], genes[14 + k], genes[17 + k]
         row = colours[k * TILE : k * TILE + m]
         if count == _2:
             _blend_two(first, second, value, mask, row)
         else:
-            fourth = (first + third) * _HALF - _f(0.15)
+            fourth = (first + third) * _HALF - _f(0.15) * light[k]
             _blend_four(first, second, third, fourth, value, mask, row)
 
 
-@_jit("void(f4[::1], i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])")
+@_jit("void(f4, f4[::1], f4[::1], f4[::1])")
+def _light_row(factor: Any, light: Any, value: Any, colours: Any) -> None:
+    """Adds light, a number a pixel, to the colours."""
+    m = len(value)
+    for k in range(len(light)):
+        row, share = colours[k * TILE : k * TILE + m], factor * light[k]
+        for p in range(m):
+            row[p] += share * value[p]
+
+
+@_jit("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])")
 def _shade_row(
-    genes: Any, channels: Any, tables: Any, x: Any, y: Any, mask: Any, noise: Any, colours: Any
+    genes: Any, light: Any, tables: Any, x: Any, y: Any, mask: Any, noise: Any, colours: Any
 ) -> None:
     """Fractal noise that makes what the layer shows lighter and darker."""
     strength = _upper(genes[20])
@@ -289,10 +335,7 @@ def _shade_row(
     _noise_row(tables[_TABLE : 2 * _TABLE], x, y, scale, genes[29], genes[30], noise)
     for p in range(m):
         noise[p] = (noise[p] - _HALF) * strength * mask[p]
-    for k in range(channels):
-        row = colours[k * TILE : k * TILE + m]
-        for p in range(m):
-            row[p] += noise[p]
+    _light_row(_1, light, noise, colours)
 
 
 @_jit("void(f4[::1], i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])")
@@ -336,7 +379,8 @@ def _level_row(channel: Any, channels: Any, matrix: Any, colours: Any, out: Any)
 
 
 @_jit(
-    "void(i8[::1], f4[:,::1], u1[:,::1], f4[:,::1], f4[::1], f4[:,::1], i8, i8, f4[::1], u1[::1])"
+    "void(i8[::1], f4[:,::1], u1[:,::1], f4[:,::1], f4[::1], f4[:,::1], f4[::1], i8, i8,"
+    " f4[::1], u1[::1])"
 )
 def render(
     first: Any,
@@ -345,6 +389,7 @@ def render(
     genes: Any,
     tables: Any,
     matrix: Any,
+    light: Any,
     height: Any,
     width: Any,
     rows: Any,
@@ -356,8 +401,9 @@ def render(
         first: and the following three: a `Stacks`.
         tables: `noise_tables`, flat.
         matrix: channels x 4, from colour genes and 1 to levels on [0, 1].
+        light: (channels,), what light adds to each colour gene.
         height: and `width`, of the pictures.
-        rows: scratch, `TILE` times the sum of `ROWS` and the largest number of layers.
+        rows: scratch, `TILE` times the sum of `ROWS` and twice the largest number of layers.
         images: N x channels x height x width, flat; written.
     """
     channels = len(matrix)
@@ -365,40 +411,47 @@ def render(
     colours = rows[6 * TILE : 9 * TILE]
     for n in range(len(first) - 1):
         low, high = first[n], first[n + 1]
+        mirrored = grounds[n, 10] > _f(0.75)
         for start in range(0, pixels, TILE):
             m = min(TILE, pixels - start)
             x, y = rows[:m], rows[TILE : TILE + m]
             u, v = rows[2 * TILE : 2 * TILE + m], rows[3 * TILE : 3 * TILE + m]
             value, noise = rows[4 * TILE : 4 * TILE + m], rows[5 * TILE : 5 * TILE + m]
+            half = rows[9 * TILE : 9 * TILE + m]
             for p in range(m):
                 at = start + p
                 down = at // width
                 y[p] = (_f(down) + _HALF) / _f(height) - _HALF
-                x[p] = (_f(at - down * width) + _HALF) / _f(width) - _HALF
+                half[p] = abs((_f(at - down * width) + _HALF) / _f(width) - _HALF)
+                x[p] = half[p] if mirrored else (_f(at - down * width) + _HALF) / _f(width) - _HALF
             # from the top down: what lies under a layer that hides all of a tile is not drawn
             bottom = low
             for layer in range(high - 1, low - 1, -1):
-                at = (ROWS + layer - low) * TILE
-                mask = rows[at : at + m]
-                if _mask_row(kinds[layer, 2], genes[layer], tables, x, y, mask) >= _1:
+                at = (ROWS + 2 * (layer - low)) * TILE
+                mask, edge = rows[at : at + m], rows[at + TILE : at + TILE + m]
+                g = genes[layer]
+                across = half if g[35] > _f(0.7) else x
+                if _mask_row(kinds[layer, 2], g, tables, across, y, mask, edge) >= _1:
                     bottom = layer
                     colours[:] = _0  # which it covers: scratch may hold what is no number
                     break
             else:
                 _ground_row(grounds[n], channels, tables, x, y, value, colours)
             for layer in range(bottom, high):
-                at = (ROWS + layer - low) * TILE
-                mask = rows[at : at + m]
-                if _most(mask) <= _0:
-                    continue
+                at = (ROWS + 2 * (layer - low)) * TILE
+                mask, edge = rows[at : at + m], rows[at + TILE : at + TILE + m]
                 g = genes[layer]
-                scale = np.exp2(g[0] * _f(5))
-                _chart_row(g, tables, x, y, u, v, noise)
-                if kinds[layer, 0]:
-                    _polar_row(kinds[layer, 0], g, scale, u, v)
-                _field_row(kinds[layer, 1], g, tables, scale, u, v, value)
-                _palette_row(g, channels, value, mask, colours)
-                _shade_row(g, channels, tables, x, y, mask, noise, colours)
+                if _most(mask) > _0:
+                    scale = np.exp2(g[0] * _f(5))
+                    across = half if g[35] > _f(0.7) else x
+                    _chart_row(g, tables, across, y, u, v, noise)
+                    if kinds[layer, 0]:
+                        _polar_row(kinds[layer, 0], g, scale, u, v)
+                    _field_row(kinds[layer, 1], g, tables, scale, u, v, value)
+                    _palette_row(g, light, value, mask, colours)
+                    _shade_row(g, light, tables, x, y, mask, noise, colours)
+                if _has_edge(kinds[layer, 2], g):
+                    _light_row(-_1, light, edge, colours)
             for k in range(channels):
                 at = (n * channels + k) * pixels + start
                 _level_row(k, channels, matrix[k], colours, images[at : at + m])

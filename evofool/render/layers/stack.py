@@ -27,14 +27,14 @@ GENES = (
     "third a", "third b", "third c",
     "shade", "shade scale",
     "mask x", "mask y", "mask size", "mask softness", "transparency", "mask angle", "mask stretch",
-    "mask seed u", "mask seed v", "turns",
+    "mask seed u", "mask seed v", "turns", "shadow", "outline", "outline width", "fold",
 )  # fmt: skip
 """Names of a layer's genes."""
 SEEDS = (7, 8, 29, 30)
 """Genes that are places in a table of noise: nearby values show something else."""
 GROUND = (
     "first a", "first b", "first c", "second a", "second b", "second c",
-    "angle", "seed u", "seed v", "noise",
+    "angle", "seed u", "seed v", "noise", "mirror",
 )  # fmt: skip
 """Names of the ground's genes."""
 MOST_LAYERS = 64
@@ -51,9 +51,9 @@ class Stack:
     """A layered picture; immutable, equal to another where every array is equal.
 
     Attributes:
-        ground: (10,) float32 on [0, 1], see `GROUND`.
+        ground: (11,) float32 on [0, 1], see `GROUND`.
         kinds: L x 3 uint8, see `CHARTS`, `FIELDS` and `MASKS`; the lowest layer first.
-        genes: L x 32 float32 on [0, 1], see `GENES`.
+        genes: L x 36 float32 on [0, 1], see `GENES`.
 
     The constructor trusts its arguments (it is called for every child); `check` does not.
     """
@@ -102,9 +102,9 @@ class Stacks:
 
     Attributes:
         first: (N + 1,) int64: the layers of stack n are ``first[n]`` to ``first[n + 1]``.
-        grounds: N x 10 float32.
+        grounds: N x 11 float32.
         kinds: (layers) x 3 uint8.
-        genes: (layers) x 32 float32.
+        genes: (layers) x 36 float32.
     """
 
     first: NDArray[np.int64]

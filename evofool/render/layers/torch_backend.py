@@ -30,14 +30,21 @@ class Drawing:
         size: height and width.
         device: where they are drawn.
         dtype: float type of all calculations.
+        light: (channels,) float32, what light adds to each colour gene.
     """
 
     def __init__(
-        self, stacks: Stacks, size: Size, device: torch.device, dtype: torch.dtype
+        self,
+        stacks: Stacks,
+        size: Size,
+        device: torch.device,
+        dtype: torch.dtype,
+        light: NDArray[np.float32],
     ) -> None:
         self._stacks, self._size = stacks, size
         self._device, self._dtype = device, dtype
         self._tables = self._tensor(noise_tables())
+        self._light = self._tensor(light)[:, None]
         down, across = ((torch.arange(n, device=device, dtype=dtype) + 0.5) / n - 0.5 for n in size)
         self._x = across.repeat(size[0])
         self._y = down.repeat_interleave(size[1])
@@ -64,39 +71,45 @@ class Drawing:
         """Colour genes of the pixels of stacks low to high, n x channels x pixels."""
         stacks = self._stacks
         first = stacks.first[low : high + 1]
-        colours = self._grounds(self._tensor(stacks.grounds[low:high]), channels)
+        grounds = self._tensor(stacks.grounds[low:high])
+        x = torch.where(grounds[:, 10:11] > 0.75, self._x.abs(), self._x)
+        colours = self._grounds(grounds, x, channels)
         layers = slice(int(first[0]), int(first[-1]))
         if layers.start == layers.stop:
             return colours
         kinds, genes = stacks.kinds[layers], self._tensor(stacks.genes[layers])
-        mask = self._masks(kinds[:, 2], genes)
-        field = self._fields(kinds, genes)
-        shade = self._shades(genes) * mask
-        palette = self._palettes(field, genes, channels)
+        x = x.repeat_interleave(torch.from_numpy(np.diff(first)).to(self._device), 0)
+        across = torch.where(genes[:, 35:36] > 0.7, x.abs(), x)
+        mask, edge = self._masks(kinds[:, 2], genes, across)
+        light = (self._shades(genes, x) * mask - edge)[:, None] * self._light
+        palette = self._palettes(self._fields(kinds, genes, across), genes, channels)
         for depth in range(int(np.diff(first).max())):
             whose = np.flatnonzero(np.diff(first) > depth)
             n = torch.from_numpy(whose).to(self._device)
             layer = torch.from_numpy(first[whose] - first[0] + depth).to(self._device)
             under = colours[n]
             over = under + mask[layer][:, None] * (palette[layer] - under)
-            colours[n] = over + shade[layer][:, None]
+            colours[n] = over + light[layer]
         return colours
 
-    def _grounds(self, genes: Tensor, channels: int) -> Tensor:
+    def _grounds(self, genes: Tensor, x: Tensor, channels: int) -> Tensor:
         angle = genes[:, 6:7] * (2 * math.pi)
-        noise = self._look(0, self._x * 0.2 + genes[:, 7:8], self._y * 0.2 + genes[:, 8:9])
+        noise = self._look(0, x * 0.2 + genes[:, 7:8], self._y * 0.2 + genes[:, 8:9])
         value = _smooth_step(
             0.5
-            + (self._x * angle.cos() + self._y * angle.sin()) * 1.2
+            + (x * angle.cos() + self._y * angle.sin()) * 1.2
             + (noise - 0.5) * genes[:, 9:10]
         )
         start, end = genes[:, :channels, None], genes[:, 3 : 3 + channels, None]
         return start + (end - start) * value[:, None]
 
-    def _masks(self, kinds: NDArray[np.uint8], genes: Tensor) -> Tensor:
-        """How much of each layer each pixel shows, layers x pixels."""
+    def _masks(
+        self, kinds: NDArray[np.uint8], genes: Tensor, across: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """How much of each layer each pixel shows, and what its edge takes from the light, layers x
+        pixels each."""
         opacity = 1 - 0.7 * _upper(genes[:, 26:27]) ** 2
-        x, y = self._x - (genes[:, 22:23] - 0.5), self._y - (genes[:, 23:24] - 0.5)
+        x, y = across - (genes[:, 22:23] - 0.5), self._y - (genes[:, 23:24] - 0.5)
         angle = genes[:, 27:28] * (2 * math.pi)
         c, s = angle.cos(), angle.sin()
         u = (x * c + y * s) * torch.exp2((genes[:, 28:29] - 0.5) * 2.5)
@@ -116,7 +129,7 @@ class Drawing:
             elif kind == 3:
                 scale, seeds = 0.1 + r, genes[k]
                 noise = self._look(
-                    0, self._x * scale + seeds[:, 29:30], self._y * scale + seeds[:, 30:31]
+                    0, across[k] * scale + seeds[:, 29:30], self._y * scale + seeds[:, 30:31]
                 )
                 inside[k] = (noise - 0.5) * 0.3 + (seeds[:, 24:25] - 0.5) * 0.15
             elif kind == 4:
@@ -124,12 +137,17 @@ class Drawing:
             else:
                 inside[k] = r * 0.35 - ((a * a + b * b).sqrt() - r).abs()
         shown = opacity * _smooth_step(inside * sharp + 0.5)
-        return torch.where(self._where(kinds == 0, index=False)[:, None], opacity, shown)
+        shadow, outline = 0.5 * _upper(genes[:, 32:33]), 0.5 * _upper(genes[:, 33:34])
+        thin = 1 / (0.015 + genes[:, 34:35] * 0.075)
+        edge = shadow * _bump(inside.clamp(max=0) * 11) * (1 - shown)
+        edge = edge + outline * _bump(inside * thin) * shown
+        everywhere = self._where(kinds == 0, index=False)[:, None]
+        return torch.where(everywhere, opacity, shown), edge.masked_fill(everywhere, 0)
 
-    def _fields(self, kinds: NDArray[np.uint8], genes: Tensor) -> Tensor:
+    def _fields(self, kinds: NDArray[np.uint8], genes: Tensor, across: Tensor) -> Tensor:
         """The field of each layer, layers x pixels, on [0, 1]."""
         scale = torch.exp2(genes[:, :1] * 5)
-        u, v = self._charts(kinds[:, 0], genes, scale)
+        u, v = self._charts(kinds[:, 0], genes, scale, across)
         du, dv = genes[:, 7:8], genes[:, 8:9]
         field = torch.empty_like(u)
         for kind in np.unique(kinds[:, 1]):
@@ -151,16 +169,16 @@ class Drawing:
         return field
 
     def _charts(
-        self, kinds: NDArray[np.uint8], genes: Tensor, scale: Tensor
+        self, kinds: NDArray[np.uint8], genes: Tensor, scale: Tensor, across: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Coordinates of the fields, layers x pixels each."""
         warp = 0.5 * _upper(genes[:, 5:6]) ** 2
         per = torch.exp2(genes[:, 6:7] * 3.5) / 16
         du, dv = genes[:, 7:8], genes[:, 8:9]
-        x, y = self._x * per, self._y * per
-        across = (self._look(0, x + du, y + dv) - 0.5) * warp
+        x, y = across * per, self._y * per
+        right = (self._look(0, x + du, y + dv) - 0.5) * warp
         down = (self._look(0, x + (dv + 0.37), y + (du + 0.71)) - 0.5) * warp
-        a = self._x + across - (genes[:, 2:3] - 0.5) * 1.4
+        a = across + right - (genes[:, 2:3] - 0.5) * 1.4
         b = self._y + down - (genes[:, 3:4] - 0.5) * 1.4
         angle = genes[:, 1:2] * (2 * math.pi)
         c, s = angle.cos(), angle.sin()
@@ -186,7 +204,7 @@ class Drawing:
         sharp = 1 / (0.04 + genes[:, 9:10] * 0.96)
         z = (i + _smooth_step((z - i - 0.5) * sharp + 0.5))[:, None]
         first, second, third = (genes[:, at : at + channels, None] for at in (11, 14, 17))
-        fourth = (first + third) * 0.5 - 0.15
+        fourth = (first + third) * 0.5 - 0.15 * self._light
         return (
             first
             + (second - first) * z.clamp(0, 1)
@@ -194,11 +212,11 @@ class Drawing:
             + (fourth - third) * (z - 2).clamp(0, 1)
         )
 
-    def _shades(self, genes: Tensor) -> Tensor:
-        """What is added to the colours of each layer, layers x pixels."""
+    def _shades(self, genes: Tensor, x: Tensor) -> Tensor:
+        """What light each layer has more or less, layers x pixels."""
         strength = 0.9 * _upper(genes[:, 20:21]) ** 2
         scale = torch.exp2(genes[:, 21:22] * 4) / 16
-        noise = self._look(1, self._x * scale + genes[:, 29:30], self._y * scale + genes[:, 30:31])
+        noise = self._look(1, x * scale + genes[:, 29:30], self._y * scale + genes[:, 30:31])
         return (noise - 0.5) * strength
 
     def _look(self, table: int, u: Tensor, v: Tensor) -> Tensor:
@@ -229,6 +247,10 @@ def _smooth_step(x: Tensor) -> Tensor:
 
 def _upper(genes: Tensor) -> Tensor:
     return (2 * genes - 1).clamp_min(0)
+
+
+def _bump(t: Tensor) -> Tensor:
+    return (1 - t * t).clamp_min(0) ** 2
 
 
 def _wave(x: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from evofool.render.layers import (
     render_layers,
     render_layers_tensor,
 )
+from evofool.render.layers.colour import light, toned
 from evofool.render.layers.tables import SIDE, noise_tables
 
 PLAIN = {
@@ -179,6 +180,63 @@ def test_transparency_lets_through_what_lies_under() -> None:
     np.testing.assert_allclose(half, ground + 0.3 * (opaque.astype(float) - ground), atol=1)
 
 
+@pytest.mark.parametrize("mask", MASKS[1:])
+def test_a_shadow_falls_outside_and_an_outline_inside(mask: str) -> None:
+    plain, shadow, outline = (
+        picture.astype(int)
+        for picture in grey(
+            *(
+                _over_light(layer("blob", mask, scale=0.0, seed_u=0.4, **edge))
+                for edge in ({}, {"shadow": 1.0}, {"outline": 1.0, "outline_width": 1.0})
+            ),
+            size=(96, 96),
+        )
+    )
+    inside = plain == 255
+    darker = plain - shadow
+    assert darker.max() > 60
+    assert darker.min() >= 0
+    assert darker[inside].max() <= 1
+    darker = plain - outline
+    assert darker.max() > 100
+    assert darker.min() >= 0
+    assert (darker[inside] > 0).any()
+    far = plain <= 191  # a ground of .75 where nothing of the layer is
+    assert darker[far].max() <= 1
+
+
+def _over_light(stack: Stack) -> Stack:
+    """A white layer on a ground of three quarters."""
+    genes, ground = stack.genes.copy(), stack.ground.copy()
+    genes[0, [GENES.index("first a"), GENES.index("second a")]] = 1.0
+    ground[[0, 3]] = 0.75
+    return Stack(ground, stack.kinds, genes)
+
+
+def test_a_layer_over_everything_has_no_edge() -> None:
+    np.testing.assert_array_equal(*grey(layer("cells"), layer("cells", shadow=1.0, outline=1.0)))
+
+
+def test_a_folded_layer_is_mirrored_and_a_mirrored_picture_altogether() -> None:
+    rng = np.random.default_rng(2)
+    genes = rng.random((2, len(GENES)), dtype=np.float32)
+    genes[:, GENES.index("fold")] = (1.0, 0.0)
+    genes[:, GENES.index("shade")] = 0.0  # which is not folded
+    genes[:, GENES.index("transparency")] = 0.0
+    kinds = np.array([[0, 1, 0], [0, 2, 1]], np.uint8)
+    ground = rng.random(len(GROUND), dtype=np.float32)
+    ground[10] = 0.0
+    folded, both = grey(Stack(ground, kinds[:1], genes[:1]), Stack(ground, kinds, genes))
+    np.testing.assert_array_equal(folded, folded[:, ::-1])
+    assert (both != both[:, ::-1]).mean() > 0.1
+    mirrored = ground.copy()
+    mirrored[10] = 1.0
+    genes = genes.copy()
+    genes[:, GENES.index("shade")] = 1.0
+    (whole,) = grey(Stack(mirrored, kinds, genes), size=(33, 47))
+    np.testing.assert_array_equal(whole, whole[:, ::-1])
+
+
 def test_tables_are_uniform_and_have_no_seam() -> None:
     tables = noise_tables()
     assert tables.shape == (4, SIDE, SIDE)
@@ -207,3 +265,22 @@ def test_colours() -> None:
     correlation = np.corrcoef(natural.T)
     assert correlation[0, 2] < correlation[0, 1]  # red is nearer to green than to blue
     assert correlation.min() > 0.7
+
+
+def test_vivid_colours_are_rare_and_grey_stays_grey() -> None:
+    rng = np.random.default_rng(0)
+    stack = encodings.load("layers", (3, 8, 8), {"fewest": 60, "most": 60, "limit": 60}).sample(rng)
+    stacks = Stacks.of([stack])
+    for channels, colour in ((1, "natural"), (3, "uniform")):
+        assert toned(stacks, channels, colour) is stacks  # type: ignore[arg-type]
+    natural = toned(stacks, 3, "natural")
+    chroma = [GENES.index(f"{which} {k}") for which in ("first", "second") for k in "bc"]
+    t = 2.0 * stacks.genes[:, chroma] - 1
+    expected = 0.5 + 0.35 * t * np.abs(t)
+    np.testing.assert_allclose(natural.genes[:, chroma], expected, atol=1e-6)
+    rest = np.array([name[-2:] not in (" b", " c") for name in GENES])
+    np.testing.assert_array_equal(natural.genes[:, rest], stacks.genes[:, rest])
+    np.testing.assert_array_equal(natural.grounds[:, [0, 3, 6]], stacks.grounds[:, [0, 3, 6]])
+    np.testing.assert_array_equal(light(1, "natural"), [1])
+    np.testing.assert_allclose(light(3, "natural"), [1, 0.3, 0.3])
+    np.testing.assert_array_equal(light(3, "uniform"), [1, 1, 1])
