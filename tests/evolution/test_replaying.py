@@ -21,7 +21,11 @@ Campaign = Callable[..., dict[str, Any]]
     ("encoding", "parents"), [("direct", "uniform"), ("cppn", "uniform"), ("cppn", "recent")]
 )
 def test_they_are_what_was_scored(
-    toy_campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, parents: str
+    toy_campaign: Campaign,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    encoding: str,
+    parents: str,
 ) -> None:
     seen: dict[tuple[int, int], Any] = {}
     draw = Evaluator._to_score

@@ -22,7 +22,6 @@ import evofool.experiments
 from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
-from evofool.experiments.compare.nearest import Nearest
 from evofool.experiments.compare.passes import TimedPasses
 from evofool.experiments.compare.stored.search import Origin, VictimOf
 from evofool.experiments.compare.stored.works import StoredSearch
@@ -37,6 +36,7 @@ from evofool.experiments.retrain.fooling import Bred, Recognised
 from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
+from evofool.experiments.search.witnesses import SurestShown
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -46,6 +46,7 @@ from evofool.experiments.works.diagnosed import Diagnosed, Probe
 from evofool.experiments.works.ensemble_trained import EnsembleTrained
 from evofool.experiments.works.first_layer import FirstLayer
 from evofool.experiments.works.grown_head import GrownHead, HeadRecipe
+from evofool.experiments.works.nearest import Nearest
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.noise import NoiseAnswers
 from evofool.experiments.works.pictures import Pictures
@@ -105,6 +106,7 @@ def examples() -> list[Work]:
         VariantCampaign(
             net, "layers", 200, 200, 50, 10, scoring, 1, options={"limit": 8}, evolution={"lag": 1}
         ),
+        SurestShown(net, campaign, (1, 0), (1, 4, 4), scoring, 200),
         Targeted(net, pictures, JSMA(), 10, scoring),
         judged,
         AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),

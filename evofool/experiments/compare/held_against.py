@@ -16,10 +16,10 @@ from evofool.errors import DataError
 from evofool.experiments.checked import loaded_net
 from evofool.experiments.compare.config import CompareConfig
 from evofool.experiments.compare.elsewhere import Elsewhere
-from evofool.experiments.compare.nearest import Nearest
 from evofool.experiments.compare.searches import Arm, LeftOut, Measure
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.transfer.nets import MatrixNet, class_map
+from evofool.experiments.works.nearest import Nearest
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
 
@@ -91,7 +91,7 @@ def elsewhere(
         if name in names:
             raise loaded.error_at(where, f"two nets are called {name}; name each once")
         names.add(name)
-        shown_to = _matrix_net(target)
+        shown_to = MatrixNet.of(target)
         own = scoring if target.white_box else replace(scoring, engine="auto")
         for victim, net in nets.items():
             what = f"transfer to {name}"
@@ -103,7 +103,7 @@ def elsewhere(
                 left_out.append(LeftOut(victim, what, reason))
                 continue
             try:
-                classes = class_map(_matrix_net(net), shown_to)
+                classes = class_map(MatrixNet.of(net), shown_to)
             except LookupError as error:
                 left_out.append(LeftOut(victim, what, str(error)))
                 continue
@@ -131,7 +131,3 @@ def _natural(name: str) -> Dataset:
         if "no split" not in str(error):
             raise
         return load_dataset(name, "test")
-
-
-def _matrix_net(net: Classifier) -> MatrixNet:
-    return MatrixNet(short_name(net.name), GivenNet.of(net, {}), net, net.white_box, ())

@@ -10,11 +10,11 @@ import numpy as np
 
 from evofool.experiments.compare.likeness import Likeness, likeness
 from evofool.experiments.compare.measures import MethodResults, estimate
-from evofool.experiments.compare.nearest import NearRow
 from evofool.experiments.compare.searches import Arm, Compared
 from evofool.experiments.compare.works import BARS, SearchRow
 from evofool.experiments.engine import Results
 from evofool.experiments.transfer.works import AimRow
+from evofool.experiments.works.nearest import NearRow
 from evofool.files import read_file
 from evofool.images import decode_png
 from evofool.report.columns import Cell

@@ -15,7 +15,6 @@ from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
 from evofool.experiments.compare.elsewhere import Elsewhere
-from evofool.experiments.compare.nearest import Nearest
 from evofool.experiments.compare.passes import TimedPasses
 from evofool.experiments.compare.stored.config import RunsConfig
 from evofool.experiments.compare.stored.works import StoredSearch
@@ -29,6 +28,7 @@ from evofool.experiments.compare.works import (
 from evofool.experiments.engine import Planned
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.nearest import Nearest
 from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.experiments.works.pictures import Pictures
 

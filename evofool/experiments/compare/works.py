@@ -48,6 +48,7 @@ class SearchRow(Row):
     """
 
     type: ClassVar[str] = "search"
+    pictured: ClassVar[bool] = True
 
     costs: tuple[int, ...]
     log_odds: tuple[float | None, ...]

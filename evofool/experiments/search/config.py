@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evofool.config import ClassifierConfig, Model
+from evofool.config.attack import ImagesConfig
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import Count, EncodingConfig, Positive, listed
 from evofool.experiments.sections import ExperimentScoring, Sources, called, no_repeats
+from evofool.experiments.transfer.config import absolute_images
 
 RESERVED = ("initial", "children", "classes", "algorithm")
 """Keys of ``evolution`` that are the same for all variants, and stand beside them."""
@@ -69,6 +71,9 @@ class SearchConfig(Model):
         classes: the first so many are sought; None is all.
         seeds: one campaign each.
         medians: median confidences; what is told is how many evaluations each takes.
+        shown_to: other nets, which are shown the surest pictures of every campaign.
+        surest: how many of each.
+        images: natural pictures: how far the champions are from the nearest one is told.
         scoring: how images are scored.
         seed: of the run; the campaigns have their own.
     """
@@ -94,6 +99,9 @@ class SearchConfig(Model):
         BeforeValidator(listed),
         Field(max_length=20),
     ] = (0.05, 0.1, 0.135, 0.2)
+    shown_to: Annotated[Sources, Field(max_length=100)] = ()
+    surest: Count = 200
+    images: ImagesConfig | None = None
     scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
 
@@ -102,7 +110,7 @@ class SearchConfig(Model):
     def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         return no_repeats(value)
 
-    @field_validator("victims")
+    @field_validator("victims", "shown_to")
     @classmethod
     def _each_once(cls, value: tuple[ClassifierConfig, ...]) -> tuple[ClassifierConfig, ...]:
         no_repeats(tuple(net.model_dump_json() for net in value))
@@ -117,6 +125,13 @@ class SearchConfig(Model):
         if self.baseline is not None and self.baseline not in names:
             raise ValueError(f"baseline: no variant is called {self.baseline}")
         return self
+
+    @field_validator("images")
+    @classmethod
+    def _natural(cls, value: ImagesConfig | None) -> ImagesConfig | None:
+        if value is not None and value.noise is not None:
+            raise ValueError("noise is no natural picture; name a folder or a dataset")
+        return value
 
     @property
     def against(self) -> str:
@@ -138,4 +153,8 @@ def resolve(config: SearchConfig, document: Document, check_files: bool) -> Docu
     """
     for index in range(len(config.victims)):
         document = absolute_classifier(document, ("victims", index), check_files)
+    for index in range(len(config.shown_to)):
+        document = absolute_classifier(document, ("shown_to", index), check_files)
+    if config.images is not None:
+        document = absolute_images(document, config.images, check_files)
     return absolute_code(document, ("variants",), check_files)

@@ -11,7 +11,14 @@ from evofool.experiments.curves import curve_columns, curve_points
 from evofool.experiments.engine import Results
 from evofool.experiments.search.config import SearchConfig
 from evofool.experiments.search.searched import Searched
-from evofool.experiments.search.summary import Outcome, numbers, read, summarise, table
+from evofool.experiments.search.summary import (
+    Outcome,
+    numbers,
+    read,
+    summarise,
+    table,
+    witnesses,
+)
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.report.figures import (
     banded_line,
@@ -32,8 +39,14 @@ from evofool.report.tables import Table, Text
 from evofool.report.theme import Colours
 from evofool.text import probability
 
-SHOWN = 24
+SHOWN = 48
 """Pictures of each variant and net that the page shows, of the first seed, the surest first."""
+_WITNESSES = (
+    "A picture of what a class looks like is called so by other nets too, and is near to natural"
+    " ones. Of the {} surest pictures of each campaign: how many another net calls by their class,"
+    " its median confidence in it, and how far the nearest natural picture is, in levels of 255 and"
+    " in what the net's last layer sees."
+)
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
@@ -60,6 +73,9 @@ def report(
             f" as many {summary['baseline']} takes; more than (>) where it never got there."
         )
         sections.append(Section(net["net"], note, [Figure(name, about)], [table(part)]))
+        if (seen := witnesses(part)) is not None:
+            title = f"Do the pictures of {net['net']} show their classes?"
+            sections.append(Section(title, _WITNESSES.format(config.surest), tables=[seen]))
         sections += [_pictures(config, one, results, files) for one in own]
     page = sections_page(
         "How many pictures does a search need?",

@@ -21,6 +21,8 @@ from evofool.experiments.engine.study import Study
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.config import RESERVED, SearchConfig, resolve
 from evofool.experiments.search.searched import Searched
+from evofool.experiments.search.witnesses import natural, others, shown
+from evofool.experiments.works.nearest import Nearest
 from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.plugins import in_file
 from evofool.report.output import PAGE, Report
@@ -45,6 +47,17 @@ class SearchStudy(Study[SearchConfig]):
             for seed in loaded.config.seeds  # all variants of a seed before the next seed
             for one in searched
         ]
+        for one in searched:
+            what, file = f"{one.variant.name} on {one.net}", (one.net, one.variant.name)
+            planned += [
+                Planned(f"{what}, seed {seed}, shown to {name}", work, _file(*file, seed, name))
+                for name, works in one.shown.items()
+                for seed, work in works.items()
+            ]
+            planned += [
+                Planned(f"{what}, seed {seed}, distances", work, _file(*file, seed, "near"))
+                for seed, work in one.near.items()
+            ]
         super().__init__(loaded, Plan(planned))
 
     @classmethod
@@ -58,20 +71,34 @@ class SearchStudy(Study[SearchConfig]):
         ]
         scoring = config.scoring.resolved()
         searched = []
+        witnesses = list(others(loaded, scoring))
         for k, (net, name) in enumerate(zip(nets, called, strict=True)):
             given = GivenNet.of(net, config.victims[k].model_dump(mode="json", exclude_none=True))
+            pictures = natural(loaded, net)
             for index in range(len(config.variants)):
                 campaigns = _campaigns(loaded, index, net, given, scoring)
-                searched.append(Searched(name, net, config.variants[index], campaigns))
+                near = (
+                    {}
+                    if pictures is None
+                    else {
+                        seed: Nearest(given, campaign, pictures)
+                        for seed, campaign in campaigns.items()
+                    }
+                )
+                elsewhere = shown(net, campaigns, witnesses, config.surest)
+                searched.append(
+                    Searched(name, net, config.variants[index], campaigns, elsewhere, near)
+                )
         return cls(loaded, searched)
 
     @classmethod
     def plan_lines(cls, study: SearchStudy) -> list[str]:
         """The resolved config, and how much there is to do."""
-        images = sum(campaign.work.images for campaign in study.plan)
+        campaigns = [work for one in study.searched for work in one.campaigns.values()]
+        images = sum(campaign.images for campaign in campaigns)
         return [
             *yaml_lines(study.loaded.config),
-            f"# campaigns: {len(study.plan)}; images to be evolved: {images:,}; ready",
+            f"# campaigns: {len(campaigns)}; images to be evolved: {images:,}; ready",
         ]
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:

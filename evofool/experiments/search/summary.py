@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,21 @@ from evofool.experiments.engine import Results
 from evofool.experiments.search.campaigns import CourseRow
 from evofool.experiments.search.config import SearchConfig
 from evofool.experiments.search.searched import Searched
+from evofool.experiments.transfer.works import AimRow
 from evofool.experiments.works.campaign import ChampionRow
+from evofool.experiments.works.nearest import NearRow
 from evofool.randomness import Stream, generator
 from evofool.report.columns import Cell
-from evofool.report.tables import Column, Confidence, Count, Estimate, Number, Table, Text
+from evofool.report.tables import (
+    Column,
+    Confidence,
+    Count,
+    Estimate,
+    Number,
+    Rate,
+    Table,
+    Text,
+)
 
 DRAWS = 2000
 """Bootstrap samples."""
@@ -32,13 +43,16 @@ class Outcome:
         curve: the median confidence over the evaluations; 0 before a cell is filled.
         rows: of each campaign's generations, seed by seed.
         sure: confidences of the champions, seed by seed, by class.
-        won: classes whose champion the net calls by its class at the end, seed by seed.
+        shown: by the name of another net, its answers to the surest pictures, seed by seed.
+        near: distances of the champions to natural pictures, seed by seed.
     """
 
     searched: Searched
     curve: Curve
     rows: Sequence[Sequence[CourseRow]]
     sure: Sequence[Mapping[int, float]]
+    shown: Mapping[str, Sequence[Sequence[AimRow]]] = field(default_factory=dict)
+    near: Sequence[Sequence[NearRow]] = ()
 
     def needed(self, median: float) -> list[int | None]:
         """Evaluations until the median over the cells was so high, seed by seed; None: never."""
@@ -71,7 +85,12 @@ def read(config: SearchConfig, searched: Sequence[Searched], results: Results) -
             {row.item: row.confidence for row in results.rows(one.campaigns[seed], ChampionRow)}
             for seed in config.seeds
         ]
-        outcomes.append(Outcome(one, curve, rows, sure))
+        shown = {
+            name: [results.rows(works[seed], AimRow) for seed in config.seeds]
+            for name, works in one.shown.items()
+        }
+        near = [results.rows(one.near[seed], NearRow) for seed in config.seeds if one.near]
+        outcomes.append(Outcome(one, curve, rows, sure, shown, near))
     return outcomes
 
 
@@ -127,7 +146,51 @@ def _told(config: SearchConfig, one: Outcome, base: Outcome) -> dict[str, Any]:
         },
         "needed": needed,
         "surest_only_here": _surest_only(one, base),
+        "shown_to": {name: elsewhere(shown) for name, shown in one.shown.items()},
+        "nearest": distances(one.near, one.sure, config.surest),
     }
+
+
+def elsewhere(shown: Sequence[Sequence[AimRow]]) -> dict[str, Any]:
+    """What another net makes of the surest pictures, each a list of answers, seed by seed."""
+    right = [float(np.mean([row.predicted == row.aim for row in rows])) for rows in shown]
+    sure = [float(np.median([row.aimed or 0.0 for row in rows])) for rows in shown]
+    low, high = spread(right)
+    return {
+        "pictures": len(shown[0]),
+        "its_class": float(np.median(right)),
+        "low": low,
+        "high": high,
+        "median_confidence": float(np.median(sure)),
+    }
+
+
+def distances(
+    near: Sequence[Sequence[NearRow]], sure: Sequence[Mapping[int, float]], count: int
+) -> dict[str, Any] | None:
+    """How far the surest pictures are from natural ones: medians over them, then over the seeds."""
+    if not near:
+        return None
+    rms, features = [], []
+    for rows, confidence in zip(near, sure, strict=True):
+        chosen = sorted(rows, key=lambda row: (-confidence[row.item], row.item))[:count]
+        rms.append(float(np.median([row.rms for row in chosen])))
+        known = [row.features for row in chosen if row.features is not None]
+        features += [float(np.median(known))] if known else []
+    return {
+        "rms": float(np.median(rms)),
+        "features": float(np.median(features)) if features else None,
+    }
+
+
+def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % bootstrap interval of the median of one number a seed; none of one seed."""
+    if len(values) < 2:
+        return None, None
+    rng = generator(0, Stream.BOOTSTRAP, len(values), 0)
+    drawn = np.array(values)[rng.integers(len(values), size=(DRAWS, len(values)))]
+    low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def fewer(base: Outcome, one: Outcome, median: float) -> dict[str, Any]:
@@ -192,6 +255,44 @@ def table(summary: Mapping[str, Any]) -> Table:
                  *ratios]
             )  # fmt: skip
     return Table(columns, rows)
+
+
+def witnesses(summary: Mapping[str, Any]) -> Table | None:
+    """What other nets make of the surest pictures, and how far natural ones are; None: not asked.
+
+    Its columns say for each other net how many of the pictures it calls by their class.
+    """
+    variants = [(net["net"], v) for net in summary["nets"] for v in net["variants"]]
+    names = list(dict.fromkeys(name for _, v in variants for name in v["shown_to"]))
+    near = any(v["nearest"] for _, v in variants)
+    if not names and not near:
+        return None
+    columns: list[Column] = [Text("net"), Text("variant")]
+    columns += [
+        Rate(f"called so by {name}", bounds=(f"{name} low", f"{name} high")) for name in names
+    ]
+    columns += [Confidence(f"confidence of {name}") for name in names]
+    if near:
+        columns += [
+            Number("levels from the nearest natural picture", form=".1f"),
+            Number("in the net's features", form=".3g"),
+        ]
+    rows: list[list[Cell]] = []
+    for net, v in variants:
+        told = [v["shown_to"].get(name) for name in names]
+        row: list[Cell] = [net, v["variant"]]
+        row += [t and Estimate(t["its_class"], *_ends(t)) for t in told]
+        row += [t and t["median_confidence"] for t in told]
+        if near:
+            far = v["nearest"] or {"rms": None, "features": None}
+            row += [far["rms"], far["features"]]
+        rows.append(row)
+    return Table(columns, rows)
+
+
+def _ends(told: Mapping[str, Any]) -> tuple[float, float]:
+    low, high = told["low"], told["high"]
+    return np.nan if low is None else low, np.nan if high is None else high
 
 
 def numbers(summary: Mapping[str, Any]) -> Table:

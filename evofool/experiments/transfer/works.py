@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -141,12 +141,12 @@ class ChampionsShown(Work):
         return len(self.campaign.goals)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
-        champions = context.rows(self.campaign, ChampionRow)
+        champions = self._champions(context)
         if not champions:  # a campaign may have sent too few pictures for any
             return
         net = self.net.load(context)
         with context.scorer(net, self.scoring) as scorer:
-            scores = scorer.score(self._images(context))
+            scores = scorer.score(self._images(champions))
         sure = scores.confidence
         for k, champion in enumerate(champions):
             aim, predicted = self.classes[champion.item], int(scores.labels[k])
@@ -163,10 +163,14 @@ class ChampionsShown(Work):
         """Show the champions again."""
         stored = [row.predicted for row in context.rows(self, AimRow)]
         if stored:
-            yield _again(context, self.net, self.scoring, self._images(context), stored)
+            images = self._images(self._champions(context))
+            yield _again(context, self.net, self.scoring, images, stored)
 
-    def _images(self, context: Context) -> UInt8Images:
-        champions = context.with_pictures(self.campaign, ChampionRow)
+    def _champions(self, context: Context) -> Sequence[ChampionRow]:
+        """Those that are shown, with their pictures."""
+        return context.with_pictures(self.campaign, ChampionRow)
+
+    def _images(self, champions: Sequence[ChampionRow]) -> UInt8Images:
         return fitted(np.stack([decode_png(row.png or b"") for row in champions]), self.shape)
 
 

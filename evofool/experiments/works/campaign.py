@@ -64,6 +64,7 @@ class ChampionRow(Row):
     """
 
     type: ClassVar[str] = "champion"
+    pictured: ClassVar[bool] = True
 
     confidence: float
 

@@ -96,9 +96,7 @@ class Drawing:
         angle = genes[:, 6:7] * (2 * math.pi)
         noise = self._look(0, x * 0.2 + genes[:, 7:8], self._y * 0.2 + genes[:, 8:9])
         value = _smooth_step(
-            0.5
-            + (x * angle.cos() + self._y * angle.sin()) * 1.2
-            + (noise - 0.5) * genes[:, 9:10]
+            0.5 + (x * angle.cos() + self._y * angle.sin()) * 1.2 + (noise - 0.5) * genes[:, 9:10]
         )
         start, end = genes[:, :channels, None], genes[:, 3 : 3 + channels, None]
         return start + (end - start) * value[:, None]

@@ -24,6 +24,7 @@ class Row:
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     type: ClassVar[str]
+    pictured: ClassVar[bool] = False
 
     item: int
     png: bytes | None = field(default=None, repr=False, kw_only=True)

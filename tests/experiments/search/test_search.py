@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evofool.classifiers import load_classifier
 from evofool.config import load_campaign
 from evofool.errors import ConfigError
 from evofool.evolution.campaign import evolve
@@ -22,6 +23,8 @@ from evofool.experiments.search.config import Variant
 from evofool.experiments.search.searched import Searched
 from evofool.experiments.search.study import SearchStudy
 from evofool.experiments.search.summary import Outcome, fewer
+from evofool.images import decode_png, encode_png
+from evofool.scoring import Scorer
 
 NET = """
 import numpy as np
@@ -116,6 +119,57 @@ def test_its_tables_are_about_the_same_numbers(run: Path) -> None:
     assert "gentle layers" in page
 
 
+SISTER = NET.replace("(3 * c + 1)", "(3 * c + 1.2)").replace("tiny", "sister")
+
+
+@pytest.fixture(scope="module")
+def seen(net: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose surest pictures are shown to a sister and held against natural ones."""
+    folder = tmp_path_factory.mktemp("seen")
+    (folder / "sister.py").write_text(SISTER)
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    rng = np.random.default_rng(5)
+    for k in range(6):
+        (pictures / f"{k}.png").write_bytes(encode_png(rng.integers(0, 255, (1, 8, 8), np.uint8)))
+    more = {
+        "shown_to": [f"{folder}/sister.py:sister", net],
+        "surest": 3,
+        "images": {"folder": str(pictures)},
+    }
+    begin(SearchStudy, config(net, **more), folder / "run")
+    return folder
+
+
+def test_other_nets_and_natural_pictures_are_asked(seen: Path, net: str) -> None:
+    """Both held to showing the pictures of one campaign by hand."""
+    summary = json.loads((seen / "run" / "summary.json").read_text())
+    (told,) = summary["nets"]
+    cppn = told["variants"][0]
+    (name,) = cppn["shown_to"]  # the net itself is left out
+    assert cppn["shown_to"][name]["pictures"] == 3
+    sister = load_classifier(f"{seen}/sister.py:sister")
+    natural = np.stack([decode_png(p.read_bytes()) for p in sorted(seen.glob("pictures/*.png"))])
+    shares, far = [], []
+    for seed in (1, 2):
+        (folder,) = (seen / "run" / "evolution").glob(f"*cppn-released-{seed}")
+        elites = list(csv.DictReader((folder / "elites.csv").open()))
+        elites.sort(key=lambda row: (-float(row["confidence"]), int(row["class_index"])))
+        files = [folder / "images" / f"{int(row['class_index']):04d}.png" for row in elites[:3]]
+        images = np.stack([decode_png(file.read_bytes()) for file in files])
+        with Scorer(sister) as scorer:
+            labels = scorer.labels(images)
+        wanted = [int(row["class_index"]) for row in elites[:3]]
+        shares.append(np.mean([a == b for a, b in zip(labels, wanted, strict=True)]))
+        away = images[:, None].astype(float) - natural[None]
+        far.append(np.median(np.sqrt((away**2).mean((2, 3, 4))).min(1)))
+    assert cppn["shown_to"][name]["its_class"] == pytest.approx(np.median(shares))
+    assert cppn["nearest"]["rms"] == pytest.approx(np.median(far))
+    page = (seen / "run" / "report" / "index.html").read_text()
+    assert "Do the pictures of" in page
+    assert [check for check in verify(seen / "run") if check.ok is False] == []
+
+
 def test_it_verifies_and_is_resumed_to_nothing(run: Path) -> None:
     checks = list(verify(run))
     assert all(check.ok is not False for check in checks), [c for c in checks if c.ok is False]
@@ -178,6 +232,9 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"variants": ["leyers"]}, "leyers"),
         ({"medians": [0.0]}, "medians"),
         ({"seeds": [1, 1]}, "twice"),
+        ({"images": {"noise": "uniform"}}, "no natural picture"),
+        ({"images": {"folder": "nowhere"}}, "no such folder"),
+        ({"shown_to": ["nowhere.py:net"]}, "nowhere"),
     ],
 )
 def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:

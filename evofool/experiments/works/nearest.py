@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier
-from evofool.experiments.compare.works import Search, SearchRow
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import Net
 from evofool.experiments.works.pictures import Pictures
 from evofool.images import UInt8Images, decode_png, to_float
+from evofool.scoring.devices import parts_for_cpu
 from evofool.store import Check
 from evofool.store.records.works import Cost
 
@@ -48,7 +48,7 @@ class NearRow(Row):
 
 @work
 class Nearest(Work):
-    """The nearest natural picture to each picture of a search.
+    """The nearest natural picture to each picture that was found.
 
     Attributes:
         net: whose features are compared.
@@ -60,11 +60,11 @@ class Nearest(Work):
     rows: ClassVar[tuple[type[Row], ...]] = (NearRow,)
 
     net: Net
-    search: Search
+    search: Work
     pictures: Pictures
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
-        rows = context.with_pictures(self.search, SearchRow)
+        rows = context.with_pictures(self.search, self._pictured)
         if not rows:
             return
         images = np.stack([decode_png(row.png or b"") for row in rows])
@@ -84,7 +84,7 @@ class Nearest(Work):
 
     def verify(self, context: Context) -> Iterator[Check]:
         """Measure the distance in pixels again."""
-        rows = context.with_pictures(self.search, SearchRow)
+        rows = context.with_pictures(self.search, self._pictured)
         if not rows:
             return
         images = np.stack([decode_png(row.png or b"") for row in rows])
@@ -97,6 +97,10 @@ class Nearest(Work):
             same,
             detail if same else "a picture is not as far from the nearest natural one as stored",
         )
+
+    @property
+    def _pictured(self) -> type[Row]:
+        return next(row for row in self.search.rows if row.pictured)
 
 
 def nearest_pixels(
@@ -167,10 +171,9 @@ def features_of(
     parameter = next(net.module.parameters())
     try:
         with torch.no_grad():
-            for start in range(0, len(images), CHUNK):
+            for some in parts_for_cpu(images):
                 context.check_stop()
-                some = to_float(images[start : start + CHUNK])
-                net.module(torch.from_numpy(some).to(parameter.device))
+                net.module(torch.from_numpy(to_float(np.asarray(some))).to(parameter.device))
     finally:
         hook.remove()
     context.book(Cost(queries=len(images), forward_images=len(images)))
