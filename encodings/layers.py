@@ -63,10 +63,10 @@ class Options(BaseModel):
     """Of a new layer to be lighter and darker in places."""
     limit: Layers = 8
     """Layers that a picture may come to have."""
-    gene_rate: Probability = 0.1
+    gene_rate: Probability = 0.15
     """Of each gene to mutate (polynomial mutation)."""
-    gene_eta: float = Field(default=15.0, ge=0.0, le=1e6)
-    """Distribution index of that mutation."""
+    gene_eta: float = Field(default=2.0, ge=0.0, le=1e6)
+    """Distribution index of that mutation: low, since large steps find more than gentle ones."""
     kind_rate: Probability = 0.05
     """Of each chart, field and mask to be drawn anew."""
     seed_rate: Probability = 0.05

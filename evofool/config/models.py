@@ -313,8 +313,8 @@ class MapElitesConfig(_Evolution):
         classes: ``"all"``, or indices, labels, inclusive ranges such as ``"151-285"`` and patterns
             such as ``"*shark*"``.
         parents: how they are drawn from the champions: each filled cell alike (``uniform``), or of
-            two such draws the champion of the later generation (``recent``), so that children are
-            bred where the last ones did well.
+            three such draws the champion of the latest generation (``recent``), so that children
+            are bred where the last ones did well.
     """
 
     algorithm: Literal["map_elites"] = "map_elites"

@@ -16,6 +16,9 @@ from evofool.evolution.individual import Individual
 from evofool.scoring import Matrix, Scores, fitness_of, sigmoid
 from evofool.scoring.ranking import Fitness
 
+YOUNGEST_OF = 3
+"""Elites of which `Parents.pick_recent` takes the youngest."""
+
 
 @dataclass(frozen=True)
 class Win:
@@ -69,14 +72,14 @@ class Parents:
         return holder, int(self.cells[k])
 
     def pick_recent(self, rng: np.random.Generator) -> tuple[Individual, int]:
-        """Of two that `pick` draws the elite of the later generation; of equals the first.
+        """Of `YOUNGEST_OF` that `pick` draws the elite of the latest generation, the first of equals.
 
         Cells where children succeed change hands often and hold young elites; an old one is where
         the search is stuck. So this spends children where they lately did well, and needs no other
-        memory than the archive. It is DEAP's ``selTournament`` of size two, by youth.
+        memory than the archive. It is a tournament as DEAP's ``selTournament``, by youth.
         """
-        first, second = self.pick(rng), self.pick(rng)
-        return second if second[0].id.generation > first[0].id.generation else first
+        drawn = [self.pick(rng) for _ in range(YOUNGEST_OF)]
+        return max(drawn, key=lambda one: one[0].id.generation)
 
 
 Select: TypeAlias = Callable[[Parents, np.random.Generator], tuple[Individual, int]]

@@ -97,17 +97,17 @@ def test_parents_are_drawn_uniformly_over_filled_cells() -> None:
     assert share == pytest.approx(0.75, abs=0.03)  # it holds three of the four cells
 
 
-def test_recent_parents_are_the_younger_of_two() -> None:
-    """Three cells of generation 0, one of 1: the last is drawn unless both draws miss it."""
+def test_recent_parents_are_the_youngest_of_three() -> None:
+    """Three cells of generation 0, one of 1: the last is drawn unless all draws miss it."""
     archive = ChampionArchive(range(4), "log_odds")
     archive.add(_children(1, 0), Scores(np.array([[1.0, 1.0, 1.0, -9.0]])))
     archive.add(_children(1, 1), Scores(np.array([[0.0, 0.0, 0.0, 5.0]])))
     rng = np.random.default_rng(1)
     drawn = [archive.parents().pick_recent(rng) for _ in range(4000)]
     share = np.mean([holder.id == IndividualId(1, 0) for holder, _ in drawn])
-    assert share == pytest.approx(1 - 0.75**2, abs=0.03)
+    assert share == pytest.approx(1 - 0.75**3, abs=0.03)
     counts = np.bincount([cell for _, cell in drawn], minlength=4)[:3]
-    np.testing.assert_allclose(counts / 4000, 0.75**2 / 3, atol=0.03)
+    np.testing.assert_allclose(counts / 4000, 0.75**3 / 3, atol=0.03)
 
 
 def test_putting_back_a_cell_that_does_not_exist() -> None:
