@@ -72,7 +72,7 @@ class Parents:
         return holder, int(self.cells[k])
 
     def pick_recent(self, rng: np.random.Generator) -> tuple[Individual, int]:
-        """Of `YOUNGEST_OF` that `pick` draws the elite of the latest generation, the first of equals.
+        """Of `YOUNGEST_OF` drawn by `pick` the elite of the latest generation, the first of equals.
 
         Cells where children succeed change hands often and hold young elites; an old one is where
         the search is stuck. So this spends children where they lately did well, and needs no other
