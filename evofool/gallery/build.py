@@ -294,14 +294,13 @@ class _ViewWriter:
         if not isinstance(source := collection.source, StagedSource):
             return
         view.paths["stages"] = f"{self._folder}stages/{{}}.webp"
-        side = FRAME if collection.small or self._outlet.inline else LARGE_FRAME
         for at, exhibit in enumerate(view.shown[:MAX_GRAPHS]):
             stages = source.stages(exhibit)[:MAX_STAGES]
             if not stages:
                 return  # of an encoding that has none
             if at % 100 == 0:
                 self._say(f"{collection.name}: layers", at / len(view.shown))
-            row = ancestry.side_by_side([image for _, image in stages], side)
+            row = ancestry.side_by_side([image for _, image in stages], FRAME)
             self._outlet.write(view.paths["stages"].format(exhibit.stem), films.webp(row, 80))
             view.stages[exhibit.key] = [words for words, _ in stages]
 
