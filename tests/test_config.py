@@ -335,7 +335,7 @@ def test_a_weights_enum_is_not_a_path_and_missing_files_may_be_let_pass(folder: 
 
 def test_a_shipped_config_is_found_by_name_from_anywhere(folder: Path) -> None:
     names = ("quickstart", "quickstart.yaml", "configs/quickstart.yaml")
-    assert {load_campaign(name).config.stop.evaluations for name in names} == {20200}
+    assert {load_campaign(name).config.stop.evaluations for name in names} == {16200}
     assert load_campaign("papers/nguyen2015/imagenet-cppn").config.evolution.initial == 400
 
 

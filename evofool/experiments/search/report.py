@@ -9,16 +9,10 @@ from typing import Any
 
 from evofool.experiments.curves import curve_columns, curve_points
 from evofool.experiments.engine import Results
+from evofool.experiments.search import tables
 from evofool.experiments.search.config import SearchConfig
 from evofool.experiments.search.searched import Searched
-from evofool.experiments.search.summary import (
-    Outcome,
-    numbers,
-    read,
-    summarise,
-    table,
-    witnesses,
-)
+from evofool.experiments.search.summary import Outcome, read, summarise
 from evofool.experiments.works.campaign import ChampionRow
 from evofool.report.figures import (
     banded_line,
@@ -69,13 +63,19 @@ def report(
         part = {**summary, "nets": [net]}
         note = (
             "Lines are medians over the seeds of the median over the classes, bands their 95 %"
-            " bootstrap intervals. Then the evaluations to a median confidence, and how many times"
-            f" as many {summary['baseline']} takes; more than (>) where it never got there."
+            " bootstrap intervals. The first table has the evaluations to each median confidence,"
+            f" the second how many times as many {summary['baseline']} takes; more than (>) where"
+            " it never got there."
         )
-        sections.append(Section(net["net"], note, [Figure(name, about)], [table(part)]))
-        if (seen := witnesses(part)) is not None:
-            title = f"Do the pictures of {net['net']} show their classes?"
-            sections.append(Section(title, _WITNESSES.format(config.surest), tables=[seen]))
+        sections.append(
+            Section(
+                net["net"], note, [Figure(name, about)], [tables.ends(part), tables.fewer(part)]
+            )
+        )
+        seen = [one for one in (tables.shown(part), tables.distances(part)) if one.rows]
+        if seen:
+            title = "Do the pictures show their classes?"
+            sections.append(Section(title, _WITNESSES.format(config.surest), tables=seen))
         sections += [_pictures(config, one, results, files) for one in own]
     page = sections_page(
         "How many pictures does a search need?",
@@ -95,7 +95,9 @@ def report(
         for point in curve_points(one.curve)
     ]
     curves = Table(curve_columns(Text("net"), Text("variant")), points)
-    return Report(page, files, {"search.csv": numbers(summary), "curves.csv": curves}, summary)
+    return Report(
+        page, files, {"search.csv": tables.numbers(summary), "curves.csv": curves}, summary
+    )
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:
@@ -112,7 +114,7 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
         )
         ratios = [(m, n) for m, n in best["needed"].items() if n["ratio"] is not None]
         if ratios and best is not base:
-            median, n = ratios[-1]
+            median, n = max(ratios, key=lambda told: (told[1]["ratio"], float(told[0])))
             more = "more than " if n["at_least"] else ""
             text += f" To a median of {median} {base['variant']} takes {more}{n['ratio']:.1f} times"
             text += " as many."

@@ -108,10 +108,12 @@ class SearchStudy(Study[SearchConfig]):
 
     @classmethod
     def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
-        from evofool.experiments.search.summary import table
+        from evofool.experiments.search.tables import ends, fewer
 
         return [
-            *table(result.summary).plain(),
+            *ends(result.summary).plain(),
+            f"times as many evaluations that {result.summary['baseline']} takes:",
+            *fewer(result.summary).plain(),
             f"look at {result.path / PAGE}",
             f"        {result.path / 'search.csv'}",
         ]
