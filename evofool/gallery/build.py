@@ -294,15 +294,25 @@ class _ViewWriter:
         if not isinstance(source := collection.source, StagedSource):
             return
         view.paths["stages"] = f"{self._folder}stages/{{}}.webp"
-        for at, exhibit in enumerate(view.shown[:MAX_GRAPHS]):
+
+        def drawn(exhibit: Exhibit) -> tuple[list[str], bytes]:
             stages = source.stages(exhibit)[:MAX_STAGES]
             if not stages:
-                return  # of an encoding that has none
-            if at % 100 == 0:
-                self._say(f"{collection.name}: layers", at / len(view.shown))
+                return [], b""  # of an encoding that has none
             row = ancestry.side_by_side([image for _, image in stages], FRAME)
-            self._outlet.write(view.paths["stages"].format(exhibit.stem), films.webp(row, 80))
-            view.stages[exhibit.key] = [words for words, _ in stages]
+            return [words for words, _ in stages], films.webp(row, 80)
+
+        shown = view.shown[:MAX_GRAPHS]
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for at, (exhibit, (words, row)) in enumerate(
+                zip(shown, pool.map(drawn, shown), strict=True)
+            ):
+                if not words:
+                    continue
+                if at % 100 == 0:
+                    self._say(f"{collection.name}: layers", at / len(view.shown))
+                self._outlet.write(view.paths["stages"].format(exhibit.stem), row)
+                view.stages[exhibit.key] = words
 
     def _ancestry(self, victim: LazyVictim) -> None:
         view, collection = self._view, self._collection
