@@ -2,7 +2,8 @@
 
 Random pictures of this encoding look more like what nets were trained on than those of a CPPN do:
 they have edges, textures, objects over grounds, and colours with the statistics of photographs.
-Nothing in it was learnt from pictures. See `evofool.render.layers` for what is drawn.
+Those statistics are all that was taken from pictures; what random ones are like was tuned on four
+nets of ImageNet (docs/search.md). See `evofool.render.layers` for what is drawn.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Layered:
         self.shape: Shape = (shape[0], shape[1], shape[2])
 
     def sample(self, rng: np.random.Generator) -> Stack:
-        """Random layers, kinds drawn alike but for the mask of the top one, all genes uniform."""
+        """Random layers: kinds alike but for the top one's mask, genes uniform but for the shade."""
         layers = int(rng.integers(self.settings.fewest, self.settings.most + 1))
         ground = rng.random(len(GROUND), dtype=np.float32)
         kinds, genes = self._layers(layers, rng)
