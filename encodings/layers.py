@@ -110,7 +110,7 @@ class Layered:
         self.shape: Shape = (shape[0], shape[1], shape[2])
 
     def sample(self, rng: np.random.Generator) -> Stack:
-        """Random layers: kinds alike but for the top one's mask, genes uniform but for the shade."""
+        """Random layers: kinds alike but for the top one's mask, genes uniform but for shade."""
         layers = int(rng.integers(self.settings.fewest, self.settings.most + 1))
         ground = rng.random(len(GROUND), dtype=np.float32)
         kinds, genes = self._layers(layers, rng)

@@ -55,7 +55,7 @@ class MapElites:
     `ask` gives genomes, `tell` takes what they scored; in between anything may score them, in any
     order, and at any time. A campaign (`evofool.evolve`) is driven by this class too.
 
-    Children come in pairs: two parents drawn uniformly over filled cells, crossed, both mutated.
+    Children come in pairs: two parents drawn over filled cells, crossed, both mutated.
     Child i of generation g draws from (seed, g, i), so the same answers give the same search.
     Whoever asks for a generation before the last one is told has it bred from the champions of
     that moment: so workers need never wait.
@@ -64,8 +64,10 @@ class MapElites:
         encoding: makes, varies and renders genomes (`evofool.encodings.load`).
         classes: how many there are, or their labels: the columns of the scores.
         seed: of all randomness, from 0 to 2^63 - 1.
+        parents: how they are drawn, as ``evolution.parents`` of a config says: ``uniform`` or
+            ``recent``.
         toolbox: DEAP's, with ``sample``, ``mate``, ``mutate`` and ``select`` as
-            `evofool.evolution.toolbox` has them; None takes the encoding's.
+            `evofool.evolution.toolbox` has them, in place of the encoding's and of `parents`.
         archive: to go on with, and to fill; None begins with an empty cell for each class.
 
     Attributes:
@@ -73,7 +75,8 @@ class MapElites:
         generation: the last one that was asked for, -1 before the first.
 
     Raises:
-        UsageError: no class, a seed out of range, or an archive with cells that are no classes.
+        UsageError: no class, a seed out of range, no such way to draw parents, or an archive with
+            cells that are no classes.
     """
 
     def __init__(
@@ -82,12 +85,17 @@ class MapElites:
         classes: int | Sequence[str],
         seed: int = 1,
         *,
+        parents: str = "uniform",
         toolbox: base.Toolbox | None = None,
         archive: ChampionArchive | None = None,
     ) -> None:
         self.labels = _labels(classes)
         if not 0 <= seed < 2**63:
             raise UsageError(f"MapElites: seed must be from 0 to 2^63 - 1, not {seed}")
+        if parents not in SELECTIONS:
+            raise UsageError(
+                f"MapElites: parents must be one of {', '.join(SELECTIONS)}, not {parents!r}"
+            )
         if archive is None:
             archive = ChampionArchive(range(len(self.labels)))
         if not (len(archive) and 0 <= archive.cells[0] <= archive.cells[-1] < len(self.labels)):
@@ -98,7 +106,7 @@ class MapElites:
         self.generation = -1
         self._encoding = encoding
         self._seed = seed
-        self._toolbox = operators(encoding) if toolbox is None else toolbox
+        self._toolbox = operators(encoding, parents) if toolbox is None else toolbox
         self._asked: dict[bytes, Individual] = {}
         self._count = 0
 

@@ -46,19 +46,20 @@ def digest(search: MapElites, encoding: Encoding[Any]) -> str:
 
 
 @pytest.mark.parametrize("lag", [0, 1])
-@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize(("swap", "parents"), [(False, "uniform"), (True, "recent")])
 def test_a_campaign_is_the_same_search(
-    toy_campaign: Make, toy_victim: Classifier, tmp_path: Path, lag: int, swap: bool
+    toy_campaign: Make, toy_victim: Classifier, tmp_path: Path, lag: int, swap: bool, parents: str
 ) -> None:
     """With the campaign's own scores: the same champions, of the same parents, by the same bytes.
 
     Lag is to ask for a generation before the last one is told.
     """
-    sections = toy_campaign(evolution={"initial": 20, "children": 21, "lag": lag})
+    evolution = {"initial": 20, "children": 21, "lag": lag, "parents": parents}
+    sections = toy_campaign(evolution=evolution)
     sections["encoding"]["swap"] = swap
     run = evolve(sections, tmp_path / "run")
     encoding = toy(swap)
-    search = MapElites(encoding, toy_victim.n_classes, seed=3)
+    search = MapElites(encoding, toy_victim.n_classes, seed=3, parents=parents)
     with Scorer(toy_victim) as scorer:
 
         def tell(genomes: list[bytes]) -> None:
@@ -258,6 +259,7 @@ def test_a_genome_that_is_none() -> None:
         ({"classes": 2, "seed": -1}, "seed must be from 0"),
         ({"classes": 2, "seed": 2**63}, "seed must be from 0"),
         ({"classes": 2, "archive": ChampionArchive([0, 2])}, "cells that are none of the 2 cl"),
+        ({"classes": 2, "parents": "old"}, "one of uniform, recent, not 'old'"),
         ({"classes": 2, "archive": ChampionArchive([])}, "cells that are none of the 2 cl"),
     ],
 )
