@@ -10,6 +10,7 @@ from typing import Any
 from evofool.experiments.curves import curve_columns, curve_points
 from evofool.experiments.engine import Results
 from evofool.experiments.search import tables
+from evofool.experiments.search.classes import classes, leads
 from evofool.experiments.search.config import SearchConfig
 from evofool.experiments.search.searched import Searched
 from evofool.experiments.search.summary import Outcome, read, summarise
@@ -40,6 +41,11 @@ _WITNESSES = (
     " ones. Of the {} surest pictures of each campaign: how many another net calls by their class,"
     " its median confidence in it, and how far the nearest natural picture is, in levels of 255 and"
     " in what the net's last layer sees."
+)
+_LEADS = (
+    "Confidences are medians over the seeds. In so many classes a variant's champion is surer than"
+    " that of every other; named are those where its log-odds lead by most, with its confidence and"
+    " in brackets that of the best other variant."
 )
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
@@ -76,6 +82,8 @@ def report(
         if seen:
             title = "Do the pictures show their classes?"
             sections.append(Section(title, _WITNESSES.format(config.surest), tables=seen))
+        if len(own) > 1:
+            sections.append(Section("Who wins which classes?", _LEADS, tables=[leads(own)]))
         sections += [_pictures(config, one, results, files) for one in own]
     page = sections_page(
         "How many pictures does a search need?",
@@ -87,7 +95,7 @@ def report(
             "seeds": ", ".join(map(str, config.seeds)),
             "took": f"{summary['seconds']:.0f} s",
         },
-        files=("search.csv", "curves.csv", "summary.json", "config.yaml"),
+        files=("search.csv", "curves.csv", "classes.csv", "summary.json", "config.yaml"),
     )
     points = [
         (one.searched.net, one.searched.variant.name, *point)
@@ -95,9 +103,12 @@ def report(
         for point in curve_points(one.curve)
     ]
     curves = Table(curve_columns(Text("net"), Text("variant")), points)
-    return Report(
-        page, files, {"search.csv": tables.numbers(summary), "curves.csv": curves}, summary
-    )
+    told = {
+        "search.csv": tables.numbers(summary),
+        "curves.csv": curves,
+        "classes.csv": classes(outcomes),
+    }
+    return Report(page, files, told, summary)
 
 
 def sentences(summary: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,9 @@ import csv
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from evofool.evolution.campaign import evolve
 from evofool.experiments.curves import Curve
 from evofool.experiments.engine.life import begin
 from evofool.experiments.runs import verify
+from evofool.experiments.search.classes import classes, leads
 from evofool.experiments.search.config import Variant
 from evofool.experiments.search.searched import Searched
 from evofool.experiments.search.study import SearchStudy
@@ -103,6 +106,12 @@ def test_every_variant_is_a_campaign_with_its_own_settings(run: Path, net: str) 
     assert told["variants"][0]["of_seeds"][0] == pytest.approx(median)
 
 
+def elites(run: Path, variant: str, seed: int) -> list[dict[str, str]]:
+    """The rows of a campaign's own table."""
+    (folder,) = (run / "evolution").glob(f"*{variant.replace(' ', '-')}-{seed}")
+    return list(csv.DictReader((folder / "elites.csv").open()))
+
+
 def test_its_tables_are_about_the_same_numbers(run: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     curves = list(csv.DictReader((run / "curves.csv").open()))
@@ -114,7 +123,19 @@ def test_its_tables_are_about_the_same_numbers(run: Path) -> None:
         assert float(own[-1]["median_confidence"]) == pytest.approx(variant["median_confidence"])
     never = [row for row in rows if row["to_median"] == "0.9999999"]
     assert all(row["needed"] == "" and row["ratio"] == "" for row in never)
+    classes = list(csv.DictReader((run / "classes.csv").open()))
+    assert len(classes) == 3 * 4
+    sure = {(row["variant"], row["class"]): float(row["confidence"]) for row in classes}
+    for variant in summary["nets"][0]["variants"]:
+        each = [
+            float(row["confidence"])
+            for seed in (1, 2)
+            for row in elites(run, variant["variant"], seed)
+            if row["class_index"] == "2"
+        ]
+        assert sure[variant["variant"], "2"] == pytest.approx(np.median(each))
     page = (run / "report" / "index.html").read_text()
+    assert "Who wins which classes?" in page
     assert "<b>cat" not in page
     assert "gentle layers" in page
 
@@ -152,14 +173,14 @@ def test_other_nets_and_natural_pictures_are_asked(seen: Path, net: str) -> None
     natural = np.stack([decode_png(p.read_bytes()) for p in sorted(seen.glob("pictures/*.png"))])
     shares, far = [], []
     for seed in (1, 2):
+        best = elites(seen / "run", "cppn released", seed)
+        best.sort(key=lambda row: (-float(row["confidence"]), int(row["class_index"])))
         (folder,) = (seen / "run" / "evolution").glob(f"*cppn-released-{seed}")
-        elites = list(csv.DictReader((folder / "elites.csv").open()))
-        elites.sort(key=lambda row: (-float(row["confidence"]), int(row["class_index"])))
-        files = [folder / "images" / f"{int(row['class_index']):04d}.png" for row in elites[:3]]
+        files = [folder / "images" / f"{int(row['class_index']):04d}.png" for row in best[:3]]
         images = np.stack([decode_png(file.read_bytes()) for file in files])
         with Scorer(sister) as scorer:
             labels = scorer.labels(images)
-        wanted = [int(row["class_index"]) for row in elites[:3]]
+        wanted = [int(row["class_index"]) for row in best[:3]]
         shares.append(np.mean([a == b for a, b in zip(labels, wanted, strict=True)]))
         away = images[:, None].astype(float) - natural[None]
         far.append(np.median(np.sqrt((away**2).mean((2, 3, 4))).min(1)))
@@ -240,3 +261,19 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
 def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         begin(SearchStudy, config(net, **change), tmp_path / "run")
+
+
+def test_who_wins_which_classes() -> None:
+    def sure(name: str, *seeds: dict[int, float]) -> Outcome:
+        one = outcome(name, [0.1], [0.1])
+        labels = SimpleNamespace(labels=["ape", "bat", "cat", "dog"])
+        return replace(one, searched=replace(one.searched, classifier=labels), sure=seeds)
+
+    first = sure("first", {0: 0.9, 1: 0.2, 2: 0.5, 3: 1.0}, {0: 0.8, 1: 0.4, 2: 0.5, 3: 1.0})
+    second = sure("second", {0: 0.1, 1: 0.9, 2: 0.5, 3: 1.0}, {0: 0.3, 1: 0.9, 2: 0.5, 3: 1.0})
+    (name, won, ahead), (other, lost, behind) = leads([first, second]).rows
+    assert (name, won, ahead) == ("first", 1, "ape 0.8500 (0.2000)")
+    assert (other, lost, behind) == ("second", 1, "bat 0.9000 (0.3000)")
+    rows = classes([first, second]).rows
+    assert rows[1] == ["net", 1, "bat", "first", pytest.approx(0.3)]
+    assert len(rows) == 8
