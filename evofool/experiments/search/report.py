@@ -69,15 +69,16 @@ def report(
         part = {**summary, "nets": [net]}
         note = (
             "Lines are medians over the seeds of the median over the classes, bands their 95 %"
-            " bootstrap intervals. The first table has the evaluations to each median confidence,"
-            f" the second how many times as many {summary['baseline']} takes; more than (>) where"
-            " it never got there."
+            " bootstrap intervals. The table has the evaluations to each median confidence."
         )
-        sections.append(
-            Section(
-                net["net"], note, [Figure(name, about)], [tables.ends(part), tables.fewer(part)]
+        numbers = [tables.ends(part)]
+        if (ratios := tables.fewer(part)).rows:
+            numbers.append(ratios)
+            note += (
+                f" Below it stands how many times as many {summary['baseline']} takes; more than"
+                " (>) where it never got there."
             )
-        )
+        sections.append(Section(net["net"], note, [Figure(name, about)], numbers))
         seen = [one for one in (tables.shown(part), tables.distances(part)) if one.rows]
         if seen:
             title = "Do the pictures show their classes?"

@@ -89,6 +89,13 @@ class SearchStudy(Study[SearchConfig]):
                 searched.append(
                     Searched(name, net, config.variants[index], campaigns, elsewhere, near)
                 )
+        for number, (other, _) in enumerate(witnesses):
+            if not any(other.name in one.shown for one in searched):
+                raise loaded.error_at(
+                    ("shown_to", number),
+                    f"{other.name} would be shown nothing: it has other classes than the nets that"
+                    " are searched, or is the only one of them; name another net, or leave it out",
+                )
         return cls(loaded, searched)
 
     @classmethod
@@ -110,10 +117,12 @@ class SearchStudy(Study[SearchConfig]):
     def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
         from evofool.experiments.search.tables import ends, fewer
 
+        lines = ends(result.summary).plain()
+        if (ratios := fewer(result.summary)).rows:
+            baseline = result.summary["baseline"]
+            lines = [*lines, f"how many times as many {baseline} takes:", *ratios.plain()]
         return [
-            *ends(result.summary).plain(),
-            f"times as many evaluations that {result.summary['baseline']} takes:",
-            *fewer(result.summary).plain(),
+            *lines,
             f"look at {result.path / PAGE}",
             f"        {result.path / 'search.csv'}",
         ]

@@ -135,7 +135,7 @@ def _told(config: SearchConfig, one: Outcome, base: Outcome) -> dict[str, Any]:
         },
         "needed": needed,
         "surest_only_here": _surest_only(one, base),
-        "shown_to": {name: elsewhere(shown) for name, shown in one.shown.items()},
+        "shown_to": {name: elsewhere(shown) for name, shown in one.shown.items() if all(shown)},
         "nearest": distances(one.near, one.sure, config.surest),
     }
 
@@ -144,7 +144,7 @@ def elsewhere(shown: Sequence[Sequence[AimRow]]) -> dict[str, Any]:
     """What another net makes of the surest pictures, each a list of answers, seed by seed."""
     right = [float(np.mean([row.predicted == row.aim for row in rows])) for rows in shown]
     sure = [float(np.median([row.aimed or 0.0 for row in rows])) for rows in shown]
-    low, high = spread(right)
+    low, high = _spread(right)
     return {
         "pictures": len(shown[0]),
         "its_class": float(np.median(right)),
@@ -158,7 +158,7 @@ def distances(
     near: Sequence[Sequence[NearRow]], sure: Sequence[Mapping[int, float]], count: int
 ) -> dict[str, Any] | None:
     """How far the surest pictures are from natural ones: medians over them, then over the seeds."""
-    if not near:
+    if not near or not all(near):  # a campaign may have no champion
         return None
     rms, features = [], []
     for rows, confidence in zip(near, sure, strict=True):
@@ -172,7 +172,7 @@ def distances(
     }
 
 
-def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
+def _spread(values: Sequence[float]) -> tuple[float | None, float | None]:
     """The 95 % bootstrap interval of the median of one number a seed; none of one seed."""
     if len(values) < 2:
         return None, None

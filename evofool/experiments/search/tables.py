@@ -36,12 +36,16 @@ def ends(summary: Mapping[str, Any]) -> Table:
 
 
 def fewer(summary: Mapping[str, Any]) -> Table:
-    """How many times the evaluations of each variant the baseline took to each median."""
+    """How many times the evaluations of each variant the baseline took to each median.
+
+    It has no rows where the baseline is alone.
+    """
     medians = [f"{median:g}" for median in summary["medians"]]
     columns = [*_which(summary), *(Text(f"to {median}", at_right=True) for median in medians)]
     rows: list[list[Cell]] = [
         [*names, *(_ratio(v["needed"][median]) for median in medians)]
         for names, v in _variants(summary)
+        if v["variant"] != summary["baseline"]
     ]
     return Table(columns, rows)
 

@@ -20,6 +20,7 @@ class Row:
     Attributes:
         item: number of the picture, generation or class that it is about, unique in its type.
         png: a picture that belongs to it, as a PNG file, or None.
+        pictured: whether these rows are the pictures that a work found.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -25,7 +25,9 @@ from evofool.experiments.search.classes import classes, leads
 from evofool.experiments.search.config import Variant
 from evofool.experiments.search.searched import Searched
 from evofool.experiments.search.study import SearchStudy
-from evofool.experiments.search.summary import Outcome, fewer
+from evofool.experiments.search.summary import Outcome, distances, elsewhere, fewer
+from evofool.experiments.transfer.works import AimRow
+from evofool.experiments.works.nearest import NearRow
 from evofool.images import decode_png, encode_png
 from evofool.scoring import Scorer
 
@@ -154,7 +156,7 @@ def seen(net: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in range(6):
         (pictures / f"{k}.png").write_bytes(encode_png(rng.integers(0, 255, (1, 8, 8), np.uint8)))
     more = {
-        "shown_to": [f"{folder}/sister.py:sister", net],
+        "shown_to": [f"{folder}/sister.py:sister"],
         "surest": 3,
         "images": {"folder": str(pictures)},
     }
@@ -167,7 +169,7 @@ def test_other_nets_and_natural_pictures_are_asked(seen: Path, net: str) -> None
     summary = json.loads((seen / "run" / "summary.json").read_text())
     (told,) = summary["nets"]
     cppn = told["variants"][0]
-    (name,) = cppn["shown_to"]  # the net itself is left out
+    (name,) = cppn["shown_to"]
     assert cppn["shown_to"][name]["pictures"] == 3
     sister = load_classifier(f"{seen}/sister.py:sister")
     natural = np.stack([decode_png(p.read_bytes()) for p in sorted(seen.glob("pictures/*.png"))])
@@ -256,11 +258,31 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"images": {"noise": "uniform"}}, "no natural picture"),
         ({"images": {"folder": "nowhere"}}, "no such folder"),
         ({"shown_to": ["nowhere.py:net"]}, "nowhere"),
+        ({"shown_to": ["mnist-lenet"]}, r"shown_to.0.*mnist-lenet would be shown nothing"),
     ],
 )
 def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         begin(SearchStudy, config(net, **change), tmp_path / "run")
+
+
+def test_a_net_is_not_shown_its_own_pictures(net: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="or is the only one of them"):
+        begin(SearchStudy, config(net, shown_to=[net]), tmp_path / "run")
+
+
+def test_a_variant_alone_is_set_against_nothing(net: str, tmp_path: Path) -> None:
+    result = begin(SearchStudy, config(net, variants=["cppn"]), tmp_path / "run")
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert "how many times as many" not in page
+    assert "Who wins which classes?" not in page
+    assert not any("times as many" in line for line in SearchStudy.result_lines(result, ()))
+
+
+def test_campaigns_without_champions_tell_nothing() -> None:
+    row = AimRow(0, 0, 0.5, 0, 0.5)
+    assert distances([[NearRow(0, 0, 1.0, None)], []], [{0: 0.5}, {}], 3) is None
+    assert elsewhere([[row], [row]])["its_class"] == 1.0
 
 
 def test_who_wins_which_classes() -> None:
