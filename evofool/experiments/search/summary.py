@@ -120,8 +120,9 @@ def _told(config: SearchConfig, one: Outcome, base: Outcome) -> dict[str, Any]:
         "variant": one.searched.variant.name,
         "evaluations": int(one.curve.evaluations[-1]),
         "median_confidence": float(one.curve.median[-1]),
-        "low": float(low[-1]),
-        "high": float(high[-1]),
+        # of one seed there is no interval
+        "low": float(low[-1]) if len(config.seeds) > 1 else None,
+        "high": float(high[-1]) if len(config.seeds) > 1 else None,
         "of_seeds": one.curve.confidence[:, -1].tolist(),
         "lower_quartile": float(np.median([q[0] for q in quartiles])),
         "upper_quartile": float(np.median([q[1] for q in quartiles])),

@@ -29,7 +29,7 @@ def ends(summary: Mapping[str, Any]) -> Table:
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for names, v in _variants(summary):
-        estimate = Estimate(v["median_confidence"], v["low"], v["high"])
+        estimate = Estimate(v["median_confidence"], *_bounds(v))
         reached = [_needed(v["needed"][median]) for median in medians]
         rows.append([*names, v["evaluations"], estimate, round(v["won"]), *reached])
     return Table(columns, rows)
@@ -59,8 +59,7 @@ def shown(summary: Mapping[str, Any]) -> Table:
     rows: list[list[Cell]] = []
     for names, v in _variants(summary):
         for other, told in v["shown_to"].items():
-            bounds = (np.nan if told[end] is None else told[end] for end in ("low", "high"))
-            share = Estimate(told["its_class"], *bounds)
+            share = Estimate(told["its_class"], *_bounds(told))
             rows.append([*names, other, told["pictures"], share, told["median_confidence"]])
     return Table(columns, rows)
 
@@ -101,6 +100,12 @@ def numbers(summary: Mapping[str, Any]) -> Table:
                 tail = [float(median), n["median"], n["ratio"], n["low"], n["high"], bound]
                 rows.append([*head, *tail])
     return Table(columns, rows)
+
+
+def _bounds(told: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends of an interval; NaN where there is none."""
+    low, high = told["low"], told["high"]
+    return np.nan if low is None else low, np.nan if high is None else high
 
 
 def _needed(needed: Mapping[str, Any]) -> str:
