@@ -165,7 +165,7 @@ class Layered:
         )
 
     def renderer(self, device: torch.device | str) -> str:
-        """What draws on `device`: ``torch``, or what `render` draws with, ``host``."""
+        """What draws on `device`: ``triton``, ``torch``, or what `render` draws with, ``host``."""
         return tensor_renderer(device)
 
     def render_tensor(
@@ -176,7 +176,8 @@ class Layered:
 
         if not genomes:
             return torch.empty((0, self.shape[0], *size), dtype=torch.uint8, device=device)
-        if self.renderer(device) == "host":
+        renderer = tensor_renderer(device)
+        if renderer == "host":
             return torch.from_numpy(self.render(genomes, size)).to(device)
         return render_layers_tensor(
             Stacks.of(genomes),
@@ -184,6 +185,7 @@ class Layered:
             channels=self.shape[0],
             colour=self.settings.colour,
             device=device,
+            backend=renderer,
         )
 
     def dump(self, genome: Stack) -> bytes:

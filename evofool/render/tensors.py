@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -48,24 +49,30 @@ def working_backend(device: torch.device | str) -> Backend:
         np.full(1, len(INPUTS), np.int16),
         np.ones(1, np.float32),
     )
+    draw = partial(
+        render_cppn_tensor,
+        compile_tapes([graph]),
+        (1, 1),
+        coords="normalised",
+        colour="rgb",
+        native=(1, 1),
+        device=device,
+        backend=backend,
+    )
+    return backend if can_draw(draw, device) else "torch"
+
+
+def can_draw(draw: Callable[[], torch.Tensor], device: torch.device | str) -> bool:
+    """Whether `draw`, by which Triton draws a small picture on `device`, works; warns if not."""
     try:
-        drawn = render_cppn_tensor(
-            compile_tapes([graph]),
-            (1, 1),
-            coords="normalised",
-            colour="rgb",
-            native=(1, 1),
-            device=device,
-            backend=backend,
-        )
-        drawn.cpu()  # what goes wrong in a launch comes out here at the latest
+        draw().cpu()  # what goes wrong in a launch comes out here at the latest
     except Exception as error:  # of Triton, of its compilers, of drivers
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         logging.getLogger("evofool").warning(
             "rendering by PyTorch on %s, since Triton cannot draw there (%s)", device, text
         )
-        return "torch"
-    return backend
+        return False
+    return True
 
 
 def render_cppn_tensor(

@@ -1,4 +1,4 @@
-"""Layered pictures: stacks of fields, drawn in numba on the CPU and in PyTorch on devices."""
+"""Layered pictures: stacks of fields, drawn in numba, on CUDA in Triton, elsewhere in PyTorch."""
 
 from evofool.render.layers.colour import LayerColour, colour_matrix
 from evofool.render.layers.described import described

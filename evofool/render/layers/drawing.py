@@ -1,18 +1,23 @@
-"""Stacks to pixels: in numba on the CPU, in PyTorch on devices."""
+"""Stacks to pixels: in numba on the CPU, in Triton on CUDA, in PyTorch on other devices."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from evofool.images import Size, UInt8Images
 from evofool.render.layers.colour import LayerColour, colour_matrix, light, toned
-from evofool.render.layers.stack import Stacks
+from evofool.render.layers.stack import GENES, GROUND, Stack, Stacks
 from evofool.render.layers.tables import noise_tables
+from evofool.render.tensors import can_draw
 
 if TYPE_CHECKING:
     import torch
+
+TensorBackend: TypeAlias = Literal["torch", "triton"]
 
 
 def render_layers(stacks: Stacks, size: Size, *, channels: int, colour: LayerColour) -> UInt8Images:
@@ -45,11 +50,29 @@ def render_layers(stacks: Stacks, size: Size, *, channels: int, colour: LayerCol
     return images
 
 
-def tensor_renderer(device: torch.device | str) -> str:
-    """What draws stacks on a device: ``torch``; on the CPU what `render_layers` uses, ``host``."""
+@lru_cache(maxsize=16)
+def tensor_renderer(device: torch.device | str) -> Literal["host", "torch", "triton"]:
+    """What draws stacks on a device: on the CPU what `render_layers` uses, ``host``.
+
+    On CUDA it is Triton, or PyTorch where Triton is missing or cannot draw a small picture.
+    """
     import torch
 
-    return "host" if torch.device(device).type == "cpu" else "torch"
+    kind = torch.device(device).type
+    if kind != "cuda" or find_spec("triton") is None:
+        return "host" if kind == "cpu" else "torch"
+    ground = np.zeros(len(GROUND), np.float32)
+    layer = Stack(ground, np.ones((1, 3), np.uint8), np.ones((1, len(GENES)), np.float32))
+    draw = partial(
+        render_layers_tensor,
+        Stacks.of([layer]),
+        (1, 1),
+        channels=3,
+        colour="natural",
+        device=device,
+        backend="triton",
+    )
+    return "triton" if can_draw(draw, device) else "torch"
 
 
 def render_layers_tensor(
@@ -59,19 +82,28 @@ def render_layers_tensor(
     channels: int,
     colour: LayerColour,
     device: torch.device | str,
+    backend: TensorBackend = "torch",
     dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """The pictures of `render_layers` by PyTorch, N x channels x height x width uint8 on `device`.
+    """The pictures of `render_layers`, N x channels x height x width uint8 on `device`.
 
-    It computes in `dtype` (float32 by default) and rounds in places where `render_layers` does
-    not, so pixels differ: a run that scores these must store these.
+    Args:
+        stacks: and the following: see `render_layers`; at least one.
+        device: where they are drawn.
+        backend: what draws them.
+        dtype: in which PyTorch computes, float32 by default. Triton always does in float32.
+
+    Every back end rounds in places where the others do not, so pixels differ: a run that scores
+    these must store these. On CUDA the call may return before the pictures are drawn.
     """
     import torch
 
+    device, stacks = torch.device(device), toned(stacks, channels, colour)
+    matrix, lit = colour_matrix(channels, colour), light(channels, colour)
+    if backend == "triton":
+        from evofool.render.layers.triton_backend import render
+
+        return render(stacks, size, matrix, lit, device)
     from evofool.render.layers.torch_backend import Drawing
 
-    stacks = toned(stacks, channels, colour)
-    drawing = Drawing(
-        stacks, size, torch.device(device), dtype or torch.float32, light(channels, colour)
-    )
-    return drawing.levels(colour_matrix(channels, colour))
+    return Drawing(stacks, size, device, dtype or torch.float32, lit).levels(matrix)
