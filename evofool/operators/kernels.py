@@ -51,6 +51,17 @@ _high: Any = intrinsic(_high_of)
 # --- one stream ----------------------------------------------------------------------------
 
 
+@jit("UniTuple(u8, 4)(u8, u8, u8, u8, u8, u8)")
+def _block(a: Any, b: Any, c: Any, d: Any, k: Any, m: Any) -> Any:
+    """Four words of a counter and a key."""
+    for _ in range(10):
+        p, q = _high(_M0, a), _high(_M1, c)
+        a, b, c, d = q ^ b ^ k, _M1 * c, p ^ d ^ m, _M0 * a
+        k += _W0
+        m += _W1
+    return a, b, c, d
+
+
 @jit("u8(u8[::1])")
 def _word(s: Any) -> Any:
     if s[_POSITION] < _FOUR:
@@ -60,15 +71,29 @@ def _word(s: Any) -> Any:
     s[0] += _ONE
     if s[0] == _ZERO:
         s[1] += _ONE
-    a, b, c, d, k, m = s[0], s[1], s[2], s[3], s[4], s[5]
-    for _ in range(10):
-        p, q = _high(_M0, a), _high(_M1, c)
-        a, b, c, d = q ^ b ^ k, _M1 * c, p ^ d ^ m, _M0 * a
-        k += _W0
-        m += _W1
-    s[6], s[7], s[8], s[9] = a, b, c, d
+    s[6], s[7], s[8], s[9] = _block(s[0], s[1], s[2], s[3], s[4], s[5])
     s[_POSITION] = _ONE
-    return a
+    return s[6]
+
+
+@jit("void(u8[::1], u8[::1])")
+def _words(s: Any, out: Any) -> None:
+    """As many as `out` holds: whole blocks without going through the buffer."""
+    n, i = len(out), 0
+    while i < n and s[_POSITION] < _FOUR:
+        out[i] = _word(s)
+        i += 1
+    low, high, c, d, k, m = s[0], s[1], s[2], s[3], s[4], s[5]
+    while i + 4 <= n:
+        low += _ONE
+        if low == _ZERO:
+            high += _ONE
+        out[i], out[i + 1], out[i + 2], out[i + 3] = _block(low, high, c, d, k, m)
+        i += 4
+    s[0], s[1] = low, high
+    while i < n:
+        out[i] = _word(s)
+        i += 1
 
 
 @jit("u8(u8[::1])")
@@ -88,9 +113,26 @@ def _double(s: Any) -> Any:
     return np.float64(_word(s) >> _11) * _DOUBLE
 
 
-@jit("f4(u8[::1])")
-def _single(s: Any) -> Any:
-    return np.float32(_half(s) >> np.uint64(8)) * _FLOAT
+@jit("void(u8[::1], u8[::1], u4[::1])")
+def _halves(s: Any, words: Any, out: Any) -> None:
+    """As many as `out` holds; `words` is scratch, half as long and one more."""
+    n, i = len(out), 0
+    if n > 0 and s[_LEFT] != _ZERO:
+        out[0] = np.uint32(_half(s))
+        i = 1
+    whole, odd = (n - i) // 2, (n - i) % 2
+    _words(s, words[: whole + odd])
+    for k in range(whole):
+        out[i + 2 * k] = np.uint32(words[k] & _LOW)
+        out[i + 2 * k + 1] = np.uint32(words[k] >> _32)
+    if odd:
+        out[n - 1] = np.uint32(words[whole] & _LOW)
+        s[_LEFT], s[_HALF] = _ONE, words[whole] >> _32
+
+
+@jit("f4(u4)")
+def _single(half: Any) -> Any:
+    return np.float32(np.int32(half >> np.uint32(8))) * _FLOAT
 
 
 @jit("u8(u8[::1], u8)")
@@ -156,16 +198,19 @@ def mutations(states: Any, ends: Any, rate: Any, places: Any, us: Any) -> Any:
         states: N x `STATE`.
         ends: (N + 1,), row n has the genes ``ends[n]`` to ``ends[n + 1]``.
         rate: of a gene to change.
-        places: as long as there are genes; written.
-        us: likewise.
+        places: as long as there are genes and one more; written.
+        us: as long as there are genes; written.
     """
-    found = 0
+    found, longest = 0, 0
     for n in range(len(states)):
-        s, first = states[n], found
-        for gene in range(ends[n], ends[n + 1]):
-            if _single(s) < rate:
-                places[found] = gene
-                found += 1
+        longest = max(longest, ends[n + 1] - ends[n])
+    words, halves = np.empty(longest // 2 + 1, np.uint64), np.empty(longest, np.uint32)
+    for n in range(len(states)):
+        s, first, count = states[n], found, ends[n + 1] - ends[n]
+        _halves(s, words, halves[:count])
+        for i in range(count):
+            places[found] = ends[n] + i  # without a branch: the next one overwrites it or not
+            found += _single(halves[i]) < rate
         for k in range(first, found):
             us[k] = _double(s)
     return found
@@ -175,14 +220,15 @@ def mutations(states: Any, ends: Any, rate: Any, places: Any, us: Any) -> Any:
 def crossovers(states: Any, us: Any, swap: Any) -> None:
     """A number on [0, 1) and then a fair coin for each of n genes, N x n."""
     genes = us.shape[1]
+    words, halves = np.empty(genes // 2 + 1, np.uint64), np.empty(genes, np.uint32)
+    coins = halves[: (genes + 3) // 4]
     for n in range(len(states)):
-        s = states[n]
+        _halves(states[n], words, halves)
         for i in range(genes):
-            us[n, i] = _single(s)
-        bits = _ZERO
-        for i in range(genes):  # a coin is the high bit of a byte
-            bits = bits >> np.uint64(8) if i & 3 else _half(s)
-            swap[n, i] = (bits & np.uint64(128)) != _ZERO
+            us[n, i] = _single(halves[i])
+        _halves(states[n], words, coins)
+        for i in range(genes):  # the high bit of a byte, the low bytes first
+            swap[n, i] = ((coins[i >> 2] >> np.uint32(8 * (i & 3))) & np.uint32(128)) != 0
 
 
 # --- graphs --------------------------------------------------------------------------------

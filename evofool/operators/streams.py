@@ -108,11 +108,11 @@ class Compiled:
     """`Streams` by the kernels of numba.
 
     Args:
-        states: (N, ``kernels.STATE``) uint64, where each generator is; drawing writes them.
+        states: uint64 N x 13, where each generator is; drawing writes them.
         compiled: the module of the kernels.
 
     Attributes:
-        states: (N, ``kernels.STATE``) uint64, the same.
+        states: uint64 N x 13, the same.
     """
 
     def __init__(self, states: NDArray[np.uint64], compiled: ModuleType) -> None:
@@ -146,7 +146,7 @@ class Compiled:
 
     def mutations(self, ends: NDArray[np.int64], rate: float) -> tuple[Places, NDArray[np.float64]]:
         """As `Streams.mutations`: of `ends` (N + 1,), two arrays (K,)."""
-        places, us = np.empty(ends[-1], dtype=np.int64), np.empty(ends[-1])
+        places, us = np.empty(ends[-1] + 1, dtype=np.int64), np.empty(ends[-1])
         found = self._kernels.mutations(self.states, ends, np.float32(rate), places, us)
         return places[:found], us[:found]
 
