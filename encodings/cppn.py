@@ -14,12 +14,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evofool.images import Shape, Size, UInt8Images
-from evofool.operators import polynomial_mutation
+from evofool.operators import SPARSE, polynomial_mutation, vary
+from evofool.operators.graphs import Draft, GraphRates, mutate_graphs
+from evofool.operators.streams import Compiled, streams_of
+from evofool.randomness import Generators
 from evofool.render import (
     ACTIVATIONS,
     INPUTS,
     WEIGHT_LIMIT,
     Graph,
+    Graphs,
     compile_tapes,
     render_cppn,
     render_cppn_tensor,
@@ -104,6 +108,15 @@ class Cppn:
         self.options: dict[str, Any] = self.settings.model_dump(mode="json")
         self.shape: Shape = (shape[0], shape[1], shape[2])
         self._codes = [ACTIVATIONS.index(name) for name in self.settings.activations]
+        self._rates = GraphRates(
+            self.settings.activation_rate,
+            self.settings.add_connection,
+            self.settings.delete_connection,
+            self.settings.split_connection,
+            self.settings.delete_node,
+            np.array(self._codes, dtype=np.uint8),
+            self.settings.max_hidden,
+        )
 
     def sample(self, rng: np.random.Generator) -> Graph:
         """Every input joined to every output, no hidden node, random weights and activations."""
@@ -125,7 +138,7 @@ class Cppn:
         """
         settings = self.settings
         genes = polynomial_mutation(genome.genes, rng, settings.weight_rate, settings.weight_eta)
-        draft = _Draft(genome, genes.tolist())
+        draft = Draft(genome.outputs, genome.activations, genome.sources, genome.targets, genes)
         for node in np.flatnonzero(rng.random(len(draft.codes)) < settings.activation_rate):
             draft.codes[node] = self._any_code(rng.random())
         # One call for the numbers of all structural changes: scalar draws would dominate.
@@ -138,11 +151,32 @@ class Cppn:
             draft.split_connection(u[5], self._any_code(u[6]))
         if u[7] < settings.delete_node:
             draft.delete_node(u[8])
-        return draft.finish()
+        return Graph(genome.outputs, *draft.finish())
+
+    def mutate_many(
+        self, genomes: Sequence[Graph], generators: Generators, generation: int = 0
+    ) -> Sequence[Graph]:
+        """What `mutate` gives for each genome with its own generator."""
+        settings = self.settings
+        drawing = streams_of(generators)
+        if settings.weight_rate < SPARSE or not isinstance(drawing, Compiled):
+            pairs = zip(genomes, generators, strict=True)
+            return [self.mutate(genome, rng, generation) for genome, rng in pairs]
+        batch = Graphs.of(genomes)
+        genes = batch.genes.copy()
+        vary(genes, *drawing.mutations(batch.edges, settings.weight_rate), settings.weight_eta)
+        parts = batch.nodes, batch.edges, batch.activations, batch.sources, batch.targets, genes
+        return Graphs(batch.outputs, *mutate_graphs(batch.outputs, parts, drawing, self._rates))
 
     def mate(self, first: Graph, second: Graph, rng: np.random.Generator) -> tuple[Graph, Graph]:
         """The parents themselves: there is no crossover, and graphs are immutable."""
         return first, second
+
+    def mate_many(
+        self, firsts: Sequence[Graph], seconds: Sequence[Graph], generators: Generators
+    ) -> Sequence[tuple[Graph, Graph]]:
+        """The pairs themselves, as `mate`."""
+        return list(zip(firsts, seconds, strict=True))
 
     def render(self, genomes: Sequence[Graph], size: Size) -> UInt8Images:
         """Pixels N x C x height x width uint8; releases the GIL while it draws.
@@ -266,107 +300,6 @@ class Cppn:
 
     def _any_code(self, u: float) -> int:
         return self._codes[int(u * len(self._codes))]
-
-
-class _Draft:
-    """A graph being changed, in Python lists: for some dozens of connections faster than arrays.
-
-    Every `u` is a number on [0, 1) that makes a choice.
-    """
-
-    def __init__(self, graph: Graph, genes: list[float]) -> None:
-        self.outputs = graph.outputs
-        self.first_hidden = len(INPUTS) + graph.outputs
-        self.codes: list[int] = graph.activations.tolist()
-        self.sources: list[int] = graph.sources.tolist()
-        self.targets: list[int] = graph.targets.tolist()
-        self.genes = genes
-
-    @property
-    def hidden(self) -> int:
-        return len(self.codes) - self.outputs
-
-    def add_connection(self, order: list[int], u: float, gene: float) -> None:
-        """A connection that is new and closes no cycle, to the first of `order` that can have one.
-
-        Args:
-            order: all outputs and hidden nodes, as indices of `codes`, in random order.
-            u: chooses the source.
-            gene: of the new connection.
-        """
-        nodes = len(INPUTS) + len(self.codes)
-        following: list[list[int]] = [[] for _ in range(nodes)]
-        for source, target in zip(self.sources, self.targets, strict=True):
-            following[source].append(target)
-        for index in order:
-            target = index + len(INPUTS)
-            taken = [False] * nodes  # the target, what it leads to, what leads to it directly
-            taken[target] = True
-            stack = [target]
-            while stack:
-                for node in following[stack.pop()]:
-                    if not taken[node]:
-                        taken[node] = True
-                        stack.append(node)
-            for source in (*range(len(INPUTS)), *range(self.first_hidden, nodes)):
-                if target in following[source]:
-                    taken[source] = True
-            free = [node for node in range(len(INPUTS)) if not taken[node]]
-            free += [node for node in range(self.first_hidden, nodes) if not taken[node]]
-            if free:
-                self._append(free[int(u * len(free))], target, gene)
-                return
-
-    def delete_connection(self, u: float) -> None:
-        if self.genes:
-            self._remove(int(u * len(self.genes)))
-
-    def split_connection(self, u: float, code: int) -> None:
-        """Puts a new node on a connection; both halves get its weight."""
-        if not self.genes:
-            return
-        edge = int(u * len(self.genes))
-        source, target, gene = self.sources[edge], self.targets[edge], self.genes[edge]
-        node = len(INPUTS) + len(self.codes)
-        self._remove(edge)
-        self.codes.append(code)
-        self._append(source, node, gene)
-        self._append(node, target, gene)
-
-    def delete_node(self, u: float) -> None:
-        """Removes a hidden node and its connections; the nodes after it move up."""
-        if not self.hidden:
-            return
-        node = self.first_hidden + int(u * self.hidden)
-        del self.codes[node - len(INPUTS)]
-        kept = [
-            edge
-            for edge in range(len(self.genes))
-            if self.sources[edge] != node and self.targets[edge] != node
-        ]
-        self.sources = [self.sources[edge] - (self.sources[edge] > node) for edge in kept]
-        self.targets = [self.targets[edge] - (self.targets[edge] > node) for edge in kept]
-        self.genes = [self.genes[edge] for edge in kept]
-
-    def finish(self) -> Graph:
-        sources = np.array(self.sources, dtype=np.int16)
-        targets = np.array(self.targets, dtype=np.int16)
-        order = np.lexsort((sources, targets))
-        return Graph(
-            self.outputs,
-            np.array(self.codes, dtype=np.uint8),
-            sources[order],
-            targets[order],
-            np.array(self.genes, dtype=np.float32)[order],
-        )
-
-    def _append(self, source: int, target: int, gene: float) -> None:
-        self.sources.append(source)
-        self.targets.append(target)
-        self.genes.append(gene)
-
-    def _remove(self, edge: int) -> None:
-        del self.sources[edge], self.targets[edge], self.genes[edge]
 
 
 ENCODING = Cppn

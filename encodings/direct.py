@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evofool.images import Shape, Size, UInt8Images
-from evofool.operators import polynomial_mutation, sbx
+from evofool.operators import polynomial_mutation, polynomial_mutations, sbx, sbx_pairs
+from evofool.operators.recipes import Recipe, TensorGenome
+from evofool.randomness import Generators
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +99,13 @@ class Direct:
         genes = polynomial_mutation(genome.reshape(-1), rng, rate, self.settings.eta)
         return _frozen(genes.reshape(self.shape))
 
+    def mutate_many(
+        self, genomes: Sequence[Genome], generators: Generators, generation: int = 0
+    ) -> Sequence[Genome]:
+        """What `mutate` gives for each genome with its own generator."""
+        rate, eta = self.rate_in(generation), self.settings.eta
+        return [_frozen(child) for child in polynomial_mutations(genomes, generators, rate, eta)]
+
     def rate_in(self, generation: int) -> float:
         """Probability of a gene to mutate in `generation` (from 1)."""
         rate = self.settings.rate
@@ -119,6 +127,17 @@ class Direct:
             self.settings.reset_equal,
         )
         return _frozen(children[0].reshape(self.shape)), _frozen(children[1].reshape(self.shape))
+
+    def mate_many(
+        self, firsts: Sequence[Genome], seconds: Sequence[Genome], generators: Generators
+    ) -> Sequence[tuple[Genome, Genome]]:
+        """What `mate` gives for each pair with its own generator."""
+        s = self.settings
+        pairs = list(zip(firsts, seconds, strict=True))
+        crossed = sbx_pairs(firsts, seconds, generators, s.crossover, s.sbx_eta, s.reset_equal)
+        for row, (one, two) in crossed.items():
+            pairs[row] = _frozen(one), _frozen(two)
+        return pairs
 
     def render(self, genomes: Sequence[Genome], size: Size) -> UInt8Images:
         """The pixels of `genomes`, uint8 N x C x height x width: each takes the gene under its
@@ -195,38 +214,6 @@ class Direct:
     def on(self, device: torch.device | str) -> DirectTensors:
         """The same encoding with genomes on `device`."""
         return DirectTensors(self, device)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How genes are made: at random, by mutation of one parent, or by crossover of two.
-
-    Attributes:
-        keys: those of Philox.
-        parents: none, one or two.
-        rate: probability of a gene to mutate.
-        side: which of a pair's two children this is, 0 or 1.
-    """
-
-    keys: tuple[int, int]
-    parents: tuple[TensorGenome, ...] = ()
-    rate: float = 0.0
-    side: int = 0
-
-
-class TensorGenome:
-    """A genome on a device: its genes, or only their recipe until the genes are needed.
-
-    Args:
-        genes: float32 (n,) on [0, 1].
-        recipe: how to make them, where they have not been made.
-    """
-
-    __slots__ = ("genes", "recipe")
-
-    def __init__(self, genes: torch.Tensor | None = None, recipe: Recipe | None = None) -> None:
-        self.genes = genes
-        self.recipe = recipe
 
 
 class DirectTensors:

@@ -19,8 +19,9 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
-    frozenset({"kinds"}),
-    frozenset({"images", "config", "operators", "randomness"}),
+    frozenset({"kinds", "jit"}),
+    frozenset({"randomness"}),
+    frozenset({"images", "config", "operators"}),
     frozenset({"render", "classifiers", "data"}),
     frozenset({"plugins"}),
     frozenset({"encodings", "training", "scoring", "store"}),

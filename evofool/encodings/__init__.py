@@ -32,6 +32,8 @@ from evofool.text import suggestion
 if TYPE_CHECKING:
     import torch
 
+    from evofool.randomness import Generators
+
 G = TypeVar("G")
 
 GROUP = "evofool.encodings"
@@ -83,6 +85,30 @@ class Encoding(Protocol[G]):
 
     def describe(self, genome: G) -> dict[str, Any]:
         """A description of a genome for people, as JSON values (kind, size, graph...)."""
+        ...
+
+
+@runtime_checkable
+class BatchEncoding(Protocol[G]):
+    """An encoding that varies many genomes in one call, for the sake of speed alone.
+
+    Each genome comes out as by `Encoding.mutate` or `Encoding.mate` with the generator of its own
+    row: to the last bit, whatever else is in the batch. Campaigns call both from several threads at
+    once. ``generators[k]`` is an ordinary generator at its beginning;
+    `evofool.operators.streams` draws from all of them at once.
+    """
+
+    def mutate_many(
+        self, genomes: Sequence[G], generators: Generators, generation: int = 0
+    ) -> Sequence[G]:
+        """A changed copy of each of N genomes. What is returned may make a genome when it is taken
+        out, and `render` is handed it as it is."""
+        ...
+
+    def mate_many(
+        self, firsts: Sequence[G], seconds: Sequence[G], generators: Generators
+    ) -> Sequence[tuple[G, G]]:
+        """Two children of each of N pairs."""
         ...
 
 

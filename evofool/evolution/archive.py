@@ -13,11 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.evolution.individual import Individual
+from evofool.operators.streams import streams_of
+from evofool.randomness import Generators
 from evofool.scoring import Matrix, Scores, fitness_of, sigmoid
 from evofool.scoring.ranking import Fitness
 
 YOUNGEST_OF = 3
 """Elites of which `Parents.pick_recent` takes the youngest."""
+
+Pick: TypeAlias = tuple[Individual, int]
+"""A parent, and the class of the cell that it was drawn from."""
 
 
 @dataclass(frozen=True)
@@ -61,31 +66,46 @@ class Parents:
         self.holders = holders
         self._filled = [k for k, holder in enumerate(holders) if holder is not None]
 
-    def pick(self, rng: np.random.Generator) -> tuple[Individual, int]:
+    def pick(self, rng: np.random.Generator) -> Pick:
         """An elite drawn uniformly over filled cells, and the class of the cell.
 
         An elite in k cells is k times as likely, as in the published code.
         """
-        k = self._filled[int(rng.integers(len(self._filled)))]
-        holder = self.holders[k]
-        assert holder is not None
-        return holder, int(self.cells[k])
+        return self._youngest([int(rng.integers(len(self._filled)))])
 
-    def pick_recent(self, rng: np.random.Generator) -> tuple[Individual, int]:
+    def pick_recent(self, rng: np.random.Generator) -> Pick:
         """Of `YOUNGEST_OF` drawn by `pick` the elite of the latest generation, the first of equals.
 
         Cells where children succeed change hands often and hold young elites; an old one is where
         the search is stuck. So this spends children where they lately did well, and needs no other
         memory than the archive. It is a tournament as DEAP's ``selTournament``, by youth.
         """
-        drawn = [self.pick(rng) for _ in range(YOUNGEST_OF)]
-        return max(drawn, key=lambda one: one[0].id.generation)
+        return self._youngest([int(rng.integers(len(self._filled))) for _ in range(YOUNGEST_OF)])
+
+    def pick_pairs(self, select: Select, generators: Generators) -> list[tuple[Pick, Pick]]:
+        """What two calls of `select`, one of `DRAWS`, give with each generator."""
+        count = DRAWS[select]
+        drawn = streams_of(generators).integers(len(self._filled), 2 * count).tolist()
+        return [(self._youngest(row[:count]), self._youngest(row[count:])) for row in drawn]
+
+    def _youngest(self, drawn: Sequence[int]) -> Pick:
+        """Of filled cells, told by their numbers, the one whose elite is of the latest generation,
+        the first of equals."""
+        picks = []
+        for number in drawn:
+            k = self._filled[number]
+            holder = self.holders[k]
+            assert holder is not None
+            picks.append((holder, int(self.cells[k])))
+        return picks[0] if len(picks) == 1 else max(picks, key=lambda one: one[0].id.generation)
 
 
-Select: TypeAlias = Callable[[Parents, np.random.Generator], tuple[Individual, int]]
+Select: TypeAlias = Callable[[Parents, np.random.Generator], Pick]
 """Draws a parent and says the class of its cell."""
 SELECTIONS: Mapping[str, Select] = {"uniform": Parents.pick, "recent": Parents.pick_recent}
 """What draws parents, by the value of ``evolution.parents``."""
+DRAWS: Mapping[Select, int] = {Parents.pick: 1, Parents.pick_recent: YOUNGEST_OF}
+"""How many filled cells each of them draws."""
 
 
 class ChampionArchive:

@@ -13,6 +13,7 @@ import numpy as np
 from evofool.encodings import Encoding
 from evofool.errors import Interrupted, ScoringError
 from evofool.evolution.archive import ChampionArchive, Win
+from evofool.evolution.brood import genomes_of
 from evofool.evolution.drawing import Drawing
 from evofool.evolution.fitness import CheckedFitness
 from evofool.evolution.individual import Individual
@@ -160,13 +161,13 @@ class Evaluator:
 
     def render(self, individuals: Sequence[Individual]) -> UInt8Images:
         """The pixels that are scored, N x C x H x W, on the host."""
-        images = self._drawing([each.genome for each in individuals], self._size)
+        images = self._drawing(genomes_of(individuals), self._size)
         self._check(images, len(individuals))
         return images
 
     def _to_score(self, individuals: Sequence[Individual]) -> Batch:
         """The same where the scorer is."""
-        images = self._drawing.to_score([each.genome for each in individuals], self._size)
+        images = self._drawing.to_score(genomes_of(individuals), self._size)
         self._check(images, len(individuals))
         return images
 

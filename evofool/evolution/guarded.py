@@ -17,6 +17,8 @@ ACTIONS = {
     "sample": "make a random genome",
     "mutate": "mutate",
     "mate": "cross two genomes",
+    "mutate_many": "mutate",
+    "mate_many": "cross two genomes",
     "render": "render",
     "render_tensor": "render",
     "dump": "write a genome down",

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from evofool.encodings import Encoding
 from evofool.errors import UsageError
 from evofool.evolution.archive import SELECTIONS, ChampionArchive, Parents, Win
+from evofool.evolution.brood import genomes_of
 from evofool.evolution.individual import Individual
 from evofool.evolution.variation import breed, sample
 from evofool.images import Size, UInt8Images
@@ -119,6 +120,7 @@ class MapElites:
         if n < 1:
             raise UsageError(f"MapElites: ask for at least 1 genome, not {n}")
         asked = list(self.individuals(n))
+        genomes_of(asked)
         for individual in reversed(asked):  # of two that are equal the first counts, as in a tie
             self._asked.pop(digest := self._digest(individual.genome, 0), None)
             self._asked[digest] = Individual(
@@ -184,7 +186,7 @@ class MapElites:
             if not self.archive.filled.any():
                 return sample(self._toolbox, self._seed, n, self.generation)
             parents = self.archive.parents()
-        return breed(self._toolbox, self._seed, self.generation, parents, n)
+        return breed(self._toolbox, self._encoding, self._seed, self.generation, parents, n)
 
     def _individual(self, genome: Any, row: int) -> Individual:
         """Who `genome` is; a foreign one is numbered on after those that were asked for."""

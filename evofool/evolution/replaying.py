@@ -102,7 +102,14 @@ class _Replay:
                 bred = sample(self._toolbox, self._seed, self._initial)
             else:
                 parents = self._parents(holders[generation], people)
-                bred = breed(self._toolbox, self._seed, generation, parents, self._children)
+                bred = breed(
+                    self._toolbox,
+                    self._stored.breeding,
+                    self._seed,
+                    generation,
+                    parents,
+                    self._children,
+                )
             for individual in islice(bred, max(0, start - begin), end - begin):
                 yield self._checked(individual)
 

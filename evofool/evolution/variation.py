@@ -6,14 +6,18 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from deap import base
 
-from evofool.evolution.archive import Parents
+from evofool.encodings import BatchEncoding, Encoding
+from evofool.evolution.archive import DRAWS, Parents, Pick
+from evofool.evolution.brood import Brood
 from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
+from evofool.randomness import Generators
 from evofool.store import IndividualId
 
 
@@ -27,30 +31,56 @@ def sample(
 
 
 def breed(
-    toolbox: base.Toolbox, seed: int, generation: int, parents: Parents, children: int
+    toolbox: base.Toolbox,
+    encoding: Encoding[Any],
+    seed: int,
+    generation: int,
+    parents: Parents,
+    children: int,
 ) -> Iterator[Individual]:
     """The children of a generation, which depend on (seed, generation) and `parents` alone.
 
-    They come in pairs: two parents are selected and crossed, and both children are mutated.
+    They come in pairs: two parents are selected and crossed, and both children are mutated. Where
+    the tools are those of an `encoding` that varies many genomes at once, they are without genomes
+    until these are asked for (`evofool.evolution.brood`).
     """
-    for pair in range((children + 1) // 2):
-        rng = generator(seed, Stream.SELECT, generation, pair)
-        first, first_cell = toolbox.select(parents, rng)
-        second, second_cell = toolbox.select(parents, rng)
+    pairs = _selected(toolbox, seed, generation, parents, (children + 1) // 2)
+    if (
+        isinstance(encoding, BatchEncoding)
+        and _is(toolbox.mate, encoding.mate)
+        and _is(toolbox.mutate, encoding.mutate)
+    ):
+        yield from Brood(encoding, seed, generation, list(pairs)).individuals(children)
+        return
+    for pair, ((first, first_cell), (second, second_cell)) in enumerate(pairs):
         genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
         for side, genome in enumerate(genomes):
             child = 2 * pair + side
             if child == children:
                 return
-            of = slice(None)
+            ids, cells = [first.id, second.id], [first_cell, second_cell]
             if genome is (first, second)[side].genome:  # no crossover took place
-                of = slice(side, side + 1)
-            yield Individual(
-                mutate(toolbox, seed, generation, child, genome),
-                IndividualId(generation, child),
-                (first.id, second.id)[of],
-                (first_cell, second_cell)[of],
-            )
+                ids, cells = ids[side : side + 1], cells[side : side + 1]
+            mutated = mutate(toolbox, seed, generation, child, genome)
+            yield Individual(mutated, IndividualId(generation, child), tuple(ids), tuple(cells))
+
+
+def _selected(
+    toolbox: base.Toolbox, seed: int, generation: int, parents: Parents, pairs: int
+) -> Iterator[tuple[Pick, Pick]]:
+    """Two parents for each of `pairs`: pair k draws from (seed, SELECT, generation, k)."""
+    generators = Generators(seed, Stream.SELECT, generation, range(pairs))
+    for select in DRAWS:
+        if _is(toolbox.select, select):
+            yield from parents.pick_pairs(select, generators)
+            return
+    for rng in generators:
+        yield toolbox.select(parents, rng), toolbox.select(parents, rng)
+
+
+def _is(tool: Callable[..., Any], function: Callable[..., Any]) -> bool:
+    """Whether a tool of a toolbox is `function`, registered as it is."""
+    return isinstance(tool, partial) and not (tool.args or tool.keywords) and tool.func == function
 
 
 def cross(

@@ -5,7 +5,7 @@ plain PyTorch for everything else. Each is imported when it draws its first pict
 """
 
 from evofool.render.cppn import Colour, Coords, coordinate_planes, output_values, render_cppn
-from evofool.render.graph import ACTIVATIONS, INPUTS, WEIGHT_LIMIT, Graph
+from evofool.render.graph import ACTIVATIONS, INPUTS, WEIGHT_LIMIT, Graph, Graphs
 from evofool.render.tape import Tapes, compile_tapes
 from evofool.render.tensors import Backend, render_cppn_tensor, tensor_backend, working_backend
 
@@ -17,6 +17,7 @@ __all__ = [
     "Colour",
     "Coords",
     "Graph",
+    "Graphs",
     "Tapes",
     "compile_tapes",
     "coordinate_planes",

@@ -106,7 +106,7 @@ def compile_batch(
 compiled: Callable[..., None] | None = None
 """`compile_batch` through numba, which takes arrays; None where numba cannot be imported."""
 try:
-    from evofool.render.jit import jit
+    from evofool.jit import jit
 except ImportError:
     pass
 else:

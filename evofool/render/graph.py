@@ -7,9 +7,9 @@ Nodes are numbered: the `INPUTS` first, then the outputs, then the hidden nodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,83 @@ class Graph:
             raise ValueError("a weight gene is not on [0, 1]")
         if has_cycle(nodes, sources.tolist(), targets.tolist()):
             raise ValueError("the graph has a cycle")
+
+
+class Graphs(Sequence[Graph]):
+    """N graphs in one array of each kind, from which a graph is taken when it is asked for.
+
+    A graph that is taken has arrays of its own: who survives does not keep the others in memory.
+
+    Attributes:
+        outputs: of each graph.
+        nodes: (N + 1,) int64: graph n has the activations ``nodes[n]`` to ``nodes[n + 1]``.
+        edges: (N + 1,) int64, likewise for its connections.
+        activations, sources, targets, genes: as of `Graph`, those of all graphs one after another.
+    """
+
+    def __init__(
+        self,
+        outputs: int,
+        nodes: NDArray[np.int64],
+        edges: NDArray[np.int64],
+        activations: Codes,
+        sources: Nodes,
+        targets: Nodes,
+        genes: Genes,
+    ) -> None:
+        self.outputs = outputs
+        self.nodes, self.edges = nodes, edges
+        self.activations, self.genes = activations, genes
+        self.sources, self.targets = sources, targets
+
+    @classmethod
+    def of(cls, graphs: Iterable[Graph]) -> Graphs:
+        """`graphs` as such; what is one already stays as it is.
+
+        Raises:
+            ValueError: they differ in their number of outputs.
+        """
+        if isinstance(graphs, Graphs):
+            return graphs
+        graphs = list(graphs)
+        outputs = graphs[0].outputs if graphs else 1
+        if any(graph.outputs != outputs for graph in graphs):
+            raise ValueError("graphs of one batch must have the same number of outputs")
+        return cls(
+            outputs,
+            _ends([len(graph.activations) for graph in graphs]),
+            _ends([len(graph.genes) for graph in graphs]),
+            np.concatenate([np.empty(0, np.uint8), *(graph.activations for graph in graphs)]),
+            np.concatenate([np.empty(0, np.int16), *(graph.sources for graph in graphs)]),
+            np.concatenate([np.empty(0, np.int16), *(graph.targets for graph in graphs)]),
+            np.concatenate([np.empty(0, np.float32), *(graph.genes for graph in graphs)]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.nodes) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Graph: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Graph]: ...
+    def __getitem__(self, index: int | slice) -> Graph | list[Graph]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(len(self)))]
+        n = range(len(self))[index]
+        first, last = self.edges[n], self.edges[n + 1]
+        return Graph(
+            self.outputs,
+            self.activations[self.nodes[n] : self.nodes[n + 1]].copy(),
+            self.sources[first:last].copy(),
+            self.targets[first:last].copy(),
+            self.genes[first:last].copy(),
+        )
+
+
+def _ends(lengths: list[int]) -> NDArray[np.int64]:
+    ends = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    return ends
 
 
 def are_genes(values: NDArray[np.float32]) -> bool:

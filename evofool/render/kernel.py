@@ -17,7 +17,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from evofool.render.jit import F, jit
+from evofool.jit import F, jit
 
 # Not "reassoc": it would undo the exact range reduction of the sine.
 _FAST = frozenset({"nnan", "ninf", "nsz", "arcp", "contract", "afn"})

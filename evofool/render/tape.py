@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.render.graph import Graph
+from evofool.render.graph import Graph, Graphs
 
 PLANES = 3
 """Slots 0, 1, 2 of a tape hold x, y and the radius."""
@@ -63,28 +63,27 @@ def compile_tapes(graphs: Sequence[Graph]) -> Tapes:
     Raises:
         ValueError: the graphs differ in their number of outputs.
     """
-    outputs = graphs[0].outputs if graphs else 1
-    if any(graph.outputs != outputs for graph in graphs):
-        raise ValueError("graphs of one batch must have the same number of outputs")
-    node_counts = np.array([len(graph.activations) for graph in graphs], dtype=np.int32)
-    edge_counts = np.array([len(graph.genes) for graph in graphs], dtype=np.int32)
+    batch = Graphs.of(graphs)
+    outputs = batch.outputs
+    node_counts = np.diff(batch.nodes).astype(np.int32)
+    edge_counts = np.diff(batch.edges).astype(np.int32)
     n_nodes, n_edges = int(node_counts.sum()), int(edge_counts.sum())
-    nodes = np.zeros(len(graphs) + 1, dtype=np.int32)
+    nodes = np.zeros(len(batch) + 1, dtype=np.int32)
     codes = np.empty(n_nodes, dtype=np.uint8)
     constants = np.empty(n_nodes, dtype=np.float32)
     edges = np.zeros(n_nodes + 1, dtype=np.int32)
     slots = np.empty(n_edges, dtype=np.int32)
     weights = np.empty(n_edges, dtype=np.float32)
-    if graphs:
+    if len(batch):
         _compile(
             outputs,
             [
                 node_counts,
                 edge_counts,
-                np.concatenate([graph.activations for graph in graphs]),
-                np.concatenate([graph.sources for graph in graphs]),
-                np.concatenate([graph.targets for graph in graphs]),
-                np.concatenate([graph.genes for graph in graphs]),
+                batch.activations,
+                batch.sources,
+                batch.targets,
+                batch.genes,
             ],
             [nodes, codes, constants, edges, slots, weights],
             np.empty((4, 1 + int(node_counts.max())), dtype=np.int32),

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from evofool.encodings import Encoding, VectorEncoding, load
+from evofool.encodings import BatchEncoding, Encoding, VectorEncoding, load
 from evofool.errors import EncodingError
 from evofool.images import Shape, Size
+from evofool.randomness import Generators, Stream
 from evofool.testing.faults import Faults
 
 OTHER_SIZES: tuple[Size, ...] = ((5, 7), (1, 1), (24, 20))
@@ -35,7 +36,8 @@ def check_encoding(
 
     That is: operators leave their arguments alone and are determined by their generator; `dump` and
     `load` are inverse, and `load` refuses everything else; pictures have the right shape and type
-    at any size, and depend on the genome alone; options are resolved and descriptions are JSON.
+    at any size, and depend on the genome alone; batch operations, if there are any, agree with the
+    operators; options are resolved and descriptions are JSON.
 
     Args:
         encoding: one that is made, its class, or its name (``path/to/file.py:Class``).
@@ -107,6 +109,8 @@ class _Encoding:
         self._dumps()
         self.faults.stop_if_any()
         self._operators()
+        if isinstance(self.encoding, BatchEncoding):
+            self._batches(self.encoding)
         self._pictures()
         self._descriptions()
         self._garbage()
@@ -199,6 +203,44 @@ class _Encoding:
                 _same_bytes(encoding.dump(encoding.load(data)), data, "dump(load(data)) and data")
             self._render(children)
         self._sample()
+
+    def _batches(self, encoding: Any) -> None:
+        """A batch operation gives what the operator gives, over some generations."""
+        mend = (
+            "give for each genome exactly what the operator gives with its generator, in the same"
+            " order; a pair that is not crossed comes back as the same objects"
+        )
+        with self.faults.expecting("mate_many or mutate_many differs from one at a time", mend):
+            assert len(encoding.mutate_many([], self._rngs(0, 0), 1)) == 0, "of no genomes"
+            assert len(encoding.mate_many([], [], self._rngs(0, 0))) == 0, "of no pairs"
+            genomes = self.genomes
+            for generation in range(1, 13):
+                rngs = self._rngs(generation, len(genomes))
+                others = genomes[1:] + genomes[:1]
+                crossed = list(encoding.mate_many(genomes, others, rngs))
+                assert len(crossed) == len(genomes), f"{len(crossed)} pairs, not {len(genomes)}"
+                for one, two, rng, pair in zip(genomes, others, rngs, crossed, strict=True):
+                    for child, wanted, parent in zip(
+                        pair, encoding.mate(one, two, rng), (one, two), strict=True
+                    ):
+                        _same_bytes(encoding.dump(child), encoding.dump(wanted), "mate_many, mate")
+                        assert (child is parent) == (wanted is parent), "a parent that is a copy"
+                parents = [pair[k % 2] for k, pair in enumerate(crossed)]
+                bred = encoding.mutate_many(parents, rngs, generation)
+                assert len(bred) == len(parents), f"{len(bred)} genomes, not {len(parents)}"
+                pictures = np.array(encoding.render(bred, self.shape[1:]))
+                genomes = list(bred)
+                for child, parent, rng in zip(genomes, parents, rngs, strict=True):
+                    wanted = encoding.mutate(parent, rng, generation)
+                    _same_bytes(
+                        encoding.dump(child), encoding.dump(wanted), "mutate_many and mutate"
+                    )
+                np.testing.assert_array_equal(
+                    pictures, self._render(genomes), "pictures of what mutate_many gives"
+                )
+
+    def _rngs(self, outer: int, count: int) -> Generators:
+        return Generators(self.seed, Stream.MUTATE, outer, range(count))
 
     def _render(self, genomes: list[Any], size: Size | None = None) -> Any:
         return np.array(self.encoding.render(genomes, size or self.shape[1:]))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evofool.randomness import Generators, Stream
+
 
 def _check_contract(encoding: Any, shape: tuple[int, int, int], seed: int) -> None:
     def lineage() -> list[bytes]:
@@ -43,6 +45,40 @@ def _check_contract(encoding: Any, shape: tuple[int, int, int], seed: int) -> No
     assert json.loads(json.dumps(encoding.options)) == encoding.options
 
 
+def _check_batches(encoding: Any, seed: int = 1, generations: int = 25, count: int = 12) -> None:
+    """Whole populations come out as one genome at a time does, with numba and without."""
+    from evofool.operators import streams
+
+    genomes = [encoding.sample(rng) for rng in Generators(seed, Stream.SAMPLE, 0, range(count))]
+    with pytest.MonkeyPatch.context() as patch:
+        for generation in range(1, generations + 1):
+            mating = Generators(seed, Stream.MATE, generation, range(count))
+            mutating = Generators(seed, Stream.MUTATE, generation, range(count))
+            others = genomes[::-1]
+            pairs = [encoding.mate(*three) for three in zip(genomes, others, mating, strict=True)]
+            parents = [pair[0] for pair in pairs]
+            wanted = [
+                encoding.dump(encoding.mutate(genome, rng, generation))
+                for genome, rng in zip(parents, mutating, strict=True)
+            ]
+            for kernels in (streams.kernels, lambda: None):
+                patch.setattr(streams, "kernels", kernels)
+                mated = encoding.mate_many(genomes, others, mating)
+                for found, pair, old in zip(
+                    mated, pairs, zip(genomes, others, strict=True), strict=True
+                ):
+                    assert [*map(encoding.dump, found)] == [*map(encoding.dump, pair)]
+                    same = [child is parent for child, parent in zip(pair, old, strict=True)]
+                    assert [a is b for a, b in zip(found, old, strict=True)] == same
+                bred = encoding.mutate_many(parents, mutating, generation)
+                assert [encoding.dump(child) for child in bred] == wanted
+                patch.undo()
+            np.testing.assert_array_equal(
+                encoding.render(bred, (6, 5)), encoding.render(list(bred), (6, 5))
+            )
+            genomes = list(bred)
+
+
 def _check_damage(encoding: Any, data: bytes, damage: Any) -> None:
     """`damage` is hypothesis' data: bytes of `data` are changed, cut off or added."""
     from hypothesis import strategies as st
@@ -66,6 +102,12 @@ def _check_damage(encoding: Any, data: bytes, damage: Any) -> None:
 def check_contract() -> Callable[..., None]:
     """`_check_contract`."""
     return _check_contract
+
+
+@pytest.fixture(scope="session")
+def check_batches() -> Callable[..., None]:
+    """`_check_batches`."""
+    return _check_batches
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,26 @@ def test_it_does_all_an_encoding_does(
     check_contract(cppn(shape, **options), shape, seed=1)
 
 
+@pytest.mark.parametrize("shape", [GREY, COLOUR])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_hidden": 3, "add_connection": 1.0},
+        {"activations": ["tanh5"], "activation_rate": 0.6, "delete_node": 0.9},
+        {"delete_connection": 1.0, "split_connection": 0.2},
+        {"add_connection": 1.0, "delete_connection": 0.0, "delete_node": 0.02},
+        {"weight_rate": 0.001},
+        STILL,
+    ],
+    ids=["default", "few", "shrinking", "bare", "dense", "sparse", "still"],
+)
+def test_many_mutate_as_one_does(
+    shape: tuple[int, int, int], options: dict[str, Any], check_batches: Callable[..., None]
+) -> None:
+    check_batches(cppn(shape, **options))
+
+
 def test_presets_are_defaults() -> None:
     found = {
         name: (options["coords"], options["colour"])

@@ -32,6 +32,19 @@ def test_it_does_all_an_encoding_does(
     check_contract(direct(shape, **options), shape, seed=1)
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 6, 5)])
+@pytest.mark.parametrize(
+    "options",
+    [{"preset": preset} for preset in ("paper", "released", "evofool")]
+    + [{"crossover": 1.0, "halve_every": 2}],
+    ids=["paper", "released", "evofool", "annealing"],
+)
+def test_many_vary_as_one_does(
+    shape: tuple[int, int, int], options: dict[str, Any], check_batches: Callable[..., None]
+) -> None:
+    check_batches(direct(shape, **options))
+
+
 def test_presets_are_defaults() -> None:
     paper, released, ours = (
         direct(preset=name).options for name in ("paper", "released", "evofool")

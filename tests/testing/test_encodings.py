@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from evofool.randomness import Generators
 from evofool.testing import ConformanceError, check_encoding
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "grating.py"
@@ -65,6 +66,38 @@ class Ramp:
 
     def from_vector(self, vector: Genome) -> Genome:
         return np.clip(vector, 0, 1).reshape(2, self.channels)
+
+
+class Together(Ramp):
+    """The same with batch operations."""
+
+    def mutate_many(
+        self, genomes: Sequence[Genome], generators: Generators, generation: int = 0
+    ) -> Sequence[Genome]:
+        return [
+            self.mutate(genome, rng, generation)
+            for genome, rng in zip(genomes, generators, strict=True)
+        ]
+
+    def mate_many(
+        self, firsts: Sequence[Genome], seconds: Sequence[Genome], generators: Generators
+    ) -> Sequence[tuple[Genome, Genome]]:
+        return [self.mate(*three) for three in zip(firsts, seconds, generators, strict=True)]
+
+
+class SharesOneGenerator(Together):
+    def mutate_many(
+        self, genomes: Sequence[Genome], generators: Generators, generation: int = 0
+    ) -> Sequence[Genome]:
+        rng = generators[0] if len(genomes) else None
+        return [self.mutate(genome, rng, generation) for genome in genomes]  # type: ignore[arg-type]
+
+
+class LosesAPair(Together):
+    def mate_many(
+        self, firsts: Sequence[Genome], seconds: Sequence[Genome], generators: Generators
+    ) -> Sequence[tuple[Genome, Genome]]:
+        return super().mate_many(firsts, seconds, generators)[1:]
 
 
 class Rounds(Ramp):
@@ -206,6 +239,8 @@ TWINS = [
     (RenderingChanges, "render changes its genomes"),
     (HidesOptions, "its options are not all of them, resolved"),
     (DescribesArrays, "describe gives no JSON object"),
+    (SharesOneGenerator, "mate_many or mutate_many differs"),
+    (LosesAPair, "mate_many or mutate_many differs"),
     (WrapsVectors, "to_vector and from_vector are not inverse"),
 ]
 
@@ -214,6 +249,7 @@ TWINS = [
 def test_correct_ones_pass(shape: tuple[int, int, int]) -> None:
     check_encoding(Ramp, shape)
     check_encoding(Ramp(shape, 0.1), shape)
+    check_encoding(Together, shape)
     check_encoding(f"{EXAMPLE}:Grating", shape, {"max_waves": 4})
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evofool.render.jit import F, jit
+from evofool.jit import F, jit
 from evofool.render.layers.tables import SIDE
 
 _FAST = frozenset({"nnan", "ninf", "nsz", "arcp", "contract", "afn"})

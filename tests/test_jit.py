@@ -13,7 +13,7 @@ import pytest
 from numba.core import caching
 from numba.core.errors import NumbaError
 
-from evofool.render.jit import jit
+from evofool.jit import jit
 
 WRITTEN = "def doubled(x):\n    return 2 * x\n"
 
@@ -29,7 +29,7 @@ def test_without_a_place_for_a_cache(
     monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
     with pytest.raises(RuntimeError, match="no locator available"):
         numba.njit("f8(f8)", cache=True)(doubled)
-    caplog.set_level(logging.INFO, "evofool.render.jit")
+    caplog.set_level(logging.INFO, "evofool.jit")
     assert jit("f8(f8)")(doubled)(4.0) == 8.0
     assert "doubled is compiled at every start" in caplog.text
 

@@ -1,0 +1,123 @@
+"""Children that are bred together, a micro-batch at a time, by whoever wants their genomes first.
+
+That is as a rule a worker of the scorer, so that breeding takes as many cores as scoring does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from evofool.encodings import BatchEncoding
+from evofool.errors import ScoringError
+from evofool.evolution.archive import Pick
+from evofool.evolution.individual import Individual
+from evofool.evolution.randomness import Stream
+from evofool.randomness import Generators
+from evofool.store import IndividualId
+
+
+class Brood:
+    """A generation of children by an encoding that varies many genomes in one call.
+
+    They come out as by the encoding's ``mate`` and ``mutate``, in whatever groups they are bred.
+
+    Args:
+        encoding: what varies them.
+        seed: of the campaign.
+        generation: their number.
+        pairs: the parents of children 2 k and 2 k + 1, and the classes of their cells.
+    """
+
+    def __init__(
+        self,
+        encoding: BatchEncoding[Any],
+        seed: int,
+        generation: int,
+        pairs: Sequence[tuple[Pick, Pick]],
+    ) -> None:
+        self._encoding = encoding
+        self._seed = seed
+        self._generation = generation
+        self._pairs = pairs
+
+    def individuals(self, count: int) -> Iterator[Individual]:
+        """The first `count` children, without genomes until these are asked for."""
+        for child in range(count):
+            yield Individual(None, IndividualId(self._generation, child), source=self)
+
+    def settle(self, individual: Individual) -> None:
+        """Breed one of them alone."""
+        self._bred([individual]).settle(individual)
+
+    def grow(self, individuals: Sequence[Individual]) -> Sequence[Any]:
+        """The genomes of some of them, bred together."""
+        litter = self._bred(individuals)
+        for individual in individuals:
+            individual.source = litter
+        return litter.genomes
+
+    def _bred(self, individuals: Sequence[Individual]) -> _Litter:
+        children = [individual.id.child for individual in individuals]
+        numbers = sorted({child // 2 for child in children})
+        parents = {
+            k: (first.genome, second.genome)
+            for k, ((first, _), (second, _)) in ((k, self._pairs[k]) for k in numbers)
+        }
+        firsts, seconds = ([pair[side] for pair in parents.values()] for side in (0, 1))
+        mating = Generators(self._seed, Stream.MATE, self._generation, numbers)
+        crossed = self._whole(
+            "mate_many", self._encoding.mate_many(firsts, seconds, mating), numbers
+        )
+        mated = dict(zip(numbers, crossed, strict=True))
+        genomes = [mated[child // 2][child % 2] for child in children]
+        mutating = Generators(self._seed, Stream.MUTATE, self._generation, children)
+        bred = self._encoding.mutate_many(genomes, mutating, self._generation)
+        plain = {
+            child
+            for child, genome in zip(children, genomes, strict=True)
+            if genome is parents[child // 2][child % 2]  # no crossover took place
+        }
+        return _Litter(self._whole("mutate_many", bred, children), children, plain, self._pairs)
+
+    def _whole(self, method: str, made: Sequence[Any], wanted: Sequence[int]) -> Sequence[Any]:
+        if len(made) != len(wanted):
+            raise ScoringError(
+                f"{method} of the encoding gave {len(made)} results where {len(wanted)} are wanted"
+            )
+        return made
+
+
+class _Litter:
+    """Children that have been bred, whose genomes are taken out of their sequence on demand."""
+
+    def __init__(
+        self,
+        genomes: Sequence[Any],
+        children: Sequence[int],
+        plain: set[int],
+        pairs: Sequence[tuple[Pick, Pick]],
+    ) -> None:
+        self.genomes = genomes
+        self._rows = {child: row for row, child in enumerate(children)}
+        self._plain = plain
+        self._pairs = pairs
+
+    def settle(self, individual: Individual) -> None:
+        child = individual.id.child
+        chosen: Sequence[Pick] = self._pairs[child // 2]
+        if child in self._plain:
+            chosen = chosen[child % 2 : child % 2 + 1]
+        individual.become(
+            self.genomes[self._rows[child]],
+            tuple(parent.id for parent, _ in chosen),
+            tuple(cell for _, cell in chosen),
+        )
+
+
+def genomes_of(individuals: Sequence[Individual]) -> Sequence[Any]:
+    """The genomes of `individuals`; those that are still to be bred are bred together."""
+    source = individuals[0].source if individuals else None
+    if isinstance(source, Brood) and all(each.source is source for each in individuals):
+        return source.grow(individuals)
+    return [individual.genome for individual in individuals]
