@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 
 from evofool.images import Shape, Size, UInt8Images
 from evofool.operators import SPARSE, polynomial_mutation, vary
+from evofool.operators.graph_options import GraphOptions
 from evofool.operators.graphs import Draft, GraphRates, mutate_graphs
 from evofool.operators.streams import Compiled, streams_of
 from evofool.randomness import Generators
@@ -42,37 +43,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 _HEADER = struct.Struct("<4sHHI")
 _MAGIC = b"EFC\x01"
 
-Probability: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0)]
 
-
-class Options(BaseModel):
+class Options(GraphOptions):
     """Options of the CPPN encoding; `preset` gives the defaults of `coords` and `colour`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     preset: Literal["paper", "released", "evofool"] = "evofool"
     coords: Literal["raw", "normalised"] = "normalised"
     """x and y as pixel indices at the victim's size, or on [-1, 1]."""
-    colour: Literal["hls", "hsv", "rgb"] = "hls"
-    """What the three outputs mean (a grey picture has one output)."""
-    activations: list[Literal["sine", "sigmoid", "gaussian", "linear", "tanh5"]] = Field(
-        default=["sine", "sigmoid", "gaussian", "linear"], min_length=1, max_length=5
-    )
-    """What nodes draw from; tanh5 takes the place of the sine in the no-sine variant of the
-    Innovation Engine (Nguyen, Yosinski, Clune 2015)."""
-    weight_rate: Probability = 0.1
-    """Of each weight to mutate."""
-    weight_eta: float = Field(default=15.0, ge=0.0, le=1e6)
-    """Distribution index of that mutation."""
-    activation_rate: Probability = 0.1
-    """Of each node to draw its activation anew."""
-    add_connection: Probability = 0.5
-    delete_connection: Probability = 0.3
-    split_connection: Probability = 0.5
-    """A connection is replaced by a new node and two connections of the same weight."""
-    delete_node: Probability = 0.2
-    max_hidden: int = Field(default=256, ge=0, le=4096)
-    """No connection is split in a graph of this many hidden nodes."""
+    colour: Literal["hls", "hsv", "rgb", "natural"] = "hls"
+    """What the three outputs mean (a grey picture has one output); natural colours are those of
+    photographs, as in the layered encoding."""
 
     @model_validator(mode="before")
     @classmethod

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.images import FloatImages, Size, UInt8Images
+from evofool.render.colour import natural_parts
 from evofool.render.tape import Tapes
 
 Coords: TypeAlias = Literal["raw", "normalised"]
-Colour: TypeAlias = Literal["hls", "hsv", "rgb"]
+Colour: TypeAlias = Literal["hls", "hsv", "rgb", "natural"]
+
+Bias: TypeAlias = NDArray[np.float32]
+"""What the bias input of each of N tapes is at each pixel, N x height x width float32."""
 
 _NO_PIXELS: UInt8Images = np.empty(0, dtype=np.uint8)
 _NO_FLOATS: FloatImages = np.empty(0, dtype=np.float32)
@@ -44,25 +48,41 @@ def _axis(length: int) -> NDArray[np.float64]:
 
 
 def render_cppn(
-    tapes: Tapes, size: Size, *, coords: Coords, colour: Colour, native: Size
+    tapes: Tapes,
+    size: Size,
+    *,
+    coords: Coords,
+    colour: Colour,
+    native: Size,
+    bias: Bias | None = None,
 ) -> UInt8Images:
     """The pictures of a batch of tapes, N x outputs x height x width uint8; releases the GIL.
 
     An output v becomes the level int(255 |v|) (Nguyen et al. 2015). Three outputs are then read as
     `colour`: 8-bit hue, lightness, saturation ("hls") or hue, saturation, value ("hsv"), with the
     meaning OpenCV gives them (the hue is in steps of 2 degrees, so 0..255 goes round 1.4 times),
-    or as red, green, blue. One output is grey, whatever `colour` is.
+    as red, green, blue, or as the colours of photographs ("natural": lightness and two opponent
+    colours, see `evofool.render.layers`). One output is grey, whatever `colour` is.
+
+    Where `bias` is given, the bias input is that and not 1.
     """
     from evofool.render import kernel
 
-    modes = {"rgb": kernel.PLAIN, "hls": kernel.HLS, "hsv": kernel.HSV}
+    modes = {
+        "rgb": kernel.PLAIN,
+        "hls": kernel.HLS,
+        "hsv": kernel.HSV,
+        "natural": kernel.NATURAL,
+    }
     images = np.empty((len(tapes), tapes.outputs, *size), dtype=np.uint8)
     mode = modes[colour] if tapes.outputs == 3 else kernel.PLAIN
-    _interpret(tapes, coordinate_planes(size, coords, native), mode, images, _NO_FLOATS)
+    _interpret(tapes, coordinate_planes(size, coords, native), bias, mode, images, _NO_FLOATS)
     return images
 
 
-def output_values(tapes: Tapes, size: Size, *, coords: Coords, native: Size) -> FloatImages:
+def output_values(
+    tapes: Tapes, size: Size, *, coords: Coords, native: Size, bias: Bias | None = None
+) -> FloatImages:
     """The output nodes before |v|, quantisation and colour, N x outputs x height x width float32.
 
     Values lie on [-1, 1]. For judging precision, and for renderers to be held against each other.
@@ -70,13 +90,15 @@ def output_values(tapes: Tapes, size: Size, *, coords: Coords, native: Size) -> 
     from evofool.render import kernel
 
     values = np.empty((len(tapes), tapes.outputs, *size), dtype=np.float32)
-    _interpret(tapes, coordinate_planes(size, coords, native), kernel.VALUES, _NO_PIXELS, values)
+    planes = coordinate_planes(size, coords, native)
+    _interpret(tapes, planes, bias, kernel.VALUES, _NO_PIXELS, values)
     return values
 
 
 def _interpret(
     tapes: Tapes,
     planes: NDArray[np.float32],
+    bias: Bias | None,
     mode: int,
     images: UInt8Images,
     floats: FloatImages,
@@ -92,6 +114,8 @@ def _interpret(
         tapes.slots,
         tapes.weights,
         planes.reshape(-1),
+        _NO_FLOATS if bias is None else bias.reshape(-1),
+        natural_parts().reshape(-1),
         np.zeros((tapes.rows + 1) * kernel.TILE, dtype=np.float32),
         mode,
         images.reshape(-1),

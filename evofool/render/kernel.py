@@ -153,13 +153,17 @@ def activate(code: Any, p: Any, out: Any) -> None:
 # --- the interpreter -----------------------------------------------------------------------
 
 
-@_jit("void(f4, i4[::1], f4[::1], f4[::1], f4[::1])")
-def _sum_row(constant: Any, slots: Any, weights: Any, values: Any, p: Any) -> None:
+@_jit("void(f4, f4[::1], i4[::1], f4[::1], f4[::1], f4[::1])")
+def _sum_row(constant: Any, bias: Any, slots: Any, weights: Any, values: Any, p: Any) -> None:
     n = len(slots)
     m = len(p)
     e = n % 4
-    for i in range(m):
-        p[i] = constant
+    if len(bias):
+        for i in range(m):
+            p[i] = constant * bias[i]
+    else:
+        for i in range(m):
+            p[i] = constant
     for k in range(e):
         a = values[slots[k] * TILE :]
         u = weights[k]
@@ -178,7 +182,7 @@ def _sum_row(constant: Any, slots: Any, weights: Any, values: Any, p: Any) -> No
 _TAPE = "i4[::1], u1[::1], f4[::1], i4[::1], i4[::1], f4[::1]"
 
 
-@_jit(f"void(i8, i8, {_TAPE}, f4[::1], f4[::1])")
+@_jit(f"void(i8, i8, {_TAPE}, f4[::1], f4[::1], f4[::1])")
 def _run_tape(
     first: Any,
     last: Any,
@@ -188,13 +192,14 @@ def _run_tape(
     edges: Any,
     slots: Any,
     weights: Any,
+    bias: Any,
     values: Any,
     sums: Any,
 ) -> None:
     row = 3 * TILE
     for node in range(first, last):
         low, high = edges[node], edges[node + 1]
-        _sum_row(constants[node], slots[low:high], weights[low:high], values, sums)
+        _sum_row(constants[node], bias, slots[low:high], weights[low:high], values, sums)
         activate(codes[node], sums, values[row:])
         row += TILE
 
@@ -216,6 +221,14 @@ def _unit(v: Any) -> Any:
 def _byte(v: Any) -> Any:
     # To nearest, ties to even, as in OpenCV.
     return np.uint8(_bits(v * _LEVELS + _ROUND) & 255)
+
+
+@_jit("u1(f4)")
+def _clipped(v: Any) -> Any:
+    """A level of 0 to 255, to nearest, ties to even."""
+    v = v if v > 0 else np.float32(0)
+    v = v if v < _LEVELS else _LEVELS
+    return np.uint8(_bits(v + _ROUND) & 255)
 
 
 @_jit("f4(f4)")
@@ -278,6 +291,21 @@ def hsv_to_rgb(hsv: Any, red: Any, green: Any, blue: Any) -> None:
         blue[i] = _byte(v * (_ONE - s * (_ONE - _blue(h))))
 
 
+@_jit("void(f4[::1], f4[::1], u1[::1], u1[::1], u1[::1])")
+def natural_to_rgb(levels: Any, parts: Any, red: Any, green: Any, blue: Any) -> None:
+    """Rows of `TILE` levels 0..255 of natural colours to red, green, blue.
+
+    `parts` is `evofool.render.colour.natural_parts`, flat.
+    """
+    for i in range(len(red)):
+        a = np.int32(levels[i])
+        b = np.int32(256) + np.int32(levels[TILE + i])
+        c = np.int32(512) + np.int32(levels[2 * TILE + i])
+        red[i] = _clipped(parts[a] + parts[b] + parts[c])
+        green[i] = _clipped(parts[768 + a] + parts[768 + b] + parts[768 + c])
+        blue[i] = _clipped(parts[1536 + a] + parts[1536 + b] + parts[1536 + c])
+
+
 @_jit("void(f4[::1])")
 def _quantise(v: Any) -> None:
     for i in range(len(v)):
@@ -296,11 +324,11 @@ def _copy(v: Any, out: Any) -> None:
         out[i] = v[i]
 
 
-VALUES, PLAIN, HLS, HSV = -1, 0, 1, 2
+VALUES, PLAIN, HLS, HSV, NATURAL = -1, 0, 1, 2, 3
 """What `render` makes of the output nodes: floats, levels as they are, or levels as a colour."""
 
 
-@_jit(f"void(i8, {_TAPE}, f4[::1], f4[::1], i8, u1[::1], f4[::1])")
+@_jit(f"void(i8, {_TAPE}, f4[::1], f4[::1], f4[::1], f4[::1], i8, u1[::1], f4[::1])")
 def render(
     outputs: Any,
     nodes: Any,
@@ -310,6 +338,8 @@ def render(
     slots: Any,
     weights: Any,
     planes: Any,
+    bias: Any,
+    parts: Any,
     values: Any,
     mode: Any,
     images: Any,
@@ -320,8 +350,10 @@ def render(
     Args:
         outputs: and the following six: a `Tapes`.
         planes: x, y, radius of each pixel, one after another.
+        bias: N x pixels, flat: the bias input of each tape; empty where it is 1.
+        parts: `evofool.render.colour.natural_parts`, flat.
         values: scratch, `TILE` for each slot of the longest tape and one row more.
-        mode: `VALUES`, `PLAIN`, `HLS` or `HSV`.
+        mode: `VALUES`, `PLAIN`, `HLS`, `HSV` or `NATURAL`.
         images: N x outputs x pixels, flat; written unless the mode is `VALUES`.
         floats: the same, written if it is.
     """
@@ -335,7 +367,11 @@ def render(
             for plane in range(3):
                 _copy(planes[plane * pixels + start :], values[plane * TILE : plane * TILE + m])
             sums = values[len(values) - TILE : len(values) - TILE + m]
-            _run_tape(first, last, nodes, codes, constants, edges, slots, weights, values, sums)
+            at = n * pixels + start
+            one = bias[at : at + m] if len(bias) else bias
+            _run_tape(
+                first, last, nodes, codes, constants, edges, slots, weights, one, values, sums
+            )
             rows = values[(3 + last - first - outputs) * TILE :]
             at = n * outputs * pixels + start
             if mode == VALUES:
@@ -352,5 +388,7 @@ def render(
             blue = images[at + 2 * pixels : at + 2 * pixels + m]
             if mode == HLS:
                 hls_to_rgb(rows, red, green, blue)
-            else:
+            elif mode == HSV:
                 hsv_to_rgb(rows, red, green, blue)
+            else:
+                natural_to_rgb(rows, parts, red, green, blue)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -12,6 +10,7 @@ import numpy as np
 
 from evofool.images import Size
 from evofool.render.cppn import Colour, Coords, render_cppn
+from evofool.render.devices import can_draw
 from evofool.render.graph import INPUTS, Graph
 from evofool.render.tape import Tapes, compile_tapes
 
@@ -62,19 +61,6 @@ def working_backend(device: torch.device | str) -> Backend:
     return backend if can_draw(draw, device) else "torch"
 
 
-def can_draw(draw: Callable[[], torch.Tensor], device: torch.device | str) -> bool:
-    """Whether `draw`, by which Triton draws a small picture on `device`, works; warns if not."""
-    try:
-        draw().cpu()  # what goes wrong in a launch comes out here at the latest
-    except Exception as error:  # of Triton, of its compilers, of drivers
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        logging.getLogger("evofool").warning(
-            "rendering by PyTorch on %s, since Triton cannot draw there (%s)", device, text
-        )
-        return False
-    return True
-
-
 def render_cppn_tensor(
     tapes: Tapes,
     size: Size,
@@ -84,11 +70,13 @@ def render_cppn_tensor(
     native: Size,
     device: torch.device | str,
     backend: Backend | None = None,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The pictures of `render_cppn` as a tensor, N x outputs x height x width uint8 on `device`.
 
     Args:
         backend: what draws them; None for `tensor_backend` of the device.
+        bias: what the bias input is, N x height x width float32 on `device`; None where it is 1.
 
     Back ends round differently. Against numba, 0.1 % of the levels of graphs of some 20 hidden
     nodes differ in PyTorch and 0.01 % in Triton, most by one level; tests bound this. On CUDA the
@@ -99,10 +87,13 @@ def render_cppn_tensor(
     device = torch.device(device)
     backend = backend or tensor_backend(device)
     if backend == "numba":
-        images = render_cppn(tapes, size, coords=coords, colour=colour, native=native)
+        plane = None if bias is None else bias.cpu().numpy()
+        images = render_cppn(tapes, size, coords=coords, colour=colour, native=native, bias=plane)
         return torch.from_numpy(images).to(device)
     if backend == "torch":
         from evofool.render.torch_backend import render
     else:
         from evofool.render.triton_backend import render
-    return render(tapes, size, coords=coords, colour=colour, native=native, device=device)
+    return render(
+        tapes, size, coords=coords, colour=colour, native=native, device=device, bias=bias
+    )

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 
 from evofool.images import Size
-from evofool.render.colour import fullness
+from evofool.render.colour import fullness, natural_parts
 from evofool.render.cppn import Colour, Coords, coordinate_planes
 from evofool.render.tape import PLANES, Tapes
 
@@ -28,13 +28,14 @@ def render(
     colour: Colour,
     native: Size,
     device: torch.device,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """As `evofool.render.render_cppn`: N x outputs x height x width uint8 on `device`."""
     shape = (len(tapes), tapes.outputs, size[0] * size[1])
     images = torch.empty(shape, dtype=torch.uint8, device=device)
     with torch.no_grad():
         planes = torch.from_numpy(coordinate_planes(size, coords, native)).to(device)
-        for image, output in zip(images, _outputs(tapes, planes), strict=True):
+        for image, output in zip(images, _outputs(tapes, planes, bias), strict=True):
             # Some libraries' tanh and sine may round to beyond 1.
             levels = output.abs_().mul_(255.0).clamp_(max=255.0).to(torch.uint8)
             image.copy_(to_rgb(levels, colour) if tapes.outputs == 3 else levels)
@@ -42,14 +43,20 @@ def render(
 
 
 def values(
-    tapes: Tapes, size: Size, *, coords: Coords, native: Size, device: torch.device
+    tapes: Tapes,
+    size: Size,
+    *,
+    coords: Coords,
+    native: Size,
+    device: torch.device,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """As `evofool.render.output_values`: N x outputs x height x width float32 on `device`."""
     shape = (len(tapes), tapes.outputs, size[0] * size[1])
     result = torch.empty(shape, dtype=torch.float32, device=device)
     with torch.no_grad():
         planes = torch.from_numpy(coordinate_planes(size, coords, native)).to(device)
-        for each, output in zip(result, _outputs(tapes, planes), strict=True):
+        for each, output in zip(result, _outputs(tapes, planes, bias), strict=True):
             each.copy_(output)
     return result.view(*shape[:2], *size)
 
@@ -80,6 +87,10 @@ def to_rgb(levels: torch.Tensor, colour: Colour) -> torch.Tensor:
         return levels
     if levels.device.type == "mps":  # it has no float64, which HSV needs
         return to_rgb(levels.cpu(), colour).to(levels.device)
+    if colour == "natural":
+        parts = torch.from_numpy(natural_parts()).to(levels.device)
+        a, b, c = (parts[:, k].index_select(1, levels[k].int()) for k in range(3))
+        return a.add_(b).add_(c).clamp_(0.0, 255.0).round_().byte()
     full = torch.from_numpy(fullness()).to(levels.device).index_select(1, levels[0].int())
     second, third = levels[1:].float().mul_(_INV_LEVELS)
     if colour == "hls":
@@ -95,21 +106,29 @@ def to_rgb(levels: torch.Tensor, colour: Colour) -> torch.Tensor:
     return primaries.mul_(255.0).round_().byte()
 
 
-def _outputs(tapes: Tapes, planes: torch.Tensor) -> Iterator[torch.Tensor]:
+def _outputs(
+    tapes: Tapes, planes: torch.Tensor, bias: torch.Tensor | None
+) -> Iterator[torch.Tensor]:
     """The output nodes of each tape, float32 outputs x pixels, overwritten by those of the next.
 
     Args:
         planes: x, y, radius, 3 x pixels float32.
+        bias: what the bias input is, N x height x width float32; None where it is 1.
     """
+    of = [None] * len(tapes) if bias is None else list(bias.flatten(1))
     rows = planes.new_empty((tapes.rows, planes.shape[1]))
     rows[:PLANES] = planes
     views = rows.unbind()
     nodes, edges = tapes.nodes.tolist(), tapes.edges.tolist()
     codes, constants = tapes.codes.tolist(), tapes.constants.tolist()
     slots, weights = tapes.slots.tolist(), tapes.weights.tolist()
-    for first, last in pairwise(nodes):
+    for (first, last), one in zip(pairwise(nodes), of, strict=True):
         for node in range(first, last):
-            row = views[PLANES + node - first].fill_(constants[node])
+            row = views[PLANES + node - first]
+            if one is None:
+                row.fill_(constants[node])
+            else:
+                torch.mul(one, constants[node], out=row)
             for edge in range(edges[node], edges[node + 1]):
                 row.add_(views[slots[edge]], alpha=weights[edge])
             activate(codes[node], row)

@@ -27,7 +27,7 @@ import triton.language as tl
 from numpy.typing import NDArray
 
 from evofool.images import Size
-from evofool.render.colour import fullness
+from evofool.render.colour import fullness, natural_parts
 from evofool.render.cppn import Colour, Coords, coordinate_planes
 from evofool.render.tape import PLANES, Tapes
 
@@ -44,7 +44,7 @@ and its interpreter must not run in several. A launch of what is compiled return
 _INTERPRETED = 3
 """Programs under the interpreter: more than one, and fewer than items."""
 
-VALUES, PLAIN, HLS, HSV = -1, 0, 1, 2
+VALUES, PLAIN, HLS, HSV, NATURAL = -1, 0, 1, 2, 3
 """What the kernel makes of the output nodes; see `evofool.render.kernel`."""
 
 # The polynomials and the range reduction are those of `evofool.render.kernel`, whose comments say
@@ -130,12 +130,14 @@ def draw(  # type: ignore[no-untyped-def]
     slots,
     weights,
     work,
-    fullness,
+    bias,
+    table,
     out,
     items,
     tiles,
     pixels,
     rows,
+    BIASED: tl.constexpr,  # noqa: N803
     OUTPUTS: tl.constexpr,  # noqa: N803
     MODE: tl.constexpr,  # noqa: N803
     TILE: tl.constexpr,  # noqa: N803
@@ -146,7 +148,8 @@ def draw(  # type: ignore[no-untyped-def]
         nodes: and the following five: a `Tapes`, `codes` as int32.
         work: float32; x, y and radius of `tiles` x `TILE` pixels each, then for each program
             `rows` rows of `TILE`.
-        fullness: that of `evofool.render.colour`.
+        bias: if BIASED, the bias input of each tape, `tiles` x `TILE` float32.
+        table: of `evofool.render.colour`: `natural_parts` if MODE is `NATURAL`, else `fullness`.
         out: tapes x OUTPUTS x pixels, uint8, or float32 if MODE is `VALUES`.
         items: tapes times tiles.
         tiles: of one picture.
@@ -165,6 +168,8 @@ def draw(  # type: ignore[no-untyped-def]
         last = tl.load(nodes + genome + 1)
         for node in range(first, last):
             total = tl.zeros([TILE], tl.float32) + tl.load(constants + node)
+            if BIASED:
+                total *= tl.load(bias + genome * length + start + lane)
             low = tl.load(edges + node)
             high = tl.load(edges + node + 1)
             for edge in range(low, high):
@@ -186,12 +191,21 @@ def draw(  # type: ignore[no-untyped-def]
             for channel in tl.static_range(OUTPUTS):
                 level = _level(tl.load(ends + channel * TILE))
                 tl.store(at + channel * pixels, level.to(tl.uint8), mask=inside)
+        elif MODE == 3:
+            a, b = _level(tl.load(ends)), _level(tl.load(ends + TILE))
+            c = _level(tl.load(ends + 2 * TILE))
+            for channel in tl.static_range(3):
+                of = table + channel * 768
+                value = tl.load(of + a) + tl.load(of + 256 + b) + tl.load(of + 512 + c)
+                value = tl.minimum(tl.maximum(value, 0.0), 255.0) + 12582912.0
+                level = value.to(tl.int32, bitcast=True) & 255
+                tl.store(at + channel * pixels, level.to(tl.uint8), mask=inside)
         else:
             hue = _level(tl.load(ends))
             second = _level(tl.load(ends + TILE)).to(tl.float32) * 0.003921568859368563
             third = _level(tl.load(ends + 2 * TILE)).to(tl.float32) * 0.003921568859368563
             for channel in tl.static_range(3):
-                full = tl.load(fullness + channel * 256 + hue)
+                full = tl.load(table + channel * 256 + hue)
                 primary = _primary(full, second, third, MODE)
                 tl.store(at + channel * pixels, primary, mask=inside)
         tl.debug_barrier()  # the next item writes where this one was read
@@ -205,25 +219,39 @@ def render(
     colour: Colour,
     native: Size,
     device: torch.device,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """As `evofool.render.render_cppn`: N x outputs x height x width uint8 on `device`."""
-    modes = {"rgb": PLAIN, "hls": HLS, "hsv": HSV}
+    modes = {"rgb": PLAIN, "hls": HLS, "hsv": HSV, "natural": NATURAL}
     images = torch.empty((len(tapes), tapes.outputs, *size), dtype=torch.uint8, device=device)
     mode = modes[colour] if tapes.outputs == 3 else PLAIN
-    _launch(tapes, _planes(size, coords, native, device), size[0] * size[1], mode, images)
+    _launch(tapes, _planes(size, coords, native, device), bias, size[0] * size[1], mode, images)
     return images
 
 
 def values(
-    tapes: Tapes, size: Size, *, coords: Coords, native: Size, device: torch.device
+    tapes: Tapes,
+    size: Size,
+    *,
+    coords: Coords,
+    native: Size,
+    device: torch.device,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """As `evofool.render.output_values`: N x outputs x height x width float32 on `device`."""
     result = torch.empty((len(tapes), tapes.outputs, *size), dtype=torch.float32, device=device)
-    _launch(tapes, _planes(size, coords, native, device), size[0] * size[1], VALUES, result)
+    _launch(tapes, _planes(size, coords, native, device), bias, size[0] * size[1], VALUES, result)
     return result
 
 
-def _launch(tapes: Tapes, planes: torch.Tensor, pixels: int, mode: int, out: torch.Tensor) -> None:
+def _launch(
+    tapes: Tapes,
+    planes: torch.Tensor,
+    bias: torch.Tensor | None,
+    pixels: int,
+    mode: int,
+    out: torch.Tensor,
+) -> None:
     tiles = planes.shape[1] // TILE
     items = len(tapes) * tiles
     if not items:
@@ -233,17 +261,22 @@ def _launch(tapes: Tapes, planes: torch.Tensor, pixels: int, mode: int, out: tor
     programs = min(items, _programs(device), max(1, SCRATCH // (4 * TILE * rows)))
     work = torch.empty(planes.numel() + programs * rows * TILE, device=device)
     work[: planes.numel()] = planes.view(-1)
+    padded = work  # a tensor must be handed over, read or not
+    if bias is not None:
+        padded = torch.nn.functional.pad(bias.flatten(1), (0, planes.shape[1] - pixels))
     on_device = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
     with _LAUNCHING, on_device:
         draw[(programs,)](
             *_upload(tapes, device),
             work,
-            _fullness(device),
+            padded.contiguous(),
+            _table(mode, device),
             out,
             items,
             tiles,
             pixels,
             rows,
+            BIASED=bias is not None,
             OUTPUTS=tapes.outputs,
             MODE=mode,
             TILE=TILE,
@@ -292,5 +325,6 @@ def _planes(size: Size, coords: Coords, native: Size, device: torch.device) -> t
 
 
 @lru_cache(maxsize=8)
-def _fullness(device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(fullness().copy()).to(device)
+def _table(mode: int, device: torch.device) -> torch.Tensor:
+    table = natural_parts() if mode == NATURAL else fullness()
+    return torch.from_numpy(table.copy()).to(device)

@@ -43,11 +43,15 @@ def _inputs(size: tuple[int, int], native: tuple[int, int] | None) -> list[Float
 
 
 def _evaluate(
-    graph: Graph, size: tuple[int, int], native: tuple[int, int] | None, dtype: type
+    graph: Graph,
+    size: tuple[int, int],
+    native: tuple[int, int] | None,
+    dtype: type,
+    bias: Floats | None = None,
 ) -> Floats:
     """The outputs, outputs x height x width, computed in `dtype` straight from the genes."""
     planes = [plane.astype(dtype) for plane in _inputs(size, native)]
-    planes.append(np.ones_like(planes[0]))
+    planes.append(np.ones_like(planes[0]) if bias is None else bias.astype(dtype))
     known = dict(enumerate(planes))
 
     def value(node: int) -> Floats:

@@ -33,6 +33,7 @@ from evofool.render import (
     output_values,
     render_cppn,
 )
+from evofool.render.layers import colour_matrix
 
 Floats = NDArray[np.floating[Any]]
 Pictures = dict[str, NDArray[Any]]
@@ -59,6 +60,8 @@ class Case:
     coords: Coords
     native: tuple[int, int]
     colour: Colour | None = None
+    bias: NDArray[np.float32] | None = None
+    """What the bias input is, N x height x width."""
 
 
 def single(code: int, weight: float) -> Tapes:
@@ -126,7 +129,7 @@ def cases(graphs: list[Graph], common: list[Graph], small: list[Graph]) -> dict[
                 name = f"{outputs} {size} {coords}"
                 found[name] = Case(tapes, size, coords, native)
                 found[f"{name} levels"] = Case(tapes, size, coords, native, "rgb")
-    for colour in ("rgb", "hls", "hsv"):
+    for colour in ("rgb", "hls", "hsv", "natural"):
         tapes = compile_tapes(common)
         found[f"common {colour}"] = Case(tapes, (22, 22), "normalised", (22, 22), colour)
         grey = compile_tapes(small[:3])
@@ -135,11 +138,18 @@ def cases(graphs: list[Graph], common: list[Graph], small: list[Graph]) -> dict[
             # Every hue, and every fifth level of the second channel.
             name = f"ramps {third} {colour}"
             found[name] = Case(ramps(third), (52, 256), "raw", (256, 256), colour)
+    for size in SIZES:
+        for seed in (1, 2):
+            bias = np.random.default_rng(seed).random((16, *size), dtype=np.float32)
+            tapes = compile_tapes(common)
+            found[f"biased {size} {seed}"] = Case(tapes, size, "normalised", size, bias=bias)
+    found["one"] = Case(tapes, (9, 8), "normalised", (9, 8), "natural")
+    found["biased by one"] = replace(found["one"], bias=np.ones((16, 9, 8), np.float32))
     return found
 
 
 def numba(case: Case) -> NDArray[Any]:
-    shared: dict[str, Any] = {"coords": case.coords, "native": case.native}
+    shared: dict[str, Any] = {"coords": case.coords, "native": case.native, "bias": case.bias}
     if case.colour is None:
         return output_values(case.tapes, case.size, **shared)
     return render_cppn(case.tapes, case.size, colour=case.colour, **shared)
@@ -153,6 +163,8 @@ drawn = {}
 backend = import_module("evofool.render." + sys.argv[1] + "_backend")
 for name, (tapes, size, shared) in pickle.loads(Path(sys.argv[2]).read_bytes()).items():
     draw = backend.render if "colour" in shared else backend.values
+    if shared["bias"] is not None:
+        shared["bias"] = torch.from_numpy(shared["bias"]).to(sys.argv[3])
     tensor = draw(tapes, size, **shared, device=torch.device(sys.argv[3]))
     assert tensor.device.type == sys.argv[3], tensor.device
     drawn[name] = tensor.cpu().numpy()
@@ -164,7 +176,7 @@ def elsewhere(backend: str, device: str, cases: dict[str, Case], file: Path) -> 
     """What a back end draws in a process of its own."""
     plain = {}
     for name, case in cases.items():
-        shared = {"coords": case.coords, "native": case.native}
+        shared: dict[str, Any] = {"coords": case.coords, "native": case.native, "bias": case.bias}
         if case.colour is not None:
             shared["colour"] = case.colour
         plain[name] = (case.tapes, case.size, shared)
@@ -323,10 +335,42 @@ def test_colours_are_those_of_numba(
     assert np.count_nonzero(difference) <= (0 if rounds_once(backend) else 0.02 * difference.size)
 
 
+@pytest.mark.parametrize("third", THIRDS)
+def test_natural_colours_are_those_of_the_layers(third: int, drawn: Pictures) -> None:
+    grid = np.broadcast_to(np.arange(256), (52, 256))
+    column = np.broadcast_to(np.arange(0, 256, 5)[:, None], (52, 256))
+    levels = np.stack([grid, column, np.full_like(grid, third)]) / 255
+    t = 2 * levels[1:] - 1
+    levels[1:] = 0.5 + 0.35 * t * np.abs(t)
+    matrix = colour_matrix(3, "natural").astype(np.float64)
+    wanted = 255 * (np.einsum("kc,cyx->kyx", matrix[:, :3], levels) + matrix[:, 3, None, None])
+    assert np.abs(drawn[f"ramps {third} natural"][0] - wanted.clip(0, 255)).max() < 0.501
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_bias_input_may_differ_from_pixel_to_pixel(
+    size: tuple[int, int], drawn: Pictures, common: list[Graph], evaluate: Callable[..., Floats]
+) -> None:
+    for seed in (1, 2):
+        bias = np.random.default_rng(seed).random((16, *size), dtype=np.float32)
+        values = drawn[f"biased {size} {seed}"]
+        away = [
+            np.abs(found - evaluate(graph, size, None, np.float64, plane)).mean()
+            for found, graph, plane in zip(values, common, bias, strict=True)
+        ]
+        assert np.median(away) < 1e-4
+        assert max(away) < 0.02
+
+
+def test_a_bias_of_one_everywhere_is_none(drawn: Pictures) -> None:
+    np.testing.assert_array_equal(drawn["biased by one"], drawn["one"])
+
+
 def test_grey_has_no_colour(drawn: Pictures) -> None:
     assert drawn["grey rgb"].shape == (3, 1, 9, 8)
     np.testing.assert_array_equal(drawn["grey hls"], drawn["grey rgb"])
     np.testing.assert_array_equal(drawn["grey hsv"], drawn["grey rgb"])
+    np.testing.assert_array_equal(drawn["grey natural"], drawn["grey rgb"])
 
 
 @pytest.mark.parametrize("colour", ["rgb", "hls", "hsv"])

@@ -60,9 +60,18 @@ def test_torch_converts_every_level_as_numba_does(colour: Literal["hls", "hsv"])
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-@pytest.mark.parametrize(("outputs", "mode"), [(1, "PLAIN"), (3, "HLS"), (3, "HSV"), (3, "VALUES")])
+@pytest.mark.parametrize(
+    ("outputs", "mode", "biased"),
+    [
+        (1, "PLAIN", False),
+        (3, "HLS", False),
+        (3, "HSV", False),
+        (3, "VALUES", False),
+        (3, "NATURAL", True),
+    ],
+)
 def test_the_kernel_compiles_for_a_gpu(
-    outputs: int, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outputs: int, mode: str, biased: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To machine code, which needs no GPU: Triton's interpreter takes what its compiler may not."""
     import triton
@@ -75,8 +84,13 @@ def test_the_kernel_compiles_for_a_gpu(
     if not isinstance(triton_backend.draw, JITFunction):
         pytest.skip("TRITON_INTERPRET is set")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    known = {"OUTPUTS": outputs, "MODE": getattr(triton_backend, mode), "TILE": triton_backend.TILE}
-    floats = ("constants", "weights", "work", "fullness")
+    known = {
+        "BIASED": biased,
+        "OUTPUTS": outputs,
+        "MODE": getattr(triton_backend, mode),
+        "TILE": triton_backend.TILE,
+    }
+    floats = ("constants", "weights", "work", "bias", "table")
     types = dict.fromkeys(("items", "tiles", "pixels", "rows"), "i32")
     types |= dict.fromkeys(floats, "*fp32")
     types |= {"out": "*fp32" if mode == "VALUES" else "*u8"}

@@ -1,8 +1,14 @@
 """Layered pictures: stacks of fields, drawn in numba, on CUDA in Triton, elsewhere in PyTorch."""
 
 from evofool.render.layers.colour import LayerColour, colour_matrix
-from evofool.render.layers.described import described
-from evofool.render.layers.drawing import render_layers, render_layers_tensor, tensor_renderer
+from evofool.render.layers.described import described, field_words
+from evofool.render.layers.drawing import (
+    render_fields,
+    render_fields_tensor,
+    render_layers,
+    render_layers_tensor,
+    tensor_renderer,
+)
 from evofool.render.layers.stack import (
     CHARTS,
     FIELDS,
@@ -28,6 +34,9 @@ __all__ = [
     "Stacks",
     "colour_matrix",
     "described",
+    "field_words",
+    "render_fields",
+    "render_fields_tensor",
     "render_layers",
     "render_layers_tensor",
     "tensor_renderer",

@@ -43,6 +43,13 @@ def light(channels: int, colour: LayerColour) -> NDArray[np.float32]:
     return np.array([1.0, tint, tint][:channels], np.float32)
 
 
+def tone(genes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the genes b and c become, of any shape: see `toned`."""
+    t = 2 * genes - 1
+    muted: NDArray[np.float32] = np.float32(0.5) + np.float32(_CHROMA / 2) * t * np.abs(t)
+    return muted
+
+
 def toned(stacks: Stacks, channels: int, colour: LayerColour) -> Stacks:
     """The stacks with colours as rarely vivid as those of photographs.
 
@@ -53,8 +60,7 @@ def toned(stacks: Stacks, channels: int, colour: LayerColour) -> Stacks:
         return stacks
     arrays = []
     for genes, which in zip((stacks.genes, stacks.grounds), _OPPONENT, strict=True):
-        t = 2 * genes[:, which] - 1
         genes = genes.copy()
-        genes[:, which] = np.float32(0.5) + np.float32(_CHROMA / 2) * t * np.abs(t)
+        genes[:, which] = tone(genes[:, which])
         arrays.append(genes)
     return replace(stacks, genes=arrays[0], grounds=arrays[1])

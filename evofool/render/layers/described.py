@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evofool.render.layers.stack import CHARTS, FIELDS, GENES, MASKS, Stack
@@ -20,24 +21,31 @@ _MASKS = {
 _EDGES = {"shadow": "a shadow", "outline": "an outline"}
 
 
+def field_words(kinds: Sequence[int], named: Mapping[str, float]) -> str:
+    """What a field shows, by the indices of its chart and field and its genes by name."""
+    warped = ", warped" if named["warp"] > 0.5 else ""
+    return f"{FIELDS[kinds[1]]}{_CHARTS[CHARTS[kinds[0]]]}{warped}"
+
+
 def described(stack: Stack) -> list[dict[str, Any]]:
     """What each layer is, the lowest first, as JSON values: words, kinds, and genes by name."""
     layers = []
     for kinds, genes in zip(stack.kinds.tolist(), stack.genes.tolist(), strict=True):
-        chart, field, mask = CHARTS[kinds[0]], FIELDS[kinds[1]], MASKS[kinds[2]]
+        mask = MASKS[kinds[2]]
         named = dict(zip(GENES, genes, strict=True))
         colours = int(2 + named["colours"] * 2.999)
-        changes = ", warped" if named["warp"] > 0.5 else ""
-        changes += ", mirrored" if named["fold"] > 0.7 else ""
-        words = f"{field}{_CHARTS[chart]}{changes}, in {_NUMBERS[colours]} colours, {_MASKS[mask]}"
+        changes = ", mirrored" if named["fold"] > 0.7 else ""
+        words = (
+            f"{field_words(kinds, named)}{changes}, in {_NUMBERS[colours]} colours, {_MASKS[mask]}"
+        )
         edges = [words for gene, words in _EDGES.items() if named[gene] > 0.5]
         if edges and mask != "none":
             words += f" with {' and '.join(edges)}"
         layers.append(
             {
                 "words": words,
-                "chart": chart,
-                "field": field,
+                "chart": CHARTS[kinds[0]],
+                "field": FIELDS[kinds[1]],
                 "mask": mask,
                 "genes": {name: round(gene, 6) for name, gene in named.items()},
             }

@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evofool.images import Size, UInt8Images
+from evofool.render.devices import can_draw
 from evofool.render.layers.colour import LayerColour, colour_matrix, light, toned
-from evofool.render.layers.stack import GENES, GROUND, Stack, Stacks
+from evofool.render.layers.stack import GENES, GROUND, Genes, Kinds, Stack, Stacks
 from evofool.render.layers.tables import noise_tables
-from evofool.render.tensors import can_draw
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,38 @@ def render_layers(stacks: Stacks, size: Size, *, channels: int, colour: LayerCol
         images.reshape(-1),
     )
     return images
+
+
+def render_fields(kinds: Kinds, genes: Genes, size: Size) -> NDArray[np.float32]:
+    """Fields alone, without colours or masks: N x height x width float32 on [0, 1].
+
+    Args:
+        kinds: N x 2 uint8, chart and field, as indices.
+        genes: N x 36 float32, those of layers.
+        size: height and width.
+    """
+    from evofool.render.layers import kernel
+
+    drawn = np.empty((len(kinds), *size), np.float32)
+    tables, rows = noise_tables().reshape(-1), np.empty(5 * kernel.TILE, np.float32)
+    kernel.fields(kinds, genes, tables, *size, rows, drawn.reshape(-1))
+    return drawn
+
+
+def render_fields_tensor(
+    kinds: Kinds, genes: Genes, size: Size, device: torch.device | str
+) -> torch.Tensor:
+    """The fields of `render_fields` by PyTorch, on `device`."""
+    import torch
+
+    from evofool.render.layers.torch_backend import Drawing
+
+    first = np.arange(len(kinds) + 1)
+    masks = np.zeros((len(kinds), 1), np.uint8)
+    grounds = np.zeros((len(kinds), len(GROUND)), np.float32)
+    stacks = Stacks(first, grounds, np.concatenate((kinds, masks), 1), genes)
+    drawing = Drawing(stacks, size, torch.device(device), torch.float32, np.ones(1, np.float32))
+    return drawing.fields()
 
 
 @lru_cache(maxsize=16)

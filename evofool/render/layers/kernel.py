@@ -378,6 +378,39 @@ def _level_row(channel: Any, channels: Any, matrix: Any, colours: Any, out: Any)
 # --- pictures ------------------------------------------------------------------------------
 
 
+@_jit("void(u1[:,::1], f4[:,::1], f4[::1], i8, i8, f4[::1], f4[::1])")
+def fields(
+    kinds: Any, genes: Any, tables: Any, height: Any, width: Any, rows: Any, out: Any
+) -> None:
+    """Draws fields alone, without colours or masks.
+
+    Args:
+        kinds: N x 2, chart and field.
+        genes: N x 36.
+        tables: `noise_tables`, flat.
+        height: and `width`, of the pictures.
+        rows: scratch, five times `TILE`.
+        out: N x height x width, flat; written.
+    """
+    pixels = height * width
+    for n in range(len(kinds)):
+        g = genes[n]
+        scale = np.exp2(g[0] * _f(5))
+        for start in range(0, pixels, TILE):
+            m = min(TILE, pixels - start)
+            x, y = rows[:m], rows[TILE : TILE + m]
+            u, v = rows[2 * TILE : 2 * TILE + m], rows[3 * TILE : 3 * TILE + m]
+            for p in range(m):
+                down = (start + p) // width
+                y[p] = (_f(down) + _HALF) / _f(height) - _HALF
+                x[p] = (_f(start + p - down * width) + _HALF) / _f(width) - _HALF
+            _chart_row(g, tables, x, y, u, v, rows[4 * TILE : 4 * TILE + m])
+            if kinds[n, 0]:
+                _polar_row(kinds[n, 0], g, scale, u, v)
+            at = n * pixels + start
+            _field_row(kinds[n, 1], g, tables, scale, u, v, out[at : at + m])
+
+
 @_jit(
     "void(i8[::1], f4[:,::1], u1[:,::1], f4[:,::1], f4[::1], f4[:,::1], f4[::1], i8, i8,"
     " f4[::1], u1[::1])"

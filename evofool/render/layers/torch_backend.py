@@ -67,6 +67,12 @@ class Drawing:
             low = high
         return torch.cat(images).reshape(len(stacks), channels, *self._size)
 
+    def fields(self) -> Tensor:
+        """The field of every layer, layers x height x width, on [0, 1]."""
+        genes = self._tensor(self._stacks.genes)
+        across = self._x.expand(len(genes), -1)
+        return self._fields(self._stacks.kinds, genes, across).view(-1, *self._size)
+
     def _colours(self, low: int, high: int, channels: int) -> Tensor:
         """Colour genes of the pixels of stacks low to high, n x channels x pixels."""
         stacks = self._stacks

@@ -20,6 +20,8 @@ from evofool.render.layers import (
     Stack,
     Stacks,
     colour_matrix,
+    render_fields,
+    render_fields_tensor,
     render_layers,
     render_layers_tensor,
 )
@@ -107,6 +109,17 @@ def test_a_batch_is_drawn_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None
             stacks.genes[part],
         )
         np.testing.assert_array_equal(render_layers(one, size, **options)[0], whole[n])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (28, 28), (37, 61)])
+def test_fields_alone_are_those_of_pytorch(size: tuple[int, int]) -> None:
+    stacks = every_kind()
+    kinds = np.ascontiguousarray(stacks.kinds[:, :2])
+    drawn = render_fields(kinds, stacks.genes, size)
+    assert drawn.dtype == np.float32
+    away = np.abs(drawn - render_fields_tensor(kinds, stacks.genes, size, "cpu").numpy())
+    assert (away > 1e-4).mean() < 2e-3  # at a jump of a table or an angle
+    assert np.median(away) < 1e-6
 
 
 def test_a_larger_picture_has_the_same_content() -> None:

@@ -1,0 +1,23 @@
+"""Whether Triton can draw on a device at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def can_draw(draw: Callable[[], torch.Tensor], device: torch.device | str) -> bool:
+    """Whether `draw`, by which Triton draws a small picture on `device`, works; warns if not."""
+    try:
+        draw().cpu()  # what goes wrong in a launch comes out here at the latest
+    except Exception as error:  # of Triton, of its compilers, of drivers
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        logging.getLogger("evofool").warning(
+            "rendering by PyTorch on %s, since Triton cannot draw there (%s)", device, text
+        )
+        return False
+    return True
