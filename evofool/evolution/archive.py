@@ -64,7 +64,11 @@ class Parents:
     def __init__(self, cells: NDArray[np.int64], holders: Sequence[Individual | None]) -> None:
         self.cells = cells
         self.holders = holders
-        self._filled = [k for k, holder in enumerate(holders) if holder is not None]
+        self._filled: list[Pick] = [
+            (holder, cell)
+            for holder, cell in zip(holders, cells.tolist(), strict=True)
+            if holder is not None
+        ]
 
     def pick(self, rng: np.random.Generator) -> Pick:
         """An elite drawn uniformly over filled cells, and the class of the cell.
@@ -91,13 +95,12 @@ class Parents:
     def _youngest(self, drawn: Sequence[int]) -> Pick:
         """Of filled cells, told by their numbers, the one whose elite is of the latest generation,
         the first of equals."""
-        picks = []
-        for number in drawn:
-            k = self._filled[number]
-            holder = self.holders[k]
-            assert holder is not None
-            picks.append((holder, int(self.cells[k])))
-        return picks[0] if len(picks) == 1 else max(picks, key=lambda one: one[0].id.generation)
+        best = self._filled[drawn[0]]
+        for number in drawn[1:]:
+            other = self._filled[number]
+            if other[0].id.generation > best[0].id.generation:
+                best = other
+        return best
 
 
 Select: TypeAlias = Callable[[Parents, np.random.Generator], Pick]

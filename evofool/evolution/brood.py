@@ -43,8 +43,11 @@ class Brood:
 
     def individuals(self, count: int) -> Iterator[Individual]:
         """The first `count` children, without genomes until these are asked for."""
-        for child in range(count):
-            yield Individual(None, IndividualId(self._generation, child), source=self)
+        generation = self._generation
+        return (
+            Individual(None, IndividualId(generation, child), (), (), self)
+            for child in range(count)
+        )
 
     def settle(self, individual: Individual) -> None:
         """Breed one of them alone."""
@@ -60,24 +63,22 @@ class Brood:
     def _bred(self, individuals: Sequence[Individual]) -> _Litter:
         children = [individual.id.child for individual in individuals]
         numbers = sorted({child // 2 for child in children})
-        parents = {
-            k: (first.genome, second.genome)
-            for k, ((first, _), (second, _)) in ((k, self._pairs[k]) for k in numbers)
-        }
-        firsts, seconds = ([pair[side] for pair in parents.values()] for side in (0, 1))
+        pairs = [self._pairs[number] for number in numbers]
+        firsts = [first.genome for (first, _), _ in pairs]
+        seconds = [second.genome for _, (second, _) in pairs]
         mating = Generators(self._seed, Stream.MATE, self._generation, numbers)
-        crossed = self._whole(
-            "mate_many", self._encoding.mate_many(firsts, seconds, mating), numbers
-        )
-        mated = dict(zip(numbers, crossed, strict=True))
-        genomes = [mated[child // 2][child % 2] for child in children]
+        mated = self._encoding.mate_many(firsts, seconds, mating)
+        whole = self._whole("mate_many", mated, numbers)
+        mates = dict(zip(numbers, zip(whole, firsts, seconds, strict=True), strict=True))
+        genomes, plain = [], set()
+        for child in children:
+            crossed, first, second = mates[child // 2]
+            genome, parent = (crossed[1], second) if child % 2 else (crossed[0], first)
+            genomes.append(genome)
+            if genome is parent:  # no crossover took place
+                plain.add(child)
         mutating = Generators(self._seed, Stream.MUTATE, self._generation, children)
         bred = self._encoding.mutate_many(genomes, mutating, self._generation)
-        plain = {
-            child
-            for child, genome in zip(children, genomes, strict=True)
-            if genome is parents[child // 2][child % 2]  # no crossover took place
-        }
         return _Litter(self._whole("mutate_many", bred, children), children, plain, self._pairs)
 
     def _whole(self, method: str, made: Sequence[Any], wanted: Sequence[int]) -> Sequence[Any]:

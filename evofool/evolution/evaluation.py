@@ -134,7 +134,7 @@ class Evaluator:
         self._wins += wins
         self.evaluations += len(bred)
         self.forward_images += scores.forward_images
-        return [(float(value),) for value in fitness.max(axis=1)]
+        return list(zip(fitness.max(axis=1).tolist(), strict=True))
 
     def _check_scored(self, scores: Scores) -> None:
         """Count who has no scores; refuse a population in which nobody has."""

@@ -50,8 +50,17 @@ def breed(
         and _is(toolbox.mate, encoding.mate)
         and _is(toolbox.mutate, encoding.mutate)
     ):
-        yield from Brood(encoding, seed, generation, list(pairs)).individuals(children)
-        return
+        return Brood(encoding, seed, generation, list(pairs)).individuals(children)
+    return _one_by_one(toolbox, seed, generation, pairs, children)
+
+
+def _one_by_one(
+    toolbox: base.Toolbox,
+    seed: int,
+    generation: int,
+    pairs: Iterator[tuple[Pick, Pick]],
+    children: int,
+) -> Iterator[Individual]:
     for pair, ((first, first_cell), (second, second_cell)) in enumerate(pairs):
         genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
         for side, genome in enumerate(genomes):
@@ -72,10 +81,8 @@ def _selected(
     generators = Generators(seed, Stream.SELECT, generation, range(pairs))
     for select in DRAWS:
         if _is(toolbox.select, select):
-            yield from parents.pick_pairs(select, generators)
-            return
-    for rng in generators:
-        yield toolbox.select(parents, rng), toolbox.select(parents, rng)
+            return iter(parents.pick_pairs(select, generators))
+    return ((toolbox.select(parents, rng), toolbox.select(parents, rng)) for rng in generators)
 
 
 def _is(tool: Callable[..., Any], function: Callable[..., Any]) -> bool:

@@ -265,8 +265,8 @@ def _add(
     stack = np.empty(nodes, np.int64)
     for index in order:
         target = index + _INPUTS
-        taken[:] = False
-        taken[target] = True
+        for node in range(nodes):
+            taken[node] = node == target
         stack[0], depth = target, 1
         while depth > 0:
             depth -= 1
@@ -356,10 +356,10 @@ def mutate_graphs(
         count, m = nodes[n + 1] - nodes[n], edges[n + 1] - edges[n]
         c = new_activations[node_at:]
         a, b, g = new_sources[edge_at:], new_targets[edge_at:], new_genes[edge_at:]
-        c[:count] = activations[nodes[n] : nodes[n + 1]]
-        a[:m] = sources[edges[n] : edges[n + 1]]
-        b[:m] = targets[edges[n] : edges[n + 1]]
-        g[:m] = genes[edges[n] : edges[n + 1]]
+        for k in range(count):
+            c[k] = activations[nodes[n] + k]
+        for e in range(m):  # loops compile in a fraction of the time that assigned slices take
+            a[e], b[e], g[e] = sources[edges[n] + e], targets[edges[n] + e], genes[edges[n] + e]
         changes = np.empty(count, np.bool_)
         for node in range(count):
             changes[node] = _double(s) < rates[0]
