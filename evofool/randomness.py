@@ -32,6 +32,7 @@ class Stream(IntEnum):
     TARGET = 8
     CHOICE = 9
     BOOTSTRAP = 10
+    REFINE = 11
 
 
 class _Key(np.random.bit_generator.ISeedSequence):

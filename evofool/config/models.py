@@ -315,11 +315,21 @@ class MapElitesConfig(_Evolution):
         parents: how they are drawn from the champions: each filled cell alike (``uniform``), or of
             three such draws the champion of the latest generation (``recent``), so that children
             are bred where the last ones did well.
+        refine: whether a share of the children, the median confidence, is made by small steps in
+            what a picture looks like, for champions that have most to gain by them
+            (`evofool.evolution.refining`).
     """
 
     algorithm: Literal["map_elites"] = "map_elites"
     classes: Classes = "all"
     parents: Literal["uniform", "recent"] = "uniform"
+    refine: bool = False
+
+    @model_validator(mode="after")
+    def _refines_at_once(self) -> Self:
+        if self.refine and self.lag:
+            raise ValueError("refine needs the confidences of the last generation: set lag: 0")
+        return self
 
 
 class _OneClass(_Evolution):

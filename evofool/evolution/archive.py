@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +21,9 @@ from evofool.scoring.ranking import Fitness
 
 YOUNGEST_OF = 3
 """Elites of which `Parents.pick_recent` takes the youngest."""
+
+PROMISING_OF = 4
+"""Elites of which `Parents.pick_promising` takes the one with most to gain."""
 
 Pick: TypeAlias = tuple[Individual, int]
 """A parent, and the class of the cell that it was drawn from."""
@@ -59,11 +63,18 @@ class Parents:
     Attributes:
         cells: (K,), class indices.
         holders: K elites, None in an empty cell.
+        log_odds: (K,), of each elite for its class, -inf in an empty cell; None if unknown.
     """
 
-    def __init__(self, cells: NDArray[np.int64], holders: Sequence[Individual | None]) -> None:
+    def __init__(
+        self,
+        cells: NDArray[np.int64],
+        holders: Sequence[Individual | None],
+        log_odds: NDArray[np.float64] | None = None,
+    ) -> None:
         self.cells = cells
         self.holders = holders
+        self._confidence = None if log_odds is None else sigmoid(log_odds)
         self._filled: list[Pick] = [
             (holder, cell)
             for holder, cell in zip(holders, cells.tolist(), strict=True)
@@ -85,6 +96,29 @@ class Parents:
         memory than the archive. It is a tournament as DEAP's ``selTournament``, by youth.
         """
         return self._youngest([int(rng.integers(len(self._filled))) for _ in range(YOUNGEST_OF)])
+
+    @cached_property
+    def refined_share(self) -> float:
+        """Of the children that `evolution.refine` refines: the median confidence over all cells.
+
+        At first there is little to refine. 0 where confidences are unknown.
+        """
+        if self._confidence is None or np.isnan(self._confidence).any():
+            return 0.0
+        return float(np.median(self._confidence))
+
+    def pick_promising(self, rng: np.random.Generator) -> Pick:
+        """Of `PROMISING_OF` drawn by `pick` the elite whose confidence p has the largest p (1 - p),
+        the first of equals.
+
+        That is how much p rises with the log-odds: elites that are nearly sure, and those that are
+        far from it, gain little by a small step. Confidences must be known.
+        """
+        assert self._confidence is not None
+        drawn = rng.integers(len(self._filled), size=PROMISING_OF).tolist()
+        p = self._confidence[np.searchsorted(self.cells, [self._filled[n][1] for n in drawn])]
+        chosen: int = drawn[int(np.argmax(p * (1 - p)))]
+        return self._filled[chosen]
 
     def pick_pairs(self, select: Select, generators: Generators) -> list[tuple[Pick, Pick]]:
         """What two calls of `select`, one of `DRAWS`, give with each generator."""
@@ -262,7 +296,7 @@ class ChampionArchive:
 
     def parents(self) -> Parents:
         """The elites as they are now, to breed from."""
-        return Parents(self.cells, tuple(self.holders))
+        return Parents(self.cells, tuple(self.holders), self.log_odds.copy())
 
     @property
     def confidence(self) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from evofool.evolution.archive import SELECTIONS, Parents, Select
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS
 from evofool.evolution.randomness import Stream, generator
+from evofool.evolution.refining import refined_pair
 from evofool.scoring import Fitness, fitness_of, sigmoid
 from evofool.store import EliteRow, GenerationRow, IndividualId, IndividualRow, WinRow
 
@@ -213,12 +214,14 @@ class History:
             if row.id.generation:
                 due.setdefault(max(0, row.id.generation - 1 - evolution.lag), []).append(row)
         holders: list[Individual | None] = [None] * len(self.cells)
+        log_odds = np.full(len(self.cells), -np.inf)
         for generation, wins in enumerate(self.wins):
             for win in wins:
-                holders[self._position[win.class_index]] = Individual(None, win.id)
+                k = self._position[win.class_index]
+                holders[k], log_odds[k] = Individual(None, win.id), win.log_odds
             if generation not in due:
                 continue
-            drawn_from = Parents(self.cells, holders)
+            drawn_from = Parents(self.cells, holders, log_odds if evolution.refine else None)
             faults += [
                 f"{row.id} has parents that its generation did not draw"
                 for row in due[generation]
@@ -231,6 +234,10 @@ def _draws(
     select: Select, parents: Parents, seed: int, id: IndividualId
 ) -> list[tuple[tuple[IndividualId, ...], tuple[int, ...]]]:
     """The parents of a child and their cells: both of its pair, or its own where none crossed."""
+    refined = refined_pair(parents, seed, id.generation, id.child // 2)
+    if refined is not None:
+        pick, cell = refined[id.child % 2]
+        return [((pick.id,), (cell,))]
     rng = generator(seed, Stream.SELECT, id.generation, id.child // 2)
     pair = [select(parents, rng), select(parents, rng)]
     own = [pair[id.child % 2]]

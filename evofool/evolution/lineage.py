@@ -12,6 +12,7 @@ from evofool.errors import StoreError
 from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.map_elites import operators
 from evofool.evolution.randomness import Stream, generator
+from evofool.evolution.refining import refined
 from evofool.evolution.variation import cross, mutate
 from evofool.store import CampaignFolder, IndividualId, IndividualRow
 
@@ -78,8 +79,7 @@ class Lineage:
         genomes: dict[IndividualId, Any] = {}
         for current, row in family.items():
             genome = genomes[current] = self._replay(row, genomes)
-            digest = hashlib.sha256(self._encoding.dump(genome)).digest()
-            if row.sha256 and digest != row.sha256:
+            if row.sha256 and not self._is(genome, row):
                 raise StoreError(
                     f"{self._run.path}: {current} comes out different when it is bred again"
                 )
@@ -92,13 +92,21 @@ class Lineage:
             if current in wanted:
                 yield current, genome
 
+    def _is(self, genome: Any, row: IndividualRow) -> bool:
+        return hashlib.sha256(self._encoding.dump(genome)).digest() == row.sha256
+
     def _replay(self, row: IndividualRow, genomes: dict[IndividualId, Any]) -> Any:
         generation, child = row.id
         if not row.parents:
             return self._encoding.sample(generator(self._seed, Stream.SAMPLE, generation, child))
         if len(row.parents) == 1:
             genome = genomes[row.parents[0]]
-            return mutate(self._toolbox, self._seed, generation, child, genome)
+            mutated = mutate(self._toolbox, self._seed, generation, child, genome)
+            if self._is(mutated, row):
+                return mutated
+            # which children were refined is not stored: those that were not mutated as others are
+            rng = generator(self._seed, Stream.MUTATE, generation, child)
+            return refined(self._toolbox.mutate, self._encoding, genome, rng, generation)
         first, second = (genomes[parent] for parent in row.parents)
         if row.parent_cells:  # an all-classes campaign breeds in pairs, and mutates what it crosses
             crossed = cross(self._toolbox, self._seed, generation, child // 2, first, second)

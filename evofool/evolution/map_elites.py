@@ -67,6 +67,8 @@ class MapElites:
         seed: of all randomness, from 0 to 2^63 - 1.
         parents: how they are drawn, as ``evolution.parents`` of a config says: ``uniform`` or
             ``recent``.
+        refine: whether some children are refined, as ``evolution.refine`` of a config says. Only an
+            archive that knows log-odds, as a campaign's does, has any to refine.
         toolbox: DEAP's, with ``sample``, ``mate``, ``mutate`` and ``select`` as
             `evofool.evolution.toolbox` has them, in place of the encoding's and of `parents`.
         archive: to go on with, and to fill; None begins with an empty cell for each class.
@@ -87,6 +89,7 @@ class MapElites:
         seed: int = 1,
         *,
         parents: str = "uniform",
+        refine: bool = False,
         toolbox: base.Toolbox | None = None,
         archive: ChampionArchive | None = None,
     ) -> None:
@@ -107,6 +110,7 @@ class MapElites:
         self.generation = -1
         self._encoding = encoding
         self._seed = seed
+        self._refine = refine
         self._toolbox = operators(encoding, parents) if toolbox is None else toolbox
         self._asked: dict[bytes, Individual] = {}
         self._count = 0
@@ -186,7 +190,15 @@ class MapElites:
             if not self.archive.filled.any():
                 return sample(self._toolbox, self._seed, n, self.generation)
             parents = self.archive.parents()
-        return breed(self._toolbox, self._encoding, self._seed, self.generation, parents, n)
+        return breed(
+            self._toolbox,
+            self._encoding,
+            self._seed,
+            self.generation,
+            parents,
+            n,
+            refine=self._refine,
+        )
 
     def _individual(self, genome: Any, row: int) -> Individual:
         """Who `genome` is; a foreign one is numbered on after those that were asked for."""

@@ -73,6 +73,7 @@ class _Replay:
     ) -> None:
         self._run, self._stored, self._seed = run, stored, seed
         self._initial, self._children = evolution.initial, evolution.children
+        self._refine = evolution.refine
         self._lineage = Lineage(run, stored.breeding, seed)
         self._toolbox = operators(stored.breeding, evolution.parents)
         self._wins = run.wins()
@@ -93,7 +94,7 @@ class _Replay:
             return
         first, last = self._generation_of(start), self._generation_of(end - 1)
         holders = {g: _holders(self._wins, g - 1) for g in range(max(first, 1), last + 1)}
-        ids = {id for cells in holders.values() for id in cells.values()}
+        ids = {win.id for cells in holders.values() for win in cells.values()}
         genomes = dict(self._lineage.genomes(ids)) if ids else {}
         people = {id: Individual(genome, id) for id, genome in genomes.items()}
         for generation in range(first, last + 1):
@@ -109,18 +110,17 @@ class _Replay:
                     generation,
                     parents,
                     self._children,
+                    refine=self._refine,
                 )
             for individual in islice(bred, max(0, start - begin), end - begin):
                 yield self._checked(individual)
 
-    def _parents(
-        self, held: dict[int, IndividualId], people: dict[IndividualId, Individual]
-    ) -> Parents:
+    def _parents(self, held: dict[int, WinRow], people: dict[IndividualId, Individual]) -> Parents:
         cells = self._stored.archive.cells
-        holders: Sequence[Individual | None] = [
-            people[held[cell]] if cell in held else None for cell in cells.tolist()
-        ]
-        return Parents(cells, holders)
+        wins = [held.get(cell) for cell in cells.tolist()]
+        holders = [None if win is None else people[win.id] for win in wins]
+        log_odds = np.array([-np.inf if win is None else win.log_odds for win in wins])
+        return Parents(cells, holders, log_odds)
 
     def _generation_of(self, index: int) -> int:
         if index < self._initial:
@@ -142,6 +142,6 @@ class _Replay:
         return Individual(genome, individual.id, individual.parents, individual.parent_cells)
 
 
-def _holders(wins: Sequence[WinRow], generation: int) -> dict[int, IndividualId]:
-    """Who holds each cell after `generation`; `wins` are the oldest first."""
-    return {win.class_index: win.id for win in wins if win.id.generation <= generation}
+def _holders(wins: Sequence[WinRow], generation: int) -> dict[int, WinRow]:
+    """Who holds each cell after `generation`, by the last win; `wins` are the oldest first."""
+    return {win.class_index: win for win in wins if win.id.generation <= generation}

@@ -214,7 +214,14 @@ def make_parts(
     with_tools(tools, toolbox, replaced)
     fitness = checked(tools.fitness, config.evolution.fitness, replaced)
     archive = ChampionArchive(chosen, kind_of(config.evolution.fitness))
-    search = MapElites(encoding, classifier.labels, config.seed, toolbox=tools, archive=archive)
+    search = MapElites(
+        encoding,
+        classifier.labels,
+        config.seed,
+        refine=isinstance(config.evolution, MapElitesConfig) and config.evolution.refine,
+        toolbox=tools,
+        archive=archive,
+    )
     evaluator = Evaluator(scorer, encoding, archive, should_stop, drawing, fitness)
     try:
         algorithm = make_algorithm(

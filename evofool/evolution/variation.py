@@ -6,8 +6,9 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from deap import base
@@ -17,6 +18,7 @@ from evofool.evolution.archive import DRAWS, Parents, Pick
 from evofool.evolution.brood import Brood
 from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
+from evofool.evolution.refining import refined, refined_pairs
 from evofool.randomness import Generators
 from evofool.store import IndividualId
 
@@ -37,14 +39,19 @@ def breed(
     generation: int,
     parents: Parents,
     children: int,
+    refine: bool = False,
 ) -> Iterator[Individual]:
     """The children of a generation, which depend on (seed, generation) and `parents` alone.
 
     They come in pairs: two parents are selected and crossed, and both children are mutated. Where
     the tools are those of an `encoding` that varies many genomes at once, they are without genomes
-    until these are asked for (`evofool.evolution.brood`).
+    until these are asked for (`evofool.evolution.brood`). With `refine` some pairs are not crossed
+    but refined (`evofool.evolution.refining`).
     """
     pairs = _selected(toolbox, seed, generation, parents, (children + 1) // 2)
+    if refine:
+        chosen = refined_pairs(parents, seed, generation, (children + 1) // 2)
+        return _one_by_one(toolbox, seed, generation, pairs, children, chosen, encoding)
     if (
         isinstance(encoding, BatchEncoding)
         and _is(toolbox.mate, encoding.mate)
@@ -60,8 +67,20 @@ def _one_by_one(
     generation: int,
     pairs: Iterator[tuple[Pick, Pick]],
     children: int,
+    chosen: Mapping[int, tuple[Pick, Pick]] = MappingProxyType({}),
+    encoding: Encoding[Any] | None = None,
 ) -> Iterator[Individual]:
+    """Pairs whose number is in `chosen` are refined, which takes the encoding, all others bred."""
     for pair, ((first, first_cell), (second, second_cell)) in enumerate(pairs):
+        if encoding is not None and pair in chosen:
+            for side, (parent, cell) in enumerate(chosen[pair]):
+                child = 2 * pair + side
+                if child == children:
+                    return
+                rng = generator(seed, Stream.MUTATE, generation, child)
+                genome = refined(toolbox.mutate, encoding, parent.genome, rng, generation)
+                yield Individual(genome, IndividualId(generation, child), (parent.id,), (cell,))
+            continue
         genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
         for side, genome in enumerate(genomes):
             child = 2 * pair + side

@@ -29,6 +29,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "map_elites": {"algorithm": "map_elites", "initial": 20, "children": 21},
     "lagging": {"algorithm": "map_elites", "initial": 20, "children": 21, "lag": 1},
     "recent": {"algorithm": "map_elites", "initial": 20, "children": 21, "parents": "recent"},
+    "refined": {"algorithm": "map_elites", "initial": 20, "children": 21, "refine": True},
     "mu_plus_lambda": {
         "algorithm": "mu_plus_lambda", "target": 3, "initial": 20, "children": 20, "mu": 8,
     },

@@ -45,6 +45,7 @@ EDITS: dict[str, object] = {
     "evolution.lag": 1,
     "evolution.classes": ["0-5"],
     "evolution.parents": "recent",
+    "evolution.refine": True,
     "scoring.engine": "onnxruntime",
     "scoring.device": "cuda:3",
     "scoring.batch": 9,

@@ -18,14 +18,21 @@ Campaign = Callable[..., dict[str, Any]]
 
 
 @pytest.mark.parametrize(
-    ("encoding", "parents"), [("direct", "uniform"), ("cppn", "uniform"), ("cppn", "recent")]
+    ("encoding", "how"),
+    [
+        ("direct", {}),
+        ("cppn", {}),
+        ("cppn", {"parents": "recent"}),
+        ("cppn", {"parents": "recent", "refine": True}),
+        ("direct", {"refine": True}),
+    ],
 )
 def test_they_are_what_was_scored(
     toy_campaign: Campaign,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     encoding: str,
-    parents: str,
+    how: dict[str, Any],
 ) -> None:
     seen: dict[tuple[int, int], Any] = {}
     draw = Evaluator._to_score
@@ -39,7 +46,7 @@ def test_they_are_what_was_scored(
     monkeypatch.setattr(Evaluator, "_to_score", watched)
     run = tmp_path / "run"
     config = toy_campaign(encoding={"name": encoding}, stop={"generations": 6})
-    config["evolution"] = {"initial": 20, "children": 15, "parents": parents}
+    config["evolution"] = {"initial": 20, "children": 15, **how}
     evolve(config, run)
     scored = [seen[key] for key in sorted(seen)]
     assert len(scored) == 20 + 6 * 15

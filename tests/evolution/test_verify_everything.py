@@ -210,6 +210,7 @@ def runs(
         "map_elites": {},
         "lag": {"evolution": {"initial": 20, "children": 20, "lag": 1}},
         "recent": {"evolution": {"initial": 20, "children": 20, "parents": "recent"}},
+        "refined": {"evolution": {"initial": 20, "children": 20, "refine": True}},
         "mu_plus_lambda": {"evolution": {"algorithm": "mu_plus_lambda", "mu": 6, **small}},
         "cma_es": {
             "evolution": {"algorithm": "cma_es", **small},
@@ -300,7 +301,9 @@ def rewrite(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("name", ["map_elites", "lag", "recent", "mu_plus_lambda", "cma_es"])
+@pytest.mark.parametrize(
+    "name", ["map_elites", "lag", "recent", "refined", "mu_plus_lambda", "cma_es"]
+)
 def test_nothing_is_said_of_an_untouched_run(runs: dict[str, Path], name: str) -> None:
     assert said(runs[name]) == []
 

@@ -78,8 +78,10 @@ class Bytes:
         return first[:at] + second[at:], second[:at] + first[at:]
 
     def render(self, genomes: Sequence[bytes], size: tuple[int, int]) -> NDArray[np.uint8]:
-        assert size == self._shape[1:]
-        return np.frombuffer(b"".join(genomes), np.uint8).reshape(-1, *self._shape)
+        images = np.frombuffer(b"".join(genomes), np.uint8).reshape(-1, *self._shape)
+        _, height, width = self._shape
+        down, across = np.arange(size[0]) * height // size[0], np.arange(size[1]) * width // size[1]
+        return images[:, :, down[:, None], across]
 
     def dump(self, genome: bytes) -> bytes:
         return struct.pack("<I", len(genome)) + genome
