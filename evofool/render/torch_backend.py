@@ -30,7 +30,10 @@ def render(
     device: torch.device,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `evofool.render.render_cppn`: N x outputs x height x width uint8 on `device`."""
+    """As `evofool.render.render_cppn`: N x outputs x height x width uint8 on `device`.
+
+    `bias` is N x height x width float32, there too.
+    """
     shape = (len(tapes), tapes.outputs, size[0] * size[1])
     images = torch.empty(shape, dtype=torch.uint8, device=device)
     with torch.no_grad():
@@ -51,7 +54,10 @@ def values(
     device: torch.device,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `evofool.render.output_values`: N x outputs x height x width float32 on `device`."""
+    """As `evofool.render.output_values`: N x outputs x height x width float32 on `device`.
+
+    `bias` is N x height x width float32, there too.
+    """
     shape = (len(tapes), tapes.outputs, size[0] * size[1])
     result = torch.empty(shape, dtype=torch.float32, device=device)
     with torch.no_grad():

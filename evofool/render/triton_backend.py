@@ -221,7 +221,10 @@ def render(
     device: torch.device,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `evofool.render.render_cppn`: N x outputs x height x width uint8 on `device`."""
+    """As `evofool.render.render_cppn`: N x outputs x height x width uint8 on `device`.
+
+    `bias` is N x height x width float32, there too.
+    """
     modes = {"rgb": PLAIN, "hls": HLS, "hsv": HSV, "natural": NATURAL}
     images = torch.empty((len(tapes), tapes.outputs, *size), dtype=torch.uint8, device=device)
     mode = modes[colour] if tapes.outputs == 3 else PLAIN
@@ -238,7 +241,10 @@ def values(
     device: torch.device,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `evofool.render.output_values`: N x outputs x height x width float32 on `device`."""
+    """As `evofool.render.output_values`: N x outputs x height x width float32 on `device`.
+
+    `bias` is N x height x width float32, there too.
+    """
     result = torch.empty((len(tapes), tapes.outputs, *size), dtype=torch.float32, device=device)
     _launch(tapes, _planes(size, coords, native, device), bias, size[0] * size[1], VALUES, result)
     return result

@@ -44,7 +44,14 @@ def light(channels: int, colour: LayerColour) -> NDArray[np.float32]:
 
 
 def tone(genes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the genes b and c become, of any shape: see `toned`."""
+    """What the genes b and c become: see `toned`.
+
+    Args:
+        genes: float32 of any shape, on [0, 1].
+
+    Returns:
+        float32 of the same shape, on [0.15, 0.85].
+    """
     t = 2 * genes - 1
     muted: NDArray[np.float32] = np.float32(0.5) + np.float32(_CHROMA / 2) * t * np.abs(t)
     return muted

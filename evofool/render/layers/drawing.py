@@ -70,7 +70,14 @@ def render_fields(kinds: Kinds, genes: Genes, size: Size) -> NDArray[np.float32]
 def render_fields_tensor(
     kinds: Kinds, genes: Genes, size: Size, device: torch.device | str
 ) -> torch.Tensor:
-    """The fields of `render_fields` by PyTorch, on `device`."""
+    """The fields of `render_fields` by PyTorch: N x height x width float32 on `device`.
+
+    Args:
+        kinds: N x 2 uint8, chart and field, as indices.
+        genes: N x 36 float32, those of layers.
+        size: height and width.
+        device: where they are drawn.
+    """
     import torch
 
     from evofool.render.layers.torch_backend import Drawing

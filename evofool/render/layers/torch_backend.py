@@ -68,7 +68,8 @@ class Drawing:
         return torch.cat(images).reshape(len(stacks), channels, *self._size)
 
     def fields(self) -> Tensor:
-        """The field of every layer, layers x height x width, on [0, 1]."""
+        """The field of every layer, layers x height x width of the drawing's float type, on
+        [0, 1]."""
         genes = self._tensor(self._stacks.genes)
         across = self._x.expand(len(genes), -1)
         return self._fields(self._stacks.kinds, genes, across).view(-1, *self._size)
