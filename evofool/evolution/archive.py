@@ -74,7 +74,7 @@ class Parents:
     ) -> None:
         self.cells = cells
         self.holders = holders
-        self._confidence = None if log_odds is None else sigmoid(log_odds)
+        self._log_odds = log_odds
         self._filled: list[Pick] = [
             (holder, cell)
             for holder, cell in zip(holders, cells.tolist(), strict=True)
@@ -103,21 +103,21 @@ class Parents:
 
         At first there is little to refine. 0 where confidences are unknown.
         """
-        if self._confidence is None or np.isnan(self._confidence).any():
+        if self._log_odds is None or np.isnan(self._log_odds).any():
             return 0.0
-        return float(np.median(self._confidence))
+        return float(np.median(sigmoid(self._log_odds)))
 
     def pick_promising(self, rng: np.random.Generator) -> Pick:
         """Of `PROMISING_OF` drawn by `pick` the elite whose confidence p has the largest p (1 - p),
-        the first of equals.
+        the first of equals. Log-odds must be known.
 
         That is how much p rises with the log-odds: elites that are nearly sure, and those that are
-        far from it, gain little by a small step. Confidences must be known.
+        far from it, gain little by a small step. It is the elite whose log-odds are nearest to 0.
         """
-        assert self._confidence is not None
+        assert self._log_odds is not None
         drawn = rng.integers(len(self._filled), size=PROMISING_OF).tolist()
-        p = self._confidence[np.searchsorted(self.cells, [self._filled[n][1] for n in drawn])]
-        chosen: int = drawn[int(np.argmax(p * (1 - p)))]
+        odds = self._log_odds[np.searchsorted(self.cells, [self._filled[n][1] for n in drawn])]
+        chosen: int = drawn[int(np.argmin(np.abs(odds)))]
         return self._filled[chosen]
 
     def pick_pairs(self, select: Select, generators: Generators) -> list[tuple[Pick, Pick]]:

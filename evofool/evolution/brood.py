@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evofool.encodings import BatchEncoding
+from evofool.encodings import BatchEncoding, Encoding
 from evofool.errors import ScoringError
 from evofool.evolution.archive import Pick
+from evofool.evolution.guarded import explained
 from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream
 from evofool.randomness import Generators
@@ -82,6 +83,10 @@ class Brood:
         return _Litter(self._whole("mutate_many", bred, children), children, plain, self._pairs)
 
     def _whole(self, method: str, made: Sequence[Any], wanted: Sequence[int]) -> Sequence[Any]:
+        if not isinstance(made, Sequence):
+            raise ScoringError(
+                f"{method} of the encoding gave a {type(made).__name__}, where a sequence is wanted"
+            )
         if len(made) != len(wanted):
             raise ScoringError(
                 f"{method} of the encoding gave {len(made)} results where {len(wanted)} are wanted"
@@ -109,11 +114,29 @@ class _Litter:
         chosen: Sequence[Pick] = self._pairs[child // 2]
         if child in self._plain:
             chosen = chosen[child % 2 : child % 2 + 1]
+        taken = explained(self.genomes.__getitem__, "the encoding failed to mutate", False)
         individual.become(
-            self.genomes[self._rows[child]],
+            taken(self._rows[child]),
             tuple(parent.id for parent, _ in chosen),
             tuple(cell for _, cell in chosen),
         )
+
+
+def breeds_together(encoding: Encoding[Any]) -> bool:
+    """Whether an encoding's batch methods do what its ``mutate`` and ``mate`` do: a subclass that
+    has one of these of its own, and not the batch method to it, means its own."""
+    return all(
+        _depth(encoding, many) <= _depth(encoding, one)
+        for many, one in (("mutate_many", "mutate"), ("mate_many", "mate"))
+    )
+
+
+def _depth(encoding: Encoding[Any], name: str) -> int:
+    """How far up the classes of an encoding a method is defined; -1 if on the object itself."""
+    method = getattr(encoding, name, None)
+    bound = method if hasattr(method, "__self__") else getattr(method, "__wrapped__", None)
+    classes = type(getattr(bound, "__self__", None)).__mro__
+    return next((k for k, each in enumerate(classes) if name in vars(each)), -1)
 
 
 def genomes_of(individuals: Sequence[Individual]) -> Sequence[Any]:

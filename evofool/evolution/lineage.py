@@ -12,7 +12,7 @@ from evofool.errors import StoreError
 from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.map_elites import operators
 from evofool.evolution.randomness import Stream, generator
-from evofool.evolution.refining import refined
+from evofool.evolution.refining import CANDIDATES
 from evofool.evolution.variation import cross, mutate
 from evofool.store import CampaignFolder, IndividualId, IndividualRow
 
@@ -92,6 +92,17 @@ class Lineage:
             if current in wanted:
                 yield current, genome
 
+    def _mutated(self, row: IndividualRow, genome: Any) -> Any:
+        """The child of one parent. A refined one is one of several mutated copies; which, the
+        stored digest tells, so that nothing is drawn, which another machine may do otherwise."""
+        generation, child = row.id
+        rng = generator(self._seed, Stream.MUTATE, generation, child)
+        for _ in range(CANDIDATES):  # the first is what a child is that was not refined
+            copy = self._toolbox.mutate(genome, rng, generation)
+            if self._is(copy, row):
+                break
+        return copy
+
     def _is(self, genome: Any, row: IndividualRow) -> bool:
         return hashlib.sha256(self._encoding.dump(genome)).digest() == row.sha256
 
@@ -100,13 +111,7 @@ class Lineage:
         if not row.parents:
             return self._encoding.sample(generator(self._seed, Stream.SAMPLE, generation, child))
         if len(row.parents) == 1:
-            genome = genomes[row.parents[0]]
-            mutated = mutate(self._toolbox, self._seed, generation, child, genome)
-            if self._is(mutated, row):
-                return mutated
-            # which children were refined is not stored: those that were not mutated as others are
-            rng = generator(self._seed, Stream.MUTATE, generation, child)
-            return refined(self._toolbox.mutate, self._encoding, genome, rng, generation)
+            return self._mutated(row, genomes[row.parents[0]])
         first, second = (genomes[parent] for parent in row.parents)
         if row.parent_cells:  # an all-classes campaign breeds in pairs, and mutates what it crosses
             crossed = cross(self._toolbox, self._seed, generation, child // 2, first, second)

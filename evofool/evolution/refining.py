@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from evofool.encodings import Encoding
+from evofool.errors import ScoringError
 from evofool.evolution.archive import Parents, Pick
 from evofool.evolution.randomness import Stream, generator
 from evofool.images import Size
@@ -72,6 +73,12 @@ def refined(
 def nearest(encoding: Encoding[Any], genome: Any, candidates: Sequence[Any]) -> int:
     """Which of `candidates` looks most like `genome`, the first of equals; one that looks the same
     comes after all others."""
-    drawn = encoding.render([genome, *candidates], SMALL).astype(np.int16)
+    images = np.asarray(encoding.render([genome, *candidates], SMALL))
+    if images.shape[::2] != (1 + len(candidates), SMALL[0]) or images.dtype != np.uint8:
+        raise ScoringError(
+            f"encoding {encoding.name}: pictures of {SMALL[0]} x {SMALL[1]} came out as"
+            f" {images.dtype} {images.shape}; uint8 N x channels x height x width is wanted"
+        )
+    drawn = images.astype(np.int16)
     away = np.abs(drawn[1:] - drawn[0]).mean((1, 2, 3))
     return int(np.where(away < VISIBLE, 256 - away, away).argmin())

@@ -15,7 +15,7 @@ from deap import base
 
 from evofool.encodings import BatchEncoding, Encoding
 from evofool.evolution.archive import DRAWS, Parents, Pick
-from evofool.evolution.brood import Brood
+from evofool.evolution.brood import Brood, breeds_together
 from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
 from evofool.evolution.refining import refined, refined_pairs
@@ -49,11 +49,11 @@ def breed(
     but refined (`evofool.evolution.refining`).
     """
     pairs = _selected(toolbox, seed, generation, parents, (children + 1) // 2)
-    if refine:
-        chosen = refined_pairs(parents, seed, generation, (children + 1) // 2)
+    if refine and (chosen := refined_pairs(parents, seed, generation, (children + 1) // 2)):
         return _one_by_one(toolbox, seed, generation, pairs, children, chosen, encoding)
     if (
         isinstance(encoding, BatchEncoding)
+        and breeds_together(encoding)
         and _is(toolbox.mate, encoding.mate)
         and _is(toolbox.mutate, encoding.mutate)
     ):

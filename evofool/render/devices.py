@@ -1,13 +1,19 @@
-"""Whether Triton can draw on a device at all."""
+"""What the Triton kernels share: whether Triton can draw on a device at all, and who may launch."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+
+LAUNCHING = threading.Lock()
+"""Held while Triton compiles or interprets: it is not documented that several threads may compile,
+and its interpreter must not run in several. A launch of what is compiled returns at once."""
 
 
 def can_draw(draw: Callable[[], torch.Tensor], device: torch.device | str) -> bool:

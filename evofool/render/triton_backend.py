@@ -16,7 +16,6 @@ Importing this module imports Triton; the kernel is compiled by its first launch
 from __future__ import annotations
 
 import contextlib
-import threading
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from evofool.images import Size
 from evofool.render.colour import fullness, natural_parts
 from evofool.render.cppn import Colour, Coords, coordinate_planes
+from evofool.render.devices import LAUNCHING
 from evofool.render.tape import PLANES, Tapes
 
 TILE = 512
@@ -38,9 +38,6 @@ PER_PROCESSOR = 8
 """Programs a multiprocessor: half its threads, and some 370 KiB of slots for 23 nodes."""
 SCRATCH = 256 * 1024 * 1024
 """Bytes of slots at most; with tapes of thousands of nodes fewer programs run."""
-_LAUNCHING = threading.Lock()
-"""Held while Triton compiles or interprets: it is not documented that several threads may compile,
-and its interpreter must not run in several. A launch of what is compiled returns at once."""
 _INTERPRETED = 3
 """Programs under the interpreter: more than one, and fewer than items."""
 
@@ -271,7 +268,7 @@ def _launch(
     if bias is not None:
         padded = torch.nn.functional.pad(bias.flatten(1), (0, planes.shape[1] - pixels))
     on_device = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
-    with _LAUNCHING, on_device:
+    with LAUNCHING, on_device:
         draw[(programs,)](
             *_upload(tapes, device),
             work,

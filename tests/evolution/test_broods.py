@@ -138,3 +138,34 @@ def test_a_batch_that_is_short_is_told(method: str, monkeypatch: pytest.MonkeyPa
     children = list(breed(operators(encoding), encoding, 7, 3, parents_of(encoding), 6))
     with pytest.raises(ScoringError, match=f"{method} of the encoding gave"):
         genomes_of(children)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["mutate", "mate"])
+@pytest.mark.parametrize("wrap", [lambda encoding: encoding, guarded])
+def test_an_operator_of_a_subclass_is_used(
+    name: str, method: str, wrap: Callable[[Any], Any]
+) -> None:
+    """Its class inherits the batch methods, which know nothing of it."""
+    base_class = type(encodings.load(name, SHAPE))
+    calls = []
+
+    def own(self: Any, *arguments: Any) -> Any:
+        calls.append(arguments)
+        return getattr(base_class, method)(self, *arguments)
+
+    encoding = wrap(type("Mine", (base_class,), {method: own})(SHAPE))
+    children = list(breed(operators(encoding), encoding, 7, 3, parents_of(encoding), 6))
+    assert told(encoding, children)
+    assert len(calls) == {"mutate": 6, "mate": 3}[method]
+
+
+def test_what_is_no_sequence_is_refused() -> None:
+    class Streaming(type(encodings.load("direct", SHAPE))):  # type: ignore[misc]
+        def mutate_many(self, *arguments: Any) -> Any:
+            return iter(super().mutate_many(*arguments))
+
+    encoding = guarded(Streaming(SHAPE))
+    children = list(breed(operators(encoding), encoding, 7, 3, parents_of(encoding), 4))
+    with pytest.raises(ScoringError, match="mutate_many of the encoding gave a"):
+        genomes_of(children)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from evofool import encodings
-from evofool.errors import ConfigError
-from evofool.evolution import MapElites
+from evofool.errors import ConfigError, ScoringError
+from evofool.evolution import MapElites, refining
 from evofool.evolution.archive import Parents
 from evofool.evolution.campaign import evolve
 from evofool.evolution.individual import Individual
 from evofool.evolution.refining import CANDIDATES, nearest, refined, refined_pair, refined_pairs
+from evofool.evolution.verify import verify
 from evofool.images import Size, UInt8Images
 from evofool.store import IndividualId
 
@@ -83,6 +84,41 @@ def test_those_with_most_to_gain_are_refined() -> None:
     share = np.bincount(drawn, minlength=5) / len(drawn)
     # the best of four draws of four: 1 - (3/4)^4, then (3/4)^4 - (2/4)^4, and so on
     np.testing.assert_allclose(share, [1 / 256, 1 - 81 / 256, 0, 15 / 256, 65 / 256], atol=0.03)
+
+
+def test_sure_elites_are_told_apart() -> None:
+    """Beyond log-odds of 37 a confidence is 1 to the last bit."""
+    holders = [Individual(k, IndividualId(0, k)) for k in range(3)]
+    elites = Parents(np.arange(3), holders, np.array([90.0, 40.0, 38.0]))
+    rng = np.random.default_rng(1)
+    share = np.bincount([elites.pick_promising(rng)[1] for _ in range(4000)]) / 4000
+    np.testing.assert_allclose(share, [1 / 81, 15 / 81, 65 / 81], atol=0.03)
+
+
+def test_pictures_of_another_size_are_refused() -> None:
+    class Stubborn(Flat):
+        name = "stubborn"
+
+        def render(self, genomes: list[int], size: Size) -> UInt8Images:
+            return super().render(genomes, (28, 28))
+
+    stubborn: Any = Stubborn()
+    with pytest.raises(ScoringError, match="pictures of 48 x 48 came out as uint8"):
+        nearest(stubborn, 1, [2, 3])
+
+
+def test_ancestors_are_bred_again_without_a_picture(
+    toy_campaign: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = {"initial": 20, "children": 20, "refine": True}
+    evolve(toy_campaign(evolution=how, encoding={"name": "cppn"}), tmp_path / "run")
+
+    def none(*_: object) -> int:
+        raise AssertionError("a picture was drawn")
+
+    monkeypatch.setattr(refining, "nearest", none)
+    checks = {check.name: check for check in verify(tmp_path / "run")}
+    assert checks["ancestry"].ok
 
 
 def test_some_children_of_a_campaign_are_refined(

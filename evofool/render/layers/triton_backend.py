@@ -12,7 +12,6 @@ Importing this module imports Triton; the kernel is compiled by its first launch
 from __future__ import annotations
 
 import contextlib
-import threading
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +21,7 @@ import triton.language as tl
 from numpy.typing import NDArray
 
 from evofool.images import Size
+from evofool.render.devices import LAUNCHING
 from evofool.render.layers import parameters as numbers
 from evofool.render.layers.stack import Stacks
 from evofool.render.layers.tables import noise_tables
@@ -29,8 +29,6 @@ from evofool.render.layers.tables import noise_tables
 TILE = 512
 """Pixels a tile."""
 WARPS = 4
-_LAUNCHING = threading.Lock()
-"""Held while Triton compiles or interprets: see `evofool.render.triton_backend`."""
 
 _N = numbers.LAYER.index
 _LAYER = tl.constexpr(len(numbers.LAYER))
@@ -179,7 +177,7 @@ def _over(under, g, k: tl.constexpr, z, mask, extra):  # type: ignore[no-untyped
     return under + mask * (colour - under) + extra
 
 
-@triton.jit(do_not_specialize=["tiles", "height", "width"])
+@triton.jit(do_not_specialize=["stacks", "tiles", "height", "width"])
 def draw(  # type: ignore[no-untyped-def]
     ints,
     floats,
@@ -301,7 +299,7 @@ def render(
     constants[12 : 12 + channels] = light
     floats = [constants, of.grounds.reshape(-1), of.layers.reshape(-1)]
     on_device = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
-    with _LAUNCHING, on_device:
+    with LAUNCHING, on_device:
         draw[(len(stacks) * tiles,)](
             torch.from_numpy(np.concatenate(ints)).to(device),
             torch.from_numpy(np.concatenate(floats)).to(device),

@@ -117,6 +117,8 @@ def test_the_kernel_compiles_for_a_gpu(
 
     if not isinstance(triton_backend.draw, JITFunction):
         pytest.skip("TRITON_INTERPRET is set")
+    general = {each.name for each in triton_backend.draw.params if each.do_not_specialize}
+    assert general == {"stacks", "tiles", "height", "width"}  # or it is compiled while it draws
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     known = {"CHANNELS": channels, "TILE": triton_backend.TILE}
     types = {"ints": "*i32", "floats": "*fp32", "tables": "*fp32", "out": "*u8"}
