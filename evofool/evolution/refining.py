@@ -74,7 +74,8 @@ def nearest(encoding: Encoding[Any], genome: Any, candidates: Sequence[Any]) -> 
     """Which of `candidates` looks most like `genome`, the first of equals; one that looks the same
     comes after all others."""
     images = np.asarray(encoding.render([genome, *candidates], SMALL))
-    if images.shape[::2] != (1 + len(candidates), SMALL[0]) or images.dtype != np.uint8:
+    wanted = (1 + len(candidates), *SMALL)
+    if images.dtype != np.uint8 or images.ndim != 4 or (len(images), *images.shape[2:]) != wanted:
         raise ScoringError(
             f"encoding {encoding.name}: pictures of {SMALL[0]} x {SMALL[1]} came out as"
             f" {images.dtype} {images.shape}; uint8 N x channels x height x width is wanted"

@@ -95,12 +95,15 @@ def test_sure_elites_are_told_apart() -> None:
     np.testing.assert_allclose(share, [1 / 81, 15 / 81, 65 / 81], atol=0.03)
 
 
-def test_pictures_of_another_size_are_refused() -> None:
+@pytest.mark.parametrize("size", [(28, 28), (48, 28)])
+def test_pictures_of_another_size_are_refused(size: Size) -> None:
+    own = size
+
     class Stubborn(Flat):
         name = "stubborn"
 
         def render(self, genomes: list[int], size: Size) -> UInt8Images:
-            return super().render(genomes, (28, 28))
+            return super().render(genomes, own)
 
     stubborn: Any = Stubborn()
     with pytest.raises(ScoringError, match="pictures of 48 x 48 came out as uint8"):
