@@ -40,7 +40,9 @@ from evofool.config.models import (
     MapElitesConfig,
     Model,
     MuPlusLambdaConfig,
+    RayConfig,
     ScoringConfig,
+    SpreadScoring,
     StopConfig,
 )
 
@@ -59,8 +61,10 @@ __all__ = [
     "Model",
     "MuPlusLambdaConfig",
     "Place",
+    "RayConfig",
     "ScoringConfig",
     "Shipped",
+    "SpreadScoring",
     "StopConfig",
     "cells",
     "chosen_classes",

@@ -27,6 +27,8 @@ RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 
 _SUFFIXES = (".safetensors", ".onnx", ".skops", ".yaml", ".yml")
 """Of files that name a victim."""
+RAY_ADDRESS = r"auto|[\w.\-]+:\d{1,5}|\[[0-9a-fA-F:.]+\]:\d{1,5}"
+"""Where a cluster of Ray is: ``auto`` or ``HOST:PORT``."""
 FITNESSES = ("log_odds", "probability", "log_probability")
 
 
@@ -445,6 +447,49 @@ class ScoringConfig(Model):
         return value
 
 
+class RayConfig(Model):
+    """How a campaign is spread over a cluster of Ray; no part of the result.
+
+    Attributes:
+        address: ``HOST:PORT`` of a running cluster, or ``auto`` for the one of this machine; None
+            starts one on this machine, which ends with the run.
+        actors: workers; None is as many as the cluster has room for.
+        cores: CPU cores of an actor, each of which works on a micro-batch of its own; None is one,
+            or two of an actor with a GPU, of which it has one.
+    """
+
+    address: Annotated[str, Field(max_length=300)] | None = None
+    actors: Annotated[int, Field(ge=1, le=4096)] | None = None
+    cores: Annotated[int, Field(ge=1, le=1024)] | None = None
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(RAY_ADDRESS, value):
+            raise ValueError(f"must be auto or HOST:PORT, not {value!r}")
+        return value
+
+
+class SpreadScoring(ScoringConfig):
+    """How the images of a campaign are scored.
+
+    ``engine: ray`` is short for ``engine: auto`` with ``ray: {}``: what scores in a worker is one
+    of the other engines, which alone decides the result.
+
+    Attributes:
+        ray: where pictures are drawn and scored by workers of Ray; None is in this process.
+    """
+
+    ray: RayConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _engine_ray(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("engine") == "ray":
+            return {**data, "engine": "auto", "ray": data.get("ray") or {}}
+        return data
+
+
 class Campaign(Model):
     """A campaign, checked and complete; `evofool.config.to_yaml` writes it down."""
 
@@ -456,7 +501,7 @@ class Campaign(Model):
         default_factory=MapElitesConfig
     )
     stop: StopConfig
-    scoring: ScoringConfig = Field(default_factory=ScoringConfig)
+    scoring: SpreadScoring = Field(default_factory=SpreadScoring)
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
     @field_validator("classifier", "encoding", mode="before")
@@ -466,7 +511,7 @@ class Campaign(Model):
 
     @field_validator("scoring")
     @classmethod
-    def _screened(cls, value: ScoringConfig, info: ValidationInfo) -> ScoringConfig:
+    def _screened(cls, value: SpreadScoring, info: ValidationInfo) -> SpreadScoring:
         evolution = info.data.get("evolution")
         if value.precision != "float32" and isinstance(evolution, _OneClass):
             raise ValueError(

@@ -33,6 +33,7 @@ from evofool.evolution.restoring import (
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
+from evofool.evolution.spreading import spread
 from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
@@ -120,7 +121,8 @@ def evolve(
         with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
             parts.scorer.ledger.attach(run.bookings)
-            return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
+            with spread(parts, stop):
+                return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
 
 def resume(
@@ -139,8 +141,8 @@ def resume(
         path: the run folder.
         classifier: where the victim is now, if its file has moved; its digest must be the same.
         encoding: where the encoding is now, if its file has moved; it must hold the same.
-        overrides: of ``stop``, ``scoring.workers`` and ``scoring.budget`` only: what changes no
-            individual.
+        overrides: of ``stop``, ``scoring.workers``, ``scoring.budget`` and ``scoring.ray`` only:
+            what changes no individual.
         toolbox: the one that the run was begun with, if it was with tools of a program.
         progress: as in `evolve`.
         should_stop: as in `evolve`.
@@ -166,10 +168,11 @@ def resume(
             parts.scorer.ledger.attach(run.bookings, charged)
             check_sources(run, parts)
             check_means(run, parts)
-            loop = _Loop(parts, run, progress, stop)
-            loop.restore()
-            record_changes(run, loaded, parts)
-            return loop.run()
+            with spread(parts, stop):
+                loop = _Loop(parts, run, progress, stop)
+                loop.restore()
+                record_changes(run, loaded, parts)
+                return loop.run()
 
 
 class _Loop:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, TypeAlias
 
@@ -45,6 +44,36 @@ class Population:
         self.stream = None
         self.pictures = {}  # anew: a worker may still put one into the old
         self.source, self.bred = chain(self.bred, self.source), []
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The producer of a micro-batch: drawn in the scorer's workers, wherever these are."""
+
+    evaluator: Evaluator
+    individuals: Sequence[Individual]
+    pictures: dict[int, Batch]
+    at: int
+
+    def __call__(self) -> Batch:
+        """Drawn here."""
+        images = self.evaluator.to_score(self.individuals)
+        if self.keep is not None:
+            self.keep(images)
+        return images
+
+    def parcel(self) -> Sequence[bytes]:
+        """The genomes, written down."""
+        return self.evaluator.dumps(self.individuals)
+
+    @property
+    def keep(self) -> Callable[[Batch], None] | None:
+        """Where a fitness function looks at the pictures too."""
+        return self._kept if self.evaluator.looks else None
+
+    def _kept(self, images: Batch) -> None:
+        self.evaluator.check(images, len(self.individuals))
+        self.pictures[self.at] = images
 
 
 class Evaluator:
@@ -162,23 +191,30 @@ class Evaluator:
     def render(self, individuals: Sequence[Individual]) -> UInt8Images:
         """The pixels that are scored, N x C x H x W, on the host."""
         images = self._drawing(genomes_of(individuals), self._size)
-        self._check(images, len(individuals))
+        self.check(images, len(individuals))
         return images
 
-    def _to_score(self, individuals: Sequence[Individual]) -> Batch:
+    def to_score(self, individuals: Sequence[Individual]) -> Batch:
         """The same where the scorer is."""
         images = self._drawing.to_score(genomes_of(individuals), self._size)
-        self._check(images, len(individuals))
+        self.check(images, len(individuals))
         return images
 
-    def _to_rank(self, chunk: Sequence[Individual], pictures: dict[int, Batch], at: int) -> Batch:
-        """The same, kept in `pictures` where a fitness function looks at them too."""
-        images = self._to_score(chunk)
-        if self._fitness is not None:
-            pictures[at] = images
-        return images
+    def dumps(self, individuals: Sequence[Individual]) -> list[bytes]:
+        """What `evofool.evolution.spreading` draws the same of, in another process."""
+        return [self._encoding.dump(genome) for genome in genomes_of(individuals)]
 
-    def _check(self, images: Batch, count: int) -> None:
+    @property
+    def looks(self) -> bool:
+        """Whether a fitness function wants to see the pictures, beside their scores."""
+        return self._fitness is not None
+
+    def check(self, images: Batch, count: int) -> None:
+        """Refuse what an encoding of anyone's drew, unless it is `count` pictures for the victim.
+
+        Raises:
+            ScoringError: it is not.
+        """
         name = self._encoding.name
         wanted = (count, *self._scorer.classifier.input_shape)
         shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
@@ -238,7 +274,7 @@ class Evaluator:
         step = self._scorer.images_per_batch
         chunks = [chosen[i : i + step] for i in range(0, len(chosen), step)]
         pictures: dict[int, Batch] = {}
-        producers = [partial(self._to_rank, chunk, pictures, at) for at, chunk in enumerate(chunks)]
+        producers = [_Pictures(self, chunk, pictures, at) for at, chunk in enumerate(chunks)]
         parts = [
             (part, self._ranks(part, pictures, at))
             for at, part in enumerate(self._scorer.confirm(producers))
@@ -254,4 +290,4 @@ class Evaluator:
             if self._should_stop():
                 raise Interrupted("stopped")
             population.bred += chunk
-            yield partial(self._to_rank, chunk, pictures, at)
+            yield _Pictures(self, chunk, pictures, at)

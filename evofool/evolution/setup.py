@@ -49,7 +49,7 @@ from evofool.store.fixed import Changeable, fixed_part
 from evofool.store.manifest import new_manifest
 
 CHANGEABLE = Changeable(
-    ("stop", "scoring.workers", "scoring.budget"),
+    ("stop", "scoring.workers", "scoring.budget", "scoring.ray"),
     ("classifier.name", "classifier.weights", "classifier.ensemble", "encoding.name"),
 )
 """What of a campaign may be another on resume: nothing that an individual depends on."""
@@ -208,6 +208,8 @@ def make_parts(
     renderer, breeder = recorded_in(manifest) if manifest is not None else (None, None)
     if any(name in replaced for name in VARIATION):
         breeder = HOST  # a program's tools take genomes as the encoding makes them
+    if manifest is None and config.scoring.ray is not None:
+        breeder = HOST  # genomes travel to the devices, and not from one to the other
     encoding = breeding_on(scorer.device, encoding, breeder)
     drawing = drawing_on(scorer.device, encoding, renderer)
     tools = first_tools(config.evolution, encoding, make_fitness(loaded))

@@ -103,17 +103,27 @@ class PredictEngine:
 
 
 class OnnxEngine:
-    """The victim's graph in onnxruntime on the CPU, one thread a call."""
+    """The victim's graph in onnxruntime on the CPU, one thread a call.
+
+    Args:
+        classifier: the victim.
+        graph: its graph, if that is at hand; by default its file, or its module exported.
+
+    Attributes:
+        source: where the graph is: its file, or its bytes.
+    """
 
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, graph: bytes | None = None) -> None:
         self._name = classifier.name
-        if classifier.onnx is not None:
-            self._session = _session(classifier.onnx)
+        self.source: Path | bytes
+        if graph is not None or classifier.onnx is not None:
+            self.source = graph or classifier.onnx or b""
+            self._session = _session(self.source)
         elif classifier.module is not None:
-            self._session = _exported(classifier)
+            self._session, self.source = _exported(classifier)
         else:
             raise EngineUnavailable(f"{classifier.name}: engine onnxruntime needs a module or ONNX")
         self._feed = classifier.feed
@@ -241,8 +251,9 @@ def _session(source: Path | bytes) -> Any:
         raise EngineUnavailable(f"onnxruntime cannot load the graph ({error})") from error
 
 
-def _exported(classifier: Classifier) -> Any:
-    """A session over the module's graph, from the cache where it still agrees with the module."""
+def _exported(classifier: Classifier) -> tuple[Any, Path | bytes]:
+    """A session over the module's graph, from the cache where it still agrees with the module, and
+    where the graph is."""
     size = classifier.crop_size if classifier.crop_size and classifier.crops > 1 else None
     shape: Shape = (classifier.input_shape[0], size, size) if size else classifier.input_shape
     path = graph_path(classifier, shape)
@@ -252,7 +263,7 @@ def _exported(classifier: Classifier) -> Any:
         try:
             session = _session(path)
             if _agrees(session, probe, expected, classifier.link):
-                return session
+                return session, path
         except (EngineUnavailable, ScoringError):
             pass  # a damaged or foreign file: written anew below
     graph = _export(classifier, shape)
@@ -261,7 +272,7 @@ def _exported(classifier: Classifier) -> Any:
         raise EngineUnavailable("the exported graph does not agree with the module")
     if path is not None:
         _keep(path, graph)
-    return session
+    return session, graph
 
 
 def _agrees(session: Any, probe: FloatImages, expected: NDArray[np.floating], link: Link) -> bool:

@@ -22,7 +22,7 @@ from evofool.scoring.batches import check_tensor, cropped, filled, is_tensor
 from evofool.scoring.counting import Counting
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import Batch
-from evofool.scoring.engines import OutOfMemory, TorchEngine, explained, make_engine
+from evofool.scoring.engines import Engine, OutOfMemory, TorchEngine, explained, make_engine
 from evofool.scoring.ensemble import EnsembleEngine, combined_scores
 from evofool.scoring.gradients import (
     Gradients,
@@ -35,7 +35,7 @@ from evofool.scoring.gradients import (
 from evofool.scoring.graph_cache import unseen
 from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
-from evofool.scoring.stream import Producer, ScoreStream, settle
+from evofool.scoring.stream import Elsewhere, Portable, Producer, ScoreStream, settle
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,8 @@ class Scorer(Counting):
 
     Args:
         classifier: the victim.
-        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch).
+        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch), or an engine
+            that is made already, whose device and precision are then meant.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         batch: most images in one call of the net (ten crops of an image count as ten).
         workers: threads that work on micro-batches; None is one for each usable CPU core.
@@ -64,7 +65,8 @@ class Scorer(Counting):
         like: another scorer of the same victim, whose engine is used again: to make one can mean
             to export a graph. `engine`, `device` and `precision` are then its.
 
-    Its attributes are those of `Counting`.
+    Attributes are those of `Counting`, and:
+        elsewhere: workers that `map` and `confirm` leave `Portable` producers to; None without.
 
     Raises:
         UsageError: an engine, device or number that cannot serve this victim.
@@ -74,7 +76,7 @@ class Scorer(Counting):
         self,
         classifier: Classifier,
         *,
-        engine: str = "auto",
+        engine: str | Engine = "auto",
         device: str = "auto",
         batch: int = 64,
         workers: int | None = None,
@@ -94,8 +96,12 @@ class Scorer(Counting):
         self.pad = pad and not classifier.metered
         if like is None:
             self.precision, self._device = precision, device
-            rows = self.images_per_batch * classifier.crops if self.pad else 0
-            self._engine, self.note = make_engine(classifier, engine, device, rows, precision)
+            if isinstance(engine, str):
+                self._engine, self.note = make_engine(
+                    classifier, engine, device, self.rows_per_call, precision
+                )
+            else:
+                self._engine, self.note = engine, ""
             self.note = "; ".join(note for note in (self.note, unseen(classifier)) if note)
             own = self._engine
             self._gradient_engine = own if isinstance(own, TorchEngine) else None
@@ -109,11 +115,17 @@ class Scorer(Counting):
         if (torch := sys.modules.get("torch")) is not None:
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs
         self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
+        self.elsewhere: Elsewhere | None = None
 
     @property
     def engine(self) -> str:
         """Name of the engine in use."""
         return self._engine.name
+
+    @property
+    def running(self) -> Engine:
+        """What runs the net: to send it elsewhere, or to compare it. Nothing it does is counted."""
+        return self._engine
 
     @property
     def device(self) -> str:
@@ -138,6 +150,11 @@ class Scorer(Counting):
     def images_per_batch(self) -> int:
         """Images of one micro-batch: `batch`, or a tenth of it (at least 1) with ten crops."""
         return max(1, self.batch // self.classifier.crops)
+
+    @property
+    def rows_per_call(self) -> int:
+        """Images, crops counted, of each call of the net if all are of one size, else 0."""
+        return self.images_per_batch * self.classifier.crops if self.pad else 0
 
     def score(self, images: ArrayLike, *, keep_unscored: bool = False) -> Scores:
         """Log-odds, confidences and labels of `images`.
@@ -216,14 +233,15 @@ class Scorer(Counting):
         A producer may give a uint8 tensor on the scorer's device. Images without usable scores come
         back as such (`Scores.scored`).
         """
-        self._check_scores()
-        return ScoreStream(producers, self._submit, 2 * self.workers)
+        return self._stream(producers, None)
 
     def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
         """As `map`, in float32, for images that `map` has scored: they are no queries again."""
-        self._check_scores()
-        submit, heading = self._pool.submit, Heading.CONFIRMATIONS
-        return ScoreStream(producers, lambda p: submit(self._produce, p, heading), 2 * self.workers)
+        return self._stream(producers, Heading.CONFIRMATIONS)
+
+    def in_worker(self, call: Callable[[], T]) -> T:
+        """What `call` gives in one of the workers' threads, where nothing is counted."""
+        return self._pool.submit(call).result()
 
     def halve(self) -> int:
         """Halve the micro-batch after an `OutOfMemory`; returns the new one.
@@ -404,14 +422,58 @@ class Scorer(Counting):
                 " label-only black-box attacks can use it"
             )
 
-    def _submit(self, producer: Producer) -> Future[Scores]:
-        return self._pool.submit(self._produce, producer)
+    def _stream(self, producers: Iterable[Producer], heading: Heading | None) -> ScoreStream:
+        self._check_scores()
+        elsewhere = self.elsewhere
+
+        def submit(producer: Producer) -> Future[Scores]:
+            if elsewhere is not None and isinstance(producer, Portable):
+                return elsewhere.threads.submit(self._sent, elsewhere, producer, heading)
+            return self._pool.submit(self._produce, producer, heading)
+
+        ahead = 2 * self.workers if elsewhere is None else elsewhere.ahead
+        return ScoreStream(producers, submit, ahead)
+
+    def _sent(self, elsewhere: Elsewhere, producer: Portable, heading: Heading | None) -> Scores:
+        """The scores of what is made and scored elsewhere; each time it is sent is booked."""
+        heading = heading or self.heading
+        parcel = producer.parcel()
+        n = self._fits(len(parcel))
+        confirming = heading == Heading.CONFIRMATIONS
+        if not confirming:
+            self._spend(n, heading)
+        passes = (self.images_per_batch if self.pad else n) * self.classifier.passes
+        times = 0
+
+        def book(heading: Heading) -> None:
+            nonlocal times
+            times += 1
+            self.ledger.book(heading, n)
+            with self._lock:
+                self.forward_images += passes
+
+        book(heading)
+        keep = producer.keep
+        scores, images = elsewhere.score(
+            parcel,
+            batch=self.batch,
+            confirming=confirming,
+            pictures=keep is not None,
+            again=lambda: book(Heading.RETRIES),
+        )
+        if keep is not None and images is not None:
+            keep(images)
+        return dataclasses.replace(scores, forward_images=times * passes)
+
+    def _fits(self, n: int) -> int:
+        if n > self.images_per_batch:
+            raise ScoringError(f"{n} images in a micro-batch of {self.images_per_batch}")
+        return n
 
     def _produce(self, producer: Producer, heading: Heading | None = None) -> Scores:
         heading = heading or self.heading
         images = self._made(producer())
-        if len(images) > self.images_per_batch:
-            raise ScoringError(f"{len(images)} images in a micro-batch of {self.images_per_batch}")
+        self._fits(len(images))
         confirming = heading == Heading.CONFIRMATIONS
         if not confirming:
             self._spend(len(images), heading)

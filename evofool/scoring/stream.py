@@ -3,15 +3,77 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from evofool.scoring.devices import Batch
 from evofool.scoring.ranking import Scores
 
 Producer: TypeAlias = Callable[[], Batch]
 """Makes the images of one micro-batch, in a worker's thread."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A producer whose images can also be made elsewhere, of what is small enough to be sent."""
+
+    def __call__(self) -> Batch:
+        """The images, made here."""
+        ...
+
+    def parcel(self) -> Sequence[bytes]:
+        """What each of the images is made of, for the `Painter` there; called in a thread."""
+        ...
+
+    @property
+    def keep(self) -> Callable[[Batch], None] | None:
+        """Takes the images that were made there, if they are wanted here at all."""
+        ...
+
+
+class Painter(Protocol):
+    """Gives what makes images of parcels; it is pickled, and called once in each worker."""
+
+    def __call__(self) -> Callable[[Sequence[bytes]], Batch]:
+        """What makes the images of a parcel, N x C x H x W, from N parts."""
+        ...
+
+
+class Elsewhere(Protocol):
+    """Workers outside this process that make and score micro-batches.
+
+    Attributes:
+        threads: in which parcels are made and answers waited for.
+        ahead: micro-batches that are begun before the first of them is waited for.
+    """
+
+    threads: Executor
+    ahead: int
+
+    def score(
+        self,
+        parcel: Sequence[bytes],
+        *,
+        batch: int,
+        confirming: bool,
+        pictures: bool,
+        again: Callable[[], None],
+    ) -> tuple[Scores, Batch | None]:
+        """The scores of a micro-batch, and its images if `pictures` are asked for.
+
+        Args:
+            parcel: of a `Portable`.
+            batch: of the scorer, see there; what is sent is filled up as there.
+            confirming: whether in float32 whatever the precision is.
+            pictures: whether the images are wanted.
+            again: called before the micro-batch is sent once more, since a worker was lost.
+
+        Raises:
+            OutOfMemory: a worker's device has no room for it.
+            ScoringError: the victim failed, or no worker is left.
+        """
+        ...
 
 
 class ScoreStream(Iterator[Scores]):

@@ -227,6 +227,20 @@ def _sides(tensor: Any) -> list[int | None]:
     ]
 
 
+def graph_bytes(path: Path) -> bytes:
+    """A graph in one piece, with the tensors that lie in files beside it.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    import onnx
+
+    if not _external(onnx.load(str(path), load_external_data=False), path):
+        return path.read_bytes()
+    whole: bytes = onnx.load(str(path)).SerializeToString()
+    return whole
+
+
 def _external(model: Any, path: Path) -> tuple[Path, ...]:
     """Files beside the graph that hold its larger tensors, in order of name.
 

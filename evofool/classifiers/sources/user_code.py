@@ -24,6 +24,8 @@ from typing import Any
 from evofool.classifiers.identity.siblings import Located, beside, is_site, locate
 from evofool.files import read_file
 
+NAMESPACE = "evofool_user_"
+"""How the names begin that modules of users' files have in `sys.modules`."""
 _LOADING = threading.RLock()
 """`UserCode.loading` changes `sys.path` and `sys.modules`, of which there is one a process."""
 
@@ -37,7 +39,7 @@ class UserCode:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.key = f"evofool_user_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+        self.key = f"{NAMESPACE}{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
         """Prefix of the names in `sys.modules`, where `inspect` and `dataclasses` look."""
         self.modules: dict[str, ModuleType] = {}
         self._roots: tuple[Path, ...] = (path.parent,)
@@ -226,7 +228,7 @@ class UserCode:
             top = name.split(".")[0]
             if id(module) in ours and top != self.key:
                 del sys.modules[name]
-            elif name not in before and top not in before and not top.startswith("evofool_user_"):
+            elif name not in before and top not in before and not top.startswith(NAMESPACE):
                 root = _import_root(name, getattr(module, "__file__", None))
                 if root is not None and root not in known and not _findable(top):
                     self._swept.append(module)

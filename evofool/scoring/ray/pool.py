@@ -1,0 +1,364 @@
+"""A pool of Ray actors that draw and score micro-batches; whoever dies is replaced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from evofool.errors import EvofoolError, Interrupted, ScoringError, UsageError
+from evofool.scoring.devices import Batch
+from evofool.scoring.ranking import Scores
+from evofool.scoring.ray.sending import sent
+from evofool.scoring.ray.worker import Report, Setting, Worker, probe_digest, versions
+from evofool.scoring.scorer import Scorer
+from evofool.scoring.stream import Painter
+
+DEPTH = 2
+"""Micro-batches in flight for each that an actor computes at once: the next is there when one is
+done."""
+ATTEMPTS = 5
+"""How many actors in turn one micro-batch may be lost with, until it is held to be the cause."""
+FAILED_STARTS = 3
+"""How many actors in turn may fail to start, until no more are started."""
+START_SECONDS = 180.0
+"""How long a pool without any actor waits for one: at the start, and when all were lost."""
+GATHER_SECONDS = 30.0
+"""How long the start waits for further actors once one is ready; later ones join later."""
+_TICK = 0.2
+
+PINNED: Mapping[str, str] = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    ),
+    "1",
+)
+"""An actor's environment: read when a library is loaded, so it must be there before."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many actors there are, and what each of them has.
+
+    Attributes:
+        actors: None is as many as the cluster has room for.
+        cores: CPU cores of each, and micro-batches that it computes at once.
+        gpus: of each, 0 or 1.
+    """
+
+    actors: int | None = None
+    cores: int = 1
+    gpus: int = 0
+
+    def fitting(self, nodes: Sequence[Mapping[str, Any]]) -> int:
+        """The number of actors: as asked for, or as many as `ray.nodes()` have room for.
+
+        Raises:
+            UsageError: no node has room for a single one.
+        """
+        room = 0
+        for node in nodes:
+            if node.get("Alive"):
+                has = node.get("Resources", {})
+                cores = int(has.get("CPU", 0)) // self.cores
+                room += min(cores, int(has.get("GPU", 0))) if self.gpus else cores
+        if room == 0:
+            gpu = " and a GPU" if self.gpus else ""
+            raise UsageError(
+                f"scoring.ray: no machine of the cluster has {self.cores} CPU cores{gpu} for a"
+                " worker; set scoring.ray.cores to fewer, or join another cluster"
+            )
+        return self.actors or room
+
+
+@dataclass(eq=False)
+class _Hand:
+    """An actor that is ready."""
+
+    actor: Any
+    report: Report
+    busy: int = 0
+
+
+class RayPool:
+    """Actors that draw and score; see `evofool.scoring.stream.Elsewhere`.
+
+    Args:
+        ray: the module, connected.
+        scorer: of the campaign; what its engine computes here the actors compute there.
+        painter: what draws in them.
+        specs: of the victim's nets, as in a config.
+        layout: how many actors.
+        should_stop: asked while no actor is left.
+
+    Raises:
+        UsageError: the victim cannot be sent, there is no room, or the workers are not like this
+            process.
+        ScoringError: no worker can be started.
+        Interrupted: a stop was asked for meanwhile.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        scorer: Scorer,
+        painter: Painter,
+        specs: Sequence[Mapping[str, Any]],
+        layout: Layout,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._ray = ray
+        self._layout = layout
+        self._should_stop = should_stop
+        self._name = scorer.classifier.name
+        self.actors = layout.fitting(ray.nodes())
+        victim = sent(scorer.classifier, scorer.running, specs, ray.cloudpickle.dumps)
+        self._probe = probe_digest(scorer)
+        device = "cuda:0" if layout.gpus else scorer.device
+        setting = Setting(
+            device, scorer.batch, scorer.rows_per_call, scorer.precision, layout.cores
+        )
+        self._sent: tuple[Any, Any] = ray.put(victim), ray.put((painter, setting))
+        self._changed = threading.Condition()
+        self._ready: list[_Hand] = []
+        self._coming: set[Any] = set()
+        self._failed = 0
+        self._reason = ""
+        self._closed = False
+        self._unlike: set[str] = set()
+        slots = DEPTH * layout.cores * self.actors
+        self.threads = ThreadPoolExecutor(slots, "ray")
+        self.ahead = slots + self.actors
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Of the actors that are ready."""
+        with self._changed:
+            return tuple(hand.report for hand in self._ready)
+
+    def score(
+        self,
+        parcel: Sequence[bytes],
+        *,
+        batch: int,
+        confirming: bool,
+        pictures: bool,
+        again: Callable[[], None],
+    ) -> tuple[Scores, Batch | None]:
+        """As `Elsewhere.score`.
+
+        Raises:
+            OutOfMemory, ScoringError: as there.
+            Interrupted: a stop was asked for while no worker was left.
+        """
+        errors = self._ray.exceptions
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                again()
+            hand = self._take()
+            try:
+                answer = self._ray.get(hand.actor.score.remote(parcel, batch, confirming, pictures))
+            except errors.RayTaskError as error:
+                raise ScoringError(
+                    f"{self._name}: a worker on {hand.report.host} failed ({_last_line(error)})"
+                ) from error
+            except errors.RayError as error:  # the actor, its node, or the answer on its way
+                reason = _last_line(error)
+                self._lost(hand, reason)
+                continue
+            finally:
+                self._give_back(hand)
+            if isinstance(answer, EvofoolError):
+                raise answer
+            scores: tuple[Scores, Batch | None] = answer
+            return scores
+        raise ScoringError(
+            f"{self._name}: {ATTEMPTS} workers in turn were lost over one micro-batch ({reason})"
+        )
+
+    def close(self) -> None:
+        """End the actors; what still waits for them fails."""
+        with self._changed:
+            self._closed = True
+            actors = [hand.actor for hand in self._ready] + list(self._coming)
+            self._ready.clear()
+            self._coming.clear()
+            self._changed.notify_all()
+        for actor in actors:
+            self._end(actor)
+        self.threads.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> RayPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        """All actors at once; one must be ready, the others may join later."""
+        for _ in range(self.actors):
+            self._hire()
+        with self._changed:
+            self._wait_for_one()
+            end = time.monotonic() + GATHER_SECONDS
+            while self._coming and not self._failed and time.monotonic() < end:
+                if self._should_stop():
+                    raise Interrupted("stopped")
+                self._changed.wait(_TICK)
+
+    def _hire(self) -> None:
+        """Start an actor and let a thread wait until it is ready: the cluster may have no room."""
+        layout, ray = self._layout, self._ray
+        actor = (
+            ray.remote(Worker)
+            .options(
+                num_cpus=layout.cores,
+                num_gpus=layout.gpus,
+                max_concurrency=layout.cores,
+                max_restarts=0,  # what was sent to it is booked again when it is sent again
+                runtime_env={"env_vars": dict(PINNED)},
+            )
+            .remote(*self._sent)
+        )
+        with self._changed:
+            self._coming.add(actor)
+        threading.Thread(target=self._welcome, args=(actor,), name="ray-start", daemon=True).start()
+
+    def _welcome(self, actor: Any) -> None:
+        """In a thread: wait until an actor is ready, and take it in if it is fit."""
+        hand, problem = None, ""
+        try:
+            hand = _Hand(actor, self._ray.get(actor.report.remote()))
+            problem = self._unfit(hand.report)
+        except Exception as error:  # whatever kept it from starting is told, here or later
+            problem = _cause(error)
+        with self._changed:
+            if actor not in self._coming:  # closed meanwhile
+                return
+            self._coming.discard(actor)
+            if hand is not None and not problem:
+                self._failed = 0
+                self._ready.append(hand)
+            else:
+                self._failed += 1
+                self._reason = problem
+                self._end(actor)
+                if self._ready and self._failed < FAILED_STARTS:
+                    self._hire()
+            self._changed.notify_all()
+
+    def _unfit(self, report: Report) -> str:
+        """Why a worker must not score for this process, "" if it may."""
+        own = versions()
+        other = [f"{k} {report.versions.get(k)} instead of {v}" for k, v in own.items()
+                 if report.versions.get(k) != v]  # fmt: skip
+        if other:
+            return f"{report.host} has {', '.join(other)}: install the same on every machine"
+        many = [f"{name} {count}" for name, count in report.threads.items() if count != 1]
+        if many:
+            return (
+                f"a worker on {report.host} would compute with several threads ({', '.join(many)})"
+                " on cores that belong to others"
+            )
+        if report.probe != self._probe and report.host not in self._unlike:
+            self._unlike.add(report.host)
+            logging.getLogger("evofool").warning(
+                "%s computes other last bits than this machine: which pictures win may depend on"
+                " which worker scores them, and the run is not reproducible to the last bit",
+                report.host,
+            )
+        with self._changed:
+            there = Counter(hand.report.node for hand in self._ready)[report.node] + 1
+        if there * self._layout.cores > report.usable and report.node not in self._unlike:
+            self._unlike.add(report.node)
+            logging.getLogger("evofool").warning(
+                "%s: %d workers with %d cores each share %d usable cores; start Ray there with"
+                " --num-cpus=%d, or set scoring.ray.actors",
+                report.host, there, self._layout.cores, report.usable, report.usable,
+            )  # fmt: skip
+        return ""
+
+    def _take(self) -> _Hand:
+        """The actor with the least to do, once one has room."""
+        with self._changed:
+            while True:
+                if not self._ready:
+                    self._wait_for_one()
+                hand = min(self._ready, key=lambda each: each.busy)
+                if hand.busy < DEPTH * self._layout.cores:
+                    hand.busy += 1
+                    return hand
+                self._changed.wait()
+
+    def _give_back(self, hand: _Hand) -> None:
+        with self._changed:
+            hand.busy -= 1
+            self._changed.notify_all()
+
+    def _wait_for_one(self) -> None:
+        """Until an actor is ready; called with the lock held."""
+        end = time.monotonic() + START_SECONDS
+        while not self._ready:
+            if self._closed:
+                raise ScoringError("the workers of Ray have been ended")
+            if self._should_stop():
+                raise Interrupted("stopped")
+            if not self._coming or time.monotonic() > end:
+                why = self._reason or f"the cluster gave no room for one in {START_SECONDS:.0f} s"
+                raise ScoringError(f"no worker of Ray is left, and none can be started: {why}")
+            self._changed.wait(_TICK)
+
+    def _lost(self, hand: _Hand, reason: str) -> None:
+        """Another actor in place of one that is lost; several threads may notice the same."""
+        with self._changed:
+            if self._closed or hand not in self._ready:
+                return
+            self._ready.remove(hand)
+            self._reason = reason
+            left = len(self._ready)
+            if self._failed < FAILED_STARTS:
+                self._hire()
+            self._changed.notify_all()
+        logging.getLogger("evofool").warning(
+            "a worker of Ray on %s was lost (%s); %d left, its pictures are sent again",
+            hand.report.host, reason, left,
+        )  # fmt: skip
+        self._end(hand.actor)
+
+    def _end(self, actor: Any) -> None:
+        try:
+            self._ray.kill(actor, no_restart=True)
+        except Exception:  # it, its node or the whole cluster may be gone already
+            logging.getLogger("evofool").debug("an actor could not be ended", exc_info=True)
+
+
+def _cause(error: Exception) -> str:
+    """What kept an actor from starting, without the traceback of its process."""
+    cause = getattr(error, "cause", None)
+    return _last_line(cause if isinstance(cause, BaseException) else error)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
