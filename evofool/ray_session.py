@@ -20,11 +20,20 @@ from typing import Any
 from evofool.errors import UsageError
 
 MISSING = 'Ray is not installed; pip install "evofool[ray]" brings it'
-ONE_THREAD: Mapping[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")  # fmt: skip
+ONE_THREAD: Mapping[str, str] = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
 """What libraries read when a worker loads them: a worker is one of several on its machine."""
 _QUIET: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray warns about otherwise
+}
+_BEFORE_IMPORT: Mapping[str, str] = {
+    # else a driver that was started by `uv run` ships its folder as the workers' working directory
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 _PROBE_SECONDS = 120.0
 
@@ -36,7 +45,8 @@ def load_ray() -> Any:
         UsageError: it is not installed.
     """
     try:
-        import ray
+        with _environment(_BEFORE_IMPORT):
+            import ray
     except ImportError as error:
         raise UsageError(MISSING) from error
     return ray
@@ -104,12 +114,14 @@ def session(
 def _python_path() -> str:
     """Where workers of this machine find the evofool of this process, before anything else.
 
-    The root of a checkout holds a folder ``encodings``, but without ``__init__.py``: Python's own
-    package of that name is found in spite of it.
+    Of a checkout that is its root, which holds a folder ``encodings``, but without
+    ``__init__.py``: Python's own package of that name is found in spite of it. An installed
+    evofool is found anyway. Empty entries would mean the worker's own folder, and are left out.
     """
-    root = str(Path(__file__).resolve().parents[1])
+    root = Path(__file__).resolve().parents[1]
+    roots = [str(root)] if (root / "pyproject.toml").is_file() else []
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys([root, *(path for path in others if path)]))
+    return os.pathsep.join(dict.fromkeys([*roots, *(path for path in others if path)]))
 
 
 def _check_workers(ray: Any, address: str) -> None:

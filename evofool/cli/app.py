@@ -12,7 +12,7 @@ import typer
 
 from evofool import kinds
 from evofool.cli import completion, running, signals, terminal, usage
-from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Reuse, RunPath, Seed
+from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse, RunPath, Seed
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
@@ -93,10 +93,12 @@ def evolve(
     watch: Watch = False,
     port: Port = 0,
     host: Host = "127.0.0.1",
+    ray: Ray = None,
 ) -> None:
     """Evolve images that a classifier is sure about, into a new run folder."""
     watched = running.Served(host, port) if watch else None
-    running.begin("evolve", config, overrides, out, seed, dry_run, watched)
+    changes = [*(overrides or ()), *running.over_ray(ray)]
+    running.begin("evolve", config, changes, out, seed, dry_run, watched)
 
 
 @app.command(cls=Command)
@@ -202,18 +204,21 @@ def resume(
     run: RunPath,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="stop.KEY=VALUE, scoring.workers=N, scoring.budget=N."),
+        typer.Argument(
+            help="stop.KEY=VALUE, scoring.workers=N, scoring.budget=N, scoring.ray=null."
+        ),
     ] = None,
     classifier: Moved = None,
     encoding: MovedEncoding = None,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Go on with an interrupted run, to the same end as if it had never stopped.
 
     An experiment whose config.yaml was edited goes on with what the edited config needs, and
     keeps what it shares with the old one.
     """
-    running.go_on(run, overrides, classifier, encoding, reuse)
+    running.go_on(run, [*(overrides or ()), *running.over_ray(ray)], classifier, encoding, reuse)
 
 
 @app.command(cls=Command)

@@ -33,3 +33,11 @@ Reuse = Annotated[
         autocompletion=completion.runs,
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]",
+        help="Spread the run over a cluster of Ray: HOST:PORT, auto for the one of this machine,"
+        " or nothing for one that is started here.",
+    ),
+]

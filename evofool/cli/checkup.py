@@ -33,6 +33,7 @@ EXTRAS = {
     "pyarrow": ("pyarrow", "pip install 'evofool[parquet]'"),
     "scikit-learn": ("sklearn", "pip install 'evofool[sklearn]'"),
     "skops": ("skops", "pip install 'evofool[sklearn]'"),
+    "ray": ("ray", "pip install 'evofool[ray]'"),
     "foolbox": ("foolbox", "pip install 'evofool[compare]'"),
 }
 

@@ -15,7 +15,8 @@ from evofool.cli import signals
 from evofool.cli.gallery import served, shown, stay
 from evofool.cli.progress import watch_run
 from evofool.cli.terminal import answer, remark
-from evofool.config import kind_of
+from evofool.cli.usage import RAY_HERE
+from evofool.config import kind_of, ray_overrides
 from evofool.errors import UsageError
 from evofool.files import is_file
 
@@ -161,6 +162,13 @@ def go_on(
             **_of_experiments(kind, reuse),
         )
     finish(kind, result)
+
+
+def over_ray(address: str | None) -> list[str]:
+    """The changes to a campaign's config that ``--ray`` stands for; None is without it."""
+    if address is None:
+        return []
+    return ray_overrides(True if address == RAY_HERE else address)
 
 
 def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:

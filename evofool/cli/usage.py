@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from evofool import kinds
 from evofool.cli import terminal
+from evofool.config import RAY_ADDRESS
 from evofool.text import suggestion
 
 CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
@@ -18,8 +19,24 @@ EXIT_CODE = 2
 _NO_CHOICE = re.compile(r"'([^']*)' is not one of (.*)")
 
 
+RAY_HERE = "here"
+"""What ``--ray`` without an address stands for: a cluster that is started on this machine."""
+
+
 class Command(TyperCommand):
     """A command of evofool: while it runs, stdout is for its answers alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """``--ray`` may stand alone; what follows is its address only if it looks like one."""
+        if any("--ray" in parameter.opts for parameter in self.params):
+            following = [*args[1:], ""]
+            args = [
+                f"--ray={RAY_HERE}"
+                if arg == "--ray" and not re.fullmatch(RAY_ADDRESS, following[place])
+                else arg
+                for place, arg in enumerate(args)
+            ]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         with terminal.answering():

@@ -26,12 +26,14 @@ from evofool.config.loading import (
     load_model,
     moved_classifier,
     moved_encoding,
+    ray_overrides,
     shipped,
     shipped_folder,
     to_yaml,
     yaml_lines,
 )
 from evofool.config.models import (
+    RAY_ADDRESS,
     Campaign,
     ClassifierConfig,
     CmaEsConfig,
@@ -47,6 +49,7 @@ from evofool.config.models import (
 )
 
 __all__ = [
+    "RAY_ADDRESS",
     "AttackCampaign",
     "AttackEntry",
     "Campaign",
@@ -80,6 +83,7 @@ __all__ = [
     "moved_classifier",
     "moved_encoding",
     "named_classes",
+    "ray_overrides",
     "shipped",
     "shipped_folder",
     "to_yaml",

@@ -268,6 +268,17 @@ def moved_encoding(path: str, config: Path) -> str:
     return f"encoding.name={_quoted(_with_attribute(path, written))}"
 
 
+def ray_overrides(ray: bool | str) -> list[str]:
+    """The overrides that spread a campaign over a cluster of Ray.
+
+    Args:
+        ray: its address; True for one that is started on this machine, False for none of both.
+    """
+    if ray is False:
+        return []
+    return [f"scoring.ray.address={'null' if ray is True else _quoted(ray)}"]
+
+
 def _with_attribute(path: str, written: Any) -> str:
     """`path` with the function or class that a section names, if it is a bare Python file."""
     name = written.get("name") if isinstance(written, Mapping) else written

@@ -42,6 +42,7 @@ def evolve(
     toolbox: base.Toolbox | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    ray: bool | str = False,
 ) -> EvolveRun:
     """Evolve pictures that a classifier is sure of, into a new run folder.
 
@@ -61,18 +62,21 @@ def evolve(
         should_stop: asked between micro-batches; once it is true the campaign ends with the
             pictures of its last whole generation. The result's ``status`` is then
             ``interrupted``, and `evofool.resume` goes on from there.
+        ray: the address of a cluster of Ray that draws and scores, or True for one that is started
+            on this machine. The result is the same.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
         StoreError: the folder cannot be used.
         ScoringError: the victim failed; what was done so far is saved.
     """
+    from evofool.config import ray_overrides
     from evofool.evolution.campaign import evolve as run
 
     with _named(source, "classifier", classifier, overrides) as (written, changes):
         result = run(
-            written, out, seed=seed, overrides=changes, toolbox=toolbox, progress=progress,
-            should_stop=should_stop, pictures_when_stopped=True,
+            written, out, seed=seed, overrides=[*changes, *ray_overrides(ray)],
+            toolbox=toolbox, progress=progress, should_stop=should_stop, pictures_when_stopped=True,
         )  # fmt: skip
     return EvolveRun(result.path, result.summary)
 

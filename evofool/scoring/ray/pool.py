@@ -7,12 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from evofool.errors import EvofoolError, Interrupted, ScoringError, UsageError
+from evofool.ray_session import ONE_THREAD
 from evofool.scoring.devices import Batch
 from evofool.scoring.ranking import Scores
 from evofool.scoring.ray.sending import sent
@@ -32,18 +33,6 @@ START_SECONDS = 180.0
 GATHER_SECONDS = 30.0
 """How long the start waits for further actors once one is ready; later ones join later."""
 _TICK = 0.2
-
-PINNED: Mapping[str, str] = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-    ),
-    "1",
-)
-"""An actor's environment: read when a library is loaded, so it must be there before."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +126,7 @@ class RayPool:
         self._closed = False
         self._unlike: set[str] = set()
         slots = DEPTH * layout.cores * self.actors
-        self.threads = ThreadPoolExecutor(slots, "ray")
+        self.threads: Executor = ThreadPoolExecutor(slots, "ray")
         self.ahead = slots + self.actors
         try:
             self._start()
@@ -237,7 +226,7 @@ class RayPool:
                 num_gpus=layout.gpus,
                 max_concurrency=layout.cores,
                 max_restarts=0,  # what was sent to it is booked again when it is sent again
-                runtime_env={"env_vars": dict(PINNED)},
+                runtime_env={"env_vars": dict(ONE_THREAD)},
             )
             .remote(*self._sent)
         )

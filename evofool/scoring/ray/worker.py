@@ -181,7 +181,7 @@ def threads() -> dict[str, int]:
 
 
 def probe_digest(scorer: Scorer) -> str:
-    """Hex sha256 of what a scorer's engine gives for eight pictures in a micro-batch of full size."""
+    """Hex sha256 of what a scorer's engine gives for one certain micro-batch of full size."""
     c = scorer.classifier
     images: Batch = probe_pictures(c.input_shape)
     images = filled(images[: scorer.images_per_batch], scorer.images_per_batch)

@@ -1,0 +1,293 @@
+"""Workers, nodes and drivers that are lost: the archive is that of a campaign without faults."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray_pools import linear_campaign, over_ray, watched_pools
+
+from evofool.errors import Interrupted, ScoringError, UsageError
+from evofool.evolution.campaign import Progress, evolve, resume
+from evofool.evolution.status import status
+from evofool.ray_session import session
+from evofool.scoring.ray import RayPool
+from evofool.scoring.ray import pool as pool_module
+
+pytestmark = pytest.mark.slow
+Until = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Ray on this machine, with room for two workers."""
+    pytest.importorskip("ray")
+    with session(cpus=2) as ray:
+        yield ray
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the campaign comes to without Ray."""
+    return evolve(linear_campaign(), tmp_path_factory.mktemp("alone") / "run").summary
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[RayPool]:
+    """Those that campaigns open."""
+    return watched_pools(monkeypatch)
+
+
+def at(generation: int, act: Callable[[], None]) -> Callable[[Progress], None]:
+    """Progress that acts once."""
+
+    def progress(now: Progress) -> None:
+        if now.generation == generation:
+            act()
+
+    return progress
+
+
+def test_one_worker_gives_the_same(cluster: Any, alone: dict[str, Any], tmp_path: Path) -> None:
+    """Begun here, gone on with by a worker."""
+    evolve(linear_campaign(stop={"generations": 4}), tmp_path / "run")
+    done = resume(tmp_path / "run", overrides=["stop.generations=12", "scoring.ray.actors=1"])
+    assert done.summary["archive_digest"] == alone["archive_digest"]
+
+
+def test_a_killed_worker_is_replaced(
+    cluster: Any, alone: dict[str, Any], tmp_path: Path, pools: list[RayPool]
+) -> None:
+    before: list[int] = []
+
+    def kill() -> None:
+        before.extend(report.pid for report in pools[0].reports)
+        os.kill(before[0], signal.SIGKILL)
+
+    after: list[int] = []
+    done = evolve(
+        over_ray(linear_campaign()), tmp_path / "run",
+        progress=lambda now: (at(3, kill)(now),
+                              after.extend(r.pid for r in pools[0].reports)),  # type: ignore[func-returns-value]
+    )  # fmt: skip
+    assert done.summary["archive_digest"] == alone["archive_digest"]
+    sent = done.summary["sent"]
+    assert sent["queries"] == alone["sent"]["queries"]
+    assert sent["retries"] > 0
+    assert sent["total"] == sent["queries"] + sent["retries"]
+    assert done.summary["forward_images"] > alone["forward_images"]
+
+
+def test_all_workers_killed_at_once_are_replaced(
+    cluster: Any, alone: dict[str, Any], tmp_path: Path, pools: list[RayPool]
+) -> None:
+    def kill() -> None:
+        for report in pools[0].reports:
+            os.kill(report.pid, signal.SIGKILL)
+
+    done = evolve(over_ray(linear_campaign()), tmp_path / "run", progress=at(3, kill))
+    assert done.summary["archive_digest"] == alone["archive_digest"]
+    new = {report.pid for report in pools[0].reports}
+    assert not new  # closed with the run
+
+
+def test_workers_that_cannot_be_replaced_end_the_run_saved(
+    cluster: Any,
+    alone: dict[str, Any],
+    tmp_path: Path,
+    pools: list[RayPool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "START_SECONDS", 0.0)
+
+    def kill() -> None:
+        monkeypatch.setattr(pools[0], "_hire", lambda: None)
+        for report in pools[0].reports:
+            os.kill(report.pid, signal.SIGKILL)
+
+    run = tmp_path / "run"
+    monkeypatch.setattr(pool_module, "START_SECONDS", 180.0)
+    with pytest.raises(ScoringError, match=r"no worker of Ray is left.*evofool resume"):
+        evolve(over_ray(linear_campaign()), run, progress=at(3, kill))
+    assert status(run)["generations"] == 3
+    assert (
+        resume(run, overrides=["scoring.ray=null"]).summary["archive_digest"]
+        == (alone["archive_digest"])
+    )
+
+
+VICTIM = """
+import sys
+import torch
+sys.path.append({toys!r})
+from linear import Linear, SIDE
+from evofool.classifiers import from_module
+
+class Picky(Linear):
+    def forward(self, x):
+        logits = super().forward(x)
+        {change}
+        return logits
+
+def victim():
+    return from_module(Picky(), input_shape=(1, SIDE, SIDE), name="picky", probe="small")
+"""
+
+
+@pytest.fixture
+def picky(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """A campaign whose victim is torch code in a file of its own, with `change` in it."""
+
+    def make(change: str, **sections: Any) -> dict[str, Any]:
+        file = tmp_path / "picky.py"
+        file.write_text(VICTIM.format(toys=str(Path(__file__).parents[1] / "toys"), change=change))
+        scoring = {"batch": 16, "workers": 2, "engine": "torch"}
+        return linear_campaign(
+            classifier={"name": f"{file}:victim"}, scoring=scoring, stop={"generations": 4},
+            **sections,
+        )  # fmt: skip
+
+    return make
+
+
+def test_out_of_memory_halves_as_here(
+    cluster: Any, picky: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    config = picky("if len(x) > 8: raise MemoryError('no room for so many')")
+    here = evolve(config, tmp_path / "here").summary
+    there = evolve(over_ray(config), tmp_path / "there").summary
+    assert there["archive_digest"] == here["archive_digest"]
+    assert there["sent"]["queries"] == here["sent"]["queries"]
+    assert there["sent"]["retries"] > 0
+
+
+def test_pictures_without_scores_are_counted_as_here(
+    cluster: Any, picky: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    config = picky("logits = torch.where(x[:, 0, 0, :1] > .7, torch.nan, logits)")
+    here = evolve(config, tmp_path / "here").summary
+    there = evolve(over_ray(config), tmp_path / "there").summary
+    assert here["unscored"] > 0
+    assert there["unscored"] == here["unscored"]
+    assert there["archive_digest"] == here["archive_digest"]
+
+
+def test_a_fitness_function_sees_the_pictures(cluster: Any, tmp_path: Path) -> None:
+    file = tmp_path / "dark.py"
+    file.write_text(
+        "def dark(log_odds, images):\n"
+        "    return log_odds - images.reshape(len(images), -1).mean(1)[:, None] / 64\n"
+    )
+    config = linear_campaign(
+        evolution={"initial": 20, "children": 20, "fitness": f"{file}:dark"},
+        stop={"generations": 4},
+    )
+    here = evolve(config, tmp_path / "here").summary
+    there = evolve(over_ray(config), tmp_path / "there").summary
+    assert there["archive_digest"] == here["archive_digest"]
+
+
+def test_a_victim_that_changed_on_a_worker_is_refused(
+    cluster: Any,
+    picky: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another file at the same path, as on a machine that was not updated."""
+    config = picky("pass")
+    sent = pool_module.sent
+
+    def late(*arguments: Any) -> Any:
+        file = tmp_path / "picky.py"
+        file.write_text(file.read_text().replace("pass", "logits = logits * 2"))
+        return sent(*arguments)
+
+    monkeypatch.setattr(pool_module, "sent", late)
+    with pytest.raises((UsageError, ScoringError), match="same files must lie at the same paths"):
+        evolve(over_ray(config), tmp_path / "run")
+
+
+DRIVER = """
+import sys
+sys.path[:0] = {paths!r}
+from ray_pools import linear_campaign, over_ray
+from evofool.evolution.campaign import evolve
+from evofool.cli import signals
+from evofool.errors import Interrupted
+
+signals.exit_on_signals()
+config = linear_campaign(stop={{"generations": 100000}})
+with signals.stop_requested() as stop:
+    try:
+        evolve(over_ray(config), {run!r}, should_stop=stop)
+    except Interrupted as error:
+        print(error)
+        sys.exit(signals.exit_code())
+"""
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts a driver in a process group of its own, as a shell does."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        code = DRIVER.format(
+            paths=[str(Path(__file__).parents[1] / "support")], run=str(tmp_path / "run")
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], start_new_session=True, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _stored(run: Path) -> int:
+    try:
+        return int(status(run)["generations"])
+    except Exception:  # not there yet
+        return -1
+
+
+def test_a_killed_driver_is_resumed(
+    driver: Callable[[], subprocess.Popen[str]], tmp_path: Path, until: Until
+) -> None:
+    run = tmp_path / "run"
+    process = driver()
+    until(process, lambda: _stored(run) >= 5)
+    process.kill()
+    process.wait()
+    limit = _stored(run) + 5
+    done = resume(run, overrides=[f"stop.generations={limit}", "scoring.ray=null"]).summary
+    alone = evolve(linear_campaign(stop={"generations": limit}), tmp_path / "alone").summary
+    assert done["archive_digest"] == alone["archive_digest"]
+    assert done["sent"]["queries"] == alone["sent"]["queries"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_saves(
+    driver: Callable[[], subprocess.Popen[str]], tmp_path: Path, until: Until, number: int
+) -> None:
+    """As Ctrl-C at a terminal: the workers must not die of it before the driver has saved."""
+    run = tmp_path / "run"
+    process = driver()
+    until(process, lambda: _stored(run) >= 5)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 128 + number, err
+    assert "is saved; go on with" in out
+    assert "was lost" not in err
+    assert status(run)["status"] == "interrupted"

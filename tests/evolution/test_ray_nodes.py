@@ -1,0 +1,58 @@
+"""A cluster of several nodes, of which one goes and another comes while a campaign runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray_pools import linear_campaign, over_ray, watched_pools
+
+from evofool.evolution.campaign import Progress, evolve
+
+pytestmark = pytest.mark.slow
+PATIENCE = 300.0
+
+
+def test_a_node_that_is_removed_and_one_that_joins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    pools = watched_pools(monkeypatch)
+    cluster: Any = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    try:
+        gone, _ = (cluster.add_node(num_cpus=1) for _ in range(2))
+        nodes: list[set[str]] = []
+
+        def change(now: Progress) -> None:
+            if now.generation == 2:
+                nodes.append({report.node for report in pools[0].reports})
+                cluster.remove_node(gone, allow_graceful=False)
+            if now.generation == 6:
+                nodes.append({report.node for report in pools[0].reports})
+                cluster.add_node(num_cpus=1)
+                end = time.monotonic() + PATIENCE
+                while len(pools[0].reports) < 2:
+                    assert time.monotonic() < end, "the replacement never came"
+                    time.sleep(0.1)
+                nodes.append({report.node for report in pools[0].reports})
+
+        done = evolve(
+            over_ray(linear_campaign(), address=cluster.address), tmp_path / "run", progress=change
+        ).summary
+    finally:
+        cluster.shutdown()
+    alone = evolve(linear_campaign(), tmp_path / "alone").summary
+    assert done["archive_digest"] == alone["archive_digest"]
+    assert done["sent"]["queries"] == alone["sent"]["queries"]
+    assert done["sent"]["retries"] > 0
+    first, less, more = nodes
+    assert len(first) == 2
+    assert less < first
+    assert less < more
+    assert more != first
