@@ -136,7 +136,8 @@ class Picky(Linear):
         return logits
 
 def victim():
-    return from_module(Picky(), input_shape=(1, SIDE, SIDE), name="picky", probe="small")
+    return from_module(Picky(), input_shape=(1, SIDE, SIDE), name="picky",
+                       labels=list("abcdefg"), output="logits", probe="none")
 """
 
 
@@ -149,7 +150,7 @@ def picky(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         file.write_text(VICTIM.format(toys=str(Path(__file__).parents[1] / "toys"), change=change))
         scoring = {"batch": 16, "workers": 2, "engine": "torch"}
         return linear_campaign(
-            classifier={"name": f"{file}:victim"}, scoring=scoring, stop={"generations": 4},
+            classifier={"name": f"{file}:victim", "probe": "none"}, scoring=scoring, stop={"generations": 4},
             **sections,
         )  # fmt: skip
 

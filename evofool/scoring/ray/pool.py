@@ -270,7 +270,8 @@ class RayPool:
                 f"a worker on {report.host} would compute with several threads ({', '.join(many)})"
                 " on cores that belong to others"
             )
-        if report.probe != self._probe and report.host not in self._unlike:
+        known = report.probe and self._probe
+        if known and report.probe != self._probe and report.host not in self._unlike:
             self._unlike.add(report.host)
             logging.getLogger("evofool").warning(
                 "%s computes other last bits than this machine: which pictures win may depend on"

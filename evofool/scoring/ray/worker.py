@@ -60,7 +60,7 @@ class Report:
             cores of the other workers.
         usable: CPU cores that the process may run on.
         probe: digest of the victim's outputs for `probe_pictures`: whether this machine computes
-            what the other does, to the last bit.
+            what the other does, to the last bit; "" where the victim gave nothing for them.
     """
 
     node: str
@@ -181,7 +181,7 @@ def threads() -> dict[str, int]:
 
 
 def probe_digest(scorer: Scorer) -> str:
-    """Hex sha256 of what a scorer's engine gives for one certain micro-batch of full size."""
+    """Hex sha256 of what a scorer's engine gives for one certain micro-batch, "" if nothing."""
     c = scorer.classifier
     images: Batch = probe_pictures(c.input_shape)
     images = filled(images[: scorer.images_per_batch], scorer.images_per_batch)
@@ -189,5 +189,8 @@ def probe_digest(scorer: Scorer) -> str:
         assert c.crop_size is not None
         images = cropped(images, c.crop_size)
     assert isinstance(images, np.ndarray)
-    outputs = scorer.in_worker(lambda: scorer.running.forward(images))
+    try:
+        outputs = scorer.in_worker(lambda: scorer.running.forward(images))
+    except ScoringError:  # no room for so many, as a rule: the campaign will find out and halve
+        return ""
     return hashlib.sha256(np.ascontiguousarray(outputs).tobytes()).hexdigest()
