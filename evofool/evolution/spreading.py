@@ -1,4 +1,4 @@
-"""A campaign over workers of Ray: genomes travel as their dumps, and are drawn where they arrive.
+"""A campaign over workers of Ray: genomes travel, and are drawn where they arrive.
 
 Archive, store and budget stay here. Nothing of this is part of the result: a run that was begun
 with Ray goes on without it, and the other way round.
@@ -6,7 +6,8 @@ with Ray goes on without it, and the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +43,8 @@ class Painting:
     device: str | None
     renderer: str
 
-    def __call__(self) -> Callable[[Sequence[bytes]], Batch]:
-        """What draws dumps of genomes.
+    def __call__(self) -> Callable[[bytes | list[bytes]], Batch]:
+        """What draws genomes that `Evaluator.packed` has packed.
 
         Raises:
             EncodingError: there is no such encoding here.
@@ -65,8 +66,10 @@ class Painting:
             )
         size = self.shape[1:]
 
-        def paint(parcel: Sequence[bytes]) -> Batch:
-            return drawing.to_score([encoding.load(dump) for dump in parcel], size)
+        def paint(packed: bytes | list[bytes]) -> Batch:
+            if isinstance(packed, bytes):
+                return drawing.to_score(pickle.loads(packed), size)
+            return drawing.to_score([encoding.load(dump) for dump in packed], size)
 
         return paint
 

@@ -11,7 +11,7 @@ from evofool.scoring.gradients import Gradients, Loss, Wanted
 from evofool.scoring.ledger import Heading, settled
 from evofool.scoring.ranking import Fitness, Matrix, Scores, fitness_of, sigmoid
 from evofool.scoring.scorer import Scorer
-from evofool.scoring.stream import Producer, ScoreStream
+from evofool.scoring.stream import Parcel, Producer, ScoreStream
 
 __all__ = [
     "Batch",
@@ -22,6 +22,7 @@ __all__ = [
     "Loss",
     "Matrix",
     "OutOfMemory",
+    "Parcel",
     "Precision",
     "Producer",
     "ScoreStream",

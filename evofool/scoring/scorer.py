@@ -438,7 +438,7 @@ class Scorer(Counting):
         """The scores of what is made and scored elsewhere; each time it is sent is booked."""
         heading = heading or self.heading
         parcel = producer.parcel()
-        n = self._fits(len(parcel))
+        n = self._fits(parcel.count)
         confirming = heading == Heading.CONFIRMATIONS
         if not confirming:
             self._spend(n, heading)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from evofool.scoring.devices import Batch
@@ -12,6 +13,14 @@ from evofool.scoring.ranking import Scores
 
 Producer: TypeAlias = Callable[[], Batch]
 """Makes the images of one micro-batch, in a worker's thread."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a micro-batch is made of elsewhere: how many images, and what its `Painter` takes."""
+
+    count: int
+    content: object
 
 
 @runtime_checkable
@@ -22,8 +31,8 @@ class Portable(Protocol):
         """The images, made here."""
         ...
 
-    def parcel(self) -> Sequence[bytes]:
-        """What each of the images is made of, for the `Painter` there; called in a thread."""
+    def parcel(self) -> Parcel:
+        """What the images are made of, for the `Painter` there; called in a thread."""
         ...
 
     @property
@@ -35,8 +44,8 @@ class Portable(Protocol):
 class Painter(Protocol):
     """Gives what makes images of parcels; it is pickled, and called once in each worker."""
 
-    def __call__(self) -> Callable[[Sequence[bytes]], Batch]:
-        """What makes the images of a parcel, N x C x H x W, from N parts."""
+    def __call__(self) -> Callable[[Any], Batch]:
+        """What makes the images N x C x H x W of a parcel's content."""
         ...
 
 
@@ -53,7 +62,7 @@ class Elsewhere(Protocol):
 
     def score(
         self,
-        parcel: Sequence[bytes],
+        parcel: Parcel,
         *,
         batch: int,
         confirming: bool,

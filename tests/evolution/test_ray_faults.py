@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ray_pools import linear_campaign, over_ray, watched_pools
 
-from evofool.errors import Interrupted, ScoringError, UsageError
+from evofool.errors import ScoringError, UsageError
 from evofool.evolution.campaign import Progress, evolve, resume
 from evofool.evolution.status import status
 from evofool.ray_session import session
@@ -70,12 +70,7 @@ def test_a_killed_worker_is_replaced(
         before.extend(report.pid for report in pools[0].reports)
         os.kill(before[0], signal.SIGKILL)
 
-    after: list[int] = []
-    done = evolve(
-        over_ray(linear_campaign()), tmp_path / "run",
-        progress=lambda now: (at(3, kill)(now),
-                              after.extend(r.pid for r in pools[0].reports)),  # type: ignore[func-returns-value]
-    )  # fmt: skip
+    done = evolve(over_ray(linear_campaign()), tmp_path / "run", progress=at(3, kill))
     assert done.summary["archive_digest"] == alone["archive_digest"]
     sent = done.summary["sent"]
     assert sent["queries"] == alone["sent"]["queries"]
@@ -150,8 +145,8 @@ def picky(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         file.write_text(VICTIM.format(toys=str(Path(__file__).parents[1] / "toys"), change=change))
         scoring = {"batch": 16, "workers": 2, "engine": "torch"}
         return linear_campaign(
-            classifier={"name": f"{file}:victim", "probe": "none"}, scoring=scoring, stop={"generations": 4},
-            **sections,
+            classifier={"name": f"{file}:victim", "probe": "none"}, scoring=scoring,
+            stop={"generations": 4}, **sections,
         )  # fmt: skip
 
     return make

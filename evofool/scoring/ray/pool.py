@@ -19,7 +19,7 @@ from evofool.scoring.ranking import Scores
 from evofool.scoring.ray.sending import sent
 from evofool.scoring.ray.worker import Report, Setting, Worker, probe_digest, versions
 from evofool.scoring.scorer import Scorer
-from evofool.scoring.stream import Painter
+from evofool.scoring.stream import Painter, Parcel
 
 DEPTH = 2
 """Micro-batches in flight for each that an actor computes at once: the next is there when one is
@@ -142,7 +142,7 @@ class RayPool:
 
     def score(
         self,
-        parcel: Sequence[bytes],
+        parcel: Parcel,
         *,
         batch: int,
         confirming: bool,
@@ -162,7 +162,9 @@ class RayPool:
                 again()
             hand = self._take()
             try:
-                answer = self._ray.get(hand.actor.score.remote(parcel, batch, confirming, pictures))
+                answer = self._ray.get(
+                    hand.actor.score.remote(parcel.content, batch, confirming, pictures)
+                )
             except errors.RayTaskError as error:
                 raise ScoringError(
                     f"{self._name}: a worker on {hand.report.host} failed ({_last_line(error)})"

@@ -7,9 +7,10 @@ import os
 import pickle
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -79,13 +80,13 @@ class _Painted:
         images: that were made.
     """
 
-    def __init__(self, paint: Callable[[Sequence[bytes]], Batch], parcel: Sequence[bytes]) -> None:
+    def __init__(self, paint: Callable[[Any], Batch], content: object) -> None:
         self._paint = paint
-        self._parcel = parcel
+        self._content = content
         self.images: Batch | None = None
 
     def __call__(self) -> Batch:
-        self.images = self._paint(self._parcel)
+        self.images = self._paint(self._content)
         return self.images
 
 
@@ -132,15 +133,15 @@ class Worker:
         )
 
     def score(
-        self, parcel: Sequence[bytes], batch: int, confirming: bool, pictures: bool
+        self, content: object, batch: int, confirming: bool, pictures: bool
     ) -> tuple[Scores, Batch | None] | EvofoolError:
-        """As `Elsewhere.score`; errors that people are meant to read are returned.
+        """As `Elsewhere.score`, of the content of a parcel, but errors are returned.
 
         An error that is raised would come with a traceback of another process, and types with
         arguments of their own would not come at all.
         """
         self._scorer.batch = batch
-        producer = _Painted(self._paint, parcel)
+        producer = _Painted(self._paint, content)
         submit = self._scorer.confirm if confirming else self._scorer.map
         try:
             scores = next(submit([producer]))
