@@ -104,7 +104,8 @@ def config(victim: str, encoding: str, children: int, batch: int, workers: int, 
 def measure(victim: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Rows of the table for one victim."""
     small = "imagenet" not in victim
-    children, batch = (2000, options.batch or 100) if small else (256, options.batch or 32)
+    children = options.children or (2000 if small else 256)
+    batch = options.batch or (100 if small else 32)
     rows = []
     with contextlib.ExitStack() as stack:
         ways = []
@@ -152,6 +153,7 @@ def main() -> None:
     parser.add_argument("--encoding", default="cppn")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--children", type=int)
     options = parser.parse_args()
     with session(cpus=sum(options.workers)):
         for victim in options.victims:
