@@ -1,0 +1,202 @@
+"""Ray: a cluster that is joined, or one that is started on this machine and ended again.
+
+All that asks Ray for something does so inside `session`, so that there is one way to start, join,
+quieten and end it. The driver's checkout is never shipped as a working directory: workers import
+evofool from where the driver does if that is there, and else the one that is installed there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from evofool.errors import UsageError
+
+MISSING = 'Ray is not installed; pip install "evofool[ray]" brings it'
+ONE_THREAD: Mapping[str, str] = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+"""What libraries read when a worker loads them: a worker is one of several on its machine."""
+_QUIET: Mapping[str, str] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray warns about otherwise
+}
+_BEFORE_IMPORT: Mapping[str, str] = {
+    # else a driver that was started by `uv run` ships its folder as the workers' working directory
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+_CONNECT_SECONDS = 10.0
+_PROBE_SECONDS = 120.0
+
+
+def load_ray() -> Any:
+    """The module ``ray``, imported when it is first wanted.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        with _environment(_BEFORE_IMPORT):
+            import ray
+    except ImportError as error:
+        raise UsageError(MISSING) from error
+    return ray
+
+
+@contextmanager
+def session(
+    address: str | None = None,
+    *,
+    cpus: int | None = None,
+    environment: Mapping[str, str] = ONE_THREAD,
+) -> Iterator[Any]:
+    """Gives the module ``ray``, connected to a cluster.
+
+    Where this process is connected already, as within a task of Ray or a notebook, that connection
+    is used and left as it is. Otherwise a connection is made, and ended with the block; a cluster
+    is ended only if it was started here.
+
+    Args:
+        address: of a running cluster, ``HOST:PORT`` or ``auto`` for the one of this machine;
+            None starts one on this machine, without dashboard or usage statistics.
+        cpus: of a cluster that is started, how many cores its tasks and actors share; by default
+            all that there are.
+        environment: environment variables of the workers, beside the place of evofool.
+
+    Raises:
+        UsageError: Ray is not installed, no cluster answers at `address`, or its workers cannot
+            import this version of evofool.
+    """
+    ray = load_ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    if address is not None and address.startswith("ray://"):
+        raise UsageError(
+            f"{address}: Ray's client protocol cannot stream results; run evofool on a node of the"
+            " cluster and name HOST:PORT of its head, or auto"
+        )
+    if address is not None:
+        _check_reachable(address)
+    runtime = {"env_vars": {**environment, "PYTHONPATH": _python_path()}}
+    options: dict[str, Any] = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
+    if address is not None:
+        options = {"address": address}
+    with _environment(_QUIET), _signals():
+        try:
+            ray.init(
+                **options,
+                runtime_env=runtime,
+                log_to_driver=False,
+                logging_level="ERROR",
+                namespace="evofool",
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+            where = "Ray" if address is None else f"Ray at {address}"
+            problem = "cannot be started" if address is None else "cannot be joined"
+            raise UsageError(f"{where} {problem}: {_first_line(error)}") from error
+    try:
+        if address is not None:
+            _check_workers(ray, address)
+        yield ray
+    finally:
+        with _signals():
+            ray.shutdown()
+
+
+def _python_path() -> str:
+    """Where workers of this machine find the evofool of this process, before anything else.
+
+    Of a checkout that is its root, which holds a folder ``encodings``, but without
+    ``__init__.py``: Python's own package of that name is found in spite of it. An installed
+    evofool is found anyway. Empty entries would mean the worker's own folder, and are left out.
+    """
+    root = Path(__file__).resolve().parents[1]
+    roots = [str(root)] if (root / "pyproject.toml").is_file() else []
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([*roots, *(path for path in others if path)]))
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself tries for a quarter of an hour."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdecimal()):
+        if address == "auto":
+            return
+        raise UsageError(f"Ray at {address}: is no address; give HOST:PORT of its head, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"Ray at {address} cannot be joined: {_first_line(error)}; is its head running there?"
+        ) from error
+
+
+def _check_workers(ray: Any, address: str) -> None:
+    """Ask a worker which evofool it imports; raises `UsageError` unless it is this one."""
+    from evofool import __version__
+
+    def found() -> tuple[str, str]:  # travels as code: nothing of it needs evofool to be there
+        import platform
+
+        import evofool
+
+        return evofool.__version__, platform.python_version()
+
+    mend = "install the same version on every node"
+    try:
+        asked = ray.remote(num_cpus=0, max_retries=0)(found).remote()
+        version, python = ray.get(asked, timeout=_PROBE_SECONDS)
+    except Exception as error:
+        raise UsageError(
+            f"Ray at {address}: its workers cannot import evofool ({_first_line(error)}); {mend}"
+        ) from error
+    here = platform.python_version()
+    if (version, python) != (__version__, here):
+        raise UsageError(
+            f"Ray at {address}: its workers run evofool {version} on Python {python}, this is"
+            f" {__version__} on {here}; {mend}"
+        )
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that are set while a process is started, where they are not set."""
+    added = [name for name in values if name not in os.environ]
+    os.environ.update({name: values[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Keep this process's own handlers: Ray puts one of its own for SIGTERM in their place."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            with contextlib.suppress(TypeError):  # None: it was not set from Python
+                signal.signal(number, handler)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
