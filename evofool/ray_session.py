@@ -11,6 +11,7 @@ import contextlib
 import os
 import platform
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ _BEFORE_IMPORT: Mapping[str, str] = {
     # else a driver that was started by `uv run` ships its folder as the workers' working directory
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
+_CONNECT_SECONDS = 10.0
 _PROBE_SECONDS = 120.0
 
 
@@ -85,6 +87,8 @@ def session(
             f"{address}: Ray's client protocol cannot stream results; run evofool on a node of the"
             " cluster and name HOST:PORT of its head, or auto"
         )
+    if address is not None:
+        _check_reachable(address)
     runtime = {"env_vars": {**environment, "PYTHONPATH": _python_path()}}
     options: dict[str, Any] = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     if address is not None:
@@ -122,6 +126,21 @@ def _python_path() -> str:
     roots = [str(root)] if (root / "pyproject.toml").is_file() else []
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return os.pathsep.join(dict.fromkeys([*roots, *(path for path in others if path)]))
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself tries for a quarter of an hour."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdecimal()):
+        if address == "auto":
+            return
+        raise UsageError(f"Ray at {address}: is no address; give HOST:PORT of its head, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"Ray at {address} cannot be joined: {_first_line(error)}; is its head running there?"
+        ) from error
 
 
 def _check_workers(ray: Any, address: str) -> None:

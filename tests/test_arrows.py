@@ -19,7 +19,7 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
-    frozenset({"kinds", "jit"}),
+    frozenset({"kinds", "jit", "ray_session"}),
     frozenset({"randomness"}),
     frozenset({"images", "config", "operators"}),
     frozenset({"render", "classifiers", "data"}),
