@@ -150,9 +150,9 @@ def _check_workers(ray: Any, address: str) -> None:
     def found() -> tuple[str, str]:  # travels as code: nothing of it needs evofool to be there
         import platform
 
-        import evofool
+        from evofool import __version__ as installed
 
-        return evofool.__version__, platform.python_version()
+        return installed, platform.python_version()
 
     mend = "install the same version on every node"
     try:

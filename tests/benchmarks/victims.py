@@ -85,3 +85,10 @@ def spread() -> Classifier:
         labels=victim.labels,
         name="spread-lite0",
     )
+
+
+def net_1000() -> Classifier:
+    """`free` with 1000 classes as a module, which can be sent to Ray's workers."""
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 1000))
+    return from_module(net, input_shape=(3, SIDE, SIDE), output="logits", name="net-1000")

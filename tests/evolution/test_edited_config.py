@@ -107,6 +107,7 @@ def test_every_key_of_a_campaign_is_in_the_table(interrupted: Path) -> None:
     free = {key for key in leaves if key.startswith("stop.") or key in CHANGEABLE.keys}
     assert free == {
         *(f"stop.{key}" for key in StopConfig.model_fields), "scoring.workers", "scoring.budget",
+        "scoring.ray",
     }  # fmt: skip
     assert leaves - free - ELSEWHERE == set(EDITS)
 

@@ -36,8 +36,8 @@ class SentNet:
 
     Attributes:
         classifier: without what runs it.
-        graph: for onnxruntime, uint8.
-        module: for torch, pickled, uint8; None where the worker is to load it by `spec`.
+        graph: for onnxruntime, (bytes,) uint8.
+        module: for torch, pickled, (bytes,) uint8; None where the worker is to load it by `spec`.
         spec: as in a config.
     """
 
