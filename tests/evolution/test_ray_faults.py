@@ -209,6 +209,59 @@ def test_a_victim_that_changed_on_a_worker_is_refused(
         evolve(over_ray(config), tmp_path / "run")
 
 
+BOXED = """
+import sys
+sys.path.append({toys!r})
+from dataclasses import dataclass
+from exact import Bytes
+
+@dataclass
+class Box:
+    inside: object
+
+class Boxed(Bytes):
+    name = "boxed"
+    def sample(self, rng):
+        return Box(super().sample(rng))
+    def mutate(self, genome, rng, generation=0):
+        return Box(super().mutate(genome.inside, rng, generation))
+    def mate(self, first, second, rng):
+        return tuple(map(Box, super().mate(first.inside, second.inside, rng)))
+    def render(self, genomes, size):
+        return super().render([genome.inside for genome in genomes], size)
+    def dump(self, genome):
+        return super().dump(genome.inside)
+    def load(self, data):
+        return Box(super().load(data))
+    def describe(self, genome):
+        return super().describe(genome.inside)
+"""
+
+
+@pytest.mark.parametrize(("encoding", "travels"), [("cppn", bytes), ("boxed", list)])
+def test_genomes_of_any_class_travel(
+    cluster: Any, tmp_path: Path, pools: list[RayPool], encoding: str, travels: type
+) -> None:
+    """Pickled where their class has a name on the worker, else as their dumps."""
+    file = tmp_path / "boxed.py"
+    file.write_text(BOXED.format(toys=str(Path(__file__).parents[1] / "toys")))
+    name = f"{file}:Boxed" if encoding == "boxed" else encoding
+    config = linear_campaign(encoding=name, stop={"generations": 4})
+    sent: set[type] = set()
+
+    def watch(now: Progress) -> None:
+        score = pools[0].score
+        if now.generation == 0:
+            pools[0].score = lambda parcel, **options: (  # type: ignore[method-assign]
+                sent.add(type(parcel.content)) or score(parcel, **options)
+            )
+
+    here = evolve(config, tmp_path / "here").summary
+    there = evolve(over_ray(config), tmp_path / "there", progress=watch).summary
+    assert there["archive_digest"] == here["archive_digest"]
+    assert sent == {travels}
+
+
 DRIVER = """
 import sys
 sys.path[:0] = {paths!r}
