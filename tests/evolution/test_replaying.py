@@ -35,7 +35,7 @@ def test_they_are_what_was_scored(
     how: dict[str, Any],
 ) -> None:
     seen: dict[tuple[int, int], Any] = {}
-    draw = Evaluator._to_score
+    draw = Evaluator.to_score
 
     def watched(self: Evaluator, individuals: Any) -> Any:
         images = draw(self, individuals)
@@ -43,7 +43,7 @@ def test_they_are_what_was_scored(
             seen[tuple(individual.id)] = np.array(image)
         return images
 
-    monkeypatch.setattr(Evaluator, "_to_score", watched)
+    monkeypatch.setattr(Evaluator, "to_score", watched)
     run = tmp_path / "run"
     config = toy_campaign(encoding={"name": encoding}, stop={"generations": 6})
     config["evolution"] = {"initial": 20, "children": 15, **how}
