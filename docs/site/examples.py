@@ -13,8 +13,8 @@ EXAMPLE = re.compile(r"^(>>> .*(?:\n(?!\n).+)*)", re.MULTILINE)
 class Examples(Extension):
     """Puts fences around each run of lines that begins with a prompt."""
 
-    def on_object(self, *, obj: Object, **_: Any) -> None:
-        """Called for each module, class, function and attribute once it is read."""
+    def on_instance(self, *, obj: Object, **_: Any) -> None:
+        """Called for each module, class, function and attribute as it is read."""
         if obj.docstring is not None:
             text = obj.docstring.value
             obj.docstring.value = EXAMPLE.sub(r"```pycon\n\1\n```", text)
