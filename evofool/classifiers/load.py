@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from evofool.classifiers.answers import with_answers
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.ensembles import inspect_ensemble, load_ensemble
@@ -143,9 +144,10 @@ def load_classifier(
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
-        return load_ensemble(parsed, folder, load_classifier)
+        return with_answers(load_ensemble(parsed, folder, load_classifier), parsed.answers)
     with DEFAULTS.use():
-        return with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+        victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+        return with_answers(victim, parsed.answers)
 
 
 def inspect_classifier(
