@@ -33,6 +33,7 @@ class Stream(IntEnum):
     CHOICE = 9
     BOOTSTRAP = 10
     REFINE = 11
+    SCENE = 20
 
 
 class _Key(np.random.bit_generator.ISeedSequence):
