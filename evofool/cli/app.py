@@ -17,6 +17,7 @@ from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
+from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
@@ -263,6 +264,7 @@ def verify(
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
 app.command(cls=Command)(drive)
+app.command(cls=Command)(serve)
 
 
 @app.command(cls=Command)
