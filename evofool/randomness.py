@@ -33,7 +33,9 @@ class Stream(IntEnum):
     CHOICE = 9
     BOOTSTRAP = 10
     REFINE = 11
-    SCENE = 20
+    TRANSFORM = 20
+    HELD_BACK = 21
+    SCENE = 30
 
 
 class _Key(np.random.bit_generator.ISeedSequence):

@@ -44,10 +44,10 @@ class Camera:
         """Where points are seen.
 
         Args:
-            points: (N, 3) float64 in metres: to the right, above the road, ahead (more than 0).
+            points: N x 3 float64 in metres: to the right, above the road, ahead (more than 0).
 
         Returns:
-            (N, 2), x and y of the frame in pixels, from its left upper corner on.
+            N x 2 float64, x and y of the frame in pixels, from its left upper corner on.
         """
         x = self.width / 2 + self.focal * points[:, 0] / points[:, 2]
         y = self.horizon - self.focal * (points[:, 1] - self.above) / points[:, 2]
@@ -77,7 +77,7 @@ class Stand:
             turned: degrees about its pole, away from the road where it is above 0.
 
         Returns:
-            (4, 3) float64, in metres, as `Camera.project` takes them.
+            4 x 3 float64, in metres, as `Camera.project` takes them.
         """
         height, width = sign.opacity.shape
         half_w, half_h = (0.5 * self.side * n / max(height, width) for n in (width, height))
@@ -106,8 +106,8 @@ class Place:
     """A sign in a frame.
 
     Attributes:
-        corners: (4, 2), of its picture, in pixels from the frame's left upper corner on.
-        matrix: from its picture's pixels to the frame's, centres of pixels at whole numbers.
+        corners: 4 x 2, of its picture, in pixels from the frame's left upper corner on.
+        matrix: 3 x 3, from its picture's pixels to the frame's, centres of pixels at whole numbers.
         box: left, top, right and bottom of what is solid of it, in pixels.
     """
 

@@ -217,7 +217,11 @@ def _house(thing: Thing, z: float) -> Iterator[tuple[NDArray[np.float64], Colour
 
 
 def pole(right: float, up: float, z: float) -> NDArray[np.float64]:
-    """What holds a sign: (4, 3) float64 in metres, from the road to `up`, `z` metres ahead."""
+    """What holds a sign, from the road to `up` metres above it, `z` metres ahead.
+
+    Returns:
+        4 x 3 float64: corners, in metres, as `Camera.project` takes them.
+    """
     return _upright(right - 0.04, right + 0.04, 0, up, z)
 
 
@@ -234,7 +238,7 @@ def _shaded(colour: Colour, by: float) -> Colour:
 
 
 def fill(frame: UInt8Images, points: Points, colour: Colour) -> None:
-    """Fill a polygon of `frame`, H x W x 3, with soft edges; `points` in its pixels, (N, 2)."""
+    """Fill a polygon of `frame`, H x W x 3, with soft edges; `points` in its pixels, N x 2."""
     fine = np.rint(np.clip(points, -20000, 20000) * 2**_SUBPIXELS).astype(np.int32)
     rounded = tuple(round(level) for level in colour)
     cv2.fillPoly(frame, [fine], rounded, lineType=cv2.LINE_AA, shift=_SUBPIXELS)
