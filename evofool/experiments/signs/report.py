@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evofool.experiments.engine import Results
-from evofool.experiments.signs.study import file_name
+from evofool.experiments.signs.painted import Rows, file_name
 from evofool.experiments.signs.summary import rates_table, summary, views_table
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.figures import (
@@ -27,9 +27,6 @@ from evofool.report.sections import Figure, Picture, Section, sections_page
 from evofool.report.theme import Colours
 from evofool.text import probability
 
-if TYPE_CHECKING:
-    from evofool.experiments.signs.study import SignsStudy
-
 SHOWN = 12
 """Pictures of a row, net and method that the page shows."""
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
@@ -44,9 +41,9 @@ _HOW = (
 )
 
 
-def report(study: SignsStudy, results: Results, manifest: Mapping[str, Any]) -> Report:
+def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> Report:
     """The page, its figures and pictures, ``signs.csv``, ``views.csv`` and the summary."""
-    told = summary(study, results, manifest)
+    told = summary(experiment, results, manifest)
     files: dict[str, bytes] = {}
     published = told["published"]
     sections = [
@@ -61,15 +58,15 @@ def report(study: SignsStudy, results: Results, manifest: Mapping[str, Any]) -> 
         _curves(told, files, "turned", "How far from the side?", told["angles"],
                 "degrees by which the board is turned"),
     ]  # fmt: skip
-    sections += _pictures(study, results, files)
+    sections += _pictures(experiment, results, files)
     page = sections_page(
         "Signs that are read as another",
         [section for section in sections if section is not None],
         subject="signs",
-        lede=[*told["sentences"], *study.notes],
+        lede=[*told["sentences"], *experiment.notes],
         facts={
             "run": str(manifest["run_id"]),
-            "seed": str(study.loaded.config.seed),
+            "seed": str(experiment.config.seed),
             "scale": told["scale"],
             "command": told["command"],
             "took": f"{told['seconds']:.0f} s",
@@ -133,10 +130,10 @@ def _plot(
     return to_png(figure, colours)
 
 
-def _pictures(study: SignsStudy, results: Results, files: dict[str, bytes]) -> list[Section]:
+def _pictures(experiment: Rows, results: Results, files: dict[str, bytes]) -> list[Section]:
     sections = []
-    for one in study.painted:
-        if one.row == "in-distribution" and not study.loaded.config.shown:
+    for one in experiment.painted:
+        if one.row == "in-distribution" and not experiment.config.shown:
             continue
         rows = results.with_pictures(one.painted, PaintedRow)[:SHOWN]
         seen = {row.item: row for row in results.rows(one.seen, SeenRow)}
@@ -146,9 +143,9 @@ def _pictures(study: SignsStudy, results: Results, files: dict[str, bytes]) -> l
             file = f"pictures/{name}.png"
             files[file] = row.png or b""
             sight = seen[row.item]
-            held = f"{sight.held} of {study.loaded.config.held_back}"
+            held = f"{sight.held} of {experiment.config.held_back}"
             note = f"{probability(sight.confidence)}, {held}"
-            pictures.append(Picture(file, study.labels[row.target], note))
+            pictures.append(Picture(file, experiment.labels[row.target], note))
         note = (
             "Below each its target, the net's confidence in it, and how many transforms it holds."
         )

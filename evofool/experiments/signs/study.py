@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,13 @@ from evofool.classifiers.pictures import fitted
 from evofool.config import Loaded, yaml_lines
 from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import AttackError, DataError, UsageError
-from evofool.experiments.attack.sources import open_source, read_samples
+from evofool.experiments.attack.sources import Sample, open_source, read_samples
 from evofool.experiments.checked import check_like, inspected, loaded_net
 from evofool.experiments.engine import Plan, Planned, Results
 from evofool.experiments.engine.lines import work_lines
 from evofool.experiments.engine.study import Study
 from evofool.experiments.signs.config import DRAWN, SCALES, SignsConfig, resolve
+from evofool.experiments.signs.painted import Painted, Rows
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.works.nets import GivenNet
 from evofool.experiments.works.pictures import Pictures
@@ -35,28 +35,6 @@ Config = Loaded[SignsConfig]
 GRADIENTS, EVOLUTION = "sign-embedding", "sign-evolution"
 
 
-@dataclass(frozen=True)
-class Painted:
-    """One row of the tables.
-
-    Attributes:
-        row: what was painted.
-        net: its name.
-        method: the attack's name.
-        seen: the work that shows what it painted.
-    """
-
-    row: str
-    net: str
-    method: str
-    seen: SignsSeen
-
-    @property
-    def painted(self) -> PaintedSigns:
-        """The work that paints."""
-        return self.seen.painted
-
-
 class SignsStudy(Study[SignsConfig]):
     """Rows of pictures, painted by attacks for nets."""
 
@@ -64,16 +42,10 @@ class SignsStudy(Study[SignsConfig]):
     config = SignsConfig
     resolve = staticmethod(resolve)
 
-    def __init__(
-        self,
-        loaded: Config,
-        painted: Sequence[Painted],
-        labels: Sequence[str],
-        notes: Sequence[str],
-    ) -> None:
-        self.painted, self.labels, self.notes = painted, tuple(labels), tuple(notes)
+    def __init__(self, loaded: Config, rows: Rows) -> None:
+        self.rows = rows
         planned = []
-        for one in painted:
+        for one in rows.painted:
             what = f"{one.row} for {one.net} by {one.method}"
             planned += [Planned(what, one.painted), Planned(f"{what}, seen", one.seen)]
         super().__init__(loaded, Plan(planned))
@@ -106,12 +78,12 @@ class SignsStudy(Study[SignsConfig]):
                     work = PaintedSigns(given, pictures, targets, attack, config.seen, scoring)
                     seen = SignsSeen(work, config.held_back, config.sides, config.angles)
                     painted.append(Painted(row, name, method, seen))
-        return cls(loaded, painted, nets[0].labels, notes)
+        return cls(loaded, Rows(config, tuple(painted), nets[0].labels, tuple(notes)))
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
         from evofool.experiments.signs.report import report  # which imports matplotlib
 
-        return report(self, results, manifest)
+        return report(self.rows, results, manifest)
 
     @classmethod
     def result_lines(cls, result: Result, pages: Sequence[Path]) -> list[str]:
@@ -259,7 +231,8 @@ def _pictures(loaded: Config, row: str, net: Classifier) -> tuple[Pictures, tupl
         raise loaded.error_at("images", "have no labels; add labels")
     if wanted > len(source):
         raise loaded.error_at("pictures", f"images has {len(source)} pictures; ask for fewer")
-    samples, faults = [], []
+    samples: list[Sample] = []
+    faults: list[str] = []
     for k in range(wanted):
         at = k * len(source) // wanted
         some, told = read_samples(source, range(at, at + 1))
@@ -278,8 +251,3 @@ def _targets(seed: int, row: str, pictures: Pictures, net: Classifier) -> Iterat
     for k, label in enumerate(pictures.labels.tolist()):
         others = [c for c in range(net.n_classes) if c not in (label, net.reject)]
         yield others[int(generator(seed, Stream.TARGET, number, k).integers(len(others)))]
-
-
-def file_name(*parts: object) -> str:
-    """Parts of a title as a file name."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(map(str, parts))).strip("-.")

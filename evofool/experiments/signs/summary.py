@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evofool.attacks.runs.statistics import share, wilson
 from evofool.experiments.engine import Results
+from evofool.experiments.signs.painted import Rows
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.columns import Cell
 from evofool.report.tables import Count, Estimate, Number, Rate, Table, Text
 from evofool.text import percent
-
-if TYPE_CHECKING:
-    from evofool.experiments.signs.study import SignsStudy
 
 PUBLISHED = (
     "sign embedding beats in-distribution attacks on adversarially trained nets",
@@ -25,15 +23,15 @@ PUBLISHED = (
 DRAWN = ("logo", "custom")
 
 
-def summary(study: SignsStudy, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """All figures as JSON values."""
-    config = study.loaded.config
+    config = experiment.config
     lines = []
-    for one in study.painted:
+    for one in experiment.painted:
         painted = results.rows(one.painted, PaintedRow)
         seen = results.rows(one.seen, SeenRow)
         lines.append(_line(one.row, one.net, one.method, config.held_back, painted, seen))
-    nets = list(dict.fromkeys(one.net for one in study.painted))
+    nets = list(dict.fromkeys(one.net for one in experiment.painted))
     told: dict[str, Any] = {
         "kind": "signs",
         "nets": nets,

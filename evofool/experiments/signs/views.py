@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,6 +68,6 @@ def _hwc(picture: UInt8Images) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture.transpose(1, 2, 0))
 
 
-def _rows(rows: NDArray[np.uint8], like: UInt8Images) -> UInt8Images:
+def _rows(rows: Any, like: UInt8Images) -> UInt8Images:
     shaped = rows.reshape(*like.shape[1:], like.shape[0])
     return np.ascontiguousarray(shaped.transpose(2, 0, 1))

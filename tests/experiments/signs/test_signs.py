@@ -202,7 +202,7 @@ def test_scale_fills_what_is_not_said(folder: Path) -> None:
     given.pop("transforms")
     for scale, steps, k in (("small", 100, 8), ("paper", 1000, 32)):
         study = SignsStudy.make(SignsStudy.load({**given, "scale": scale}))
-        by_name = {one.method: one.painted for one in study.painted}
+        by_name = {one.method: one.painted for one in study.rows.painted}
         attack: Any = by_name["sign-embedding"].attack
         other: Any = by_name["sign-evolution"].attack
         assert (attack.steps, by_name["sign-embedding"].transforms.k) == (steps, k)
