@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
@@ -249,11 +249,11 @@ def _draw_page(
         f"page {number} of {layout.pages}, row {tile[1] + 1}, column {tile[0] + 1};"
         f" the picture is {size[0]:g} x {size[1]:g} mm"
     )
-    style = {"fontsize": 6.5, "color": "black", "parse_math": False}
+    style: dict[str, Any] = {"fontsize": 6.5, "color": "black", "parse_math": False}
     axes.text(MARGIN + BAR + 4, MARGIN + 2.2, "100 mm: print at 100 %, and measure", **style)
     axes.text(MARGIN + BAR + 4, MARGIN - 1, words, **style)
     axes.text(MARGIN, MARGIN - 4, _cut(bare(about), 150), **style)
-    pages.savefig(figure)
+    pages.savefig(figure)  # type: ignore[no-untyped-call]
 
 
 def _source(
