@@ -121,6 +121,7 @@ def evolve(
         with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
             parts.scorer.ledger.attach(run.bookings)
+            parts.scorer.keep_answers(run.bookings.answers)
             with spread(parts, stop):
                 return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
@@ -166,6 +167,7 @@ def resume(
         parts = make_parts(loaded, stop, run.manifest, toolbox=toolbox)
         with parts.scorer:
             parts.scorer.ledger.attach(run.bookings, charged)
+            parts.scorer.keep_answers(run.bookings.answers)
             check_sources(run, parts)
             check_means(run, parts)
             with spread(parts, stop):
@@ -269,6 +271,9 @@ class _Loop:
             self._save()
             self.parts.evaluator.close()
             self._settle()
+            if isinstance(error, BudgetError) and self.generation >= 0 and self._sound:
+                # requests that failed have used up what the last generation needed
+                return self._finish("finished", "budget")
             if isinstance(error, Interrupted):
                 if self._pictures_when_stopped and self._sound:
                     return self._finish("interrupted", None)

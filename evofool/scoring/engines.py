@@ -90,16 +90,25 @@ class PredictEngine:
         Raises:
             ScoringError: floats off the lattice, or a function that fails.
         """
-        if images.dtype != np.uint8:
-            levels = images * np.float32(255)
-            if np.abs(levels - np.rint(levels)).max(initial=0.0) > 1e-3:
-                raise ScoringError(
-                    "a black-box victim sees 8-bit pictures: round the images to the lattice k/255"
-                )
-            images = np.rint(levels)
-        own = images.astype(np.uint8)  # always a copy: a victim that writes into it harms nobody
+        own = levels_of(images)
         with self._lock, explained(self._name):
             return owned(self._predict(own), self._name)
+
+
+def levels_of(images: UInt8Images | FloatImages) -> UInt8Images:
+    """A copy of `images`, any shape, as uint8: a victim that writes into it harms nobody.
+
+    Raises:
+        ScoringError: floats that do not lie on the 8-bit lattice k/255.
+    """
+    if images.dtype != np.uint8:
+        levels = images * np.float32(255)
+        if np.abs(levels - np.rint(levels)).max(initial=0.0) > 1e-3:
+            raise ScoringError(
+                "a black-box victim sees 8-bit pictures: round the images to the lattice k/255"
+            )
+        images = np.rint(levels)
+    return images.astype(np.uint8)
 
 
 class OnnxEngine:
@@ -171,7 +180,7 @@ def make_engine(
         _check_precision(classifier, engine, device, precision)
         return TorchEngine(classifier, device, rows, precision), ""
     if classifier.predict is not None:
-        if engine not in ("auto", "predict"):
+        if engine not in ("auto", "http" if classifier.is_service else "predict"):
             raise UsageError(
                 f"scoring.engine: {engine} cannot run {classifier.name}, which is a predict"
                 " function; use auto"
@@ -181,6 +190,10 @@ def make_engine(
                 f"scoring.device: {classifier.name} is a predict function, which {device} cannot"
                 " be chosen for; use auto"
             )
+        if classifier.is_service:
+            from evofool.scoring.services import ServiceEngine
+
+            return ServiceEngine(classifier), ""
         return PredictEngine(classifier), ""
     if engine not in ("auto", "torch", "onnxruntime"):
         raise UsageError(f"scoring.engine: {engine} is not one of auto, torch, onnxruntime")
