@@ -6,7 +6,9 @@ import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from evofool.config.base import Model
 
 Preset = Literal["evofool", "kserve", "huggingface", "custom"]
 PICTURE, PICTURES = "{picture}", "{pictures}"
@@ -36,13 +38,7 @@ Money = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1e9)]
 Wait = Annotated[Seconds, BeforeValidator(_number)]
 
 
-class _Part(BaseModel):
-    """As `evofool.config.models.Model`, which imports this module."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class AuthConfig(_Part):
+class AuthConfig(Model):
     """Where the secret of a service is: in the environment, and nowhere else.
 
     Attributes:
@@ -63,7 +59,7 @@ class AuthConfig(_Part):
         return value
 
 
-class TimeoutConfig(_Part):
+class TimeoutConfig(Model):
     """Seconds until a request is given up.
 
     Attributes:
@@ -77,7 +73,7 @@ class TimeoutConfig(_Part):
     total: Wait = 120.0
 
 
-class BackoffConfig(_Part):
+class BackoffConfig(Model):
     """Seconds before a request is sent again: doubled each time, with a random part.
 
     Attributes:
@@ -89,7 +85,7 @@ class BackoffConfig(_Part):
     most: Wait = 30.0
 
 
-class RequestConfig(_Part):
+class RequestConfig(Model):
     """How a service of one's own is asked (`preset: custom`).
 
     Attributes:
@@ -120,7 +116,7 @@ class RequestConfig(_Part):
         return self
 
 
-class AnswerConfig(_Part):
+class AnswerConfig(Model):
     """Where the scores are in an answer of a service of one's own, by JSONPath (RFC 9535).
 
     Attributes:
@@ -156,7 +152,7 @@ class AnswerConfig(_Part):
         return value
 
 
-class TensorConfig(_Part):
+class TensorConfig(Model):
     """The tensors of a model behind KServe's protocol v2.
 
     Attributes:
@@ -176,7 +172,7 @@ class TensorConfig(_Part):
     layout: Literal["nchw", "nhwc"] = "nchw"
 
 
-class HttpConfig(_Part):
+class HttpConfig(Model):
     """A victim that is a service.
 
     Attributes:

@@ -8,9 +8,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -19,7 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from evofool.config.base import Model as Model
 from evofool.config.http import HttpConfig
+from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
 
 RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
@@ -169,12 +169,6 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
-class Model(BaseModel):
-    """Base of every config model: exact types, no unknown keys, immutable."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class OnnxConfig(Model):
     """How an ONNX graph is run, where the graph itself does not say it.
 
@@ -210,6 +204,8 @@ class ClassifierConfig(Model):
         ensemble: several nets at once, instead of one by `name`.
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
         http: a service, instead of a net on this machine.
+        transforms: what is done to every picture before the net sees it, k times over; the k
+            answers become one.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -230,6 +226,7 @@ class ClassifierConfig(Model):
     ] = None
     rule: EnsembleRule | None = None
     http: HttpConfig | None = None
+    transforms: TransformsConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -256,6 +253,15 @@ class ClassifierConfig(Model):
             raise ValueError("http and ensemble: a victim is a service or several nets, not both")
         return self
 
+    @model_validator(mode="after")
+    def _no_crops_beside(self) -> Self:
+        if self.transforms is not None and self.crops != 1:
+            raise ValueError(
+                "transforms cannot be had with ten crops, which are another way to look at a"
+                " picture several times; set crops: 1"
+            )
+        return self
+
     @model_serializer(mode="wrap")
     def _one_or_several(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Of one net what was written before there were ensembles."""
@@ -265,12 +271,15 @@ class ClassifierConfig(Model):
             values.pop("rule", None)
         if self.http is None:
             values.pop("http", None)
+        if self.transforms is None:
+            values.pop("transforms", None)
         return values
 
     @property
     def passes(self) -> int:
         """Images that go forward for one picture, see `evofool.classifiers.Classifier.passes`."""
-        return self.crops if self.ensemble is None else len(self.ensemble)
+        nets = self.crops if self.ensemble is None else len(self.ensemble)
+        return nets * (1 if self.transforms is None else self.transforms.k)
 
     @field_validator("input_shape")
     @classmethod

@@ -134,6 +134,11 @@ def _http(spec: ClassifierSpec) -> HttpConfig:
     assert spec.http is not None
     tensors = ("mean", "std") if spec.http.preset == "kserve" else ()
     spec.allow("a service", (*_KEYS, *tensors))
+    if spec.transforms is not None:
+        raise ClassifierError(
+            f"classifier {spec.name}: transforms: cannot be set for a service, where each of them"
+            " would be a picture to pay for; serve the transformed net with evofool serve"
+        )
     if spec.crops != 1:
         raise ClassifierError(f"classifier {spec.name}: crops: cannot be set for a service")
     return spec.http
