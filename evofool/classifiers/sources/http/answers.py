@@ -107,7 +107,7 @@ class Classes:
         return row
 
     def rows(self, rows: Sequence[NDArray[np.float64]], count: int) -> Rows:
-        """The rows (each float64 (classes,)) of `count` pictures, N x classes.
+        """The `rows` of `count` pictures, each float64 (classes,), as float64 N x classes.
 
         Raises:
             Malformed: there are more or fewer.
