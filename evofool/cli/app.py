@@ -13,6 +13,7 @@ import typer
 from evofool import kinds
 from evofool.cli import completion, running, signals, terminal, usage
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse, RunPath, Seed
+from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
@@ -267,6 +268,7 @@ def verify(
 
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
+app.command(cls=Command)(drive)
 app.command(cls=Command)(serve)
 
 
