@@ -22,6 +22,7 @@ from evofool.classifiers.checks.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
 from evofool.files import is_file
 from evofool.images import FloatImages, Shape, UInt8Images, to_float
+from evofool.scoring.batches import levels_of
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
     EngineUnavailable,
@@ -94,22 +95,6 @@ class PredictEngine:
         own = levels_of(images)
         with self._lock, explained(self._name):
             return owned(self._predict(own), self._name)
-
-
-def levels_of(images: UInt8Images | FloatImages) -> UInt8Images:
-    """A copy of `images`, any shape, as uint8: a victim that writes into it harms nobody.
-
-    Raises:
-        ScoringError: floats that do not lie on the 8-bit lattice k/255.
-    """
-    if images.dtype != np.uint8:
-        levels = images * np.float32(255)
-        if np.abs(levels - np.rint(levels)).max(initial=0.0) > 1e-3:
-            raise ScoringError(
-                "a black-box victim sees 8-bit pictures: round the images to the lattice k/255"
-            )
-        images = np.rint(levels)
-    return images.astype(np.uint8)
 
 
 class OnnxEngine:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier
 from evofool.images import FloatImages, UInt8Images
-from evofool.scoring.engines import levels_of
+from evofool.scoring.batches import levels_of
 from evofool.scoring.ledger import Heading, Ledger
 
 if TYPE_CHECKING:  # who asks no service imports no client
