@@ -39,7 +39,12 @@ class Robustness:
 
     @classmethod
     def of(cls, hits: ArrayLike, transforms: int) -> Robustness:
-        """Of a count for each picture, (N,), out of so many `transforms`."""
+        """Of counts for each picture.
+
+        Args:
+            hits: (N,) whole numbers.
+            transforms: out of how many.
+        """
         return cls(np.asarray(hits, np.int64).reshape(-1), transforms)
 
     def bounds(self, picture: int) -> tuple[float, float]:
