@@ -13,6 +13,7 @@ import typer
 from evofool import kinds
 from evofool.cli import completion, running, signals, terminal, usage
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse, RunPath, Seed
+from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
@@ -79,9 +80,10 @@ def run(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Run a config of any kind, as the command of its kind would."""
-    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -98,8 +100,7 @@ def evolve(
 ) -> None:
     """Evolve images that a classifier is sure about, into a new run folder."""
     watched = running.Served(host, port) if watch else None
-    changes = [*(overrides or ()), *running.over_ray(ray)]
-    running.begin("evolve", config, changes, out, seed, dry_run, watched)
+    running.begin("evolve", config, overrides, out, seed, dry_run, watched, ray=ray)
 
 
 @app.command(cls=Command)
@@ -110,9 +111,10 @@ def attack(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Attack a classifier with gradients or queries, into a new run folder."""
-    running.begin("attack", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("attack", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -123,13 +125,14 @@ def defend(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Judge a defense: attack it in every way, with its undefended net beside it.
 
     A config of kind retrain makes a class of what fools, again and again; one of kind costs
     compares cost functions.
     """
-    running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -140,9 +143,10 @@ def transfer(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Make pictures on some nets, by evolution and by attacks, and show them to others."""
-    running.begin("transfer", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("transfer", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -160,13 +164,14 @@ def compare(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Compare evolution, gradients, queries and chance on the same nets at the same cost.
 
     Of a config it runs every method on every net; of run folders it compares what they hold, and
     scores nothing again.
     """
-    running.compare(given, out, seed, dry_run, reuse)
+    running.compare(given, out, seed, dry_run, reuse, ray)
 
 
 @app.command(cls=Command)
@@ -189,6 +194,7 @@ def reproduce(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Put claims of the literature to the test: published beside measured, with a verdict.
 
@@ -197,7 +203,7 @@ def reproduce(
     """
     given = {"imagenet": imagenet, "picbreeder": picbreeder}
     folders = {key: folder for key, folder in given.items() if folder is not None}
-    running.reproduce(claims, scale, out, seed, dry_run, reuse, folders)
+    running.reproduce(claims, scale, out, seed, dry_run, reuse, folders, ray)
 
 
 @app.command(cls=Command)
@@ -219,7 +225,7 @@ def resume(
     An experiment whose config.yaml was edited goes on with what the edited config needs, and
     keeps what it shares with the old one.
     """
-    running.go_on(run, [*(overrides or ()), *running.over_ray(ray)], classifier, encoding, reuse)
+    running.go_on(run, overrides, classifier, encoding, reuse, ray)
 
 
 @app.command(cls=Command)
@@ -262,6 +268,7 @@ def verify(
 
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
+app.command(cls=Command)(drive)
 app.command(cls=Command)(serve)
 
 

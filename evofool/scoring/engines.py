@@ -355,4 +355,5 @@ def _keep(path: Path, graph: bytes) -> None:
             file.write(graph)
         Path(name).replace(path)
     except OSError:
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(name).unlink()

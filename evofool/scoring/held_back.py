@@ -42,7 +42,7 @@ class Robustness:
         """Of counts for each picture.
 
         Args:
-            hits: (N,) whole numbers.
+            hits: integers (N,).
             transforms: out of how many.
         """
         return cls(np.asarray(hits, np.int64).reshape(-1), transforms)
