@@ -16,6 +16,7 @@ from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse
 from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
+from evofool.cli.print_sheet import print_sheet
 from evofool.cli.progress import watch_run
 from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
@@ -269,6 +270,7 @@ def verify(
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
 app.command(cls=Command)(drive)
+app.command("print-sheet", cls=Command)(print_sheet)
 app.command(cls=Command)(serve)
 
 
