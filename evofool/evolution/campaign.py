@@ -20,6 +20,7 @@ from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, U
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
 from evofool.evolution.deap_toolbox import check_toolbox, replaced_in
+from evofool.evolution.held_back import write_held_back
 from evofool.evolution.history import progress_fault
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
@@ -454,7 +455,7 @@ class _Loop:
         self._commit(wait=True)
         self.parts.evaluator.close()  # a lagging algorithm may have begun what is not wanted now
         self._settle()
-        digest = None
+        digest = held_back = None
         if self.generation >= 0:
             digest = write_pictures(
                 run,
@@ -465,13 +466,20 @@ class _Loop:
                 parts.scorer.workers,
             )
             write_curve(run)
+            held_back = write_held_back(run, parts, parts.evaluator.render)
         self._earlier, self._started = seconds, time.perf_counter()
-        content = self._summary(status, reason, digest)
+        content = self._summary(status, reason, digest, held_back)
         run.write_json("summary.json", content)
         run.commit(Delta(meta={"status": status, "stop_reason": reason or ""}))
         return Result(run.path, content)
 
-    def _summary(self, status: str, reason: str | None, digest: str | None) -> dict[str, Any]:
+    def _summary(
+        self,
+        status: str,
+        reason: str | None,
+        digest: str | None,
+        held_back: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         parts = self.parts
         return summary(
             self.run_folder.manifest,
@@ -486,6 +494,7 @@ class _Loop:
             sent=parts.scorer.ledger.shown(),
             unscored=parts.evaluator.unscored,
             digest=digest,
+            held_back=held_back,
         )
 
     def _where(self, stats: Mapping[str, Any]) -> Progress:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from evofool.classifiers.base import Classifier
 from evofool.errors import ScoringError, UsageError
 from evofool.images import check_images, to_float
+from evofool.randomness import Stream
 from evofool.scoring.batches import check_tensor, cropped, filled, is_tensor
 from evofool.scoring.counting import Counting
 from evofool.scoring.cuda import Precision
@@ -34,6 +35,7 @@ from evofool.scoring.gradients import (
     joined,
 )
 from evofool.scoring.graph_cache import unseen
+from evofool.scoring.held_back import HeldBack
 from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.services import Answers, ServiceEngine
@@ -261,6 +263,44 @@ class Scorer(Counting):
     def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
         """As `map`, in float32, for images that `map` has scored: they are no queries again."""
         return self._stream(producers, Heading.CONFIRMATIONS)
+
+    def held_back(self, images: ArrayLike, transforms: int) -> HeldBack:
+        """The net's answers under transforms of the same ranges that no score is made of.
+
+        They count as forward images, N x `transforms` times the net's own passes, and as no
+        queries.
+
+        Args:
+            images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
+            transforms: how many, from the first on.
+
+        Raises:
+            UsageError: the victim has no transforms.
+            ImageError, ScoringError: as `score`.
+        """
+        transformed, engine = self.classifier.transformed, self._engine
+        if transformed is None or not isinstance(engine, TransformedEngine):
+            raise UsageError(f"{self.classifier.name} has no transforms to hold others back from")
+        batch = check_images(images, self.classifier.input_shape)
+        odds = np.zeros((len(batch), transforms, self.classifier.n_classes))
+        labels = np.zeros((len(batch), transforms), np.int64)
+        k, net = transformed.config.k, transformed.net
+        for start in range(0, transforms, k):  # as many at once as are scored at once
+            numbers = range(start, min(start + k, transforms))
+            other = TransformedEngine(self.classifier, engine.inner, numbers, Stream.HELD_BACK)
+
+            def work(part: slice, other: TransformedEngine = other) -> Scores:
+                with self._lock:
+                    self.forward_images += len(batch[part]) * other.transformation.k * net.passes
+                return other.each(batch[part])
+
+            scores = self._in_batches(work, len(batch))
+            if scores:
+                into, shape = slice(numbers.start, numbers.stop), (len(batch), len(numbers))
+                rows = np.concatenate([part.log_odds for part in scores])
+                odds[:, into] = rows.reshape(*shape, -1)
+                labels[:, into] = np.concatenate([part.labels for part in scores]).reshape(shape)
+        return HeldBack(odds, labels)
 
     def in_worker(self, call: Callable[[], T]) -> T:
         """What `call` gives in one of the workers' threads, where nothing is counted."""
