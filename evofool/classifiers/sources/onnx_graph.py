@@ -18,8 +18,6 @@ from evofool.images import Shape
 _ENDS: dict[str, Output] = {"Softmax": "probs", "Sigmoid": "probs", "LogSoftmax": "log_probs"}
 _PASS = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Flatten", "Reshape")
 """Operators that change no score."""
-MOST_BYTES = 1 << 31
-"""What a graph in one piece can have."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +237,7 @@ def graph_bytes(path: Path) -> bytes:
     import onnx
 
     if not _external(onnx.load(str(path), load_external_data=False), path):
-        return read_file(path, MOST_BYTES)
+        return read_file(path)
     whole: bytes = onnx.load(str(path)).SerializeToString()
     return whole
 
