@@ -308,8 +308,7 @@ class Folder:
             StoreError: they cannot be read.
         """
         with self.snapshot(), self._errors():
-            stored = self.meta().get(rows_seal.KEY)
-            return None if stored is None else stored == rows_seal.rows_digest(self._db)
+            return rows_seal.is_whole(self._db)
 
     def _meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))

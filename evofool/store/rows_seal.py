@@ -11,8 +11,10 @@ import sqlite3
 
 KEY = "rows_sha256"
 """In the table ``meta``; taken out by the first change after it."""
-_BOOKED = "key = 'probe_pictures' OR substr(key, 1, 5) = 'sent.'"
+_BOOKED = "(key = 'probe_pictures' OR substr(key, 1, 5) = 'sent.')"
 """Rows of ``meta`` that `verify` and others may add to whatever the state of the run."""
+_OF_BOOKED = "booked_sha256"
+"""Their own digest, written anew with each of them."""
 
 
 def rows_digest(db: sqlite3.Connection) -> str:
@@ -31,7 +33,8 @@ def rows_digest(db: sqlite3.Connection) -> str:
         columns = db.execute(f"PRAGMA table_info({name})").fetchall()
         keys = [column[1] for column in sorted(columns, key=lambda c: c[5]) if column[5]]
         order = ", ".join(map(_quoted, keys)) or "rowid"
-        where = f"WHERE NOT (key = '{KEY}' OR {_BOOKED})" if table == "meta" else ""
+        own = f"key IN ('{KEY}', '{_OF_BOOKED}')"
+        where = f"WHERE NOT ({own} OR {_BOOKED})" if table == "meta" else ""
         digest.update(_text(table))
         for row in db.execute(f"SELECT * FROM {name} {where} ORDER BY {order}"):
             for value in row:
@@ -41,6 +44,29 @@ def rows_digest(db: sqlite3.Connection) -> str:
                 else:
                     digest.update(_text(value))
     return digest.hexdigest()
+
+
+def seal_bookings(db: sqlite3.Connection) -> None:
+    """Write the digest of what is booked, in the transaction that has booked it."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_OF_BOOKED, _booked_digest(db)))
+
+
+def is_whole(db: sqlite3.Connection) -> bool | None:
+    """Whether all rows are those of their digests; None without that of the end of the run.
+
+    Raises:
+        sqlite3.Error: they cannot be read.
+    """
+    query = "SELECT key, value FROM meta WHERE key IN (?, ?)"
+    stored = dict(db.execute(query, (KEY, _OF_BOOKED)).fetchall())
+    if stored.get(_OF_BOOKED, booked := _booked_digest(db)) != booked:
+        return False
+    return None if KEY not in stored else stored[KEY] == rows_digest(db)
+
+
+def _booked_digest(db: sqlite3.Connection) -> str:
+    rows = db.execute(f"SELECT key, value FROM meta WHERE {_BOOKED} ORDER BY key")
+    return hashlib.sha256(b"".join(_text(value) for row in rows for value in row)).hexdigest()
 
 
 def _text(value: object) -> bytes:
