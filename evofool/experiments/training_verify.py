@@ -267,7 +267,7 @@ def _accuracies(
     assert victim.module is not None
     distillation = config.distillation
     temperature = config.temperature if distillation is None else distillation.temperature
-    own = Source(victim.module, loss_of(config.loss, temperature))
+    own = Source(victim.module, loss_of(config.loss, temperature, config.smoothing))
     plain = adversary
     if not isinstance(adversary, get_args(FgsmAdversaryConfig | PgdAdversaryConfig)):
         plain = FgsmAdversaryConfig.model_validate(

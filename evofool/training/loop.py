@@ -31,7 +31,7 @@ from evofool.training.penalties import Penalty
 from evofool.training.sources import load_sources, make_adversary, source_code, step_size, to_device
 from evofool.training.state import Checkpoints, State
 from evofool.training.teaching import Lesson, learnt, soft_labels
-from evofool.training.weights import Written, write_weights
+from evofool.training.weights import Written, round_weights, write_weights
 
 CHECKPOINT_SECONDS = 30.0
 """Within an epoch, a checkpoint is written about so often."""
@@ -204,6 +204,7 @@ class _Run:
                 config.seed,
                 config.shift,
                 config.mirror,
+                config.augment,
             ),
             epochs=config.epochs,
             optimiser=config.optimiser,
@@ -211,7 +212,7 @@ class _Run:
             adversary=self.adversary,
             device=self.device,
             gpus=config.gpus,
-            loss=loss_of(config.loss, self._temperature),
+            loss=loss_of(config.loss, self._temperature, config.smoothing),
             penalty=None if penalty is None else Penalty(penalty.kind, penalty.weight),
         )
         self._restore()
@@ -219,6 +220,9 @@ class _Run:
             self.fitting.run(self._after)
         except Diverged as error:
             raise Diverged(f"training {config.name}: {error}; {self._kept()}") from error
+        if config.stored is not None:  # what is measured is what the file will hold
+            round_weights(self.fitting.module)
+            self._measure()
         written = self._write()
         self.checkpoints.discard()
         return TrainResult(
