@@ -7,9 +7,12 @@ device never read, and nothing is read without end.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import stat
+import time
 from io import BufferedReader
 from pathlib import Path
 
@@ -17,6 +20,10 @@ MAX_BYTES = 1 << 30
 """Most bytes of a file, where no smaller limit is given."""
 MAX_PATH = 200
 """Most characters of a path in a message."""
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+"""Names of the files that are written before they are renamed to what they are to be."""
+ABANDONED_SECONDS = 60.0
+"""Age from which on such a file belongs to a process that was killed."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder", errno.EISDIR),
@@ -65,6 +72,22 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", short(path))
     return data
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote a file have left below `folder`.
+
+    That is regular files whose name is a `TEMPORARY` one and that nobody has written to for a
+    minute; no link is followed. What cannot be removed stays.
+    """
+    now = time.time()
+    for path, _, names in os.walk(folder):
+        for name in filter(TEMPORARY.fullmatch, names):
+            file = Path(path, name)
+            with contextlib.suppress(OSError):
+                status = file.lstat()
+                if stat.S_ISREG(status.st_mode) and now - status.st_mtime > ABANDONED_SECONDS:
+                    file.unlink()
 
 
 def is_file(path: Path) -> bool:

@@ -245,10 +245,32 @@ def _text(source: BinaryIO, name: str) -> dict[str, str]:
         raise ImageError(f"{name}: cannot be read as a picture ({_what(error)})") from error
 
 
-def _decoded(source: BinaryIO, name: str, formats: tuple[str, ...] = FORMATS) -> PIL.Image.Image:
+def decode_picture(
+    source: io.BytesIO, name: str, formats: tuple[str, ...] = FORMATS, pixels: int = MAX_PIXELS
+) -> PIL.Image.Image:
+    """A picture in memory, as `read_picture`.
+
+    Args:
+        source: its bytes.
+        name: for messages.
+        formats: that are read, of `FORMATS`.
+        pixels: most pixels that are decoded.
+
+    Raises:
+        ImageError: not a picture of these formats, truncated, or larger.
+    """
+    return _decoded(source, name, formats, pixels)
+
+
+def _decoded(
+    source: BinaryIO,
+    name: str,
+    formats: tuple[str, ...] = FORMATS,
+    pixels: int = MAX_PIXELS,
+) -> PIL.Image.Image:
     try:
         with PIL.Image.open(source, formats=formats) as picture:
-            _check_size(picture, name)
+            _check_size(picture, name, pixels)
             picture.load()
             turn = _UPRIGHT.get(_orientation(picture))
             plain = _opaque(picture)
@@ -289,10 +311,10 @@ def _opaque(picture: PIL.Image.Image) -> PIL.Image.Image:
     )  # fmt: skip
 
 
-def _check_size(picture: PIL.Image.Image, name: str) -> None:
+def _check_size(picture: PIL.Image.Image, name: str, most: int = MAX_PIXELS) -> None:
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{name}: {width} x {height} pixels are more than {MAX_PIXELS}")
+    if width * height > most:
+        raise ImageError(f"{name}: {width} x {height} pixels are more than {most}")
 
 
 def _from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:

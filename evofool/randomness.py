@@ -33,6 +33,8 @@ class Stream(IntEnum):
     CHOICE = 9
     BOOTSTRAP = 10
     REFINE = 11
+    TRANSFORM = 20
+    HELD_BACK = 21
 
 
 class _Key(np.random.bit_generator.ISeedSequence):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
+ROOT = DOCS.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -50,3 +53,25 @@ def test_it_names_all_that_is_offered() -> None:
     text = (DOCS / "python.md").read_text(encoding="utf-8")
     offered = set(evofool.__all__) - {"__version__"}
     assert not {name for name in offered if f"`{name}`" not in text}
+
+
+def test_every_fault_has_its_tests() -> None:
+    lines = (DOCS / "faults.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    rows = [row for row in rows if not row.startswith(("| fault |", "|---"))]
+    assert len(rows) > 40
+    for row in rows:
+        fault, what, named = (cell.strip() for cell in row.strip("|").split("|"))
+        tests = re.findall(r"`([^`]+)`", named)
+        assert fault, row
+        assert what, row
+        assert tests, f"no test: {row}"
+        for test in tests:
+            file, _, function = test.partition("::")
+            assert function in _functions(ROOT / file), f"there is no {test}"
+
+
+@cache
+def _functions(path: Path) -> set[str]:
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in module.body if isinstance(node, ast.FunctionDef)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from evofool.files import (
     read_file,
     reason,
     short,
+    sweep,
 )
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -119,3 +121,31 @@ def test_a_reason_is_one_line_and_never_empty() -> None:
     assert reason(AssertionError()) == "AssertionError"
     assert reason(ValueError("\n")) == "ValueError"
     assert len(short("x" * 10_000)) == 200
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    """Only files that nobody writes to any more, and none that a link leads to."""
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (run / "images").mkdir(parents=True)
+    elsewhere.mkdir()
+    kept = [
+        run / "images" / "0001.png",
+        run / "images" / ".0001.png.abcdefgh.tmp.png",
+        run / ".keep.tmp",
+        run / "images" / ".0003.png.aaaaaaaa.tmp",  # written to just now
+        elsewhere / ".0001.png.abcdefgh.tmp",
+    ]
+    gone = [run / ".summary.json.abcd_123.tmp", run / "images" / ".0002.png.zzzzzzzz.tmp"]
+    for path in (*kept, *gone):
+        path.write_bytes(b"x")
+    (run / "linked").symlink_to(elsewhere)
+    (run / ".link.abcdefgh.tmp").symlink_to(kept[0])
+    (run / ".folder.abcdefgh.tmp").mkdir()
+    for path in (*kept, *gone):
+        os.utime(path, (1.0, 1.0))
+    os.utime(kept[3], (time.time(), time.time()))
+    sweep(run)
+    assert [path.exists() for path in kept] == [True] * len(kept)
+    assert [path.exists() for path in gone] == [False] * len(gone)
+    assert (run / ".link.abcdefgh.tmp").is_symlink()
+    sweep(tmp_path / "none")

@@ -15,9 +15,11 @@ from evofool.attacks.gradient.iterative import IFGSM, MIFGSM, PGD, IterLL
 from evofool.attacks.gradient.jsma import JSMA, SimplifiedJSMA
 from evofool.attacks.gradient.one_step import FGSM, RFGSM, RStepLL, StepLL
 from evofool.attacks.gradient.rubbish import Rubbish
+from evofool.attacks.gradient.sign_embedding import SignEmbedding
 from evofool.attacks.query.nes import NES
 from evofool.attacks.query.noise import noise_images
 from evofool.attacks.query.one_pixel import OnePixel
+from evofool.attacks.query.sign_evolution import SignEvolution
 from evofool.attacks.query.square import Square
 from evofool.attacks.result import NONE, AttackResult
 from evofool.attacks.substitute.learning import (
@@ -47,6 +49,8 @@ __all__ = [
     "RStepLL",
     "Round",
     "Rubbish",
+    "SignEmbedding",
+    "SignEvolution",
     "SimplifiedJSMA",
     "Square",
     "StepLL",

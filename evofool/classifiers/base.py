@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evofool.classifiers.checks.locks import CallLock
 from evofool.classifiers.sources.onnx_feed import OnnxFeed
+from evofool.config.transforms import TransformsConfig
 from evofool.images import Shape, UInt8Images
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it
@@ -59,8 +60,22 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Transformed:
+    """A net that sees every picture through transforms (`evofool.classifiers.transformed`).
+
+    Attributes:
+        net: what sees them: a net or an ensemble of nets, without crops.
+        config: the transforms, and how the answers to them become one.
+    """
+
+    net: Classifier
+    config: TransformsConfig
+
+
+@dataclass(frozen=True)
 class Classifier:
-    """A victim. Exactly one of `module`, `onnx` and `predict` is set, except of an `ensemble`.
+    """A victim. Exactly one of `module`, `onnx` and `predict` is set, except of an `ensemble` and
+    of one behind transforms (`transformed`).
 
     Attributes:
         name: as in a config (``mnist-lenet``, ``torchvision:alexnet``, ``path.py:function``).
@@ -92,6 +107,9 @@ class Classifier:
         lock: held during calls of a victim that one thread at a time may call.
         ensemble: the nets that every picture is shown to, of a victim that is several; its outputs
             are combined log-odds, and `module` is set where gradients of all members can be had.
+        transformed: the net behind transforms of every picture, of a victim that has any; its
+            outputs are combined log-odds (of a single transform the net's own), and `module` is
+            set where the net's is.
     """
 
     name: str
@@ -116,6 +134,7 @@ class Classifier:
     probed: int = 0
     lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
     ensemble: Ensemble | None = None
+    transformed: Transformed | None = None
 
     @property
     def headline(self) -> str:
@@ -143,8 +162,15 @@ class Classifier:
 
     @property
     def passes(self) -> int:
-        """Images that go forward for one picture: crops, or members of an ensemble."""
+        """Images that go forward for one picture: crops, members of an ensemble, transforms."""
+        if self.transformed is not None:
+            return self.transformed.config.k * self.transformed.net.passes
         return self.crops if self.ensemble is None else len(self.ensemble.members)
+
+    @property
+    def rows(self) -> int:
+        """Rows that a call of the net has for one picture: crops or transforms."""
+        return self.crops if self.transformed is None else self.transformed.config.k
 
     @property
     def n_classes(self) -> int:

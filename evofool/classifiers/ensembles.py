@@ -158,6 +158,11 @@ def _check_member(member: Classifier, where: str) -> None:
         raise ClassifierError(
             f"{where}: {member.headline} is an ensemble itself; list its members instead"
         )
+    if member.transformed is not None:
+        raise ClassifierError(
+            f"{where}: {member.headline} has transforms of its own; give them to the ensemble, so"
+            " that all its nets see the same picture"
+        )
     if member.output == "label":
         raise ClassifierError(
             f"{where}: {member.headline} gives labels only, and so no log-odds to combine"

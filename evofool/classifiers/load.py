@@ -27,6 +27,7 @@ from evofool.classifiers.sources import (
     user_file,
 )
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
+from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
 from evofool.text import suggestion
 
@@ -131,7 +132,8 @@ def load_classifier(
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?}``, or that of an ensemble ``{ensemble: [...], rule?}``; see
+            link?, mean?, std?, transforms?}``, or that of an ensemble ``{ensemble: [...], rule?,
+            transforms?}``; see
             `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
@@ -143,9 +145,10 @@ def load_classifier(
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
-        return load_ensemble(parsed, folder, load_classifier)
+        return with_transforms(load_ensemble(parsed, folder, load_classifier), parsed.transforms)
     with DEFAULTS.use():
-        return with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+        victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+    return with_transforms(victim, parsed.transforms)
 
 
 def inspect_classifier(

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from evofool.classifiers.labels import check_labels, read_labels
 from evofool.config import ClassifierConfig
+from evofool.config.base import Model
 from evofool.config.models import OnnxConfig
+from evofool.config.transforms import TransformsConfig
 from evofool.errors import ClassifierError
 from evofool.files import PathError, absolute_path, reason, short
 from evofool.images import Shape
@@ -21,13 +23,14 @@ class ClassifierSpec(ClassifierConfig):
     """The ``classifier:`` part of a config, with the checks that sources of victims need."""
 
     def allow(self, kind: str, keys: Iterable[str]) -> None:
-        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops` always do).
+        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops` and
+        `transforms` always do).
 
         Raises:
             ClassifierError: naming the first such option and what may be given.
         """
         allowed = {"name", "crops", *keys}
-        for key in sorted(self.model_fields_set - allowed):
+        for key in sorted(self.model_fields_set - allowed - {"transforms"}):
             if getattr(self, key) is not None:
                 raise ClassifierError(
                     f"classifier {self.name}: {key} cannot be set for {kind};"
@@ -93,10 +96,13 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
         return ClassifierSpec.model_validate(dict(content))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        depth = {"onnx": 2, "ensemble": 3}.get(str(first["loc"][0]) if first["loc"] else "", 1)
+        key = str(first["loc"][0]) if first["loc"] else ""
+        depth = {"onnx": 2, "transforms": 2, "ensemble": 3}.get(key, 1)
         place = ".".join(str(part) for part in first["loc"][:depth]) or "classifier"
         message = first["msg"].removeprefix("Value error, ")
-        model = OnnxConfig if depth == 2 else ClassifierSpec
+        model: type[Model] = ClassifierSpec
+        if depth == 2:
+            model = OnnxConfig if key == "onnx" else TransformsConfig
         known = ", ".join(model.model_fields)
         hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
         raise ClassifierError(f"classifier: {place}: {message}{hint}") from error

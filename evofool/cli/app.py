@@ -16,6 +16,7 @@ from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
+from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
@@ -261,6 +262,7 @@ def verify(
 
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
+app.command(cls=Command)(serve)
 
 
 @app.command(cls=Command)

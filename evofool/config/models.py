@@ -8,9 +8,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -19,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from evofool.config.base import Model as Model
+from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
 
 RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
@@ -157,12 +157,6 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
-class Model(BaseModel):
-    """Base of every config model: exact types, no unknown keys, immutable."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class OnnxConfig(Model):
     """How an ONNX graph is run, where the graph itself does not say it.
 
@@ -197,6 +191,8 @@ class ClassifierConfig(Model):
             threads, in other orders and batches).
         ensemble: several nets at once, instead of one by `name`.
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
+        transforms: what is done to every picture before the net sees it, k times over; the k
+            answers become one.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -216,6 +212,7 @@ class ClassifierConfig(Model):
         Field(min_length=1, max_length=MOST_NETS),
     ] = None
     rule: EnsembleRule | None = None
+    transforms: TransformsConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -236,6 +233,15 @@ class ClassifierConfig(Model):
             raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
         return self
 
+    @model_validator(mode="after")
+    def _no_crops_beside(self) -> Self:
+        if self.transforms is not None and self.crops != 1:
+            raise ValueError(
+                "transforms cannot be had with ten crops, which are another way to look at a"
+                " picture several times; set crops: 1"
+            )
+        return self
+
     @model_serializer(mode="wrap")
     def _one_or_several(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Of one net what was written before there were ensembles."""
@@ -243,12 +249,15 @@ class ClassifierConfig(Model):
         if self.ensemble is None:
             values.pop("ensemble", None)
             values.pop("rule", None)
+        if self.transforms is None:
+            values.pop("transforms", None)
         return values
 
     @property
     def passes(self) -> int:
         """Images that go forward for one picture, see `evofool.classifiers.Classifier.passes`."""
-        return self.crops if self.ensemble is None else len(self.ensemble)
+        nets = self.crops if self.ensemble is None else len(self.ensemble)
+        return nets * (1 if self.transforms is None else self.transforms.k)
 
     @field_validator("input_shape")
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 from evofool.data import cifar10, gtsrb
 from evofool.data.base import Dataset, DatasetInfo, Split
 from evofool.data.download import fetch
+from evofool.data.drawn import drawn_boards, drawn_logos
 from evofool.data.mnist import IDX_SETS, describe_missing, load_idx_set, missing_files
 from evofool.data.sample import load_sample
 from evofool.errors import DataError
@@ -49,6 +50,8 @@ _ENTRIES: dict[str, _Entry] = {
     "cifar10": _Entry(("train", "test"), cifar10.load, cifar10.missing),
     "gtsrb": _Entry(("train", "validation", "test"), gtsrb.load, gtsrb.missing),
     "mnist-sample": _Entry(("test",), lambda _split, _root: load_sample(), lambda _root: "", True),
+    "drawn-logos": _Entry(("test",), lambda _split, _root: drawn_logos(), lambda _root: "", True),
+    "drawn-boards": _Entry(("test",), lambda _split, _root: drawn_boards(), lambda _root: "", True),
 }
 
 

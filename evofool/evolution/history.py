@@ -30,7 +30,7 @@ RELATIVE = 1e-9
 
 def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: Classifier) -> str:
     """The first count that no campaign of this config could have stored, "" if there is none."""
-    crops, passes = classifier.crops, classifier.passes
+    rows_each, passes = classifier.rows, classifier.passes
     evolution, batch = config.evolution, config.scoring.batch
     before = GenerationRow(-1, 0, 0, batch, 0.0, {})
     for expected, row in enumerate(rows):
@@ -47,7 +47,7 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
         forward = row.forward_images - before.forward_images
         if forward < new * passes:
             return f"{where}: {forward} forward images for {new} evaluations"
-        step = max(1, row.batch // crops)
+        step = max(1, row.batch // rows_each)
         padded = -(-new // step) * step * passes
         exact = config.scoring.precision == "float32" and row.batch == before.batch
         # a service is sent no padding (and was by earlier versions)

@@ -140,4 +140,4 @@ def _check(parts: Parts) -> None:
 def _specs(config: Campaign) -> list[dict[str, Any]]:
     """Of the nets of a victim, as in a config."""
     nets = config.classifier.ensemble or (config.classifier,)
-    return [net.model_dump(exclude_none=True) for net in nets]
+    return [net.model_dump(exclude_none=True, exclude={"transforms"}) for net in nets]

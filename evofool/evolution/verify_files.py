@@ -27,7 +27,7 @@ from evofool.evolution.outputs import (
 from evofool.evolution.reading import claim_in
 from evofool.evolution.setup import Parts
 from evofool.evolution.unscored import Unscored
-from evofool.files import read_file
+from evofool.files import TEMPORARY, read_file
 from evofool.images import SIDECAR
 from evofool.scoring.ledger import Heading, with_total
 from evofool.store import CampaignFolder, Check, GenerationRow
@@ -241,7 +241,8 @@ class Claims:
 
 def _names_in(folder: Path) -> set[str]:
     try:
-        return {entry.name for entry in folder.iterdir()}
+        names = {entry.name for entry in folder.iterdir()}
+        return {name for name in names if not TEMPORARY.fullmatch(name)}  # of one who was killed
     except OSError:
         return set()
 

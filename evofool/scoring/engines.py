@@ -36,6 +36,7 @@ from evofool.scoring.ensemble import EnsembleEngine
 from evofool.scoring.graph_cache import cache_folder, graph_path
 from evofool.scoring.parity import agree
 from evofool.scoring.torch_engine import TorchEngine
+from evofool.scoring.transformed import TransformedEngine
 
 __all__ = [
     "Engine",
@@ -165,6 +166,10 @@ def make_engine(
     Raises:
         UsageError: the engine or device asked for cannot serve this victim.
     """
+    if classifier.transformed is not None:
+        net = classifier.transformed.net
+        inner, note = make_engine(net, engine, device, rows, precision)
+        return TransformedEngine(classifier, inner), note
     if classifier.ensemble is not None:
         return _of_members(classifier, engine, device, rows, precision)
     if precision != "float32":
@@ -350,4 +355,5 @@ def _keep(path: Path, graph: bytes) -> None:
             file.write(graph)
         Path(name).replace(path)
     except OSError:
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(name).unlink()

@@ -36,6 +36,7 @@ from evofool.scoring.graph_cache import unseen
 from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
 from evofool.scoring.stream import Elsewhere, Portable, Producer, ScoreStream, settle
+from evofool.scoring.transformed import TransformedEngine
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,8 @@ class Scorer(Counting):
         engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch), or an engine
             that is made already, whose device and precision are then meant.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        batch: most images in one call of the net (ten crops of an image count as ten).
+        batch: most images in one call of the net (ten crops of an image count as ten, k transforms
+            as k).
         workers: threads that work on micro-batches; None is one for each usable CPU core.
         budget: most queries (images submitted) that are answered, or None. Of a predict function,
             which may be a service that is paid by the picture, it covers all that is sent.
@@ -148,13 +150,15 @@ class Scorer(Counting):
 
     @property
     def images_per_batch(self) -> int:
-        """Images of one micro-batch: `batch`, or a tenth of it (at least 1) with ten crops."""
-        return max(1, self.batch // self.classifier.crops)
+        """Images of one micro-batch: `batch`, or with ten crops a tenth of it, with k transforms a
+        k-th (at least 1)."""
+        return max(1, self.batch // self.classifier.rows)
 
     @property
     def rows_per_call(self) -> int:
-        """Images, crops counted, of each call of the net if all are of one size, else 0."""
-        return self.images_per_batch * self.classifier.crops if self.pad else 0
+        """Images, crops and transforms counted, of each call of the net if all are of one size,
+        else 0."""
+        return self.images_per_batch * self.classifier.rows if self.pad else 0
 
     def score(self, images: ArrayLike, *, keep_unscored: bool = False) -> Scores:
         """Log-odds, confidences and labels of `images`.
@@ -484,7 +488,9 @@ class Scorer(Counting):
 
     def _scores_of(self, outputs: NDArray[np.generic]) -> Scores:
         c = self.classifier
-        if c.ensemble is not None:
+        several = c.transformed is not None and c.transformed.config.k > 1
+        net = c if c.transformed is None else c.transformed.net
+        if several or net.ensemble is not None:
             return combined_scores(np.asarray(outputs, np.float64))
         return to_scores(outputs, c.output, c.link, c.crops)
 
@@ -493,7 +499,7 @@ class Scorer(Counting):
         shape = self.classifier.input_shape
         if (
             is_tensor(images)
-            and isinstance(self._engine, TorchEngine | EnsembleEngine)
+            and isinstance(self._engine, TorchEngine | EnsembleEngine | TransformedEngine)
             and not (images.is_floating_point() and images.device.type == "cpu")
         ):
             return check_tensor(images, shape, self.device)
@@ -520,9 +526,9 @@ class Scorer(Counting):
             if sent is not None:
                 sent.append(n)
             with self._lock:
-                members = 1 if self.classifier.ensemble is None else self.classifier.passes
-                self.forward_images += len(images) * members
-            if isinstance(engine, TorchEngine | EnsembleEngine):
+                passes = self.classifier.passes // self.classifier.crops  # crops are images here
+                self.forward_images += len(images) * passes
+            if isinstance(engine, TorchEngine | EnsembleEngine | TransformedEngine):
                 outputs = engine.screen(images) if screen else engine.forward(images)
             else:
                 assert isinstance(images, np.ndarray)

@@ -46,7 +46,8 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
     finally:  # an interrupt leaves nothing either
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before is what is to be told
+            temporary.unlink(missing_ok=True)
     if durable:
         _sync_folder(path.parent)
 

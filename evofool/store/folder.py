@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self, TypeAlias
 
 from evofool.errors import FolderError, StoreError
-from evofool.files import PathError, expanded, is_file, is_folder, reason, short
+from evofool.files import PathError, expanded, is_file, is_folder, reason, short, sweep
 from evofool.seal import is_sealed, sealed
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables
 from evofool.store.files import json_bytes, read_json, read_text, write_atomically
@@ -145,6 +145,8 @@ class Folder:
         check_manifest(manifest, path)
         config_text = read_text(path / CONFIG)
         lock = acquire(path / LOCK) if writable else None
+        if writable:
+            sweep(path)
         try:
             run = cls(path, manifest, config_text, lock)
         except BaseException:

@@ -110,7 +110,7 @@ def round_weights(net: nn.Module) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """All of `content` under `path`, or what was there before; raises OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -41,7 +41,15 @@ def test_the_environment_names_the_folder(tiny: Path, monkeypatch: pytest.Monkey
 
 
 def test_inspection(tiny: Path) -> None:
-    assert names() == ("mnist", "fashion-mnist", "cifar10", "gtsrb", "mnist-sample")
+    assert names() == (
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "gtsrb",
+        "mnist-sample",
+        "drawn-logos",
+        "drawn-boards",
+    )
     here = inspect_dataset("mnist", tiny)
     assert here.present
     assert here.splits == ("train", "test")

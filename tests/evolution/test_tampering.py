@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -177,4 +178,15 @@ def test_a_gallery_shows_the_elites_of_now(run: Path) -> None:
 def test_a_damaged_picture_is_drawn_anew(run: Path) -> None:
     (run / "images" / "0001.png").write_bytes(b"junk")
     build(run)
+    assert _failed(run) == set()
+
+
+def test_a_temporary_file_is_no_foreign_picture(run: Path) -> None:
+    """Of a process that was killed while it wrote one; it is gone once the run is gone on with."""
+    left = run / "images" / ".0001.png.abcd1234.tmp"
+    left.write_bytes(b"half of")
+    assert _failed(run) == set()
+    os.utime(left, (1.0, 1.0))
+    resume(run)
+    assert not left.exists()
     assert _failed(run) == set()

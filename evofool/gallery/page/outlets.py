@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evofool.errors import FolderError, StoreError
+from evofool.files import TEMPORARY
 from evofool.store import Folder, write_atomically
 from evofool.store.files import json_bytes
 
@@ -67,6 +68,7 @@ class FolderOutlet:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             names = {entry.name for entry in folder.iterdir()}
+            names = {name for name in names if not TEMPORARY.fullmatch(name)}
         except OSError as error:
             raise FolderError(f"{folder}: cannot be used ({error.strerror})") from error
         if names and MARK not in names:

@@ -24,7 +24,8 @@ from evofool.classifiers.sources.user_code import NAMESPACE
 from evofool.errors import UsageError
 from evofool.scoring.cuda import Precision
 from evofool.scoring.engines import Engine, OnnxEngine, TorchEngine
-from evofool.scoring.ensemble import EnsembleEngine
+from evofool.scoring.ensemble import EnsembleEngine, MemberEngine
+from evofool.scoring.transformed import TransformedEngine
 
 Dumps = Callable[[object], bytes]
 """Pickles also what ``pickle`` cannot: Ray's own."""
@@ -77,7 +78,7 @@ class SentNet:
 
 @dataclass(frozen=True)
 class SentVictim:
-    """A victim, which may be an ensemble of several nets."""
+    """A victim, which may be an ensemble of several nets, or behind transforms."""
 
     classifier: Classifier
     nets: tuple[SentNet, ...]
@@ -87,13 +88,14 @@ class SentVictim:
     ) -> Engine:
         """What runs it, as `SentNet.engine`."""
         engines = [net.engine(device, rows, precision, loads) for net in self.nets]
-        if self.classifier.ensemble is None:
-            return engines[0]
-        return EnsembleEngine(self.classifier, engines)
+        transformed = self.classifier.transformed
+        net = self.classifier if transformed is None else transformed.net
+        inner = engines[0] if net.ensemble is None else EnsembleEngine(net, engines)
+        return inner if transformed is None else TransformedEngine(self.classifier, inner)
 
 
 def sent(
-    classifier: Classifier, engine: Engine, specs: Sequence[Mapping[str, Any]], dumps: Dumps
+    classifier: Classifier, engine: MemberEngine, specs: Sequence[Mapping[str, Any]], dumps: Dumps
 ) -> SentVictim:
     """`classifier` as it is sent.
 
@@ -106,6 +108,12 @@ def sent(
     Raises:
         UsageError: it cannot be sent; the message says why.
     """
+    if classifier.transformed is not None:
+        assert isinstance(engine, TransformedEngine)
+        inner = sent(classifier.transformed.net, engine.inner, specs, dumps)
+        behind = dataclasses.replace(classifier.transformed, net=inner.classifier)
+        bare = dataclasses.replace(_bare(classifier), transformed=behind)
+        return dataclasses.replace(inner, classifier=bare)
     if classifier.ensemble is None:
         return SentVictim(_bare(classifier), (_net(classifier, engine, specs[0], dumps),))
     assert isinstance(engine, EnsembleEngine)
@@ -120,7 +128,9 @@ def sent(
 
 
 def _bare(classifier: Classifier) -> Classifier:
-    return dataclasses.replace(classifier, module=None, onnx=None, predict=None, ensemble=None)
+    return dataclasses.replace(
+        classifier, module=None, onnx=None, predict=None, ensemble=None, transformed=None
+    )
 
 
 def _net(classifier: Classifier, engine: object, spec: Mapping[str, Any], dumps: Dumps) -> SentNet:

@@ -58,7 +58,8 @@ class Bookings:
                 )
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # SQLite has done so, on a full disk
+                    self._db.execute("ROLLBACK")
                 raise
             return stored
 

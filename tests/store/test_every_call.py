@@ -1,0 +1,44 @@
+"""The Nth write, fsync, rename... of a run fails, or is the last thing that its process does.
+
+Ten or so of the calls here; ``EVOFOOL_EVERY_CALL=1`` takes each of them, in each way.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from failing_calls import COMPILER, WAYS, carried_out
+
+EVERY = bool(os.environ.get("EVOFOOL_EVERY_CALL"))
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="preloads a library as Linux does"),
+    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt-get install gcc"),
+]
+
+
+@pytest.mark.parametrize(("kind", "calls", "sample"), [("evolve", 274, 15), ("attack", 318, 10)])
+def test_whichever_call_fails_the_run_ends_the_same(
+    kind: str, calls: int, sample: int, tmp_path: Path
+) -> None:
+    """`calls`: about how many there are; more are no fault, but then the last are not tried."""
+    step = calls // sample
+    jobs = (
+        [(call, way) for call in range(1, calls + 60) for way in WAYS]
+        if EVERY
+        else [(1 + k * step, list(WAYS)[k % len(WAYS)]) for k in range(sample)]
+    )
+    whole, *ended = carried_out(kind, [(0, "fails"), *jobs], tmp_path)
+    assert whole.calls
+    assert whole.digest
+    assert (whole.error, whole.faults) == ("", [])
+    for each in ended:
+        assert each.documented, (each.call, each.way, each.error)
+        assert "Traceback" not in each.error
+        assert "rollback" not in each.error  # what went wrong, not what went wrong after it
+        assert each.faults == [], (each.call, each.way, each.error)
+        assert each.digest == whole.digest, (each.call, each.way, each.error)
+    assert any(each.killed for each in ended)
+    assert any(each.error for each in ended)
