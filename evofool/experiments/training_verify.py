@@ -114,7 +114,7 @@ def _trained(path: Path) -> Iterator[Check]:
     yield Check("weights", True, f"load, sha256 {str(card['sha256'])[:12]}")
     yield from _teacher(card, config, path.parent)
     try:
-        train_set = load_dataset(config.dataset, "train").spread(config.limit)
+        train_set = training_set(config)
         test_set = load_dataset(config.dataset, "test")
     except DataError as error:
         yield Check("data", None, f"nothing is measured again: {error}")

@@ -221,7 +221,8 @@ def _raster(mask: Mask, size: Size) -> Booleans:
 
 @lru_cache(maxsize=4)
 def _picture(path: str, sha256: str | None) -> Booleans:
-    return decoded(path, sha256, 1)[0] >= 128
+    light: Booleans = decoded(path, sha256, 1)[0] >= 128
+    return light
 
 
 def digest_of(path: str) -> str:

@@ -21,6 +21,7 @@ class AugmentConfig(BaseModel):
             picture stays readable.
         contrast: distances to the image's mean are 1 - contrast to 1 + contrast times what they
             were.
+        blur: at most so much of each pixel comes from the mean of the 5 x 5 around it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,14 +32,16 @@ class AugmentConfig(BaseModel):
     move: float = Field(default=0, ge=0, le=0.5, allow_inf_nan=False)
     brightness: float = Field(default=0, ge=0, le=1, allow_inf_nan=False)
     contrast: float = Field(default=0, ge=0, le=1, allow_inf_nan=False)
+    blur: float = Field(default=0, ge=0, le=1, allow_inf_nan=False)
 
 
-_DRAWS = 7
-"""Numbers drawn for each image: rotation, scale, shear, two of the move, brightness, contrast."""
+_DRAWS = 8
+"""Numbers drawn for each image: rotation, scale, shear, two of the move, brightness, contrast,
+blur."""
 
 
 def draw_views(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """What `viewed` needs for `count` images: (count, 7) on [-1, 1)."""
+    """What `viewed` needs for `count` images: (count, 8) on [-1, 1)."""
     return generator.uniform(-1, 1, (count, _DRAWS))
 
 
@@ -48,7 +51,7 @@ def viewed(images: FloatImages, config: AugmentConfig, draws: NDArray[np.float64
     Args:
         images: float32 N x C x H x W on [0, 1].
         config: how far.
-        draws: (N, 7) on [-1, 1), of `draw_views`.
+        draws: (N, 8) on [-1, 1), of `draw_views`.
 
     Returns:
         float32 N x C x H x W on [0, 1].
@@ -64,9 +67,13 @@ def viewed(images: FloatImages, config: AugmentConfig, draws: NDArray[np.float64
             pixels = functional.grid_sample(
                 pixels, grid, mode="bilinear", padding_mode="border", align_corners=False
             )
+        if config.blur:
+            around = functional.pad(pixels, (2, 2, 2, 2), mode="replicate")
+            share = torch.from_numpy(config.blur * np.abs(draws[:, 7])).to(pixels.dtype)
+            pixels = pixels.lerp(functional.avg_pool2d(around, 5, 1), share[:, None, None, None])
         result: FloatImages = pixels.numpy()
     if config.brightness or config.contrast:
-        light = draws.astype(np.float32)[:, 5:, None, None]
+        light = draws.astype(np.float32)[:, 5:7, None, None]
         mean = result.mean(axis=(1, 2, 3), keepdims=True)
         factor = 1 + np.float32(config.contrast) * light[:, 1:2]
         bright = np.float32(1 + config.brightness) ** light[:, 0:1]

@@ -193,6 +193,8 @@ class TrainConfig(BaseModel):
         backbone: the trained net, see `BackboneConfig`; its architecture comes with it.
         dataset: a data set with the splits ``train`` and ``test``.
         limit: most training pictures, evenly spread over the split; None is all.
+        validation: also trains on the split ``validation`` of a data set that has one. Nothing is
+            chosen by it either way; True, or None for not.
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
@@ -241,6 +243,7 @@ class TrainConfig(BaseModel):
     backbone: BackboneConfig | None = None
     dataset: str = Field(min_length=1)
     limit: int | None = Field(default=None, ge=1, le=10_000_000)
+    validation: Literal[True] | None = None
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(default=128, ge=1, le=65_536)
     optimiser: OptimiserConfig = OptimiserConfig()

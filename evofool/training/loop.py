@@ -386,8 +386,25 @@ class _Run:
         return identity
 
 
+def training_set(config: TrainConfig, data: Path | None = None) -> Dataset:
+    """The pictures that a net is trained on, before any are held out for calibration.
+
+    Raises:
+        DataError: the data set, or its split ``validation`` where that is asked for, is missing.
+    """
+    shown = load_dataset(config.dataset, "train", data)
+    if config.validation:
+        more = load_dataset(config.dataset, "validation", data)
+        shown = replace(
+            shown,
+            images=np.concatenate([shown.images, more.images]),
+            labels=np.concatenate([shown.labels, more.labels]),
+        )
+    return shown.spread(config.limit)
+
+
 def _load(config: TrainConfig, data: Path | None) -> tuple[Dataset, Dataset]:
-    train_set = load_dataset(config.dataset, "train", data).spread(config.limit)
+    train_set = training_set(config, data)
     test_set = load_dataset(config.dataset, "test", data)
     if train_set.shape != test_set.shape:
         raise DataError(

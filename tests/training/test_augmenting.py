@@ -20,16 +20,16 @@ ALL = AugmentConfig(rotation=20, scale=0.2, shear=10, move=0.1, brightness=0.5, 
 
 
 def test_a_view_without_change_is_the_image() -> None:
-    still = viewed(IMAGES, ALL, np.zeros((6, 7)))
+    still = viewed(IMAGES, ALL, np.zeros((6, 8)))
     np.testing.assert_allclose(still, IMAGES, atol=1e-5)
 
 
 def test_a_quarter_turn_and_a_move() -> None:
-    draws = np.zeros((6, 7))
+    draws = np.zeros((6, 8))
     draws[:, 0] = 1
     turned = viewed(IMAGES, AugmentConfig(rotation=90), draws)
     np.testing.assert_allclose(turned, np.rot90(IMAGES, 1, (2, 3)), atol=1e-5)
-    draws = np.zeros((6, 7))
+    draws = np.zeros((6, 8))
     draws[:, 3] = 1
     moved = viewed(IMAGES, AugmentConfig(move=0.25), draws)
     np.testing.assert_allclose(moved[..., :12], IMAGES[..., 4:], atol=1e-5)
@@ -37,7 +37,7 @@ def test_a_quarter_turn_and_a_move() -> None:
 
 
 def test_light_multiplies_and_stays_in_range() -> None:
-    draws = np.zeros((6, 7))
+    draws = np.zeros((6, 8))
     draws[:, 5] = -1
     dim = viewed(IMAGES, AugmentConfig(brightness=1), draws)
     np.testing.assert_allclose(dim, IMAGES / 2, atol=1e-6)

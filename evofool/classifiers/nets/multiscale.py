@@ -15,8 +15,8 @@ _SHORTEST = 8
 class MultiScaleNet(nn.Module):
     """The outputs of all stages feed the classifier (Sermanet and LeCun, IJCNN 2011).
 
-    Three stages of convolution, batch normalisation, ReLU, max-pool 2: 32 maps of 5 x 5, 64 and
-    128 of 3 x 3. Those of the first two are pooled once more, to the size of the third, and all
+    Three stages of convolution, batch normalisation, ReLU, max-pool 2, dropout: 32 maps of 5 x 5,
+    64 and 128 of 3 x 3. Those of the first two are pooled once more, to the size of the third, and all
     224 maps go to 112 units, dropout .4 and the classes. Sizes and normalisation are ours, so that
     the weights stay small.
 
@@ -32,9 +32,9 @@ class MultiScaleNet(nn.Module):
         super().__init__()
         channels, height, width = input_shape
         _check_side(height, width)
-        self.stage1 = _stage((channels, 32), 5)
-        self.stage2 = _stage((32, 64), 3)
-        self.stage3 = _stage((64, 128), 3)
+        self.stage1 = _stage((channels, 32), 5, 0.05)
+        self.stage2 = _stage((32, 64), 3, 0.1)
+        self.stage3 = _stage((64, 128), 3, 0.2)
         self.pool1, self.pool2 = nn.MaxPool2d(4), nn.MaxPool2d(2)
         self.dropout = nn.Dropout(0.4)
         self.fc1 = nn.Linear((32 + 64 + 128) * (height // 8) * (width // 8), 112)
@@ -55,8 +55,8 @@ class MultiScaleNet(nn.Module):
 class PlainNet(nn.Module):
     """Three stages of two 3 x 3 convolutions each (24, 48, 96 maps), 192 units, dropout, classes.
 
-    Batch normalisation and ReLU follow each convolution, max-pool 2 each stage: the usual shape,
-    whose classifier sees the last stage alone.
+    Batch normalisation and ReLU follow each convolution, max-pool 2 and dropout each stage: the
+    usual shape, whose classifier sees the last stage alone.
 
     Args:
         input_shape: channels, height and width; usually 3 x 32 x 32.
@@ -71,9 +71,9 @@ class PlainNet(nn.Module):
         channels, height, width = input_shape
         _check_side(height, width)
         self.stages = nn.Sequential(
-            _stage((channels, 24, 24), 3),
-            _stage((24, 48, 48), 3),
-            _stage((48, 96, 96), 3),
+            _stage((channels, 24, 24), 3, 0.05),
+            _stage((24, 48, 48), 3, 0.1),
+            _stage((48, 96, 96), 3, 0.2),
         )
         self.dropout = nn.Dropout(0.4)
         self.fc1 = nn.Linear(96 * (height // 8) * (width // 8), 192)
@@ -86,13 +86,13 @@ class PlainNet(nn.Module):
         return logits
 
 
-def _stage(maps: tuple[int, ...], side: int) -> nn.Sequential:
-    """Convolutions from each number of maps to the next, and a pooling."""
+def _stage(maps: tuple[int, ...], side: int, dropout: float) -> nn.Sequential:
+    """Convolutions from each number of maps to the next, a pooling, dropout."""
     layers: list[nn.Module] = []
     for before, after in pairwise(maps):
         convolution = nn.Conv2d(before, after, side, padding=side // 2, bias=False)
         layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.MaxPool2d(2), nn.Dropout(dropout))
 
 
 def _check_side(height: int, width: int) -> None:
