@@ -113,6 +113,8 @@ def _trained(path: Path) -> Iterator[Check]:
         return
     yield Check("weights", True, f"load, sha256 {str(card['sha256'])[:12]}")
     yield from _teacher(card, config, path.parent)
+    from evofool.training.loop import training_set
+
     try:
         train_set = training_set(config)
         test_set = load_dataset(config.dataset, "test")

@@ -16,9 +16,9 @@ class MultiScaleNet(nn.Module):
     """The outputs of all stages feed the classifier (Sermanet and LeCun, IJCNN 2011).
 
     Three stages of convolution, batch normalisation, ReLU, max-pool 2, dropout: 32 maps of 5 x 5,
-    64 and 128 of 3 x 3. Those of the first two are pooled once more, to the size of the third, and all
-    224 maps go to 112 units, dropout .4 and the classes. Sizes and normalisation are ours, so that
-    the weights stay small.
+    64 and 128 of 3 x 3. Those of the first two are pooled once more, to the size of the third, and
+    all 224 maps go to 112 units, dropout .4 and the classes. Sizes and normalisation are ours, so
+    that the weights stay small.
 
     Args:
         input_shape: channels, height and width; usually 3 x 32 x 32.
