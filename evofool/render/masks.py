@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -268,6 +268,20 @@ def _content(path: str) -> bytes:
         return read_file(Path(path), MAX_FILE)
     except OSError as error:
         raise ValueError(f"picture {path}: cannot be read ({reason(error)})") from error
+
+
+def in_words(said: Mapping[str, Any]) -> str:
+    """What `Mask.identity` says, for people: ``disc of 0.4 at 0.7, 0.3``."""
+    if said.get("polygon"):
+        words = f"polygon of {len(said['polygon'])} corners"
+    elif said.get("shape"):
+        size, at = said.get("size", 0.5), said.get("at", (0.5, 0.5))
+        shown = " x ".join(f"{each:g}" for each in size) if isinstance(size, list) else f"{size:g}"
+        words = f"{said['shape']} of {shown} at {at[0]:g}, {at[1]:g}"
+        words += f", turned {said['turn']:g}" if said.get("turn") else ""
+    else:
+        words = f"picture {str(said.get('sha256'))[:8]}"
+    return f"all but {words}" if said.get("inverted") else words
 
 
 def bounds(inside: Booleans) -> tuple[slice, slice]:

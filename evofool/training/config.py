@@ -193,6 +193,8 @@ class TrainConfig(BaseModel):
         backbone: the trained net, see `BackboneConfig`; its architecture comes with it.
         dataset: a data set with the splits ``train`` and ``test``.
         limit: most training pictures, evenly spread over the split; None is all.
+        start: whose weights it starts from, instead of initial ones: a net of the same architecture
+            that was trained into the same folder, or else a bundled victim; or None.
         validation: also trains on the split ``validation`` of a data set that has one. Nothing is
             chosen by it either way; True, or None for not.
         epochs: passes over the training split; the weights after the last are kept.
@@ -243,6 +245,7 @@ class TrainConfig(BaseModel):
     backbone: BackboneConfig | None = None
     dataset: str = Field(min_length=1)
     limit: int | None = Field(default=None, ge=1, le=10_000_000)
+    start: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     validation: Literal[True] | None = None
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(default=128, ge=1, le=65_536)
@@ -296,6 +299,9 @@ class TrainConfig(BaseModel):
                 "backbone and architecture: backbone go together: give backbone: {name: ...} and"
                 " leave out architecture"
             )
+        if self.start is not None and (self.backbone is not None or self.distillation is not None):
+            key = "backbone" if self.backbone is not None else "distillation"
+            raise ValueError(f"start and {key} both say what the net begins as; remove one")
         if self.loss == "hinge" and self.architecture not in ("backbone", "hog"):
             raise ValueError(
                 "loss hinge is of a linear layer on features: give a backbone, or architecture: hog"

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evofool.classifiers.identity.files import sha256_file
+from evofool.classifiers.nets.checkpoints import load_strictly, read_state_dict
 from evofool.classifiers.sources.headed import load_backbone
 from evofool.config import Loaded
 from evofool.data import Dataset, load_dataset
@@ -28,6 +30,7 @@ from evofool.training.heads import calibrate, prepare
 from evofool.training.losses import loss_of
 from evofool.training.measure import measure_accuracy, measure_adversarial
 from evofool.training.penalties import Penalty
+from evofool.training.plan import checked_start
 from evofool.training.sources import load_sources, make_adversary, source_code, step_size, to_device
 from evofool.training.state import Checkpoints, State
 from evofool.training.teaching import Lesson, learnt, soft_labels
@@ -170,6 +173,8 @@ class _Run:
         self.train_set, self.test_set = _load(self.config, data)
         self.code = source_code(loaded, out)
         wanted = self.config.backbone
+        self.begun_from = checked_start(self.config, out)
+        self.start_sha256 = "" if self.begun_from is None else sha256_file(self.begun_from)
         self.backbone = "" if wanted is None else load_backbone(wanted).digest
         if not fresh:  # before a source is run that is not the one of the checkpoint
             told = {"config": result_keys(self.config), "code": self.code}
@@ -195,6 +200,9 @@ class _Run:
         self.learning = prepare(
             config, self.train_set, self.test_set, self.device, self.should_stop
         )
+        if self.begun_from is not None:
+            state = read_state_dict(self.begun_from, config.name)
+            load_strictly(self.learning.bare, state, config.name, str(self.begun_from))
         self.fitting = Fitting(
             self.learning.net.train(),
             Batches(
@@ -333,6 +341,8 @@ class _Run:
             facts["sources"] = [
                 {"name": Path(entry.name).name, "digest": entry.digest} for entry in self.static
             ]
+        if self.begun_from is not None:
+            facts["start"] = {"name": self.config.start, "sha256": self.start_sha256}
         if self.lesson is not None:
             facts["teacher"] = {"name": self.lesson.weights.stem, "sha256": self.lesson.sha256}
         if self.config.backbone is not None:
@@ -377,6 +387,8 @@ class _Run:
             "device": self.device.type,
             "torch": torch.__version__,
         }
+        if self.begun_from is not None:
+            identity["start"] = self.start_sha256
         if self.backbone:
             identity["backbone"] = self.backbone
         if self.code:
