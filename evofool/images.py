@@ -148,8 +148,12 @@ def pixels_sha256(image: UInt8Images) -> str:
     return hashlib.sha256(to_hwc(image).tobytes()).hexdigest()
 
 
-def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> bytes:
+def encode_png(
+    image: UInt8Images, text: Mapping[str, str] | None = None, dpi: float | None = None
+) -> bytes:
     """One `image`, uint8 C x H x W, as PNG bytes, with `text` as UTF-8 text chunks.
+
+    With `dpi` the picture says how many of its pixels are an inch of paper.
 
     What a text chunk cannot hold (NUL, lone surrogates) is written as U+FFFD.
 
@@ -173,7 +177,8 @@ def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> byt
     rows = to_hwc(image)
     picture = PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
+    size = {} if dpi is None else {"dpi": (dpi, dpi)}
+    picture.save(buffer, "PNG", pnginfo=info, **size)
     return buffer.getvalue()
 
 
@@ -199,6 +204,29 @@ def read_picture(path: Path) -> PIL.Image.Image:
     """
     with _opened(path) as file:
         return _decoded(file, str(path))
+
+
+def read_opacity(path: Path) -> UInt8Images | None:
+    """How opaque each pixel of a picture is, as people see it: uint8 H x W; None: all of it is.
+
+    Of a picture that `read_picture` reads, and turned as there.
+
+    Raises:
+        ImageError: as `read_picture`.
+    """
+    with _opened(path) as file:
+        try:
+            with PIL.Image.open(file, formats=FORMATS) as picture:
+                _check_size(picture, str(path))
+                picture.load()
+                if not picture.has_transparency_data:
+                    return None
+                turn = _UPRIGHT.get(_orientation(picture))
+                alpha = picture.convert("RGBA").getchannel("A")
+        except _UNREADABLE as error:
+            raise ImageError(f"{path}: cannot be read as a picture ({_what(error)})") from error
+    levels = np.asarray(alpha if turn is None else alpha.transpose(turn), dtype=np.uint8)
+    return None if levels.min() == 255 else levels
 
 
 def read_text(path: Path | io.BytesIO) -> dict[str, str]:

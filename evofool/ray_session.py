@@ -36,6 +36,8 @@ _BEFORE_IMPORT: Mapping[str, str] = {
     # else a driver that was started by `uv run` ships its folder as the workers' working directory
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
+_PASSED = ("EVOFOOL_DATA",)
+"""What workers are to have as it is here: files lie at the same paths on every machine."""
 _CONNECT_SECONDS = 10.0
 _PROBE_SECONDS = 120.0
 
@@ -89,23 +91,13 @@ def session(
         )
     if address is not None:
         _check_reachable(address)
-    runtime = {"env_vars": {**environment, "PYTHONPATH": _python_path()}}
+    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    runtime = {"env_vars": {**environment, **passed, "PYTHONPATH": _python_path()}}
     options: dict[str, Any] = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
     if address is not None:
         options = {"address": address}
     with _environment(_QUIET), _signals():
-        try:
-            ray.init(
-                **options,
-                runtime_env=runtime,
-                log_to_driver=False,
-                logging_level="ERROR",
-                namespace="evofool",
-            )
-        except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-            where = "Ray" if address is None else f"Ray at {address}"
-            problem = "cannot be started" if address is None else "cannot be joined"
-            raise UsageError(f"{where} {problem}: {_first_line(error)}") from error
+        _connect(ray, address, {**options, "runtime_env": runtime})
     try:
         if address is not None:
             _check_workers(ray, address)
@@ -113,6 +105,22 @@ def session(
     finally:
         with _signals():
             ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:
+    """Start or join; raises `UsageError`. A busy machine may need a second try to start."""
+    tries = 2 if address is None else 1
+    for left in reversed(range(tries)):
+        try:
+            ray.init(**options, log_to_driver=False, logging_level="ERROR", namespace="evofool")
+            return
+        except Exception as error:  # Ray has no type of its own for this
+            ray.shutdown()
+            if left:
+                continue
+            where = "Ray" if address is None else f"Ray at {address}"
+            problem = "cannot be started" if address is None else "cannot be joined"
+            raise UsageError(f"{where} {problem}: {_first_line(error)}") from error
 
 
 def _python_path() -> str:

@@ -13,8 +13,10 @@ import typer
 from evofool import kinds
 from evofool.cli import completion, running, signals, terminal, usage
 from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse, RunPath, Seed
+from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
+from evofool.cli.print_sheet import print_sheet
 from evofool.cli.progress import watch_run
 from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
@@ -79,9 +81,10 @@ def run(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Run a config of any kind, as the command of its kind would."""
-    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -98,8 +101,7 @@ def evolve(
 ) -> None:
     """Evolve images that a classifier is sure about, into a new run folder."""
     watched = running.Served(host, port) if watch else None
-    changes = [*(overrides or ()), *running.over_ray(ray)]
-    running.begin("evolve", config, changes, out, seed, dry_run, watched)
+    running.begin("evolve", config, overrides, out, seed, dry_run, watched, ray=ray)
 
 
 @app.command(cls=Command)
@@ -110,9 +112,10 @@ def attack(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Attack a classifier with gradients or queries, into a new run folder."""
-    running.begin("attack", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("attack", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -123,13 +126,14 @@ def defend(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Judge a defense: attack it in every way, with its undefended net beside it.
 
     A config of kind retrain makes a class of what fools, again and again; one of kind costs
     compares cost functions.
     """
-    running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -140,9 +144,10 @@ def transfer(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Make pictures on some nets, by evolution and by attacks, and show them to others."""
-    running.begin("transfer", config, overrides, out, seed, dry_run, reuse=reuse)
+    running.begin("transfer", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -160,13 +165,14 @@ def compare(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Compare evolution, gradients, queries and chance on the same nets at the same cost.
 
     Of a config it runs every method on every net; of run folders it compares what they hold, and
     scores nothing again.
     """
-    running.compare(given, out, seed, dry_run, reuse)
+    running.compare(given, out, seed, dry_run, reuse, ray)
 
 
 @app.command(cls=Command)
@@ -189,6 +195,7 @@ def reproduce(
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
+    ray: Ray = None,
 ) -> None:
     """Put claims of the literature to the test: published beside measured, with a verdict.
 
@@ -197,7 +204,7 @@ def reproduce(
     """
     given = {"imagenet": imagenet, "picbreeder": picbreeder}
     folders = {key: folder for key, folder in given.items() if folder is not None}
-    running.reproduce(claims, scale, out, seed, dry_run, reuse, folders)
+    running.reproduce(claims, scale, out, seed, dry_run, reuse, folders, ray)
 
 
 @app.command(cls=Command)
@@ -219,7 +226,7 @@ def resume(
     An experiment whose config.yaml was edited goes on with what the edited config needs, and
     keeps what it shares with the old one.
     """
-    running.go_on(run, [*(overrides or ()), *running.over_ray(ray)], classifier, encoding, reuse)
+    running.go_on(run, overrides, classifier, encoding, reuse, ray)
 
 
 @app.command(cls=Command)
@@ -262,6 +269,8 @@ def verify(
 
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
+app.command(cls=Command)(drive)
+app.command("print-sheet", cls=Command)(print_sheet)
 app.command(cls=Command)(serve)
 
 
@@ -318,13 +327,26 @@ def score(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
+    transforms: Annotated[
+        str | None,
+        typer.Option(
+            help="Score under these and tell the answers under others: in braces as in a config,"
+            " '{k: 8, rotation: 10}', or a config whose classifier has them."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a classifier says of pictures, beside what the pictures claim."""
     from evofool.cli.report import print_readings, spec
+    from evofool.cli.report import transforms as given
     from evofool.evolution.reading import read
 
-    readings = read(images, None if classifier is None else spec(classifier), top)
+    readings = read(
+        images,
+        None if classifier is None else spec(classifier),
+        top,
+        None if transforms is None else given(transforms),
+    )
     if as_json:
         _print_json([reading.to_json() for reading in readings])
     else:

@@ -42,6 +42,7 @@ def begin(
     dry_run: bool,
     watched: Served | None = None,
     reuse: Sequence[Path] | None = None,
+    ray: str | None = None,
 ) -> None:
     """Run a config, or say what the run would do.
 
@@ -54,16 +55,18 @@ def begin(
         dry_run: only say.
         watched: where the growing gallery is served, None: nowhere.
         reuse: run folders whose rows may be taken over, of an experiment.
+        ray: the address of a cluster of Ray, `RAY_HERE`, or None to do without.
     """
     kind = _kind_of(config, command)
-    loaded = kind.part("load")(config, overrides or (), seed)
+    changes, options = _of_kind(kind, reuse, ray)
+    loaded = kind.part("load")(config, [*(overrides or ()), *changes], seed)
     if dry_run:
         answer(*kind.part("plan_lines")(kind.part("plan")(loaded)))
         return
     stem = Path(config).stem if isinstance(config, str) else kind.name
     folder = out or _default_folder(kind, loaded.config.name or stem)
     typed = shlex.join(["evofool", *sys.argv[1:]])
-    run, options = kind.part("run"), _of_experiments(kind, reuse)
+    run = kind.part("run")
     with contextlib.nullcontext() if watched is None else _served(folder, watched):
         with watch_run(kind) as progress, signals.stop_requested() as stop:
             result = run(
@@ -80,6 +83,7 @@ def reproduce(
     dry_run: bool,
     reuse: Sequence[Path] | None,
     folders: Mapping[str, Path],
+    ray: str | None = None,
 ) -> None:
     """Test claims of the literature in the folder of their scale, new or not.
 
@@ -91,6 +95,7 @@ def reproduce(
         dry_run: only say what would be done.
         reuse: run folders whose rows may be taken over.
         folders: of pictures, by their key in the config.
+        ray: as in `begin`.
     """
     from evofool.experiments.reproduce.again import add_claims
 
@@ -99,7 +104,7 @@ def reproduce(
         if seed is not None:
             raise UsageError(f"--seed: {folder} has one already; name another --out")
         add_claims(folder, claims, scale, folders)
-        go_on(folder, None, None, None, reuse)
+        go_on(folder, None, None, None, reuse, ray)
         return
     config = {
         "kind": "reproduce",
@@ -107,7 +112,7 @@ def reproduce(
         "scale": scale,
         **{key: str(folder.absolute()) for key, folder in folders.items()},
     }
-    begin("reproduce", config, None, folder, seed, dry_run, reuse=reuse)
+    begin("reproduce", config, None, folder, seed, dry_run, reuse=reuse, ray=ray)
 
 
 def compare(
@@ -116,6 +121,7 @@ def compare(
     seed: int | None,
     dry_run: bool,
     reuse: Sequence[Path] | None,
+    ray: str | None = None,
 ) -> None:
     """Run a comparison, or compare what run folders hold.
 
@@ -125,19 +131,20 @@ def compare(
         seed: instead of the config's.
         dry_run: only say what would be done.
         reuse: run folders whose rows may be taken over.
+        ray: as in `begin`.
     """
     from evofool.experiments.compare.stored.again import folder_of, is_again, runs_in
 
     paths = runs_in(given)
     if not paths:
-        begin("compare", given[0], given[1:], out, seed, dry_run, reuse=reuse)
+        begin("compare", given[0], given[1:], out, seed, dry_run, reuse=reuse, ray=ray)
         return
     folder = out or folder_of(paths, seed)
     if not dry_run and is_again(folder, paths, seed):
-        go_on(folder, None, None, None, reuse)
+        go_on(folder, None, None, None, reuse, ray)
         return
     config = {"kind": "compare", "runs": [str(path) for path in paths]}
-    begin("compare", config, None, folder, seed, dry_run, reuse=reuse)
+    begin("compare", config, None, folder, seed, dry_run, reuse=reuse, ray=ray)
 
 
 def go_on(
@@ -146,29 +153,24 @@ def go_on(
     classifier: str | None,
     encoding: str | None,
     reuse: Sequence[Path] | None = None,
+    ray: str | None = None,
 ) -> None:
-    """Go on with the run in a folder."""
+    """Go on with the run in a folder; arguments as in `begin`."""
     from evofool.experiments import runs
 
     kind = runs.kind_of(path)
+    changes, options = _of_kind(kind, reuse, ray)
     with watch_run(kind) as progress, signals.stop_requested() as stop:
         result = runs.resume(
             path,
             classifier=classifier,
             encoding=encoding,
-            overrides=overrides or (),
+            overrides=[*(overrides or ()), *changes],
             progress=progress,
             should_stop=stop,
-            **_of_experiments(kind, reuse),
+            **options,
         )
     finish(kind, result)
-
-
-def over_ray(address: str | None) -> list[str]:
-    """The changes to a campaign's config that ``--ray`` stands for; None is without it."""
-    if address is None:
-        return []
-    return ray_overrides(True if address == RAY_HERE else address)
 
 
 def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:
@@ -176,13 +178,22 @@ def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:
     return kind_of(config, command) if isinstance(config, str) else kinds.find(str(config["kind"]))
 
 
-def _of_experiments(kind: Kind, reuse: Sequence[Path] | None) -> dict[str, Any]:
-    """What only runs of experiments take."""
+def _of_kind(
+    kind: Kind, reuse: Sequence[Path] | None, ray: str | None
+) -> tuple[list[str], dict[str, Any]]:
+    """What options stand for: changes to the config of a campaign, and what experiments take.
+
+    Raises:
+        UsageError: a kind of run that does not know one.
+    """
+    address: bool | str = False if ray is None else True if ray == RAY_HERE else ray
     if kind.study:
-        return {"reuse": tuple(reuse or ()), "say": remark_lines}
+        return [], {"reuse": tuple(reuse or ()), "say": remark_lines, "ray": address}
     if reuse:
         raise UsageError(f"--reuse: {kind.about} has no rows that another run could share")
-    return {}
+    if ray is not None and kind.name != "evolve":
+        raise UsageError(f"--ray: {kind.about} is one computation; run it without")
+    return ray_overrides(address), {}
 
 
 def remark_lines(text: str) -> None:
@@ -209,9 +220,12 @@ def _served(folder: Path, watched: Served) -> Iterator[None]:
 
 
 def _default_folder(kind: Kind, name: str) -> Path:
-    """The kind's own, or ``runs/NAME``, or the first of ``runs/NAME-2``... that is not there."""
-    if kind.out:
-        return Path(kind.out)
+    """The kind's own, or a free one below ``runs``."""
+    return Path(kind.out) if kind.out else free_folder(name)
+
+
+def free_folder(name: str) -> Path:
+    """``runs/NAME``, or the first of ``runs/NAME-2``... that is not there."""
     folder, number = Path("runs") / name, 1
     while folder.exists():
         number += 1

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier, load_classifier, prepare
 from evofool.classifiers.sources.bundled import BUNDLED
+from evofool.classifiers.spec import parse_transforms
+from evofool.classifiers.transformed import with_transforms
 from evofool.config import find_class
 from evofool.errors import StoreError, UsageError
 from evofool.images import PROVENANCE, SIDECAR, read_picture, read_text
 from evofool.scoring import Scorer
+from evofool.scoring.statistics import wilson
 from evofool.store.files import json_object, read_json
 
 
@@ -35,6 +39,8 @@ class Reading:
         same_victim: whether the claim is about a classifier of the same digest.
         sidecar: whether the claim stood in the ``provenance.json`` beside the picture, whose own
             text is gone.
+        held_back: of a victim behind transforms, under how many others the net's answer is the
+            claimed class, or the first of `top` where none is claimed; with Wilson's interval.
     """
 
     path: Path
@@ -44,6 +50,7 @@ class Reading:
     same_victim: bool
     sidecar: bool = False
     class_index: int | None = None
+    held_back: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -57,6 +64,7 @@ class Reading:
             "now_class_index": self.class_index,
             "same_victim": self.same_victim,
             "sidecar": self.sidecar,
+            **({} if self.held_back is None else {"held_back": self.held_back}),
         }
 
 
@@ -64,6 +72,7 @@ def read(
     paths: Sequence[Path],
     classifier: str | Mapping[str, Any] | Classifier | None,
     top: int = 5,
+    transforms: Mapping[str, Any] | None = None,
 ) -> list[Reading]:
     """Score pictures of any size, each resized as the victim wants natural pictures.
 
@@ -72,24 +81,30 @@ def read(
         classifier: the victim; None takes the one that all of the pictures claim, if it ships
             with evofool: what a picture says never loads anything else.
         top: how many classes are told.
+        transforms: of the victim, as in a config; confidences are then under these, and the answers
+            under others are told as well.
 
     Raises:
         ImageError: a file is not a picture.
         ClassifierError: the victim cannot be had.
         UsageError: no classifier is given, and the pictures claim none of ours or several.
     """
-    claims = [_claim(path) for path in paths]
+    claims = [claim_beside(path) for path in paths]
     if classifier is None:
-        classifier = _claimed([claim for claim, _ in claims])
+        classifier = victim_claimed([claim for claim, _ in claims])
     victim = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
-    images = [prepare(read_picture(path), victim) for path in paths]
+    if transforms is not None:
+        victim = with_transforms(victim, parse_transforms(transforms))
+    images = np.stack([prepare(read_picture(path), victim) for path in paths])
+    others = 0 if victim.transformed is None else victim.transformed.config.held_back
     with Scorer(victim) as scorer:
-        confidence = scorer.confidence(np.stack(images))
-    readings = []
+        confidence = scorer.confidence(images)
+        answers = scorer.held_back(images, others).labels if others else None
+    readings: list[Reading] = []
     for path, row, (claim, sidecar) in zip(paths, confidence, claims, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
         same = claim is not None and victim.is_known_as(str(claim.get("classifier_digest")))
-        asked = None if claim is None else _asked(claim, victim, same)
+        asked = None if claim is None else class_claimed(claim, victim, same)
         readings.append(
             Reading(
                 path,
@@ -99,13 +114,36 @@ def read(
                 same,
                 sidecar,
                 asked,
+                None
+                if answers is None
+                else _withstood(answers[len(readings)], int(order[0]) if asked is None else asked),
             )
         )
     return readings
 
 
-def _asked(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | None:
-    """The class of `victim` that a claim is about."""
+def _withstood(labels: NDArray[np.int64], class_index: int) -> dict[str, Any]:
+    """Under how many transforms a class is the answer, (T,) `labels`."""
+    hits = int((labels == class_index).sum())
+    low, high = wilson(hits, len(labels))
+    return {
+        "class_index": class_index,
+        "transforms": len(labels),
+        "successes": hits,
+        "rate": hits / len(labels),
+        "low": low,
+        "high": high,
+    }
+
+
+def class_claimed(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | None:
+    """The class of `victim` that a claim is about; None: it has no such class.
+
+    Args:
+        claim: with ``class_index`` and ``label``.
+        victim: that is asked.
+        same: whether the claim is about this victim; of another one the name of the class counts.
+    """
     index, label = int(claim["class_index"]), str(claim["label"])
     if index < victim.n_classes and (same or victim.labels[index] == label):
         return index
@@ -118,8 +156,12 @@ def _asked(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | No
     return None
 
 
-def _claimed(claims: Sequence[dict[str, Any] | None]) -> str:
-    """The one bundled victim that all claims are about."""
+def victim_claimed(claims: Sequence[Mapping[str, Any] | None]) -> str:
+    """The one bundled victim that all claims are about.
+
+    Raises:
+        UsageError: a picture claims nothing, or they claim several or another one.
+    """
     named = {str(claim.get("classifier")) for claim in claims if claim is not None}
     name = next(iter(named), "")
     if len(named) != 1 or None in claims or name not in BUNDLED:
@@ -130,7 +172,7 @@ def _claimed(claims: Sequence[dict[str, Any] | None]) -> str:
     return name
 
 
-def _claim(path: Path) -> tuple[dict[str, Any] | None, bool]:
+def claim_beside(path: Path) -> tuple[dict[str, Any] | None, bool]:
     """The provenance of a picture of ours, from its own text or from the sidecar beside it (then
     True); anything else, or anything odd, is no claim."""
     text = read_text(path).get(PROVENANCE)

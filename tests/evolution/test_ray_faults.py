@@ -20,7 +20,7 @@ from evofool.ray_session import session
 from evofool.scoring.ray import RayPool
 from evofool.scoring.ray import pool as pool_module
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 Until = Callable[..., None]
 
 

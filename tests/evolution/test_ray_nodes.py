@@ -12,7 +12,7 @@ from ray_pools import linear_campaign, over_ray, watched_pools
 
 from evofool.evolution.campaign import Progress, evolve
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 PATIENCE = 300.0
 
 

@@ -15,10 +15,10 @@ _SHORTEST = 8
 class MultiScaleNet(nn.Module):
     """The outputs of all stages feed the classifier (Sermanet and LeCun, IJCNN 2011).
 
-    Three stages of convolution, batch normalisation, ReLU, max-pool 2, dropout: 32 maps of 5 x 5,
-    64 and 128 of 3 x 3. Those of the first two are pooled once more, to the size of the third, and
-    all 224 maps go to 112 units, dropout .4 and the classes. Sizes and normalisation are ours, so
-    that the weights stay small.
+    Three stages of two 3 x 3 convolutions each (24, 48, 96 maps), batch normalisation and ReLU
+    after each convolution, max-pool 2 and dropout after each stage. The maps of the first two are
+    pooled once more, to the size of the third, and all 168 go to 128 units, dropout .4 and the
+    classes. Depth, sizes and normalisation are ours, so that the weights stay small.
 
     Args:
         input_shape: channels, height and width; usually 3 x 32 x 32.
@@ -32,13 +32,13 @@ class MultiScaleNet(nn.Module):
         super().__init__()
         channels, height, width = input_shape
         _check_side(height, width)
-        self.stage1 = _stage((channels, 32), 5, 0.05)
-        self.stage2 = _stage((32, 64), 3, 0.1)
-        self.stage3 = _stage((64, 128), 3, 0.2)
+        self.stage1 = _stage((channels, 24, 24), 3, 0.05)
+        self.stage2 = _stage((24, 48, 48), 3, 0.1)
+        self.stage3 = _stage((48, 96, 96), 3, 0.2)
         self.pool1, self.pool2 = nn.MaxPool2d(4), nn.MaxPool2d(2)
         self.dropout = nn.Dropout(0.4)
-        self.fc1 = nn.Linear((32 + 64 + 128) * (height // 8) * (width // 8), 112)
-        self.fc2 = nn.Linear(112, n_classes)
+        self.fc1 = nn.Linear((24 + 48 + 96) * (height // 8) * (width // 8), 128)
+        self.fc2 = nn.Linear(128, n_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """float32 N x C x H x W, normalised, to logits, N x classes."""

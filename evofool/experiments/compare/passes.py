@@ -67,6 +67,7 @@ class TimedPasses(Work):
     """
 
     kind: ClassVar[str] = "timed-passes"
+    stays: ClassVar[bool] = True  # it times this machine
     rows: ClassVar[tuple[type[Row], ...]] = (PassesRow,)
 
     net: Net

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from evofool.classifiers import Classifier
 from evofool.errors import ClassifierError, FolderError, Interrupted
 from evofool.experiments.engine.plan import Planned
-from evofool.experiments.engine.progress import Meter, Tally
+from evofool.experiments.engine.progress import Tally, Told
 from evofool.experiments.engine.results import Results, everything_below
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.work import Row, Work, outside
 from evofool.scoring import Scorer
+from evofool.store.manifest import versions
 from evofool.store.records.works import Cost, Read
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ class Context:
     Attributes:
         results: of the works that it stands on.
         planned: the work.
+        step: is told how far it is.
+        versions: of the libraries that it is done with.
         notes: for people, stored with the work; it may add to them.
         reads: artifacts of other works that it has used so far.
+        spending: what works of the run may send, and where it is booked.
         share: most queries that it may send over all processes, or None.
         budget: most pictures of the whole run, or None.
     """
@@ -62,7 +66,7 @@ class Context:
         self,
         results: Results,
         planned: Planned,
-        meter: Meter,
+        step: Told,
         command: str | None,
         spending: Spending | None = None,
         spent: int = 0,
@@ -70,13 +74,14 @@ class Context:
     ) -> None:
         self.results, self.planned = results, planned
         self.command = command
-        self._spending, self._spent = spending, spent
+        self.spending, self._spent = spending, spent
         self._engines = engines
         self.share = None if spending is None else spending.share(planned.work.address)
         self.budget = None if spending is None else spending.budget
+        self.versions = versions()
         self.notes: list[str] = []
         self.reads: dict[tuple[str, str], Read] = {}
-        self._meter = meter
+        self.step = step
         self._scorers: list[Scorer] = []
         self._sent = 0
         self._closed = Cost()
@@ -85,7 +90,7 @@ class Context:
     @property
     def should_stop(self) -> bool:
         """Whether a stop was asked for."""
-        return self._meter.should_stop()
+        return self.step.should_stop()
 
     def check_stop(self) -> None:
         """Raises `Interrupted` if a stop was asked for."""
@@ -121,9 +126,9 @@ class Context:
             if not counted:
                 yield scorer
                 return
-            books = self._spending is not None and self._spending.books(net)
-            if self._spending is not None and books:
-                self._spending.attach(scorer)
+            books = self.spending is not None and self.spending.books(net)
+            if self.spending is not None and books:
+                self.spending.attach(scorer)
             self._scorers.append(scorer)
             useful = None
             try:
@@ -148,9 +153,18 @@ class Context:
         """Images of all scorers so far; seconds are for whoever runs the work."""
         return sum((_cost(scorer) for scorer in self._scorers), self._closed)
 
+    @property
+    def spent(self) -> int:
+        """Queries that it has sent in earlier processes."""
+        return self._spent
+
     def book(self, cost: Cost) -> None:
         """Count images that were sent by other means than `scorer`."""
         self._closed += cost
+
+    def took(self, cost: Cost) -> None:
+        """All that it has sent so far, as the process says in which it runs."""
+        self._closed = cost
 
     def rows(self, work: Work, type: type[R]) -> list[R]:
         """The rows of a work that this one stands on."""
@@ -195,21 +209,21 @@ class Context:
 
     def reached(self, images: int) -> None:
         """So many images of this work are done."""
-        self._meter.reached(images)
+        self.step.reached(images)
 
     def tell(self, done: int, of: int, hits: int = 0) -> None:
         """So many of its pictures are through, and so many of these fool."""
-        self._meter.tell(Tally(done, of, hits))
+        self.step.tell(Tally(done, of, hits))
 
     def trained(self, progress: TrainProgress) -> None:
         """A step of a training is done."""
-        self._meter.trained(progress)
+        self.step.trained(progress)
 
     def _before(self, images: int) -> None:
         self.check_stop()
         self._sent += images
-        self._meter.asked(images)
-        self._meter.reached(self._sent)
+        self.step.asked(images)
+        self.step.reached(self._sent)
 
     def _check_need(self, work: Work) -> None:
         own = self.planned.work

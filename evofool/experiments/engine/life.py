@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from evofool.experiments.engine.changes import (
     record_changeable,
     record_changes,
 )
+from evofool.experiments.engine.elsewhere import Elsewhere
 from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.reuse import reuse as take_over
@@ -37,6 +39,7 @@ from evofool.experiments.engine.run import WorksFailedError, run_plan
 from evofool.experiments.engine.spending import settle
 from evofool.experiments.engine.study import Study
 from evofool.experiments.engine.verifying import check_works
+from evofool.ray_session import session
 from evofool.scoring.ledger import Heading
 from evofool.store import Check, Folder, Result, head_of
 from evofool.store.checking import check_folder, check_victim, seed_faults, victim_faults
@@ -58,6 +61,8 @@ class Options:
         reuse: run folders whose rows may be taken over.
         executor: what works are given to; one after the other in this thread by default.
         at_once: works that the executor is given at a time.
+        ray: the address of a cluster of Ray that works are sent to, or True for one that is started
+            on this machine; False does them here.
         draw_when_stopped: draw the report of what is done and return, instead of raising
             `Interrupted`; of kinds whose report can be `Study.partial`.
         say: told what a person should know at once.
@@ -68,6 +73,7 @@ class Options:
     reuse: Sequence[Path | str] = ()
     executor: Executor | None = None
     at_once: int = 1
+    ray: bool | str = False
     draw_when_stopped: bool = False
     say: Callable[[str], None] = field(default_factory=lambda: logging.getLogger("evofool").warning)
 
@@ -103,6 +109,7 @@ def begin(
     """
     if isinstance(source, Loaded) and (overrides or seed is not None):
         raise UsageError("a config that is loaded already takes no overrides and no other seed")
+    options = options or Options(**fields)
     loaded = source if isinstance(source, Loaded) else study.load(source, overrides, seed)
     ExperimentFolder.check_free(Path(out))
     made = study.make(loaded)
@@ -110,11 +117,14 @@ def begin(
         **new_manifest(study.kind, made.victim, loaded.config.seed, command),
         **begun_with(made),
     }
-    with ExperimentFolder.create(Path(out), manifest, to_yaml(made.loaded.config)) as run:
+    with (
+        _cluster(made, options.ray),  # before a folder is made for nothing
+        ExperimentFolder.create(Path(out), manifest, to_yaml(made.loaded.config)) as run,
+    ):
         if made.victim is not None:
             run.bookings.remember_probe(made.victim.probed)
         _book_probe(made, run, 0)
-        return _carry_out(made, run, options or Options(**fields))
+        return _carry_out(made, run, options)
 
 
 def resume(
@@ -282,24 +292,27 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
     results, reason = Results(run, plan), ""
     try:
         try:
-            run_plan(
-                plan,
-                run,
-                meter,
-                command=run.manifest.get("command"),
-                executor=options.executor,
-                at_once=options.at_once,
-                spending=made.spending(run),
-                engines=made.engines,
-            )
+            with _workers(made, run, options) as (executor, at_once, elsewhere):
+                run_plan(
+                    plan,
+                    run,
+                    meter,
+                    command=run.manifest.get("command"),
+                    executor=executor,
+                    at_once=at_once,
+                    spending=made.spending(run),
+                    engines=made.engines,
+                    elsewhere=elsewhere,
+                )
         except BudgetError:
             if not made.partial:
                 raise
             reason = "budget"
         run.set_meta({"seconds": repr(meter.seconds), "stop_reason": reason})
-        meter.begin("report", 0)
+        drawing = meter.begin("report", 0)
         report = made.report(results, run.manifest)
         report.write(run)
+        drawing.end()
     except StoreError:
         raise
     except EvofoolError as error:
@@ -317,6 +330,43 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         ) from error
     run.set_meta({"status": "finished"})
     return Result(run.path, report.summary or {})
+
+
+@contextmanager
+def _workers(
+    made: Study[Any], run: ExperimentFolder, options: Options
+) -> Iterator[tuple[Executor | None, int, Elsewhere | None]]:
+    """Threads that works are given to, how many at a time, and where they send them."""
+    if options.ray is False:
+        yield options.executor, options.at_once, None
+        return
+    results = Results(run, made.plan)
+    if all(results.is_finished(planned.work) for planned in made.plan):
+        yield None, 1, None  # nothing to start a cluster for
+        return
+    from evofool.experiments.engine.ray.driver import RayWorks, bound_to_the_driver
+
+    if reason := bound_to_the_driver(made):
+        options.say(f"--ray: {reason}; the works are done here, one after the other")
+        yield None, 1, None
+        return
+    with _cluster(made, options.ray) as ray:
+        works = RayWorks(ray, made, run)
+        at_once = min(works.at_once, len(made.plan))
+        with ThreadPoolExecutor(at_once, "works") as threads:
+            yield threads, at_once, works
+
+
+@contextmanager
+def _cluster(made: Study[Any], ray: bool | str) -> Iterator[Any]:
+    """Ray, connected, where it is asked for and there is anything to send to it."""
+    from evofool.experiments.engine.ray.driver import bound_to_the_driver
+
+    if ray is False or bound_to_the_driver(made):
+        yield None
+        return
+    with session(ray if isinstance(ray, str) else None) as module:
+        yield module
 
 
 def _book_probe(made: Study[Any], run: ExperimentFolder, charged: int) -> None:

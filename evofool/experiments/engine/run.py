@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from types import MappingProxyType
 
-from evofool.errors import BudgetError, EvofoolError, Interrupted, RunBusyError, StoreError
+from evofool.errors import (
+    BudgetError,
+    EvofoolError,
+    Interrupted,
+    RunBusyError,
+    ScoringError,
+    StoreError,
+)
 from evofool.experiments.engine.context import Context, Engines
 from evofool.experiments.engine.effort import Efforts
+from evofool.experiments.engine.elsewhere import Begun, Elsewhere, LostError
 from evofool.experiments.engine.plan import Plan, Planned
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.work import Artifact, Chunk, Row, Work
 from evofool.store.experiment import ExperimentFolder
-from evofool.store.manifest import versions
 from evofool.store.records.works import ArtifactRow, Cost, StoredRow, WorkRow
 
 COMMIT_SECONDS = 3.0
 """Rows wait no longer than this before they are stored."""
+ATTEMPTS = 3
+"""How many processes in turn a work may be lost with, until it is held to be the cause."""
+ASK_SECONDS = 0.2
+"""How often it is asked whether to stop, while all works are elsewhere."""
 
 
 class WorksFailedError(EvofoolError):
@@ -50,6 +63,7 @@ def run_plan(
     at_once: int = 1,
     spending: Spending | None = None,
     engines: Engines = MappingProxyType({}),
+    elsewhere: Elsewhere | None = None,
 ) -> Results:
     """Do every work of `plan` that is not finished in `folder`, and return the results of all.
 
@@ -62,6 +76,8 @@ def run_plan(
         at_once: works that the executor is given at a time.
         spending: what works may send, and where it is booked.
         engines: of nets that are loaded already.
+        elsewhere: other processes that works are sent to; the threads of `executor` then wait for
+            them, store what comes, and do one after the other what cannot be sent.
 
     Raises:
         Interrupted: a stop was asked for; all that is done is stored.
@@ -71,7 +87,10 @@ def run_plan(
         StoreError: the folder is damaged or cannot be written.
     """
     executor = executor or Serial()
-    return _Runner(plan, folder, meter, command, executor, at_once, spending, engines).run()
+    runner = _Runner(
+        plan, folder, meter, command, executor, at_once, spending, engines, elsewhere
+    )  # fmt: skip
+    return runner.run()
 
 
 class _Runner:
@@ -85,10 +104,12 @@ class _Runner:
         at_once: int,
         spending: Spending | None,
         engines: Engines,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self._plan, self._folder, self._meter, self._command = plan, folder, meter, command
         self._spending, self._engines = spending, engines
         self._executor, self._at_once = executor, at_once
+        self._elsewhere, self._here = elsewhere, threading.Lock()
         self._results = Results(folder, plan)
         self._efforts = Efforts(planned.work for planned in plan)
         self._failed: dict[str, EvofoolError] = {}
@@ -116,7 +137,6 @@ class _Runner:
                 self._collect(running, finished)
         finally:
             wait(running)
-        self._meter.begin("", 0)
         self._tell_failures()
         return self._results
 
@@ -139,7 +159,13 @@ class _Runner:
         return ready
 
     def _collect(self, running: dict[Future[object], Planned], finished: set[str]) -> None:
-        done, _ = wait(running, return_when=FIRST_COMPLETED) if running else ((), ())
+        done: Iterable[Future[object]] = ()
+        while running and not done:
+            # of what is sent elsewhere nobody asks whether to stop, while it is waited for
+            patience = None if self._elsewhere is None else ASK_SECONDS
+            done, _ = wait(running, patience, return_when=FIRST_COMPLETED)
+            if self._elsewhere is not None and self._meter.should_stop():
+                self._elsewhere.stop()
         for future in done:
             planned = running.pop(future)
             error = future.exception()
@@ -168,6 +194,31 @@ class _Runner:
         ) from first
 
     def _carry_out(self, planned: Planned) -> None:
+        """One work, here or elsewhere; what is lost elsewhere is done again."""
+        elsewhere = self._elsewhere
+        if elsewhere is None:
+            self._do(planned, None)
+            return
+        if not elsewhere.takes(planned.work):
+            with self._here:
+                self._do(planned, None)
+            return
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._do(planned, elsewhere)
+                return
+            except LostError as error:
+                if self._meter.should_stop():
+                    raise Interrupted("stopped") from error
+                if attempt == ATTEMPTS:
+                    raise ScoringError(
+                        f"{planned.title}: {ATTEMPTS} workers in turn were lost over it ({error})"
+                    ) from error
+                logging.getLogger("evofool").warning(
+                    "%s: its worker was lost (%s); it is done again", planned.title, error
+                )
+
+    def _do(self, planned: Planned, elsewhere: Elsewhere | None) -> None:
         """One work, from where it was broken off if it goes on from there, else anew."""
         work, folder = planned.work, self._folder
         self._check_artifacts(planned)  # before anything of it is forgotten
@@ -177,10 +228,10 @@ class _Runner:
             before = None
         row = before or WorkRow(work.address, work.kind, work.version, work.definition)
         folder.begin(row, self._places(work))
-        self._meter.begin(planned.title, work.images, self._efforts.an_image(work))
+        step = self._meter.begin(planned.title, work.images, self._efforts.an_image(work))
         spent = row.cost
         context = Context(
-            self._results, planned, self._meter, self._command, self._spending, spent.queries,
+            self._results, planned, step, self._command, self._spending, spent.queries,
             self._engines,
         )  # fmt: skip
         kept = Cost()
@@ -191,15 +242,18 @@ class _Runner:
         def store(finished: bool = False, *, sent: Cost | None = None) -> None:
             cost = spent + (sent or context.cost) + Cost(seconds=time.perf_counter() - began)
             notes = tuple(dict.fromkeys((*row.notes, *context.notes)))
-            now = replace(row, finished=finished, cost=cost, notes=notes, versions=versions())
+            now = replace(row, finished=finished, cost=cost, notes=notes, versions=context.versions)
             reads = context.reads.values()
             folder.commit(now, rows, artifacts, reads, self._meter.seconds)
             rows.clear()
             artifacts.clear()
 
         try:
-            for result in work.run(context):
-                if isinstance(result, Artifact):
+            running = work.run(context) if elsewhere is None else elsewhere.run(planned, context)
+            for result in running:
+                if isinstance(result, Begun):
+                    began = time.perf_counter()
+                elif isinstance(result, Artifact):
                     place = self._plan.place(work, result.name)
                     artifacts.append(ArtifactRow(work.address, result.name, place, result.digest))
                     store()  # whoever reads it may do so from now on
@@ -217,6 +271,8 @@ class _Runner:
             # what was sent to nets is counted, whatever became of it, unless it is sent again
             store(sent=kept if work.continues else None)
             raise
+        finally:
+            step.end()
         store(finished=True)
 
     def _check_artifacts(self, planned: Planned) -> None:
@@ -236,5 +292,7 @@ class _Runner:
                 )
 
 
-def _stored(row: Row) -> StoredRow:
+def _stored(row: Row | StoredRow) -> StoredRow:
+    if isinstance(row, StoredRow):
+        return row
     return StoredRow(row.type, row.item, row.content(), row.png)

@@ -56,7 +56,7 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
             True,
             f"{counted(n, 'row')} read, {counted(len(work.makes), 'artifact')} as made",
         )
-        context = Context(results, planned, Meter(None, None, 0.0), None)
+        context = Context(results, planned, Meter(None, None, 0.0).begin(planned.title, 0), None)
         yield from work.verify(context)
     if not whole or run.meta().get("status") != "finished":
         yield Check("report", None, "not drawn yet: the run has not ended (evofool resume)")

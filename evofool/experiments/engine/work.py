@@ -28,6 +28,7 @@ from evofool.files import read_file, reason
 from evofool.render.masks import Mask
 from evofool.store import Check
 from evofool.store.records.rows import Row as Row
+from evofool.store.records.works import StoredRow
 
 if TYPE_CHECKING:
     from evofool.experiments.engine.context import Context
@@ -68,7 +69,7 @@ class Chunk:
     goes on after its last chunk, and what it had sent since was sent in vain.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[Row | StoredRow]
 
 
 Output = Row | Artifact | Chunk
@@ -94,6 +95,10 @@ class Work(ABC):
     """Names of its artifacts."""
     continues: ClassVar[bool] = False
     """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
+    threads: ClassVar[int] = 1
+    """How many it takes, whatever else goes on: part of the result of a training."""
+    stays: ClassVar[bool] = False
+    """Whether it is done in the process that owns the run folder, never in another one."""
 
     @abstractmethod
     def run(self, context: Context) -> Iterator[Output]:

@@ -15,7 +15,7 @@ from evofool.experiments.works.pictures import Pictures
 from evofool.experiments.works.written_net import CARD, WEIGHTS
 from evofool.files import is_file
 from evofool.training import Diverged
-from evofool.training.devices import choose_device
+from evofool.training.devices import THREADS, choose_device
 
 if TYPE_CHECKING:
     from evofool.defenses.denoising import Recipe
@@ -52,6 +52,7 @@ class TrainedDenoiser(Work):
     """
 
     kind: ClassVar[str] = "denoiser"
+    threads: ClassVar[int] = THREADS
     rows: ClassVar[tuple[type[Row], ...]] = (DenoiserRow,)
     makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
     continues: ClassVar[bool] = True

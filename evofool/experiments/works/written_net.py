@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from evofool.classifiers import Classifier, load_classifier
 from evofool.experiments.engine import Artifact, Context, Work
 from evofool.files import is_file
+from evofool.training.devices import THREADS
 
 WEIGHTS, CARD = "weights", "card"
 
@@ -16,6 +17,7 @@ class WrittenNet(Work):
     """A work whose artifacts are a net that the path of its weights names."""
 
     makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
+    threads: ClassVar[int] = THREADS
 
     def place(self, artifact: str, called: str) -> str:
         return f"nets/{called}.{'safetensors' if artifact == WEIGHTS else 'json'}"

@@ -59,14 +59,16 @@ def test_time_left_is_in_proportion_to_the_effort(monkeypatch: pytest.MonkeyPatc
     told: list[ExperimentProgress] = []
     meter = Meter(told.append, None, 0.0)
     meter.plan(3, 16 * 100 + 1600 * 10 + 1600 * 20)
-    meter.begin("digits", 100, 16)
+    digits = meter.begin("digits", 100, 16)
     now[0] = 1.0
-    meter.begin("photos", 10, 1600)
+    digits.end()
+    photos = meter.begin("photos", 10, 1600)
     assert told[-1].seconds_left == pytest.approx(30.0)
     now[0] = 6.0
-    meter.reached(5)
+    photos.reached(5)
     assert told[-1].seconds_left == pytest.approx(25.0)
     assert told[-1].share_done == pytest.approx(96 / 496)
+    photos.end()
     meter.skip(1600 * 5)  # of the last work, as if an earlier process had done some of it
     meter.begin("more", 15, 1600)
     assert told[-1].seconds_left == pytest.approx(15 * 1600 * 6 / (1600 + 16000))

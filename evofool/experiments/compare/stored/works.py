@@ -50,6 +50,7 @@ class StoredSearch(Work):
     """
 
     kind: ClassVar[str] = "stored-search"
+    stays: ClassVar[bool] = True  # the run folders that it reads are here
     rows: ClassVar[tuple[type[Row], ...]] = (SearchRow, SpentRow)
 
     content: str

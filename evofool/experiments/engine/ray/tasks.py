@@ -1,0 +1,159 @@
+"""Functions in tasks of Ray, which yield what they find; knows nothing of experiments."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from evofool.errors import EvofoolError, UsageError
+from evofool.ray_session import ONE_THREAD, load_ray
+
+Asked = Callable[[], bool]
+"""Whether a stop was asked for."""
+
+
+class TaskLostError(EvofoolError):
+    """The process of a task is gone, its machine, or what it was sending."""
+
+
+class Tasks:
+    """Where functions are run: a cluster of Ray that this process is connected to.
+
+    Args:
+        ray: the module, connected.
+
+    Attributes:
+        cores: of all machines together.
+        most: of the largest machine.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        nodes = [node.get("Resources", {}) for node in ray.nodes() if node.get("Alive")]
+        each = [int(resources.get("CPU", 0)) for resources in nodes]
+        self.cores, self.most = sum(each), max(each, default=0)
+        if self.cores < 1:
+            raise UsageError("--ray: no machine of the cluster has a CPU core for a work")
+        self._stopping = threading.Event()
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        # beside the driver, whose end is the end of all: it cannot be lost alone
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        self._signal = (
+            ray.remote(_Signal)
+            .options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here)
+            .remote()
+        )
+
+    def put(self, value: object) -> Any:
+        """`value` in the object store; what this gives may be among the `sent` of `stream`."""
+        return self._ray.put(value)
+
+    def stream(
+        self,
+        function: Callable[..., Iterator[Any]],
+        *arguments: Any,
+        sent: Sequence[Any] = (),
+        cores: int = 1,
+        gpus: int = 0,
+    ) -> Iterator[Any]:
+        """What ``function(should_stop, *arguments, values)`` yields in a task, as it comes.
+
+        Args:
+            function: that a module of evofool defines.
+            arguments: that can be pickled.
+            sent: what `put` gave; `values` is the list of what was put.
+            cores: that are its own; no more than the largest machine has.
+            gpus: likewise.
+
+        Raises:
+            TaskLostError: its process is gone. What the function itself raised is raised as Ray
+                raises it.
+        """
+        ray = self._ray
+        task = (
+            ray.remote(_run)
+            .options(
+                num_cpus=min(cores, self.most),
+                num_gpus=gpus,
+                num_returns="streaming",
+                max_retries=0,  # whoever stores what comes knows from where to go on
+                runtime_env={"env_vars": dict(ONE_THREAD)},
+            )
+            .remote(self._signal, function, list(sent), arguments)
+        )
+        begun = ended = False
+        try:
+            while True:
+                if not begun and self._stopping.is_set():
+                    raise TaskLostError("stopped before it had begun")
+                ready, _ = ray.wait([task], timeout=None if begun else 0.5)
+                if not ready:
+                    continue
+                begun = True
+                try:
+                    value = ray.get(next(task))
+                except StopIteration:
+                    ended = True
+                    return
+                except ray.exceptions.RayTaskError:
+                    ended = True
+                    raise
+                except ray.exceptions.RayError as error:
+                    ended = True
+                    raise TaskLostError(_last_line(error)) from error
+                yield value
+        finally:
+            if not ended:
+                ray.cancel(task, force=True)
+
+    def stop(self) -> None:
+        """Tell all functions that a stop was asked for."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._signal.stop.remote()
+
+
+class _Signal:
+    """An actor that tasks ask whether to stop: the answer comes when they are to."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    async def stop(self) -> None:
+        self._event.set()
+
+    async def stopped(self) -> None:
+        await self._event.wait()
+
+
+def _run(
+    signal: Any,
+    function: Callable[..., Iterator[Any]],
+    sent: Sequence[Any],
+    arguments: Sequence[Any],
+) -> Iterator[Any]:
+    """In a task."""
+    ray = load_ray()
+    answer = signal.stopped.remote()
+    lock = threading.Lock()
+    state = {"stop": False, "asked": 0.0}
+
+    def should_stop() -> bool:
+        import time
+
+        with lock:
+            now = time.monotonic()
+            if not state["stop"] and now - state["asked"] > 0.2:
+                state["asked"] = now
+                state["stop"] = bool(ray.wait([answer], timeout=0)[0])
+            return bool(state["stop"])
+
+    yield from function(should_stop, *arguments, ray.get(list(sent)))
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

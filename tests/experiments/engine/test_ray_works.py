@@ -1,0 +1,253 @@
+"""Works as tasks of Ray come to the rows that they come to one after the other, here."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray_works import attacks, search
+
+from evofool.errors import Interrupted, ScoringError, UsageError
+from evofool.experiments.attack.study import AttackStudy
+from evofool.experiments.costs.study import CostsStudy
+from evofool.experiments.engine import Options, begin
+from evofool.experiments.engine import run as runner
+from evofool.experiments.engine.progress import ExperimentProgress
+from evofool.experiments.engine.ray import driver
+from evofool.experiments.runs import resume, status, verify
+from evofool.experiments.search.study import SearchStudy
+from evofool.ray_session import session
+
+TOYS = Path(__file__).parents[2] / "toys"
+Until = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Ray on this machine, with room for two works."""
+    pytest.importorskip("ray")
+    with session(cpus=2) as ray:
+        yield ray
+
+
+def stored(run: Path) -> list[tuple[Any, ...]]:
+    """Rows of all works, and what these took, but for seconds."""
+    db = sqlite3.connect(run / "run.sqlite")
+    rows: list[tuple[Any, ...]] = []
+    for address, kind, item, content, png in db.execute("SELECT * FROM rows ORDER BY 1, 2, 3"):
+        fields = json.loads(content)
+        fields.pop("seconds", None)
+        rows.append((address, kind, item, fields, len(png or b"")))
+    works = "SELECT address, finished, queries, forward_images, backward_images, notes FROM works"
+    digests = "SELECT address, name, path, digest FROM artifacts"
+    for query in (works, digests):
+        rows += db.execute(f"{query} ORDER BY 1, 2").fetchall()
+    db.close()
+    return rows
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text))
+    for row in rows:
+        row.pop("seconds", None)
+    return rows
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[driver.RayWorks]:
+    """What experiments of this process send their works to."""
+    made: list[driver.RayWorks] = []
+
+    class Watched(driver.RayWorks):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(driver, "RayWorks", Watched)
+    return made
+
+
+def test_attacks_over_ray_are_those_without(cluster: Any, tmp_path: Path) -> None:
+    """The budget's shares too: two attacks are cut short, in whatever order all run."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    begin(AttackStudy, attacks(), there, ray=True)
+    begin(AttackStudy, attacks(), here)
+    assert stored(there) == stored(here)
+    assert table(there / "results.csv") == table(here / "results.csv")
+    assert status(there)["sent"] == status(here)["sent"]
+    assert status(there)["stop_reason"] == "budget"
+
+
+@pytest.mark.cluster
+def test_campaigns_come_back_whole(cluster: Any, tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    begin(SearchStudy, search(), there, ray=True)
+    begin(SearchStudy, search(), here)
+    assert stored(there) == stored(here)
+    for name in ("search.csv", "curves.csv", "classes.csv"):
+        assert (there / name).read_bytes() == (here / name).read_bytes()
+    assert all(check.ok for check in verify(there))
+
+
+@pytest.mark.cluster
+@pytest.mark.data
+def test_nets_that_are_trained_there_are_those_of_here(cluster: Any, tmp_path: Path) -> None:
+    """Campaigns and attacks stand on them: what is trained in one process goes to another."""
+    config = {
+        "kind": "costs",
+        "training": {"dataset": "mnist", "epochs": 1, "batch": 20, "limit": 200},
+        "nets": ["cross-entropy"],
+        "seeds": [1, 2],
+        "images": 20,
+        "rubbish": {"images": 30},
+        "evolution": {"encodings": ["direct"], "initial": 8, "children": 8, "generations": 2},
+    }
+    there, here = tmp_path / "there", tmp_path / "here"
+    begin(CostsStudy, config, there, ray=True)
+    begin(CostsStudy, config, here)
+    assert stored(there) == stored(here)
+    assert (there / "costs.csv").read_bytes() == (here / "costs.csv").read_bytes()
+    for file in ("nets/cross-entropy-1.safetensors", "evolution/cross-entropy-1-direct/elites.csv"):
+        assert (there / file).read_bytes() == (here / file).read_bytes()
+    written = (there / "evolution" / "cross-entropy-1-direct" / "config.yaml").read_text()
+    assert str(there / "nets") in written  # where its net lies now, not where it was trained
+    assert all(check.ok for check in verify(there))
+
+
+def _act_once(act: Callable[[], None]) -> Callable[[ExperimentProgress], None]:
+    done: list[bool] = []
+
+    def progress(now: ExperimentProgress) -> None:
+        if now.step.startswith("pgd") and now.tally is not None and now.tally.done and not done:
+            done.append(True)
+            act()
+
+    return progress
+
+
+@pytest.mark.cluster
+def test_a_work_whose_worker_is_killed_is_done_again(
+    cluster: Any, tmp_path: Path, watched: list[driver.RayWorks]
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+
+    def kill() -> None:
+        for _, pid in list(watched[0].workers.values()):
+            os.kill(pid, signal.SIGKILL)
+
+    begin(AttackStudy, attacks(None), there, ray=True, progress=_act_once(kill))
+    begin(AttackStudy, attacks(None), here)
+    assert stored(there) == stored(here)
+    sent = status(there)["sent"]
+    assert sent["queries"] == status(here)["sent"]["queries"]
+
+
+@pytest.mark.cluster
+def test_a_work_that_kills_its_workers_is_given_up(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: list[driver.RayWorks]
+) -> None:
+    """The others are done."""
+    monkeypatch.setattr(runner, "ATTEMPTS", 2)
+
+    def kill(now: ExperimentProgress) -> None:
+        if now.step.startswith("square"):
+            works = {p.work.address: p.title for p in watched[0]._made.plan}
+            for address, (_, pid) in list(watched[0].workers.items()):
+                if works[address].startswith("square"):
+                    os.kill(pid, signal.SIGKILL)
+
+    run = tmp_path / "run"
+    with pytest.raises(ScoringError, match=r"2 workers in turn were lost over it.*evofool resume"):
+        begin(AttackStudy, attacks(None), run, ray=True, progress=kill)
+    assert status(run)["finished"] == 4
+    begin(AttackStudy, attacks(None), tmp_path / "here")
+    resume(run)
+    assert stored(run) == stored(tmp_path / "here")
+
+
+@pytest.mark.cluster
+def test_a_stop_saves_and_the_rest_is_done_here(cluster: Any, tmp_path: Path) -> None:
+    stop: list[bool] = []
+    options = Options(
+        ray=True, should_stop=lambda: bool(stop), progress=_act_once(lambda: stop.append(True))
+    )
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted, match="what is done is saved; go on with: evofool resume"):
+        begin(AttackStudy, attacks(None), run, options=options)
+    assert status(run)["status"] == "interrupted"
+    resume(run)
+    begin(AttackStudy, attacks(None), tmp_path / "here")
+    assert stored(run) == stored(tmp_path / "here")
+
+
+@pytest.mark.cluster
+def test_another_victim_on_a_worker_is_refused(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file at the same path, as on a machine that was not updated."""
+    file = tmp_path / "victim.py"
+    file.write_text((TOYS / "linear.py").read_text())
+    request = driver.RayWorks._request
+
+    def late(*arguments: Any) -> Any:
+        file.write_text((TOYS / "linear.py").read_text() + "\n# of another version\n")
+        return request(*arguments)
+
+    monkeypatch.setattr(driver.RayWorks, "_request", late)
+    with pytest.raises(UsageError, match="same files must lie at the same paths"):
+        begin(AttackStudy, attacks(classifier=f"{file}:victim"), tmp_path / "run", ray=True)
+
+
+DRIVER = """
+import sys
+from evofool.experiments.search.study import SearchStudy
+from evofool.experiments.engine import begin
+
+begin(SearchStudy, {config!r}, {run!r}, ray=True)
+"""
+
+
+@pytest.mark.cluster
+def test_a_killed_driver_is_resumed(tmp_path: Path, until: Until) -> None:
+    """What was finished is not done again."""
+    pytest.importorskip("ray")
+    run, here = tmp_path / "run", tmp_path / "here"
+    config = search(seeds=[1, 2, 3, 4], evaluations=400)
+    code = DRIVER.format(config=config, run=str(run))
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    try:
+        until(process, lambda: run.exists() and _finished(run) >= 2)
+    finally:
+        process.kill()
+        process.wait()
+    before = _seconds(run)
+    assert 2 <= len(before) < 8
+    resume(run)
+    after = _seconds(run)
+    assert {address: after[address] for address in before} == before
+    begin(SearchStudy, config, here)
+    assert stored(run) == stored(here)
+
+
+def _finished(run: Path) -> int:
+    try:
+        return int(status(run)["finished"])
+    except Exception:  # not there yet
+        return -1
+
+
+def _seconds(run: Path) -> dict[str, float]:
+    db = sqlite3.connect(run / "run.sqlite")
+    found = dict(db.execute("SELECT address, seconds FROM works WHERE finished").fetchall())
+    db.close()
+    return found
