@@ -290,7 +290,8 @@ class Job:
     def free(self) -> int:
         """Values of a picture that may change: all, or those inside the mask."""
         channels, height, width = self.clean.shape[1:]
-        return channels * (height * width if self.mask is None else int(self.mask.sum()))
+        pixels = height * width if self.mask is None else int(self.mask.sum())
+        return int(channels * pixels)
 
     @property
     def window(self) -> tuple[slice, slice]:

@@ -141,7 +141,7 @@ class Mask(BaseModel):
             )
 
     def raster(self, size: Size) -> Booleans:
-        """The mask on a picture of `size`, (height, width), read-only.
+        """The mask on a picture of `size`: height x width, read-only.
 
         Raises:
             ValueError: its picture cannot be read, or is another one than `sha256` says.
@@ -285,7 +285,7 @@ def in_words(said: Mapping[str, Any]) -> str:
 
 
 def bounds(inside: Booleans) -> tuple[slice, slice]:
-    """Rows and columns of the smallest rectangle around a mask (height, width); empty if it is."""
+    """Rows and columns of the smallest rectangle around `inside`, height x width; empty if it is."""
     slices = []
     for axis in (1, 0):
         at = np.flatnonzero(inside.any(axis=axis))

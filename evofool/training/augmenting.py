@@ -41,7 +41,7 @@ blur."""
 
 
 def draw_views(count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """What `viewed` needs for `count` images: (count, 8) on [-1, 1)."""
+    """What `viewed` needs for `count` images: count x 8 numbers on [-1, 1)."""
     return generator.uniform(-1, 1, (count, _DRAWS))
 
 
@@ -51,7 +51,7 @@ def viewed(images: FloatImages, config: AugmentConfig, draws: NDArray[np.float64
     Args:
         images: float32 N x C x H x W on [0, 1].
         config: how far.
-        draws: (N, 8) on [-1, 1), of `draw_views`.
+        draws: N x 8 numbers on [-1, 1), of `draw_views`.
 
     Returns:
         float32 N x C x H x W on [0, 1].

@@ -62,7 +62,7 @@ def _cases() -> Iterator[Any]:
             yield from ((name, mask) for mask in MASKS)
 
 
-@pytest.mark.parametrize(("name", "mask"), _cases())
+@pytest.mark.parametrize(("name", "mask"), list(_cases()))
 def test_outside_the_mask_nothing_changes(
     name: str,
     mask: str,

@@ -99,7 +99,7 @@ def test_rounded_weights_are_what_16_bits_hold() -> None:
         ({"smoothing": 0.1, "loss": "sigmoid"}, "smoothing is of cross-entropy"),
         ({"smoothing": 1}, "less than 1"),
         ({"augment": {"rotation": 500}}, "180"),
-        ({"augment": {"blur": 1}}, "Extra inputs"),
+        ({"augment": {"noise": 1}}, "Extra inputs"),
         ({"augment": {"rotation": 5}, "architecture": "hog"}, "augment is not for features"),
         ({"stored": "int8"}, "float16"),
     ],
