@@ -19,7 +19,16 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
+from evofool.attacks import (
+    FGSM,
+    JSMA,
+    PGD,
+    GradientAscent,
+    SignEmbedding,
+    Square,
+    SubstituteSettings,
+)
+from evofool.config.transforms import TransformsConfig
 from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
@@ -38,6 +47,7 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
+from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -76,6 +86,9 @@ def examples() -> list[Work]:
     campaign = Campaign(net, "direct", 200, 200, 50, 10, scoring, 1)
     bred = (Bred(campaign, 3, 3),)
     source = SourceImages("ef" * 32, 2, True)
+    painted = PaintedSigns(
+        net, pictures, (1, 0), SignEmbedding(), TransformsConfig(k=8, perspective=0.07), scoring
+    )
     judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
@@ -141,6 +154,8 @@ def examples() -> list[Work]:
         DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
         Embedding(net, (campaign,), pictures, scoring),
         GoalSwitching(campaign),
+        painted,
+        SignsSeen(painted, 10, (32, 16), (0.0, 30.0)),
     ]
 
 
