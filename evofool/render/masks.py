@@ -285,7 +285,7 @@ def in_words(said: Mapping[str, Any]) -> str:
 
 
 def bounds(inside: Booleans) -> tuple[slice, slice]:
-    """Rows and columns of the smallest rectangle around `inside` (height x width), or empty ones."""
+    """Rows and columns of the smallest box around `inside` (height x width), or empty ones."""
     slices = []
     for axis in (1, 0):
         at = np.flatnonzero(inside.any(axis=axis))
