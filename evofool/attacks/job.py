@@ -134,7 +134,8 @@ class Job:
         """Rows of which some picture got no finite scores or gradient: it counts as no success."""
         self.threshold = 0.0
         """Confidence (in its target, or in any class where there is no goal) that a picture must
-        reach as well to count as a success; of targeted attacks and those without a goal."""
+        reach as well to count as a success; of targeted attacks and those without a goal. Where the
+        victim gives labels alone there is none to reach."""
         self._judged: dict[int, Verdict] = {}
         self._began = time.perf_counter()
         if trace is not None:
@@ -359,7 +360,7 @@ class Job:
         self, rows: Rows, labels: Labels, confidence: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
         hit = self.goal.success(labels, rows)
-        if self.threshold > 0:
+        if self.threshold > 0 and self.scorer.classifier.output != "label":
             hit &= confidence >= self.threshold
         return hit
 

@@ -23,14 +23,14 @@ class ClassifierSpec(ClassifierConfig):
     """The ``classifier:`` part of a config, with the checks that sources of victims need."""
 
     def allow(self, kind: str, keys: Iterable[str]) -> None:
-        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops` and
+        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops`, `answers` and
         `transforms` always do).
 
         Raises:
             ClassifierError: naming the first such option and what may be given.
         """
         allowed = {"name", "crops", *keys}
-        for key in sorted(self.model_fields_set - allowed - {"transforms"}):
+        for key in sorted(self.model_fields_set - allowed - {"answers", "transforms"}):
             if getattr(self, key) is not None:
                 raise ClassifierError(
                     f"classifier {self.name}: {key} cannot be set for {kind};"
@@ -106,6 +106,17 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
         known = ", ".join(model.model_fields)
         hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
         raise ClassifierError(f"classifier: {place}: {message}{hint}") from error
+
+
+def parse_transforms(transforms: Mapping[str, object]) -> TransformsConfig:
+    """A mapping as checked transforms.
+
+    Raises:
+        ClassifierError: an unknown key or a bad value; the message names it.
+    """
+    parsed = parse_spec({"name": "transforms", "transforms": dict(transforms)}).transforms
+    assert parsed is not None
+    return parsed
 
 
 def resolve(path: str, base: Path) -> Path:

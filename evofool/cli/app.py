@@ -327,13 +327,26 @@ def score(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
+    transforms: Annotated[
+        str | None,
+        typer.Option(
+            help="Score under these and tell the answers under others: in braces as in a config,"
+            " '{k: 8, rotation: 10}', or a config whose classifier has them."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a classifier says of pictures, beside what the pictures claim."""
     from evofool.cli.report import print_readings, spec
+    from evofool.cli.report import transforms as given
     from evofool.evolution.reading import read
 
-    readings = read(images, None if classifier is None else spec(classifier), top)
+    readings = read(
+        images,
+        None if classifier is None else spec(classifier),
+        top,
+        None if transforms is None else given(transforms),
+    )
     if as_json:
         _print_json([reading.to_json() for reading in readings])
     else:

@@ -19,7 +19,17 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
+from evofool.attacks import (
+    FGSM,
+    JSMA,
+    PGD,
+    GradientAscent,
+    SignEmbedding,
+    Square,
+    SubstituteSettings,
+)
+from evofool.config.transforms import TransformsConfig
+from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
 from evofool.experiments.compare.passes import TimedPasses
@@ -37,6 +47,7 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
+from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -73,6 +84,9 @@ def examples() -> list[Work]:
     campaign = Campaign(net, "direct", 200, 200, 50, 10, scoring, 1)
     bred = (Bred(campaign, 3, 3),)
     source = SourceImages("ef" * 32, 2, True)
+    painted = PaintedSigns(
+        net, pictures, (1, 0), SignEmbedding(), TransformsConfig(k=8, perspective=0.07), scoring
+    )
     judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
@@ -109,7 +123,10 @@ def examples() -> list[Work]:
         SurestShown(net, campaign, (1, 0), (1, 4, 4), scoring, 200),
         Targeted(net, pictures, JSMA(), 10, scoring),
         judged,
-        AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),
+        on_images := AttackOnImages(
+            judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring
+        ),
+        AttackHeldBack(on_images, 10),
         Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
         Aimed(net, Square(eps=1.0, queries=997), "uniform", 10, 1000, 1, scoring),
         RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),
@@ -135,6 +152,8 @@ def examples() -> list[Work]:
         DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
         Embedding(net, (campaign,), pictures, scoring),
         GoalSwitching(campaign),
+        painted,
+        SignsSeen(painted, 10, (32, 16), (0.0, 30.0)),
     ]
 
 
