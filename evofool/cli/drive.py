@@ -109,7 +109,8 @@ def drive(
     )  # fmt: skip
     place = out or free_folder(f"drive-{signs[0].resolve().stem}")
     if lenticular:
-        from evofool.experiments.lenticular import Lenses, lenticular_drive
+        from evofool.experiments.lenticular import lenticular_drive
+        from evofool.signs.lenticular import Lenses
 
         driven = lenticular_drive(
             signs,

@@ -192,7 +192,7 @@ def _sides(sights: Sequence[Sight], classes: tuple[int, int], lenses: Lenses) ->
 def _table(curve: Sequence[Glance], victim: Classifier) -> bytes:
     rows = (
         (
-            f"{g.angle:.2f}", f"{g.share:.4f}", g.read if g.read >= 0 else "",
+            round(g.angle, 2), round(g.share, 4), g.read if g.read >= 0 else "",
             shown.label_of(g.read, victim), "" if g.first is None else g.first,
             "" if g.second is None else g.second,
         )

@@ -122,7 +122,8 @@ class Lenses:
         for turn in (-1, 0, 1):  # a spot over the edge reaches the next lens, which looks the same
             low, high = middle + turn - self.spot / 2, middle + turn + self.spot / 2
             weights += np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
-        return weights / weights.sum()
+        weights /= weights.sum()
+        return weights
 
     def _at_lenses(self, picture: UInt8Images) -> UInt8Images:
         rows = np.ascontiguousarray(picture.transpose(1, 2, 0))
