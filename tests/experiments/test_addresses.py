@@ -37,6 +37,7 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
+from evofool.experiments.sweep.works import SweptRun
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -135,6 +136,7 @@ def examples() -> list[Work]:
         DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
         Embedding(net, (campaign,), pictures, scoring),
         GoalSwitching(campaign),
+        SweptRun("attack", {"works": [judged.address], "budget": None}),
     ]
 
 
