@@ -201,6 +201,29 @@ def read_picture(path: Path) -> PIL.Image.Image:
         return _decoded(file, str(path))
 
 
+def read_opacity(path: Path) -> UInt8Images | None:
+    """How opaque each pixel of a picture is, as people see it: uint8 H x W; None: all of it is.
+
+    Of a picture that `read_picture` reads, and turned as there.
+
+    Raises:
+        ImageError: as `read_picture`.
+    """
+    with _opened(path) as file:
+        try:
+            with PIL.Image.open(file, formats=FORMATS) as picture:
+                _check_size(picture, str(path))
+                picture.load()
+                if not picture.has_transparency_data:
+                    return None
+                turn = _UPRIGHT.get(_orientation(picture))
+                alpha = picture.convert("RGBA").getchannel("A")
+        except _UNREADABLE as error:
+            raise ImageError(f"{path}: cannot be read as a picture ({_what(error)})") from error
+    levels = np.asarray(alpha if turn is None else alpha.transpose(turn), dtype=np.uint8)
+    return None if levels.min() == 255 else levels
+
+
 def read_text(path: Path | io.BytesIO) -> dict[str, str]:
     """The text chunks of a PNG, a file or its bytes (empty for any other kind of picture).
 

@@ -35,6 +35,7 @@ class Stream(IntEnum):
     REFINE = 11
     TRANSFORM = 20
     HELD_BACK = 21
+    SCENE = 30
 
 
 class _Key(np.random.bit_generator.ISeedSequence):

@@ -28,6 +28,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"evolution", "attacks"}),
     frozenset({"defenses"}),
     frozenset({"report"}),
+    frozenset({"signs"}),
     frozenset({"experiments", "gallery", "testing"}),
     frozenset({"cli"}),
 )

@@ -9,10 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import PAGES, ROOT, Block, blocks
 
-DOCS = Path(__file__).parents[1] / "docs"
-ROOT = DOCS.parent
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCS = ROOT / "docs"
+OWN_TESTS = {"docs/python.md", "docs/tutorial.md"}
+WITH_CODE = {
+    str(page.relative_to(ROOT)): found
+    for page in PAGES
+    if (found := [b for b in blocks(page) if b.language == "python" and b.excuse is None])
+}
+
+
+@pytest.mark.parametrize("page", sorted(set(WITH_CODE) - OWN_TESTS))
+def test_code_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks of a page, from top to bottom, in an empty folder beside the examples."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("docs", "configs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in WITH_CODE[page]:
+        run(block, names)
+
+
+def run(block: Block, names: dict[str, Any]) -> None:
+    code = "\n" * (block.line - 1) + block.text  # so that a failure names the line of the page
+    exec(compile(code, str(block.page), "exec"), names)
 
 
 def test_the_tour_of_the_library(
@@ -24,12 +45,10 @@ def test_the_tour_of_the_library(
     text = page.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": "library"}
     counts: list[tuple[int, int]] = []
-    blocks = list(BLOCK.finditer(text))
-    assert len(blocks) == text.count("```") / 2 == 10
-    for block in blocks:
-        line = text[: block.start()].count("\n") + 1
-        code = "\n" * line + block[1]  # so that a failure names the line of the page
-        exec(compile(code, str(page), "exec"), names)
+    found = WITH_CODE["docs/python.md"]
+    assert len(found) == len(blocks(page)) == 10
+    for block in found:
+        run(block, names)
         if "service" in names and "result" not in names:
             counts.append((names["scorer"].forward_images, names["scorer"].left))
     # what the page says of what it shows

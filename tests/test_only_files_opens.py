@@ -15,10 +15,10 @@ OWN_FILES = {
     "classifiers/labels.py": "lists that ship",
     "classifiers/nets/stored_tensors.py": "torch reads what `open_file` opened",
     "experiments/bench.py": "/proc/cpuinfo",
-    "gallery/drawing/films.py": "a temporary file that it has just written",
     "gallery/page/html.py": "scripts that ship",
     "images.py": "Pillow reads what was opened or is in memory",
     "report/page.py": "style sheets that ship",
+    "report/video.py": "a temporary file that it has just written",
 }
 """May read by other means, and why."""
 

@@ -45,6 +45,15 @@ TOKEN = re.compile(
 )
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """A page that the navigation does not have yet is found under "More"."""
+    listed = set(re.findall(r"[\w./-]+\.md", str(config.nav)))
+    new = [path.name for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in listed]
+    if new and config.nav is not None:
+        config.nav.append({"More": new})
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and pictures that lie outside of `docs/`, and the files that are linked to."""
     for source, page in PAGES.items():

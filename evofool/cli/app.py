@@ -23,6 +23,7 @@ from evofool.cli.arguments import (
     RunPath,
     Seed,
 )
+from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
 from evofool.cli.progress import watch_run
@@ -302,6 +303,7 @@ def verify(
 
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
+app.command(cls=Command)(drive)
 app.command(cls=Command)(serve)
 
 

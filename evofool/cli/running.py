@@ -258,9 +258,12 @@ def _served(folder: Path, watched: Served) -> Iterator[None]:
 
 
 def _default_folder(kind: Kind, name: str) -> Path:
-    """The kind's own, or ``runs/NAME``, or the first of ``runs/NAME-2``... that is not there."""
-    if kind.out:
-        return Path(kind.out)
+    """The kind's own, or a free one below ``runs``."""
+    return Path(kind.out) if kind.out else free_folder(name)
+
+
+def free_folder(name: str) -> Path:
+    """``runs/NAME``, or the first of ``runs/NAME-2``... that is not there."""
     folder, number = Path("runs") / name, 1
     while folder.exists():
         number += 1

@@ -78,9 +78,9 @@ def read(
         ClassifierError: the victim cannot be had.
         UsageError: no classifier is given, and the pictures claim none of ours or several.
     """
-    claims = [_claim(path) for path in paths]
+    claims = [claim_beside(path) for path in paths]
     if classifier is None:
-        classifier = _claimed([claim for claim, _ in claims])
+        classifier = victim_claimed([claim for claim, _ in claims])
     victim = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
     images = [prepare(read_picture(path), victim) for path in paths]
     with Scorer(victim) as scorer:
@@ -89,7 +89,7 @@ def read(
     for path, row, (claim, sidecar) in zip(paths, confidence, claims, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
         same = claim is not None and victim.is_known_as(str(claim.get("classifier_digest")))
-        asked = None if claim is None else _asked(claim, victim, same)
+        asked = None if claim is None else class_claimed(claim, victim, same)
         readings.append(
             Reading(
                 path,
@@ -104,8 +104,14 @@ def read(
     return readings
 
 
-def _asked(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | None:
-    """The class of `victim` that a claim is about."""
+def class_claimed(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | None:
+    """The class of `victim` that a claim is about; None: it has no such class.
+
+    Args:
+        claim: with ``class_index`` and ``label``.
+        victim: that is asked.
+        same: whether the claim is about this victim; of another one the name of the class counts.
+    """
     index, label = int(claim["class_index"]), str(claim["label"])
     if index < victim.n_classes and (same or victim.labels[index] == label):
         return index
@@ -118,8 +124,12 @@ def _asked(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | No
     return None
 
 
-def _claimed(claims: Sequence[dict[str, Any] | None]) -> str:
-    """The one bundled victim that all claims are about."""
+def victim_claimed(claims: Sequence[Mapping[str, Any] | None]) -> str:
+    """The one bundled victim that all claims are about.
+
+    Raises:
+        UsageError: a picture claims nothing, or they claim several or another one.
+    """
     named = {str(claim.get("classifier")) for claim in claims if claim is not None}
     name = next(iter(named), "")
     if len(named) != 1 or None in claims or name not in BUNDLED:
@@ -130,7 +140,7 @@ def _claimed(claims: Sequence[dict[str, Any] | None]) -> str:
     return name
 
 
-def _claim(path: Path) -> tuple[dict[str, Any] | None, bool]:
+def claim_beside(path: Path) -> tuple[dict[str, Any] | None, bool]:
     """The provenance of a picture of ours, from its own text or from the sidecar beside it (then
     True); anything else, or anything odd, is no claim."""
     text = read_text(path).get(PROVENANCE)

@@ -12,6 +12,7 @@ from evofool.classifiers.build import check_shape
 from evofool.classifiers.sources.onnx_feed import OnnxFeed
 from evofool.classifiers.spec import ClassifierSpec
 from evofool.errors import ClassifierError
+from evofool.files import read_file
 from evofool.images import Shape
 
 _ENDS: dict[str, Output] = {"Softmax": "probs", "Sigmoid": "probs", "LogSoftmax": "log_probs"}
@@ -236,7 +237,7 @@ def graph_bytes(path: Path) -> bytes:
     import onnx
 
     if not _external(onnx.load(str(path), load_external_data=False), path):
-        return path.read_bytes()
+        return read_file(path)
     whole: bytes = onnx.load(str(path)).SerializeToString()
     return whole
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias, get_args
 
-import numpy as np
 import PIL.Image
 
 from evofool.errors import UsageError
 from evofool.gallery.reading.ancestry import square
 from evofool.images import UInt8Images, to_hwc
+from evofool.report import video
 
 FilmFormat: TypeAlias = Literal["webp", "gif", "webm", "mp4"]
 FORMATS: tuple[str, ...] = get_args(FilmFormat)
@@ -42,7 +40,7 @@ def film(
         raise ValueError("a film needs at least one frame")
     pictures = [square(frame, side) for frame in frames]
     if form in _CODECS:
-        return _video(pictures, form, side)
+        return _video(pictures, form)
     pages = [PIL.Image.fromarray(to_hwc(picture)) for picture in pictures]
     times = [round(1000 * FRAME_SECONDS)] * (len(pages) - 1) + [round(1000 * LAST_SECONDS)]
     buffer = io.BytesIO()
@@ -61,25 +59,14 @@ def webp(image: UInt8Images, quality: int = 80) -> bytes:
     return buffer.getvalue()
 
 
-def _video(pictures: Sequence[UInt8Images], form: str, side: int) -> bytes:
-    import cv2
+def _video(pictures: Sequence[UInt8Images], form: str) -> bytes:
+    def frames() -> Iterator[UInt8Images]:
+        for index, picture in enumerate(pictures):
+            shown = LAST_SECONDS if index == len(pictures) - 1 else FRAME_SECONDS
+            for _ in range(round(shown * _RATE)):
+                yield to_hwc(picture)
 
-    even = side + side % 2
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"film.{form}"
-        for codec in _CODECS[form]:
-            fourcc = cv2.VideoWriter.fourcc(*codec)
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, _RATE, (even, even))
-            if not writer.isOpened():
-                continue
-            for index, picture in enumerate(pictures):
-                shown = LAST_SECONDS if index == len(pictures) - 1 else FRAME_SECONDS
-                rows = to_hwc(picture)[..., ::-1]
-                page = np.ascontiguousarray(np.pad(rows, ((0, even - side),) * 2 + ((0, 0),)))
-                for _ in range(round(shown * _RATE)):
-                    writer.write(page)
-            writer.release()
-            data = path.read_bytes() if path.is_file() else b""
-            if len(data) > 1000:  # an encoder that opened and wrote nothing but a header
-                return data
-    raise UsageError(f"this OpenCV has no encoder for {form}; take webp or gif")
+    try:
+        return video.encoded(frames, form, _RATE, _CODECS[form])
+    except UsageError as error:
+        raise UsageError(f"{error}; take webp or gif") from None

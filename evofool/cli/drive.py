@@ -1,0 +1,137 @@
+"""``evofool drive``: signs that a car drives by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evofool.cli import completion
+from evofool.cli.terminal import answer, remark
+from evofool.text import percent
+
+if TYPE_CHECKING:
+    from evofool.experiments.driving import Driven
+
+
+class Cut(StrEnum):
+    """Shapes that signs are cut to."""
+
+    AUTO = "auto"
+    SQUARE = "square"
+    DISC = "disc"
+    TRIANGLE = "triangle"
+    YIELD = "yield"
+    OCTAGON = "octagon"
+
+
+def drive(
+    signs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICTURE... | RUN",
+            help="Pictures of signs; or one run folder of evolve or attack, whose pictures are.",
+        ),
+    ],
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="The victim: a name, or in braces a mapping as in a config (default: the one"
+            " that ships with evofool and that the signs claim).",
+            autocompletion=completion.classifiers,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The class that the signs are to be taken for (default: what each claims); of a"
+            " run, only those made for it."
+        ),
+    ] = None,
+    true: Annotated[
+        str | None,
+        typer.Option(help="What they really show: without a target, whatever else is read fools."),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Of the film: each is a query.")] = 100,
+    far: Annotated[float, typer.Option("--from", help="Metres to the sign at first.")] = 40.0,
+    near: Annotated[float, typer.Option("--to", help="Metres to it at last.")] = 6.0,
+    angle: Annotated[
+        float, typer.Option(help="Degrees that it is turned away from the road at last.")
+    ] = 15.0,
+    width_mm: Annotated[float, typer.Option("--width-mm", help="Of the sign.")] = 600.0,
+    shape: Annotated[
+        Cut, typer.Option(help="What it is cut to (auto: its transparency, else a square).")
+    ] = Cut.AUTO,
+    jitter: Annotated[
+        float, typer.Option(help="Of the simulated detector's box, as a share of its side.")
+    ] = 0.05,
+    margin: Annotated[
+        float, typer.Option(help="That it leaves around the sign, as a share of its side.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of street, light, noise and detector.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder (default: runs/drive-NAME).")
+    ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="An annotated film of the sign that fools most.")
+    ] = False,
+    stills: Annotated[int, typer.Option(min=1, max=20, help="Columns of the strip.")] = 6,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Put signs into drawn streets and ask a classifier in every frame of a drive past them.
+
+    The detector is simulated: the classifier gets the sign's own box, jittered, resized to its
+    input.
+    """
+    from evofool.cli.report import spec
+    from evofool.cli.running import free_folder
+    from evofool.experiments.driving import drive_by
+    from evofool.signs.footage import Approach
+
+    approach = Approach(
+        frames=frames, far=far, near=near, turned=angle, side=width_mm / 1000, jitter=jitter,
+        margin=margin, seed=seed,
+    )  # fmt: skip
+    driven = drive_by(
+        signs,
+        out or free_folder(f"drive-{signs[0].resolve().stem}"),
+        classifier=None if classifier is None else spec(classifier),
+        target=target,
+        true=true,
+        approach=approach,
+        shape=shape.value,
+        film=video,
+        stills=stills,
+        say=remark,
+    )
+    if as_json:
+        answer(*json.dumps(driven.summary, indent=2, allow_nan=False).split("\n"))
+        return
+    _print(driven)
+
+
+def _print(driven: Driven) -> None:
+    summary = driven.summary
+    answer(
+        f"fooled {summary['successes']:,} of {summary['frames']:,} frames:"
+        f" {_share(summary)} (95 % interval, frames taken as independent)"
+    )
+    for each in summary["by_distance"]:
+        answer(
+            f"  {each['far']:5.1f} to {each['near']:4.1f} m  {each['fooled']:,} of"
+            f" {each['frames']:,}  {_share({**each, 'rate': each['fooled'] / each['frames']})}"
+        )
+    answer(f"{summary['queries']:,} queries of {summary['classifier']['name']}")
+    if driven.note:
+        remark(driven.note)
+    answer(*(str(path) for path in (driven.film, driven.folder / "strip.png") if path))
+    answer(str(driven.folder / "results.csv"))
+
+
+def _share(share: Mapping[str, float]) -> str:
+    rate, low, high = (share[key] for key in ("rate", "low", "high"))
+    return f"{percent(rate)}, {percent(low)} to {percent(high)}"
