@@ -148,8 +148,12 @@ def pixels_sha256(image: UInt8Images) -> str:
     return hashlib.sha256(to_hwc(image).tobytes()).hexdigest()
 
 
-def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> bytes:
+def encode_png(
+    image: UInt8Images, text: Mapping[str, str] | None = None, dpi: float | None = None
+) -> bytes:
     """One `image`, uint8 C x H x W, as PNG bytes, with `text` as UTF-8 text chunks.
+
+    With `dpi` the picture says how many of its pixels are an inch of paper.
 
     What a text chunk cannot hold (NUL, lone surrogates) is written as U+FFFD.
 
@@ -173,7 +177,8 @@ def encode_png(image: UInt8Images, text: Mapping[str, str] | None = None) -> byt
     rows = to_hwc(image)
     picture = PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
+    size = {} if dpi is None else {"dpi": (dpi, dpi)}
+    picture.save(buffer, "PNG", pnginfo=info, **size)
     return buffer.getvalue()
 
 

@@ -108,6 +108,17 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
         raise ClassifierError(f"classifier: {place}: {message}{hint}") from error
 
 
+def parse_transforms(transforms: Mapping[str, object]) -> TransformsConfig:
+    """A mapping as checked transforms.
+
+    Raises:
+        ClassifierError: an unknown key or a bad value; the message names it.
+    """
+    parsed = parse_spec({"name": "transforms", "transforms": dict(transforms)}).transforms
+    assert parsed is not None
+    return parsed
+
+
 def resolve(path: str, base: Path) -> Path:
     """`path` as an absolute path: ``~`` expanded, relative to `base`.
 

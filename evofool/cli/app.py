@@ -26,6 +26,7 @@ from evofool.cli.arguments import (
 from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
+from evofool.cli.print_sheet import print_sheet
 from evofool.cli.progress import watch_run
 from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
@@ -304,6 +305,7 @@ def verify(
 app.command(cls=Command)(gallery)
 app.command(cls=Command)(export)
 app.command(cls=Command)(drive)
+app.command("print-sheet", cls=Command)(print_sheet)
 app.command(cls=Command)(serve)
 
 
@@ -360,13 +362,26 @@ def score(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
+    transforms: Annotated[
+        str | None,
+        typer.Option(
+            help="Score under these and tell the answers under others: in braces as in a config,"
+            " '{k: 8, rotation: 10}', or a config whose classifier has them."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a classifier says of pictures, beside what the pictures claim."""
     from evofool.cli.report import print_readings, spec
+    from evofool.cli.report import transforms as given
     from evofool.evolution.reading import read
 
-    readings = read(images, None if classifier is None else spec(classifier), top)
+    readings = read(
+        images,
+        None if classifier is None else spec(classifier),
+        top,
+        None if transforms is None else given(transforms),
+    )
     if as_json:
         _print_json([reading.to_json() for reading in readings])
     else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.cli.terminal import answer
-from evofool.config import load_value
+from evofool.config import load_value, load_yaml
 from evofool.errors import UsageError
 from evofool.text import bare, percent, sent_line
 
@@ -23,6 +24,28 @@ def spec(text: str) -> str | dict[str, Any]:
     value = load_value(text, "--classifier")
     if not isinstance(value, dict):
         raise UsageError("--classifier: is neither a name nor a mapping")
+    return value
+
+
+def transforms(text: str) -> dict[str, Any]:
+    """Transforms given on the command line: a mapping in braces, or a config whose classifier has
+    them.
+
+    Raises:
+        UsageError: neither.
+        ConfigError: a file that cannot be read.
+    """
+    if text.lstrip().startswith("{"):
+        value = load_value(text, "--transforms")
+    else:
+        data = load_yaml(Path(text)).data
+        classifier = data.get("classifier", data)
+        value = classifier.get("transforms") if isinstance(classifier, dict) else None
+    if not isinstance(value, dict):
+        raise UsageError(
+            "--transforms: is neither a mapping such as '{rotation: 10}' nor a config whose"
+            " classifier has transforms"
+        )
     return value
 
 
@@ -67,13 +90,19 @@ def print_readings(readings: Sequence[Reading]) -> None:
             ]
             if provenance:
                 answer(f"  from    {', '.join(provenance)}")
-            other = "" if reading.same_victim else "  (another classifier than it was made for)"
+            elsewhere = "" if reading.same_victim else "  (another classifier than it was made for)"
             if reading.now is None:
-                answer(f"  now     -         no class of this classifier has that name{other}")
+                answer(f"  now     -         no class of this classifier has that name{elsewhere}")
             else:
                 moved = reading.class_index != claim["class_index"]
                 where = f"  (its class {reading.class_index})" if moved else ""
-                answer(f"  now     {reading.now:.6f}{where}{other}")
+                answer(f"  now     {reading.now:.6f}{where}{elsewhere}")
+        if (other := reading.held_back) is not None:
+            answer(
+                f"  under {other['transforms']} held-back transforms class {other['class_index']}"
+                f" is the answer {percent(other['rate'])} of the time (95 % interval"
+                f" {percent(other['low'])} to {percent(other['high'])})"
+            )
         for index, label, confidence in reading.top:
             answer(f"  {confidence:.6f}  {bare(label)} (class {index})")
 

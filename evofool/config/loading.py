@@ -25,6 +25,7 @@ from evofool.config.document import (
 )
 from evofool.config.explain import explain, looks_like, models_at
 from evofool.config.models import Campaign
+from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims
 from evofool.errors import ConfigError
@@ -124,7 +125,7 @@ def load_model(
         document = load_yaml(path, _display(path))
     for override in overrides:
         document = _override(document, override, model)
-    document = rewritten(document)
+    document = with_money(rewritten(document))
     return Loaded(validate(document, model), document)
 
 
@@ -383,6 +384,14 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
         return document
     document = _absolute_key(document, section, "name", _names_file, check)
     document = _absolute_key(document, section, "weights", _weights_file, check)
+    if isinstance(_at(document, (*section, "http")), dict):
+        http = (*section, "http")
+        document = _absolute_key(document, http, "ca", lambda *_: True, check)
+        cache = _at(document, (*http, "cache"))
+        if isinstance(cache, str):  # a folder, made when it is needed
+            where = (*http, "cache")
+            path = str(document.resolve(where, cache))
+            document = document.replaced(where, path, document.place(where))
     return _absolute_key(document, section, "labels", lambda *_: True, check)
 
 
@@ -393,6 +402,18 @@ def _nets_at(document: Document, section: KeyPath) -> list[Any] | None:
         inner = inner[part]
     nets = inner.get("ensemble") if isinstance(inner, Mapping) else None
     return list(nets) if isinstance(nets, list | tuple) else None
+
+
+def _at(document: Document, key: KeyPath) -> Any:
+    inner: Any = document.data
+    for part in key:
+        if isinstance(inner, Mapping):
+            inner = inner.get(part)
+        elif isinstance(inner, list | tuple) and isinstance(part, int):
+            inner = inner[part]
+        else:
+            return None
+    return inner
 
 
 def absolute_code(document: Document, section: KeyPath, check: bool) -> Document:

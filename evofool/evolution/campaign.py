@@ -20,6 +20,7 @@ from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, U
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
 from evofool.evolution.deap_toolbox import check_toolbox, replaced_in
+from evofool.evolution.held_back import write_held_back
 from evofool.evolution.history import progress_fault
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import THRESHOLDS, summary, write_pictures
@@ -121,6 +122,7 @@ def evolve(
         with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
             parts.scorer.ledger.attach(run.bookings)
+            parts.scorer.keep_answers(run.bookings.answers)
             with spread(parts, stop):
                 return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
@@ -166,6 +168,7 @@ def resume(
         parts = make_parts(loaded, stop, run.manifest, toolbox=toolbox)
         with parts.scorer:
             parts.scorer.ledger.attach(run.bookings, charged)
+            parts.scorer.keep_answers(run.bookings.answers)
             check_sources(run, parts)
             check_means(run, parts)
             with spread(parts, stop):
@@ -269,6 +272,9 @@ class _Loop:
             self._save()
             self.parts.evaluator.close()
             self._settle()
+            if isinstance(error, BudgetError) and self.generation >= 0 and self._sound:
+                # requests that failed have used up what the last generation needed
+                return self._finish("finished", "budget")
             if isinstance(error, Interrupted):
                 if self._pictures_when_stopped and self._sound:
                     return self._finish("interrupted", None)
@@ -449,7 +455,7 @@ class _Loop:
         self._commit(wait=True)
         self.parts.evaluator.close()  # a lagging algorithm may have begun what is not wanted now
         self._settle()
-        digest = None
+        digest = held_back = None
         if self.generation >= 0:
             digest = write_pictures(
                 run,
@@ -460,13 +466,20 @@ class _Loop:
                 parts.scorer.workers,
             )
             write_curve(run)
+            held_back = write_held_back(run, parts, parts.evaluator.render)
         self._earlier, self._started = seconds, time.perf_counter()
-        content = self._summary(status, reason, digest)
+        content = self._summary(status, reason, digest, held_back)
         run.write_json("summary.json", content)
         run.commit(Delta(meta={"status": status, "stop_reason": reason or ""}))
         return Result(run.path, content)
 
-    def _summary(self, status: str, reason: str | None, digest: str | None) -> dict[str, Any]:
+    def _summary(
+        self,
+        status: str,
+        reason: str | None,
+        digest: str | None,
+        held_back: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         parts = self.parts
         return summary(
             self.run_folder.manifest,
@@ -481,6 +494,7 @@ class _Loop:
             sent=parts.scorer.ledger.shown(),
             unscored=parts.evaluator.unscored,
             digest=digest,
+            held_back=held_back,
         )
 
     def _where(self, stats: Mapping[str, Any]) -> Progress:

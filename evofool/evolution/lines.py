@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evofool.config import yaml_lines
 from evofool.store import Result
@@ -50,6 +50,8 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     )
     if shares:
         lines.append(f"classes by confidence: {shares}")
+    if held_back := s.get("held_back"):
+        lines.append(held_back_line(held_back))
     lines.append(
         f"{counted(s['evaluations'], 'image')} in {duration(s['seconds'])}"
         f" ({s['images_per_second']:.0f}/s), archive {s['archive_digest'][:16]}"
@@ -59,3 +61,13 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     if s["sent"]["total"] != s["evaluations"]:
         lines.append(f"pictures sent to the victim: {sent_line(s['sent'])}")
     return lines + [f"{'look at' if k == 0 else '       '} {page}" for k, page in enumerate(pages)]
+
+
+def held_back_line(held_back: Mapping[str, Any]) -> str:
+    """Success under held-back transforms, as a summary has it, in a line."""
+    rate, low, high = (percent(held_back[key]) for key in ("rate", "low", "high"))
+    return (
+        f"under {counted(held_back['transforms'], 'held-back transform')} the class is the answer"
+        f" {rate} of the time (95 % interval {low} to {high}); {held_back['under_all']} of"
+        f" {held_back['pictures']} under all"
+    )

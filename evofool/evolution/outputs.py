@@ -236,8 +236,12 @@ def summary(
     sent: Mapping[str, int],
     unscored: int,
     digest: str | None,
+    held_back: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of ``summary.json``, every word as the design defines it."""
+    """The content of ``summary.json``, every word as the design defines it.
+
+    `held_back` is of `evofool.evolution.held_back`, where the victim has transforms.
+    """
     return {
         "status": status,
         "stop_reason": stop_reason,
@@ -258,6 +262,7 @@ def summary(
         "unscored": unscored,
         **confidence_summary(archive),
         "archive_digest": digest,
+        **({} if held_back is None else {"held_back": dict(held_back)}),
     }
 
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier, load_classifier, prepare
 from evofool.classifiers.sources.bundled import BUNDLED
+from evofool.classifiers.spec import parse_transforms
+from evofool.classifiers.transformed import with_transforms
 from evofool.config import find_class
 from evofool.errors import StoreError, UsageError
 from evofool.images import PROVENANCE, SIDECAR, read_picture, read_text
 from evofool.scoring import Scorer
+from evofool.scoring.statistics import wilson
 from evofool.store.files import json_object, read_json
 
 
@@ -35,6 +39,8 @@ class Reading:
         same_victim: whether the claim is about a classifier of the same digest.
         sidecar: whether the claim stood in the ``provenance.json`` beside the picture, whose own
             text is gone.
+        held_back: of a victim behind transforms, under how many others the net's answer is the
+            claimed class, or the first of `top` where none is claimed; with Wilson's interval.
     """
 
     path: Path
@@ -44,6 +50,7 @@ class Reading:
     same_victim: bool
     sidecar: bool = False
     class_index: int | None = None
+    held_back: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -57,6 +64,7 @@ class Reading:
             "now_class_index": self.class_index,
             "same_victim": self.same_victim,
             "sidecar": self.sidecar,
+            **({} if self.held_back is None else {"held_back": self.held_back}),
         }
 
 
@@ -64,6 +72,7 @@ def read(
     paths: Sequence[Path],
     classifier: str | Mapping[str, Any] | Classifier | None,
     top: int = 5,
+    transforms: Mapping[str, Any] | None = None,
 ) -> list[Reading]:
     """Score pictures of any size, each resized as the victim wants natural pictures.
 
@@ -72,6 +81,8 @@ def read(
         classifier: the victim; None takes the one that all of the pictures claim, if it ships
             with evofool: what a picture says never loads anything else.
         top: how many classes are told.
+        transforms: of the victim, as in a config; confidences are then under these, and the answers
+            under others are told as well.
 
     Raises:
         ImageError: a file is not a picture.
@@ -82,10 +93,14 @@ def read(
     if classifier is None:
         classifier = victim_claimed([claim for claim, _ in claims])
     victim = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
-    images = [prepare(read_picture(path), victim) for path in paths]
+    if transforms is not None:
+        victim = with_transforms(victim, parse_transforms(transforms))
+    images = np.stack([prepare(read_picture(path), victim) for path in paths])
+    others = 0 if victim.transformed is None else victim.transformed.config.held_back
     with Scorer(victim) as scorer:
-        confidence = scorer.confidence(np.stack(images))
-    readings = []
+        confidence = scorer.confidence(images)
+        answers = scorer.held_back(images, others).labels if others else None
+    readings: list[Reading] = []
     for path, row, (claim, sidecar) in zip(paths, confidence, claims, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
         same = claim is not None and victim.is_known_as(str(claim.get("classifier_digest")))
@@ -99,9 +114,26 @@ def read(
                 same,
                 sidecar,
                 asked,
+                None
+                if answers is None
+                else _withstood(answers[len(readings)], int(order[0]) if asked is None else asked),
             )
         )
     return readings
+
+
+def _withstood(labels: NDArray[np.int64], class_index: int) -> dict[str, Any]:
+    """Under how many transforms a class is the answer, (T,) `labels`."""
+    hits = int((labels == class_index).sum())
+    low, high = wilson(hits, len(labels))
+    return {
+        "class_index": class_index,
+        "transforms": len(labels),
+        "successes": hits,
+        "rate": hits / len(labels),
+        "low": low,
+        "high": high,
+    }
 
 
 def class_claimed(claim: Mapping[str, Any], victim: Classifier, same: bool) -> int | None:

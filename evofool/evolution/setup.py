@@ -12,6 +12,7 @@ from deap import base
 from evofool import encodings
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import Campaign, Loaded, MapElitesConfig, cells
+from evofool.config.http import CHANGEABLE as SERVICE
 from evofool.encodings import Encoding, EncodingSource
 from evofool.errors import EncodingError, UsageError
 from evofool.evolution.algorithms import Algorithm, make_algorithm
@@ -49,7 +50,7 @@ from evofool.store.fixed import Changeable, fixed_part
 from evofool.store.manifest import new_manifest
 
 CHANGEABLE = Changeable(
-    ("stop", "scoring.workers", "scoring.budget", "scoring.ray"),
+    ("stop", "scoring.workers", "scoring.budget", "scoring.ray", *SERVICE),
     ("classifier.name", "classifier.weights", "classifier.ensemble", "encoding.name"),
 )
 """What of a campaign may be another on resume: nothing that an individual depends on."""

@@ -17,6 +17,7 @@ from evofool.errors import EvofoolError, ImageError, StoreError
 from evofool.evolution.deap_toolbox import not_bred_again, told
 from evofool.evolution.drawing import is_here, recorded_in
 from evofool.evolution.fitness import is_file, kind_of
+from evofool.evolution.held_back import check_held_back, successes, transforms_held_back
 from evofool.evolution.history import History, progress_fault
 from evofool.evolution.lineage import Lineage
 from evofool.evolution.outputs import (
@@ -249,7 +250,11 @@ def _derived(run: CampaignFolder, parts: Parts, tables: _Tables, engine: str) ->
         table = read_table(run)
         digest = ArchiveDigest(parts.encoding)
         claims, pictures = Claims(run, table), _Pictures(run, parts, engine, table, tables.elites)
+        withstood: list[int] = []
+        transforms = transforms_held_back(parts)
         for part in elites(parts.archive, render, parts.classifier.labels):
+            if transforms:
+                withstood += successes(parts.scorer, part, transforms)
             for elite in part:
                 digest.add(elite)
                 claims.add(elite, pictures.look(elite))
@@ -262,6 +267,9 @@ def _derived(run: CampaignFolder, parts: Parts, tables: _Tables, engine: str) ->
     yield Check("archive digest", same, now[:16] if same else f"{now[:16]} is not the stored")
     yield from pictures.checks("their genomes render" if drawn else "the table says")
     yield from claims.checks()
+    if transforms:
+        other = Comparison(parts.scorer.engine, engine).other
+        yield check_held_back(run.summary(), withstood, transforms, other=other)
     yield check_summary(run, tables.meta, parts, tables.generations, now)
 
 

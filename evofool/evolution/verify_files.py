@@ -15,6 +15,7 @@ from evofool.config import Campaign
 from evofool.errors import StoreError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.curve import CURVE, curve_bytes
+from evofool.evolution.held_back import transforms_held_back
 from evofool.evolution.history import same
 from evofool.evolution.outputs import (
     COLUMNS,
@@ -142,6 +143,8 @@ def check_summary(
         sent=_sent(run, stored),
         unscored=Unscored("").restore(rows),
         digest=digest,
+        # held to the pictures by a check of its own
+        held_back=stored.get("held_back") if transforms_held_back(parts) else None,
     )
     if not run.sent():  # of before there was a ledger
         wanted = {key: value for key, value in wanted.items() if key not in ("sent", "unscored")}

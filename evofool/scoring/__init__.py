@@ -8,6 +8,7 @@ from evofool.scoring.devices import Batch
 from evofool.scoring.engines import EngineUnavailable, OutOfMemory, cache_folder, pick_device
 from evofool.scoring.features import features
 from evofool.scoring.gradients import Gradients, Loss, Wanted
+from evofool.scoring.held_back import HeldBack, Robustness
 from evofool.scoring.ledger import Heading, settled
 from evofool.scoring.ranking import Fitness, Matrix, Scores, fitness_of, sigmoid
 from evofool.scoring.scorer import Scorer
@@ -19,12 +20,14 @@ __all__ = [
     "Fitness",
     "Gradients",
     "Heading",
+    "HeldBack",
     "Loss",
     "Matrix",
     "OutOfMemory",
     "Parcel",
     "Precision",
     "Producer",
+    "Robustness",
     "ScoreStream",
     "Scorer",
     "Scores",

@@ -9,8 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from evofool.classifiers.base import Classifier
 from evofool.errors import ScoringError, UsageError
 from evofool.images import check_images, to_float
+from evofool.randomness import Stream
 from evofool.scoring.batches import check_tensor, cropped, filled, is_tensor
 from evofool.scoring.counting import Counting
 from evofool.scoring.cuda import Precision
@@ -33,8 +35,10 @@ from evofool.scoring.gradients import (
     joined,
 )
 from evofool.scoring.graph_cache import unseen
+from evofool.scoring.held_back import HeldBack
 from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
+from evofool.scoring.services import Answers, ServiceEngine
 from evofool.scoring.stream import Elsewhere, Portable, Producer, ScoreStream, settle
 from evofool.scoring.transformed import TransformedEngine
 
@@ -108,7 +112,9 @@ class Scorer(Counting):
             own = self._engine
             self._gradient_engine = own if isinstance(own, TorchEngine) else None
             # a service is sent one micro-batch at a time, so that what is booked has been sent
-            self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
+            # (one behind HTTP books each of its requests, and may get several at once)
+            alone = classifier.metered and not isinstance(own, ServiceEngine)
+            self._turn = threading.Lock() if alone else contextlib.nullcontext()
         else:
             self.precision, self._device, self.note = like.precision, like._device, like.note
             self._engine, self._gradient_engine = like._engine, like._gradient_engine
@@ -118,6 +124,21 @@ class Scorer(Counting):
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs
         self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
         self.elsewhere: Elsewhere | None = None
+
+    def keep_answers(self, place: Callable[[Path | None], Answers]) -> None:
+        """Keep every answer of a service, and send it no picture again whose answer is kept.
+
+        Args:
+            place: gives where, of the service's ``cache`` (None without one). It is not called for
+                a victim that is no service.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if self.classifier.is_service:
+            assert isinstance(self._engine, ServiceEngine)
+            self._engine.answers = place(self._engine.cache)
+            self.ledger.keep()
 
     @property
     def engine(self) -> str:
@@ -242,6 +263,44 @@ class Scorer(Counting):
     def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
         """As `map`, in float32, for images that `map` has scored: they are no queries again."""
         return self._stream(producers, Heading.CONFIRMATIONS)
+
+    def held_back(self, images: ArrayLike, transforms: int) -> HeldBack:
+        """The net's answers under transforms of the same ranges that no score is made of.
+
+        They count as forward images, N x `transforms` times the net's own passes, and as no
+        queries.
+
+        Args:
+            images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
+            transforms: how many, from the first on.
+
+        Raises:
+            UsageError: the victim has no transforms.
+            ImageError, ScoringError: as `score`.
+        """
+        transformed, engine = self.classifier.transformed, self._engine
+        if transformed is None or not isinstance(engine, TransformedEngine):
+            raise UsageError(f"{self.classifier.name} has no transforms to hold others back from")
+        batch = check_images(images, self.classifier.input_shape)
+        odds = np.zeros((len(batch), transforms, self.classifier.n_classes))
+        labels = np.zeros((len(batch), transforms), np.int64)
+        k, net = transformed.config.k, transformed.net
+        for start in range(0, transforms, k):  # as many at once as are scored at once
+            numbers = range(start, min(start + k, transforms))
+            other = TransformedEngine(self.classifier, engine.inner, numbers, Stream.HELD_BACK)
+
+            def work(part: slice, other: TransformedEngine = other) -> Scores:
+                with self._lock:
+                    self.forward_images += len(batch[part]) * other.transformation.k * net.passes
+                return other.each(batch[part])
+
+            scores = self._in_batches(work, len(batch))
+            if scores:
+                into, shape = slice(numbers.start, numbers.stop), (len(batch), len(numbers))
+                rows = np.concatenate([part.log_odds for part in scores])
+                odds[:, into] = rows.reshape(*shape, -1)
+                labels[:, into] = np.concatenate([part.labels for part in scores]).reshape(shape)
+        return HeldBack(odds, labels)
 
     def in_worker(self, call: Callable[[], T]) -> T:
         """What `call` gives in one of the workers' threads, where nothing is counted."""
@@ -521,6 +580,9 @@ class Scorer(Counting):
             assert self.classifier.crop_size is not None
             images = cropped(images, self.classifier.crop_size)
         engine = self._engine
+        if isinstance(engine, ServiceEngine):
+            assert isinstance(images, np.ndarray)
+            return self._of_service(engine, images, heading)
         with self._turn:
             self.ledger.book(heading, n)
             if sent is not None:
@@ -537,6 +599,15 @@ class Scorer(Counting):
             outputs = outputs.astype(np.float64)
         self._check(outputs, len(images))
         return outputs[: n * self.classifier.crops]
+
+    def _of_service(
+        self, engine: ServiceEngine, images: NDArray[Any], heading: Heading
+    ) -> NDArray[np.generic]:
+        outputs, sent = engine.asked(images, self.ledger, heading)
+        with self._lock:
+            self.forward_images += sent
+        self._check(outputs, len(images))
+        return outputs
 
     def _check(self, outputs: NDArray[np.generic], rows: int) -> None:
         c = self.classifier

@@ -20,6 +20,7 @@ import pytest
 
 import evofool.experiments
 from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
+from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
 from evofool.experiments.compare.passes import TimedPasses
@@ -110,7 +111,10 @@ def examples() -> list[Work]:
         SurestShown(net, campaign, (1, 0), (1, 4, 4), scoring, 200),
         Targeted(net, pictures, JSMA(), 10, scoring),
         judged,
-        AttackOnImages(judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring),
+        on_images := AttackOnImages(
+            judged, {"name": "fgsm", "eps": 0.1}, "", "none", None, 256, scoring
+        ),
+        AttackHeldBack(on_images, 10),
         Ascent(net, GradientAscent(steps=200, confidence=0.99), 50, 10, 1, scoring),
         Aimed(net, Square(eps=1.0, queries=997), "uniform", 10, 1000, 1, scoring),
         RandomPictures(net, "encoding", "cppn", 10, 10_000, 1, scoring),

@@ -27,6 +27,11 @@ def role_of(index: int) -> str:
     return f"attack {index}"
 
 
+def held_back_role(index: int) -> str:
+    """The name by which it knows what that attack's pictures are worth under other transforms."""
+    return f"held back {index}"
+
+
 @dataclass(frozen=True)
 class ImageRow(Row):
     """A clean image, `item` its number in the run: it keys random draws and names files.
@@ -85,6 +90,21 @@ class ResultRow(Row):
     def is_no_worse_than(self, other: ResultRow) -> bool:
         """Whether it may take the place of `other`, an earlier result of the same image."""
         return self.complete or (not other.complete and self.success >= other.success)
+
+
+@dataclass(frozen=True)
+class HeldBackRow(Row):
+    """An attacked image under transforms that are held back; `item` as of its `ResultRow`.
+
+    Attributes:
+        transforms: under how many the picture was seen.
+        successes: under how many of them it is a success.
+    """
+
+    type: ClassVar[str] = "held-back"
+
+    transforms: Count
+    successes: Count
 
 
 @dataclass(frozen=True)
@@ -167,6 +187,22 @@ def read_chunks(run: ExperimentFolder, address: str) -> list[ChunkRow]:
         ChunkRow.parse(item, content, None, str(run.path))
         for item, content in run.contents(address, ChunkRow.type)
     ]
+
+
+def read_held_back(run: ExperimentFolder, address: str) -> list[HeldBackRow]:
+    """What pictures are worth under other transforms, as far as that is known, in order.
+
+    Raises:
+        StoreError: damaged.
+    """
+    rows = [
+        HeldBackRow.parse(item, content, None, str(run.path))
+        for item, content in run.contents(address, HeldBackRow.type)
+    ]
+    for row in rows:
+        if row.successes > row.transforms:
+            raise StoreError(f"{run.path}: held-back result {row.item} is damaged")
+    return rows
 
 
 def png_of(run: ExperimentFolder, address: str, row: Row) -> bytes:

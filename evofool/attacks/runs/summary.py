@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from evofool.attacks.runs.planning import Planned
-from evofool.attacks.runs.rows import ChunkRow, ImageRow, ResultRow
+from evofool.attacks.runs.rows import ChunkRow, HeldBackRow, ImageRow, ResultRow
 from evofool.attacks.runs.statistics import share
-from evofool.text import counted
+from evofool.scoring import Robustness
+from evofool.text import counted, percent
 
 MOST_NOTES = 20
 """Different notes of an attack that the summary keeps."""
@@ -86,6 +87,25 @@ def line_of(
         "seconds": round(sum(row.seconds for row in rows), 3),
         "notes": list(notes)[:MOST_NOTES],
     }
+
+
+def held_back_line(line: dict[str, Any], held_back: Sequence[HeldBackRow]) -> dict[str, Any]:
+    """`line`, of `line_of`, with what the pictures are worth under held-back transforms.
+
+    Args:
+        line: of an attack.
+        held_back: of its pictures; without any, `line` stays as it is.
+    """
+    if not held_back:
+        return line
+    transforms = held_back[0].transforms
+    told = Robustness.of([row.successes for row in held_back], transforms).summary
+    note = (
+        f"under {counted(transforms, 'held-back transform')} {percent(told['rate'])} fool (95 %"
+        f" interval {percent(told['low'])} to {percent(told['high'])}); {told['under_all']} of"
+        f" {counted(told['pictures'], 'picture')} under all"
+    )
+    return {**line, "held_back": told, "notes": [note, *line["notes"]][:MOST_NOTES]}
 
 
 def _norms(rows: Sequence[ResultRow]) -> dict[str, Any] | None:

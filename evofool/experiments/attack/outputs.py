@@ -23,10 +23,12 @@ from evofool.attacks.runs.rows import (
     pixels_of,
     png_of,
     read_chunks,
+    read_held_back,
     read_images,
     read_results,
 )
-from evofool.attacks.runs.summary import MOST_NOTES, line_of, stem, telling
+from evofool.attacks.runs.statistics import wilson
+from evofool.attacks.runs.summary import MOST_NOTES, held_back_line, line_of, stem, telling
 from evofool.experiments.attack.parts import AttackParts
 from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results
@@ -43,6 +45,12 @@ COLUMNS = (
     "target", "target_label", "predicted", "predicted_label", "confidence", "success_float",
     "success_png", "complete", "eps", "effective_eps", "l0", "l2", "linf", "ssim",
     "forward_images", "backward_images", "verify_forward_images", "seconds", "png",
+)  # fmt: skip
+
+HELD_BACK = "held_back.csv"
+HELD_BACK_COLUMNS = (
+    "attack_index", "attack", "image", "target", "success_png", "transforms", "successes", "rate",
+    "low", "high", "png",
 )  # fmt: skip
 
 
@@ -73,6 +81,8 @@ class AttackOutputs:
                 claims[f"{stem(work.planned, row)}.png"] = self._write_pictures(folder, work, row)
             self._write_equation(folder, work, rows)
         folder.write_file(f"images/{SIDECAR}", json_bytes(claims))
+        if self._study.held_back:
+            folder.write_file(HELD_BACK, self.held_back_table())
         path = folder.write_file(TABLE, self.table())
         folder.write_file(SUMMARY, json_bytes(self.summary))
         return path
@@ -87,6 +97,25 @@ class AttackOutputs:
                 for row in self.rows(work)
             ],
         )
+
+    def held_back_table(self) -> bytes:
+        """The content of ``held_back.csv``: each picture under transforms that are held back."""
+        lines: list[tuple[object, ...]] = []
+        for each in self._study.held_back:
+            planned, rows = each.attacked.planned, self.rows(each.attacked)
+            results = {row.item: row for row in rows}
+            for row in read_held_back(self._run, each.address):
+                result = results[row.item]
+                low, high = wilson(row.successes, row.transforms)
+                lines.append(
+                    (
+                        planned.index, planned.name, result.image,
+                        "" if result.target == NONE else result.target, int(result.success),
+                        row.transforms, row.successes, repr(row.successes / row.transforms),
+                        repr(low), repr(high), f"images/{stem(planned, result)}.png",
+                    )
+                )  # fmt: skip
+        return csv_bytes(HELD_BACK_COLUMNS, lines)
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:
@@ -135,7 +164,11 @@ class AttackOutputs:
     def _line(self, work: AttackOnImages) -> dict[str, Any]:
         chunks = read_chunks(self._run, work.address)
         rows = read_results(self._run, work.address)
-        return line_of(work.planned, rows, chunks, self._items(work), self._images)
+        line = line_of(work.planned, rows, chunks, self._items(work), self._images)
+        for each in self._study.held_back:
+            if each.attacked.address == work.address:
+                return held_back_line(line, read_held_back(self._run, each.address))
+        return line
 
     def _write_pictures(
         self, folder: Folder, work: AttackOnImages, row: ResultRow

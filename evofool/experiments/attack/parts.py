@@ -7,6 +7,7 @@ from typing import Protocol
 
 from evofool.classifiers import Classifier
 from evofool.config import AttackCampaign, Loaded
+from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages
 from evofool.experiments.engine import Plan
 
@@ -36,3 +37,7 @@ class AttackParts(Protocol):
     @property
     def attacks(self) -> Sequence[AttackOnImages]:
         """The attacks by their number."""
+
+    @property
+    def held_back(self) -> Sequence[AttackHeldBack]:
+        """Of each attack what its pictures are worth under other transforms, if there are any."""

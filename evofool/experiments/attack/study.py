@@ -13,10 +13,18 @@ from evofool.attacks import Attack
 from evofool.attacks.runs.planning import Planned as PlannedAttack
 from evofool.attacks.runs.planning import planned_attacks
 from evofool.attacks.runs.restoring import CHANGEABLE
-from evofool.attacks.runs.rows import IMAGES, read_chunks, read_images, read_results, role_of
+from evofool.attacks.runs.rows import (
+    IMAGES,
+    held_back_role,
+    read_chunks,
+    read_images,
+    read_results,
+    role_of,
+)
 from evofool.classifiers import Classifier
 from evofool.config import AttackCampaign, Loaded, ScoringConfig, load_attacks
 from evofool.errors import AttackError, FolderError, StoreError, UsageError
+from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.sources import Source, open_source
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.engine import Plan, Planned, Results
@@ -49,6 +57,8 @@ class AttackStudy(Study[AttackCampaign]):
         victim: the classifier.
         judged: the clean images.
         attacks: by their number, each with its work; two of the same parameters share one.
+        held_back: of each attack what its pictures are worth under transforms of the victim that
+            are held back; empty where it has none.
     """
 
     kind = "attack"
@@ -65,14 +75,20 @@ class AttackStudy(Study[AttackCampaign]):
         scorer: Scorer,
         judged: JudgedImages,
         attacks: Sequence[AttackOnImages],
+        held_back: int = 0,
     ) -> None:
         self.judged, self.attacks = judged, tuple(attacks)
+        self.held_back = tuple(AttackHeldBack(each, held_back) for each in attacks if held_back)
         count = len(attacks)
         titles = [f"{each.planned.name} ({each.planned.index + 1}/{count})" for each in attacks]
         plan = Plan(
             [
                 Planned("clean images", judged),
                 *(Planned(title, each) for title, each in zip(titles, attacks, strict=True)),
+                *(
+                    Planned(f"{each.attacked.planned.name} under other transforms", each)
+                    for each in self.held_back
+                ),
             ]
         )
         super().__init__(loaded, plan, scorer.classifier)
@@ -81,6 +97,7 @@ class AttackStudy(Study[AttackCampaign]):
         self.roles = {
             IMAGES: judged,
             **{role_of(each.planned.index): each for each in attacks},
+            **{held_back_role(each.attacked.planned.index): each for each in self.held_back},
         }
 
     @classmethod
@@ -122,6 +139,9 @@ class AttackStudy(Study[AttackCampaign]):
         scoring = _scoring(config.scoring)
         given = config.classifier.model_dump(mode="json", exclude_none=True)
         how = {key: given[key] for key in given if key not in ("name", "weights", "labels")}
+        transforms = config.classifier.transforms
+        if transforms is not None:
+            how["transforms"] = transforms.result
         judged = JudgedImages(
             GivenNet.of(victim, given),
             how,
@@ -145,7 +165,8 @@ class AttackStudy(Study[AttackCampaign]):
             )
             for each in attacks
         ]
-        return cls(loaded, scorer, judged, works)
+        held_back = 0 if victim.transformed is None else victim.transformed.config.held_back
+        return cls(loaded, scorer, judged, works, held_back)
 
     @classmethod
     def budget_of(cls, config: AttackCampaign) -> int | None:

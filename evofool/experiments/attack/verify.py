@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,17 @@ from evofool.attacks.base import Attack
 from evofool.attacks.gradient.losses import Goal
 from evofool.attacks.lattice.levels import norms
 from evofool.attacks.result import NONE
-from evofool.attacks.runs.rows import ImageRow, ResultRow, pixels_of, png_of, read_images
+from evofool.attacks.runs.rows import (
+    ImageRow,
+    ResultRow,
+    pixels_of,
+    png_of,
+    read_held_back,
+    read_images,
+)
 from evofool.attacks.runs.summary import stem
-from evofool.experiments.attack.outputs import TABLE, AttackOutputs
+from evofool.experiments.attack.held_back import withstood
+from evofool.experiments.attack.outputs import HELD_BACK, TABLE, AttackOutputs
 from evofool.experiments.attack.parts import AttackParts
 from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results
@@ -29,6 +37,8 @@ from evofool.store import Check
 from evofool.store.experiment import ExperimentFolder
 
 CHUNK = 64
+TURNED = 0.01
+"""Share of answers under held-back transforms that another engine may turn round."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,14 @@ def verify(study: AttackParts, results: Results, engine: str | None) -> Iterator
         ]
         yield Check("results", True, f"{len(claims)} pictures load")
         yield Check("ledger", *ledger_verdict(run.sent(), queries_of(run)))
-        yield from _files(run, outputs, claims)
+        yield from _files(run, outputs, claims, held_back=bool(study.held_back))
         yield from _again(run, study, scorer, claims)
+        yield from _under_others(run, study, scorer, outputs, images)
 
 
-def _files(run: ExperimentFolder, outputs: AttackOutputs, claims: list[_Claim]) -> Iterator[Check]:
+def _files(
+    run: ExperimentFolder, outputs: AttackOutputs, claims: list[_Claim], *, held_back: bool
+) -> Iterator[Check]:
     if run.meta().get("status") != "finished":
         yield Check("files", None, "not made yet: the run has not ended (evofool resume)")
         return
@@ -91,6 +104,9 @@ def _files(run: ExperimentFolder, outputs: AttackOutputs, claims: list[_Claim]) 
     yield Check("files", not wrong, detail)
     same = _holds(run, TABLE, outputs.table())
     yield Check(TABLE, same, "holds the stored rows" if same else "differs or is missing")
+    if held_back:
+        same = _holds(run, HELD_BACK, outputs.held_back_table())
+        yield Check(HELD_BACK, same, "holds the stored rows" if same else "differs or is missing")
 
 
 def _holds(run: ExperimentFolder, name: str, data: bytes) -> bool:
@@ -145,6 +161,32 @@ def _again(
                 if mistaken else f"{len(claims)} pictures do what is claimed")  # fmt: skip
     yield Check("confidences", not apart, engines.told(apart, furthest))
     yield Check("norms", not sizes, f"{sizes} differ" if sizes else "as stored")
+
+
+def _under_others(
+    run: ExperimentFolder,
+    study: AttackParts,
+    scorer: Scorer,
+    outputs: AttackOutputs,
+    images: Sequence[ImageRow],
+) -> Iterator[Check]:
+    """Show the stored pictures to the victim under the held-back transforms again."""
+    engines = Comparison(scorer.engine, study.loaded.config.scoring.engine)
+    answers = apart = 0
+    for each in study.held_back:
+        stored = {row.item: row.successes for row in read_held_back(run, each.address)}
+        rows = [row for row in outputs.rows(each.attacked) if row.item in stored]
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            pixels = np.stack([pixels_of(run, each.attacked.address, row) for row in part])
+            attack = each.attacked.planned.attack
+            now = withstood(scorer, attack, images, part, pixels, each.transforms)
+            apart += int(np.abs(now - [stored[row.item] for row in part]).sum())
+            answers += len(part) * each.transforms
+    if answers:
+        fine = apart <= (TURNED * answers if engines.other else 0)
+        detail = f"{apart} of {answers} answers under other transforms are not the stored"
+        yield Check("held back", fine, detail if apart else f"{answers} answers are as stored")
 
 
 def _possible(

@@ -56,7 +56,7 @@ def enlarge(
         StoreError: no run folder, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, wanted, stack, moved)
+        run, collection, exhibit = find(path, wanted, stack, moved)
         height, width = collection.size
         longest = max(height, width)
         shape = (max(1, round(height * size / longest)), max(1, round(width * size / longest)))
@@ -96,7 +96,7 @@ def animate(
         StoreError: no run folder, a damaged one, or `out` cannot be written.
     """
     with ExitStack() as stack:
-        run, collection, exhibit = _find(path, wanted, stack, moved)
+        run, collection, exhibit = find(path, wanted, stack, moved)
         if collection.no_ancestry:
             raise UsageError(f"{run.path}: there is no ancestry to show: {collection.no_ancestry}")
         (strip,) = ancestry.strips(collection, [exhibit])
@@ -104,9 +104,15 @@ def animate(
         return Printed(_write(run, out, f"ancestry-{exhibit.stem}.{form}", data), side, side)
 
 
-def _find(
+def find(
     path: Path | str, wanted: int | str, stack: ExitStack, moved: Moved
 ) -> tuple[Folder, Collection, Exhibit]:
+    """The elite of a class in a run of evolve, and the folder, open as long as `stack`.
+
+    Raises:
+        UsageError: no elite of that class, or a run of another kind.
+        StoreError: no run folder, or a damaged one.
+    """
     opened: list[Folder] = []
     (collection,) = collect(
         [path], lambda run: opened.append(stack.enter_context(run)), write=False, moved=moved

@@ -16,14 +16,16 @@ from evofool.attacks.runs.rows import (
     IMAGES,
     ImageRow,
     ResultRow,
+    held_back_role,
     picture_of,
     png_of,
     read_chunks,
+    read_held_back,
     read_images,
     read_results,
     role_of,
 )
-from evofool.attacks.runs.summary import line_of, stem
+from evofool.attacks.runs.summary import held_back_line, line_of, stem
 from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
@@ -249,6 +251,8 @@ def _variants(
         check_rows(run.path, each.name, items, of_attack)
         chunks = read_chunks(run, roles.get(role_of(each.index), ""))
         line = line_of(each, of_attack, chunks, items, images)
+        held_back = read_held_back(run, roles.get(held_back_role(each.index), ""))
+        line = held_back_line(line, held_back)
         unique = name if names.count(name) == 1 else f"{name} ({each.index})"
         parameters = {**each.parameters, "targets": each.targets}
         attacks.append(AttackVariant(unique, _spelt(parameters), _cells(line), line["notes"]))

@@ -16,6 +16,7 @@ from evofool.errors import EncodingError, StoreError
 from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.individual import Individual
 from evofool.evolution.lineage import Lineage
+from evofool.evolution.lines import held_back_line
 from evofool.evolution.outputs import (
     THRESHOLDS,
     Elite,
@@ -280,6 +281,8 @@ def _facts(run: CampaignFolder) -> list[tuple[str, str]]:
     ]
     if summary.get("archive_digest"):
         facts.append(("archive", f"sha256 {summary['archive_digest']}"))
+    if isinstance(held_back := summary.get("held_back"), Mapping):
+        facts.append(("held back", held_back_line(held_back)))
     if manifest.get("created"):
         facts.append(("begun", str(manifest["created"])))
     versions = manifest.get("versions")
