@@ -160,6 +160,12 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """Dotted keys as tables name them: their last part, where that tells them apart."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [one if last.count(one) == 1 else key for one, key in zip(last, keys, strict=True)]
+
+
 def _kind(base: Mapping[str, Any]) -> Kind:
     name = base.get("kind")
     if name:

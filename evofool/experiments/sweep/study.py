@@ -16,7 +16,14 @@ from evofool.errors import ClassifierError, EncodingError, UsageError
 from evofool.experiments.engine import Plan, Planned, Results
 from evofool.experiments.engine.spending import Spending, equal_shares
 from evofool.experiments.engine.study import Study
-from evofool.experiments.sweep.config import SweepConfig, base_kind, load, resolve, shown
+from evofool.experiments.sweep.config import (
+    SweepConfig,
+    base_kind,
+    load,
+    resolve,
+    short_keys,
+    shown,
+)
 from evofool.experiments.sweep.works import SweptRun
 from evofool.plugins import in_file
 from evofool.report.output import PAGE, Report
@@ -146,12 +153,6 @@ class SweepStudy(Study[SweepConfig]):
             f"look at {result.path / PAGE}",
             f"        {result.path / 'grid.csv'}, {result.path / 'sweep.csv'}",
         ]
-
-
-def short_keys(keys: Sequence[str]) -> list[str]:
-    """Dotted keys as tables name them: their last part, where that tells them apart."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return [one if last.count(one) == 1 else key for one, key in zip(last, keys, strict=True)]
 
 
 def _campaign(run: Loaded[Any], known: dict[str, Classifier]) -> SweptRun:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evofool.experiments.engine import Results
-from evofool.experiments.sweep.config import SweepConfig, shown
+from evofool.experiments.sweep.config import SweepConfig, short_keys, shown
 from evofool.experiments.sweep.figures import HEADLINES, QUERIES
 from evofool.experiments.sweep.works import SweptRow, SweptRun
 from evofool.randomness import Stream, generator
@@ -134,8 +134,6 @@ def summarise(
 
 def grid_table(summary: Mapping[str, Any]) -> Table:
     """``grid.csv``: a line a combination, each figure as its mean over the seeds."""
-    from evofool.experiments.sweep.study import short_keys
-
     columns: list[Column] = [Text(key) for key in short_keys(summary["keys"])] or [Text("run")]
     headline = summary["headline"]
     others = [name for name in summary["figures"] if name != headline]
@@ -156,8 +154,6 @@ def grid_table(summary: Mapping[str, Any]) -> Table:
 
 def runs_table(config: SweepConfig, outcomes: Sequence[Outcome]) -> Table:
     """``sweep.csv``: a line a run, with where its folder lies."""
-    from evofool.experiments.sweep.study import short_keys
-
     names = list(dict.fromkeys(name for one in outcomes for name in one.row.figures))
     columns: list[Column] = [
         *(Text(key) for key in short_keys(list(config.grid))), Count("seed"),

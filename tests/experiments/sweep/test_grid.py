@@ -10,9 +10,9 @@ import yaml
 from toy_sweeps import TOYS, campaign, sweep
 
 from evofool.errors import ConfigError
-from evofool.experiments.sweep.config import shown
+from evofool.experiments.sweep.config import short_keys, shown
 from evofool.experiments.sweep.grid import parsed, split, sweep_of
-from evofool.experiments.sweep.study import SweepStudy, short_keys
+from evofool.experiments.sweep.study import SweepStudy
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_budget_is_shared_before_the_start(tmp_path: Path) -> None:
     resume(here, overrides=["budget=1000"])
     begin(SweepStudy, sweep(grid={"evolution.children": [9, 10]}), tmp_path / "whole")
     assert table(here / "grid.csv") == table(tmp_path / "whole" / "grid.csv")
-    assert status(here)["stop_reason"] == ""
+    assert not status(here)["stop_reason"]
     assert status(here)["queries"] == status(tmp_path / "whole")["queries"]
 
 
