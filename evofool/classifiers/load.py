@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from evofool.classifiers.answers import with_answers
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.ensembles import inspect_ensemble, load_ensemble
@@ -144,14 +145,15 @@ def load_classifier(
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
-        return with_transforms(load_ensemble(parsed, folder, load_classifier), parsed.transforms)
-    if parsed.http is not None:
+        victim = load_ensemble(parsed, folder, load_classifier)
+    elif parsed.http is not None:
         from evofool.classifiers.sources.http.source import load_http
 
-        return load_http(parsed, folder)
-    with DEFAULTS.use():
-        victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
-    return with_transforms(victim, parsed.transforms)
+        return with_answers(load_http(parsed, folder), parsed.answers)
+    else:
+        with DEFAULTS.use():
+            victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+    return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 
 def inspect_classifier(

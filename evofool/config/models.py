@@ -48,6 +48,13 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _answers(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if value is None or value == "label" or whole:
+        return value
+    raise ValueError(f"must be a number of classes, 1 or more, or label, not {value!r}")
+
+
 def _three(value: Any) -> Any:
     value = listed(value)
     if isinstance(value, tuple) and len(value) != 3:
@@ -203,6 +210,8 @@ class ClassifierConfig(Model):
             threads, in other orders and batches).
         ensemble: several nets at once, instead of one by `name`.
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
+        answers: what a net on this machine tells, as if it were a service: so many of its likeliest
+            classes with their confidences, or the first ``label`` alone.
         http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
@@ -225,6 +234,7 @@ class ClassifierConfig(Model):
         Field(min_length=1, max_length=MOST_NETS),
     ] = None
     rule: EnsembleRule | None = None
+    answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
     http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
@@ -269,6 +279,8 @@ class ClassifierConfig(Model):
         if self.ensemble is None:
             values.pop("ensemble", None)
             values.pop("rule", None)
+        if self.answers is None:
+            values.pop("answers", None)
         if self.http is None:
             values.pop("http", None)
         if self.transforms is None:

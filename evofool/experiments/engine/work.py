@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from evofool.errors import StoreError
 from evofool.files import read_file, reason
+from evofool.render.masks import Mask
 from evofool.store import Check
 from evofool.store.records.rows import Row as Row
 from evofool.store.records.works import StoredRow
@@ -94,8 +95,6 @@ class Work(ABC):
     """Names of its artifacts."""
     continues: ClassVar[bool] = False
     """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
-    threads: ClassVar[int] = 1
-    """How many it takes, whatever else goes on: part of the result of a training."""
     stays: ClassVar[bool] = False
     """Whether it is done in the process that owns the run folder, never in another one."""
 
@@ -117,6 +116,11 @@ class Work(ABC):
     def images(self) -> int:
         """About how many images it sends through nets: a measure of how long it takes."""
         return 0
+
+    @property
+    def threads(self) -> int:
+        """How many it takes, and so how many cores it is given where it is sent elsewhere."""
+        return 1
 
     def place(self, artifact: str, called: str) -> str:
         """Where an artifact of a work that the plan calls `called` lies, below the run folder."""
@@ -171,7 +175,13 @@ def canonical(value: Any) -> str:
 
 
 def _inside(value: Any) -> list[dataclasses.Field[Any]]:
-    return [f for f in dataclasses.fields(value) if not f.metadata.get("outside")]
+    """Fields that decide the result: a younger one that is not set leaves addresses as they are."""
+    return [
+        f
+        for f in dataclasses.fields(value)
+        if not f.metadata.get("outside")
+        and not (f.metadata.get("unless_set") and getattr(value, f.name) is None)
+    ]
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -194,6 +204,8 @@ def _plain(value: Any) -> Any:
         return value if abs(value) <= EXACT else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mask):
+        return _plain(value.identity())
     if isinstance(value, BaseModel):
         return _plain(value.model_dump(mode="json"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
