@@ -93,6 +93,9 @@ def load_campaign(
     if "evolution" in document.data:
         keys.append(("evolution", "fitness", _names_file))
     document = absolute(document, check_files, keys)
+    if loaded.config.encoding.name == "masked":
+        document = absolute_code(document, ("encoding", "inner"), check_files)
+        document = absolute_pictures(document, ("encoding",), check_files)
     return Loaded(validate(document, Campaign), document)
 
 
@@ -436,6 +439,36 @@ def absolute_code(document: Document, section: KeyPath, check: bool) -> Document
     for part in parts:
         document = absolute_code(document, (*section, part), check)
     return document
+
+
+def absolute_pictures(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with the files of masks and backgrounds at or below `section` absolute.
+
+    These are the texts at ``mask.picture`` and ``background.picture``.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    inner: Any = document.data
+    for part in section:
+        if inner is None or (isinstance(inner, Mapping) and part not in inner):
+            return document
+        inner = inner[part]
+    if isinstance(inner, list | tuple):
+        below: list[str | int] = list(range(len(inner)))
+    else:
+        below = list(inner) if isinstance(inner, Mapping) else []
+    file = inner.get("picture") if isinstance(inner, Mapping) else None
+    if isinstance(file, str) and _of_a_mask(section):
+        return _absolute_text(document, (*section, "picture"), file, check)
+    for part in below:
+        document = absolute_pictures(document, (*section, part), check)
+    return document
+
+
+def _of_a_mask(section: KeyPath) -> bool:
+    names = [part for part in section if isinstance(part, str)]
+    return names[-1] in ("mask", "background")
 
 
 def _absolute_key(

@@ -329,7 +329,7 @@ class _Loop:
         run = self.run_folder
         write_curve(run)
         run.write_json("summary.json", self._summary("interrupted", None, None))
-        run.commit(Delta(meta={"status": "interrupted", "stop_reason": ""}))
+        run.seal({"status": "interrupted", "stop_reason": ""})
 
     def _way_on(self) -> str:
         path = self.run_folder.path
@@ -470,7 +470,7 @@ class _Loop:
         self._earlier, self._started = seconds, time.perf_counter()
         content = self._summary(status, reason, digest, held_back)
         run.write_json("summary.json", content)
-        run.commit(Delta(meta={"status": status, "stop_reason": reason or ""}))
+        run.seal({"status": status, "stop_reason": reason or ""})
         return Result(run.path, content)
 
     def _summary(

@@ -68,6 +68,8 @@ from evofool.experiments.works.targeted import Targeted
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 
+YOUNGER = ("augment", "smoothing", "stored", "start", "validation")
+"""Keys of a training that are in its address only where they are given."""
 FROZEN = Path(__file__).parent / "addresses.json"
 
 
@@ -78,7 +80,7 @@ def examples() -> list[Work]:
     scoring = Scoring(100, "cpu")
     pictures = Pictures.of(np.zeros((2, 1, 4, 4), np.uint8), np.array([0, 1], np.int64))
     recipe = TrainConfig(name="net", dataset="mnist", epochs=3).model_dump(
-        mode="json", exclude={"kind", "name", "device"}
+        mode="json", exclude={"kind", "name", "device", *YOUNGER}
     )
     attacked = Attacked(net, pictures, FGSM(eps=0.1), scoring)
     campaign = Campaign(net, "direct", 200, 200, 50, 10, scoring, 1)

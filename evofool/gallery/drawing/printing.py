@@ -20,7 +20,6 @@ from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Move
 from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
 from evofool.store import Folder
 
-
 _COLUMNS = 6
 """Pictures a row of a film of several."""
 
