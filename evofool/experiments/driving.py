@@ -88,7 +88,7 @@ def drive_by(
         out: a new or empty folder.
         classifier: the victim; None: the one that ships with evofool and that the signs claim.
         target: the class that the signs are to be taken for; of a run, only those signs that were
-            made for it (a pattern may name several). By default what each sign claims.
+            made for it (a range or a pattern may name several). By default what each sign claims.
         true: what the signs really show: without a target, whatever else is read fools.
         approach: how they are driven by.
         shape: that they are cut to, one of `evofool.signs.plates.SHAPES`; ``auto``: what the
@@ -106,7 +106,8 @@ def drive_by(
     place = free_place(out)
     claimed = list(_signs([Path(path) for path in paths], shape, target))
     victim = victim_of(classifier, [each.claim or each.true for each in claimed])
-    aims = [_aim(each, victim, target, true) for each in claimed]
+    chosen = None if is_folder(Path(paths[0])) else target  # of a run it has chosen among claims
+    aims = [_aim(each, victim, chosen, true) for each in claimed]
     how = approach or Approach()
     footages = [Footage(each.sign, how, number) for number, each in enumerate(claimed)]
     for footage in footages:
@@ -254,7 +255,7 @@ def _aim(each: Claimed, victim: Classifier, target: str | None, true: str | None
     if shows is None and each.true is not None:
         shows = known_class(each.true, victim)
     aimed = None
-    if target is not None and "*" not in target:
+    if target is not None:
         aimed = aim_of(target, victim, "--target")
     elif each.claim is not None and true is None:
         aimed = known_class(each.claim, victim)
