@@ -34,7 +34,7 @@ from evofool.evolution.restoring import (
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
-from evofool.evolution.spreading import spread
+from evofool.evolution.spreading import joined, spread
 from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
@@ -115,7 +115,7 @@ def evolve(
     CampaignFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
     parts = make_parts(loaded, stop, toolbox=toolbox)
-    with parts.scorer:
+    with parts.scorer, joined(parts):
         manifest = make_manifest(parts, command)
         with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
