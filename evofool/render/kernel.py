@@ -74,6 +74,7 @@ _E3, _E4 = np.float32(0.055503569543361664), np.float32(0.009618056938052177)
 _E5, _E6 = np.float32(0.0013390866806730628), np.float32(0.00015461447765119374)
 _LOG2_E = np.float32(1.4426950408889634)
 _LOWEST = np.float32(-126)
+_NOTHING = np.float32(2**-25)  # 1 - it and 1 + it are 1
 _THREE, _THIRD, _TEN = np.float32(3), np.float32(1 / 3), np.float32(10)
 
 
@@ -106,6 +107,8 @@ def _exp2(t: Any) -> Any:
 def _tanh(p: Any) -> Any:
     t = _exp2(-_TWO * _LOG2_E * abs(p))
     value = (_ONE - t) / (_ONE + t)
+    # Processors divide vectors by an estimate of 1 / x, and those of some makers miss 1 / 1.
+    value = value if t > _NOTHING else _ONE
     return value if p > 0 else -value
 
 

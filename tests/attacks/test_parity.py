@@ -46,8 +46,12 @@ def peer(lite0: Classifier) -> Any:
         return foolbox.PyTorchModel(lite0.module.eval(), bounds=(0, 1), device="cpu")
 
 
-ROUNDING = 1e-5
-"""Share of values whose sign of the gradient may differ by rounding."""
+ROUNDING = 1e-4
+"""Share of values whose sign of the gradient may differ by rounding.
+
+A gradient of nothing but rounding errors has another sign where sums are taken in another order: of
+a million values fewer than 10 on one maker's processors, 23 on another's.
+"""
 
 
 def same(ours: NDArray[np.float32], theirs: torch.Tensor) -> float:

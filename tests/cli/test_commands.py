@@ -79,7 +79,7 @@ def test_status(evofool: Any, finished: Path) -> None:
 def test_verify(evofool: Any, finished: Path) -> None:
     done = evofool("verify", finished)
     assert done.returncode == 0
-    assert done.stdout.count("ok ") == 21
+    assert done.stdout.count("ok ") == 22
 
 
 def test_verify_of_a_changed_run_fails(evofool: Any, config: Path) -> None:

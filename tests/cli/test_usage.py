@@ -98,6 +98,7 @@ def test_a_config_of_another_kind_says_so(tmp_path: Path, written: bool) -> None
             "reproduce": "run",
             "explore": "run",
             "search": "run",
+            "signs": "run",
         }.get(kind, kind)
         for command in {"evolve", "attack", "train", "defend", "compare", "transfer"} - {mine}:
             message = refused(command, config, "--dry-run")

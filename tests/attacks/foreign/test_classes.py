@@ -76,7 +76,12 @@ def test_a_file_is_an_attack_with_its_parameters(folder: Path) -> None:
     found = describe(name)
     assert found.name == name
     assert found.about == "Lighter, by eps."
-    assert found.to_json()["parameters"] == {"seed": 0, "eps": 0.25, "often": None}
+    assert found.to_json()["parameters"] == {
+        "seed": 0,
+        "mask": None,
+        "eps": 0.25,
+        "often": None,
+    }
     assert [a.eps for a in grid(name, {"eps": ["8/255", 0.3]})] == [8 / 255, 0.3]  # type: ignore[attr-defined]
     with pytest.raises(AttackError, match="did you mean 'often'") as caught:
         list(grid(name, {"oftn": 1}))
@@ -220,7 +225,7 @@ def test_packages_offer_attacks(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names().count("fgsm") == 1
     assert describe("fgsm").factory is not describe("random-corners").factory
     (row,) = [row for row in listed() if row["name"] == "random-corners"]
-    assert row["parameters"] == {"seed": 0, "eps": 8 / 255, "tries": 20}
+    assert row["parameters"] == {"seed": 0, "mask": None, "eps": 8 / 255, "tries": 20}
     with pytest.raises(AttackError, match="did you mean 'random-corners'"):
         describe("random-corner")
     run = evofool.attack(config(attacks=[{"name": "random-corners", "tries": 3}]), folder / "run")
