@@ -63,6 +63,10 @@ class ScoringError(EvofoolError):
     """A victim failed while it was scoring (non-finite scores, a wrong number of rows...)."""
 
 
+class ServiceError(ScoringError):
+    """A service gave no usable answer, however often it was asked; what it answered is kept."""
+
+
 class BudgetError(ScoringError):
     """The query budget is spent; nothing of the refused request was scored."""
 

@@ -306,6 +306,16 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="signs",
+        about="traffic signs that are read as another",
+        keys=frozenset(("held_back", "sides", "angles")),
+        study="evofool.experiments.signs.study:SignsStudy",
+        model="evofool.experiments.signs.config:SignsConfig",
+        plan="evofool.experiments.signs.study:plan",
+        plan_lines="evofool.experiments.signs.study:plan_lines",
+        schema_version=2,
+    ),
+    Kind(
         name="train",
         about="the training of a classifier",
         command="train",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_type_hints
 
 from numpy.typing import ArrayLike
@@ -16,6 +16,8 @@ from evofool.attacks.result import AttackResult
 from evofool.attacks.trace import Trace
 from evofool.classifiers import Classifier
 from evofool.errors import UsageError
+from evofool.images import Size
+from evofool.render.masks import Booleans, Mask
 from evofool.scoring import Scorer
 from evofool.text import suggestion
 
@@ -45,6 +47,8 @@ class Attack(ABC):
 
     Attributes:
         seed: of all its random draws, which are keyed by (seed, image) and no batch.
+        mask: where pictures may be changed; None is everywhere. Outside it every picture stays as
+            it is, bit for bit: the victim is never shown another one.
     """
 
     name: ClassVar[str]
@@ -57,6 +61,7 @@ class Attack(ABC):
     (training a substitute, for example)."""
 
     seed: int = 0
+    mask: Mask | None = field(default=None, kw_only=True, metadata={"unless_set": True})
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
@@ -137,10 +142,11 @@ class Attack(ABC):
                 raises nothing, but shows in `AttackResult.complete` and in the notes.
         """
         self.check_victim(scorer.classifier)
+        allowed = self.allowed(scorer.classifier.input_shape[1:])
         own = None if self.aim == "any" else labels  # which then are nothing to get away from
         if trace is not None and targets is None:
             raise UsageError(f"{self.name}: a trace is of searches for a class: give targets")
-        job = Job(scorer, images, own, targets, ids, self.seed, trace)
+        job = Job(scorer, images, own, targets, ids, self.seed, trace, allowed)
         self.check_aim(labels is not None, targets is not None)
         job.threshold = self.least_confidence if trace is None else math.inf
         if len(job):
@@ -173,9 +179,26 @@ class Attack(ABC):
             if hints[each.name] is not object  # arrays, which only Python can give
         )
 
+    def allowed(self, size: Size) -> Booleans | None:
+        """The mask on pictures of `size`, height x width, or None for all of it.
+
+        Raises:
+            UsageError: the mask holds no pixel or all, or its picture does not fit.
+        """
+        if self.mask is None:
+            return None
+        try:
+            mask = self.mask.pinned()
+            mask.check(size)
+        except ValueError as error:
+            raise UsageError(f"{self.name}: mask: {error}") from error
+        return mask.raster(size)
+
     def plain_parameters(self) -> dict[str, Any]:
         """The parameters by name, without the seed: those by which attacks of a grid differ."""
         known = {each.name for each in self.parameters()} - {"seed"}
+        if self.mask is None:  # results are what they were before there were masks
+            known -= {"mask"}
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name in known}
 
     @abstractmethod
@@ -188,6 +211,7 @@ class Attack(ABC):
         Raises:
             UsageError: with the attacks that would do.
         """
+        self.allowed(victim.input_shape[1:])
         if self.needs == "gradients" and not victim.white_box:
             raise UsageError(
                 f"{self.name} needs gradients, which {victim.name} does not give; use a black-box"

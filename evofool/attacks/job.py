@@ -17,6 +17,7 @@ from evofool.attacks.trace import Trace, running_costs
 from evofool.errors import BudgetError, EvofoolError, ImageError, UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.randomness import Stream, generator
+from evofool.render.masks import bounds
 from evofool.scoring import Gradients, Loss, Scorer, Scores, Wanted
 from evofool.scoring.ranking import to_scores
 
@@ -58,6 +59,8 @@ class Job:
         ids: (N,) integers that key the random draws, or None for 0..N-1.
         seed: of the attack.
         trace: what notes how far each image has come; without, nothing is noted.
+        mask: height x width, where pictures may change, or None for everywhere. Whatever an attack
+            asks for outside it is the clean picture before the victim sees it, and has no gradient.
 
     Attributes:
         scorer: the backend; attacks use it through this job alone, so that every pass is booked.
@@ -92,8 +95,9 @@ class Job:
         ids: ArrayLike | None,
         seed: int,
         trace: Trace | None = None,
+        mask: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.scorer, self.trace = scorer, trace
+        self.scorer, self.trace, self.mask = scorer, trace, mask
         shape = scorer.classifier.input_shape
         self.clean = on_lattice(images)
         if self.clean.shape[1:] != shape:
@@ -134,7 +138,8 @@ class Job:
         """Rows of which some picture got no finite scores or gradient: it counts as no success."""
         self.threshold = 0.0
         """Confidence (in its target, or in any class where there is no goal) that a picture must
-        reach as well to count as a success; of targeted attacks and those without a goal."""
+        reach as well to count as a success; of targeted attacks and those without a goal. Where the
+        victim gives labels alone there is none to reach."""
         self._judged: dict[int, Verdict] = {}
         self._began = time.perf_counter()
         if trace is not None:
@@ -189,6 +194,7 @@ class Job:
         import torch
 
         self._reserve(len(rows))
+        images = self.confined(rows, images)
         index = torch.from_numpy(rows)
 
         def own(outputs: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
@@ -200,6 +206,8 @@ class Job:
 
         chosen = rule if (unless_fooled and self.trace is None) or wanted else None
         result = self.scorer.gradients(images, own, wanted=chosen, keep_unscored=True)
+        if self.mask is not None:
+            result.values[..., ~self.mask] = 0
         self.unscored |= set(rows[result.lost].tolist())
         crops, passes = self.scorer.classifier.crops, self.scorer.classifier.passes
         each = result.loss.shape[1] if result.loss.ndim == 2 else 1
@@ -219,12 +227,17 @@ class Job:
         Its passes are booked evenly on the rows, since that code does not tell which image belongs
         to which row.
         """
+        import torch
+
         outputs_of = self.scorer.differentiable(keep_unscored=True)
         passes = self.scorer.classifier.passes
 
         def booked(x: torch.Tensor) -> torch.Tensor:
             own = np.resize(rows, len(x))
             self._reserve(len(x))
+            if self.mask is not None:
+                behind = torch.from_numpy(self.start[own]).to(x)
+                x = torch.where(torch.tensor(self.mask, device=x.device), x, behind)
             outputs = outputs_of(x)
             np.add.at(self.forward, own, passes)
 
@@ -240,6 +253,7 @@ class Job:
     def scores(self, rows: Rows, images: UInt8Images | FloatImages) -> Scores:
         """`Scorer.score` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
+        images = self.confined(rows, images)
         result = self._score(rows, images)
         np.add.at(self.forward, rows, self.scorer.classifier.passes)
         self._note(rows, images, result)
@@ -248,7 +262,7 @@ class Job:
     def labels_of(self, rows: Rows, images: UInt8Images | FloatImages) -> Labels:
         """`Scorer.labels` of `images`, which are versions of `rows`; raises as `gradients`."""
         self._reserve(len(rows))
-        labels = self.scorer.labels(images)
+        labels = self.scorer.labels(self.confined(rows, images))
         np.add.at(self.forward, rows, self.scorer.classifier.passes)
         return labels
 
@@ -258,7 +272,34 @@ class Job:
         for i, row in enumerate(rows.tolist()):
             if row in self.pixels:
                 pixels[i] = self.pixels[row]
-        return pixels
+        return pixels if self.mask is None else np.where(self.mask, pixels, self.clean[rows])
+
+    def confined(self, rows: Rows, images: UInt8Images | FloatImages) -> UInt8Images | FloatImages:
+        """`images`, which are versions of `rows`, with the clean pictures outside the mask.
+
+        Args:
+            rows: (n,), the rows of this job that the images belong to.
+            images: n x C x H x W, uint8, or float32 on [0, 1].
+        """
+        if self.mask is None:
+            return images
+        behind = self.clean if images.dtype == np.uint8 else self.start
+        inside: UInt8Images | FloatImages = np.where(self.mask, images, behind[rows])
+        return inside
+
+    @property
+    def free(self) -> int:
+        """Values of a picture that may change: all, or those inside the mask."""
+        channels, height, width = self.clean.shape[1:]
+        pixels = height * width if self.mask is None else int(self.mask.sum())
+        return int(channels * pixels)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the smallest rectangle that holds all that may change."""
+        if self.mask is None:
+            return slice(0, self.clean.shape[2]), slice(0, self.clean.shape[3])
+        return bounds(self.mask)
 
     def check(self, rows: Rows) -> NDArray[np.bool_]:
         """Judge the current pictures of `rows`: (n,), whether each is a success.
@@ -302,6 +343,7 @@ class Job:
     ) -> AttackResult:
         """Judge what has not been judged and hand everything back."""
         rows = self.rows()
+        self.x = self.confined(rows, self.x).astype(np.float32, copy=False)
         pixels = self.on_lattice(rows)
         success = self.check(rows)
         verdicts = [self._judged[row] for row in rows.tolist()]
@@ -359,7 +401,7 @@ class Job:
         self, rows: Rows, labels: Labels, confidence: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
         hit = self.goal.success(labels, rows)
-        if self.threshold > 0:
+        if self.threshold > 0 and self.scorer.classifier.output != "label":
             hit &= confidence >= self.threshold
         return hit
 

@@ -24,6 +24,7 @@ from evofool.classifiers.base import short_name
 from evofool.config.document import describe_type
 from evofool.errors import AttackError, UsageError
 from evofool.plugins import class_from_entry_point, class_from_file, entry_names, in_file
+from evofool.render.masks import Mask
 from evofool.text import suggestion
 
 GROUP = "evofool.attacks"
@@ -163,6 +164,8 @@ def parameters_of(attack: Attack) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A parameter as a JSON value."""
+    if isinstance(value, Mask):
+        return value.identity()
     if isinstance(value, Attack):
         return {"name": value.name, "seed": value.seed, **parameters_of(value)}
     if isinstance(value, Mapping):
@@ -237,7 +240,26 @@ def _nested(name: str, parameter: Parameter, value: Any) -> list[Attack]:
         raise AttackError(f"{name}: {parameter.name}: {error}", parameter.name) from error
 
 
+def _mask(name: str, value: Any) -> Mask | None:
+    if value is None or isinstance(value, Mask):
+        return value
+    if not isinstance(value, Mapping):
+        raise AttackError(
+            f"{name}: mask must be a mapping, as in {{shape: disc, size: 0.4}}, not {value!r:.80}",
+            "mask",
+        )
+    try:
+        return Mask.model_validate(dict(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["mask", *(str(part) for part in first["loc"][:1])])
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise AttackError(f"{name}: {where}: {message}", "mask") from error
+
+
 def _checked(name: str, parameter: Parameter, value: Any) -> Any:
+    if Mask in get_args(parameter.type):
+        return _mask(name, value)
     adapter = _adapter(parameter.type)
     for candidate in (value, _fraction(value)):
         try:

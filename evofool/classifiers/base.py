@@ -161,6 +161,12 @@ class Classifier:
         return self.predict is not None
 
     @property
+    def is_service(self) -> bool:
+        """Whether `predict` asks a service over a network (`sources.http`), by itself."""
+        # by its name: whoever has no service needs no client either
+        return type(self.predict).__module__ == "evofool.classifiers.sources.http.service"
+
+    @property
     def passes(self) -> int:
         """Images that go forward for one picture: crops, members of an ensemble, transforms."""
         if self.transformed is not None:

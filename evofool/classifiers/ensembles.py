@@ -167,6 +167,11 @@ def _check_member(member: Classifier, where: str) -> None:
         raise ClassifierError(
             f"{where}: {member.headline} gives labels only, and so no log-odds to combine"
         )
+    if member.is_service:
+        raise ClassifierError(
+            f"{where}: {member.headline} is a service, which is asked by itself; take nets of this"
+            " machine"
+        )
     if member.crops > 1:
         raise ClassifierError(f"{where}: {member.headline} averages crops; set its crops: 1")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from evofool.classifiers.answers import with_answers
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.ensembles import inspect_ensemble, load_ensemble
@@ -132,9 +133,8 @@ def load_classifier(
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, transforms?}``, or that of an ensemble ``{ensemble: [...], rule?,
-            transforms?}``; see
-            `ClassifierSpec`.
+            link?, mean?, std?, transforms?}``, that of an ensemble ``{ensemble: [...], rule?,
+            transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
@@ -145,10 +145,15 @@ def load_classifier(
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
-        return with_transforms(load_ensemble(parsed, folder, load_classifier), parsed.transforms)
-    with DEFAULTS.use():
-        victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
-    return with_transforms(victim, parsed.transforms)
+        victim = load_ensemble(parsed, folder, load_classifier)
+    elif parsed.http is not None:
+        from evofool.classifiers.sources.http.source import load_http
+
+        return with_answers(load_http(parsed, folder), parsed.answers)
+    else:
+        with DEFAULTS.use():
+            victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+    return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 
 def inspect_classifier(
@@ -164,6 +169,10 @@ def inspect_classifier(
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
         return inspect_ensemble(parsed, folder, inspect_classifier)
+    if parsed.http is not None:
+        from evofool.classifiers.sources.http.source import inspect_http
+
+        return inspect_http(parsed, folder)
     inspection = _source(parsed).inspect(parsed, folder)
     if parsed.crops == 1 or inspection.input_shape is None:
         return inspection

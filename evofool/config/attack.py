@@ -15,6 +15,7 @@ from evofool.config.loading import (
     absolute,
     absolute_classifier,
     absolute_code,
+    absolute_pictures,
     load_model,
     validate,
     with_seed,
@@ -194,6 +195,7 @@ def load_attacks(
             where = ("attacks", index, "substitute")
             document = absolute_classifier(document, where, check_files)
     document = absolute_code(document, ("attacks",), check_files)
+    document = absolute_pictures(document, ("attacks",), check_files)
     if images.has_pattern:
         _check_pattern(images.labels or "", document.error(("images", "labels"), ""))
     return Loaded(validate(document, AttackCampaign), document)

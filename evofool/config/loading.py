@@ -25,6 +25,7 @@ from evofool.config.document import (
 )
 from evofool.config.explain import explain, looks_like, models_at
 from evofool.config.models import Campaign
+from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims
 from evofool.errors import ConfigError
@@ -92,6 +93,9 @@ def load_campaign(
     if "evolution" in document.data:
         keys.append(("evolution", "fitness", _names_file))
     document = absolute(document, check_files, keys)
+    if loaded.config.encoding.name == "masked":
+        document = absolute_code(document, ("encoding", "inner"), check_files)
+        document = absolute_pictures(document, ("encoding",), check_files)
     return Loaded(validate(document, Campaign), document)
 
 
@@ -124,7 +128,7 @@ def load_model(
         document = load_yaml(path, _display(path))
     for override in overrides:
         document = _override(document, override, model)
-    document = rewritten(document)
+    document = with_money(rewritten(document))
     return Loaded(validate(document, model), document)
 
 
@@ -383,6 +387,14 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
         return document
     document = _absolute_key(document, section, "name", _names_file, check)
     document = _absolute_key(document, section, "weights", _weights_file, check)
+    if isinstance(_at(document, (*section, "http")), dict):
+        http = (*section, "http")
+        document = _absolute_key(document, http, "ca", lambda *_: True, check)
+        cache = _at(document, (*http, "cache"))
+        if isinstance(cache, str):  # a folder, made when it is needed
+            where = (*http, "cache")
+            path = str(document.resolve(where, cache))
+            document = document.replaced(where, path, document.place(where))
     return _absolute_key(document, section, "labels", lambda *_: True, check)
 
 
@@ -393,6 +405,18 @@ def _nets_at(document: Document, section: KeyPath) -> list[Any] | None:
         inner = inner[part]
     nets = inner.get("ensemble") if isinstance(inner, Mapping) else None
     return list(nets) if isinstance(nets, list | tuple) else None
+
+
+def _at(document: Document, key: KeyPath) -> Any:
+    inner: Any = document.data
+    for part in key:
+        if isinstance(inner, Mapping):
+            inner = inner.get(part)
+        elif isinstance(inner, list | tuple) and isinstance(part, int):
+            inner = inner[part]
+        else:
+            return None
+    return inner
 
 
 def absolute_code(document: Document, section: KeyPath, check: bool) -> Document:
@@ -415,6 +439,36 @@ def absolute_code(document: Document, section: KeyPath, check: bool) -> Document
     for part in parts:
         document = absolute_code(document, (*section, part), check)
     return document
+
+
+def absolute_pictures(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with the files of masks and backgrounds at or below `section` absolute.
+
+    These are the texts at ``mask.picture`` and ``background.picture``.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    inner: Any = document.data
+    for part in section:
+        if inner is None or (isinstance(inner, Mapping) and part not in inner):
+            return document
+        inner = inner[part]
+    if isinstance(inner, list | tuple):
+        below: list[str | int] = list(range(len(inner)))
+    else:
+        below = list(inner) if isinstance(inner, Mapping) else []
+    file = inner.get("picture") if isinstance(inner, Mapping) else None
+    if isinstance(file, str) and _of_a_mask(section):
+        return _absolute_text(document, (*section, "picture"), file, check)
+    for part in below:
+        document = absolute_pictures(document, (*section, part), check)
+    return document
+
+
+def _of_a_mask(section: KeyPath) -> bool:
+    names = [part for part in section if isinstance(part, str)]
+    return names[-1] in ("mask", "background")
 
 
 def _absolute_key(

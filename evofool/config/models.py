@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evofool.config.base import Model as Model
+from evofool.config.http import HttpConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
 
@@ -45,6 +46,13 @@ def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):  # which a literal 1 would take for 1
         raise ValueError("must be one of 1, 10, not true or false")
     return value
+
+
+def _answers(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if value is None or value == "label" or whole:
+        return value
+    raise ValueError(f"must be a number of classes, 1 or more, or label, not {value!r}")
 
 
 def _three(value: Any) -> Any:
@@ -123,6 +131,17 @@ def ensemble_name(rule: str, names: Sequence[str]) -> str:
     return f"{rule} of {', '.join(_bare(name) for name in names)}"
 
 
+def _of_service(value: Any) -> str:
+    """The name of a service that is given none; of a wrong config anything."""
+    url = value.url if isinstance(value, HttpConfig) else dict(value).get("url") if isinstance(
+        value, Mapping
+    ) else ""  # fmt: skip
+    try:
+        return HttpConfig.model_construct(url=str(url)).name
+    except ValueError:
+        return "http"
+
+
 def _bare(name: str) -> str:
     if ".py:" in name:
         file, _, function = name.rpartition(".py:")
@@ -191,6 +210,9 @@ class ClassifierConfig(Model):
             threads, in other orders and batches).
         ensemble: several nets at once, instead of one by `name`.
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
+        answers: what a net on this machine tells, as if it were a service: so many of its likeliest
+            classes with their confidences, or the first ``label`` alone.
+        http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
     """
@@ -212,13 +234,19 @@ class ClassifierConfig(Model):
         Field(min_length=1, max_length=MOST_NETS),
     ] = None
     rule: EnsembleRule | None = None
+    answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
+    http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
-        """An ensemble needs no name: it gets that of its nets."""
-        if not isinstance(value, Mapping) or value.get("ensemble") is None or "name" in value:
+        """An ensemble and a service need no name: they get that of the nets, or of the address."""
+        if not isinstance(value, Mapping) or "name" in value:
+            return value
+        if value.get("http") is not None and value.get("ensemble") is None:
+            return {"name": _of_service(value["http"]), **value}
+        if value.get("ensemble") is None:
             return value
         nets = value["ensemble"] if isinstance(value["ensemble"], list | tuple) else ()
         names = [getattr(n, "name", n.get("name") if isinstance(n, Mapping) else n) for n in nets]
@@ -231,6 +259,8 @@ class ClassifierConfig(Model):
     def _of_an_ensemble(self) -> Self:
         if self.rule is not None and self.ensemble is None:
             raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
+        if self.http is not None and self.ensemble is not None:
+            raise ValueError("http and ensemble: a victim is a service or several nets, not both")
         return self
 
     @model_validator(mode="after")
@@ -249,6 +279,10 @@ class ClassifierConfig(Model):
         if self.ensemble is None:
             values.pop("ensemble", None)
             values.pop("rule", None)
+        if self.answers is None:
+            values.pop("answers", None)
+        if self.http is None:
+            values.pop("http", None)
         if self.transforms is None:
             values.pop("transforms", None)
         return values

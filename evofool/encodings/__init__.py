@@ -161,6 +161,15 @@ class AnySizeEncoding(Protocol):
 
 
 @runtime_checkable
+class BackgroundEncoding(Protocol):
+    """An encoding whose genomes draw on a background, which is the same for all."""
+
+    def backdrop(self) -> UInt8Images:
+        """The background alone, uint8 C x H x W of the victim's size."""
+        ...
+
+
+@runtime_checkable
 class DeviceEncoding(Protocol[G]):
     """An encoding whose genomes can live on a device, and vary there."""
 

@@ -122,6 +122,7 @@ def evolve(
         with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
             parts.scorer.ledger.attach(run.bookings)
+            parts.scorer.keep_answers(run.bookings.answers)
             with spread(parts, stop):
                 return _Loop(parts, run, progress, stop, pictures_when_stopped).run()
 
@@ -167,6 +168,7 @@ def resume(
         parts = make_parts(loaded, stop, run.manifest, toolbox=toolbox)
         with parts.scorer:
             parts.scorer.ledger.attach(run.bookings, charged)
+            parts.scorer.keep_answers(run.bookings.answers)
             check_sources(run, parts)
             check_means(run, parts)
             with spread(parts, stop):
@@ -270,6 +272,9 @@ class _Loop:
             self._save()
             self.parts.evaluator.close()
             self._settle()
+            if isinstance(error, BudgetError) and self.generation >= 0 and self._sound:
+                # requests that failed have used up what the last generation needed
+                return self._finish("finished", "budget")
             if isinstance(error, Interrupted):
                 if self._pictures_when_stopped and self._sound:
                     return self._finish("interrupted", None)
@@ -324,7 +329,7 @@ class _Loop:
         run = self.run_folder
         write_curve(run)
         run.write_json("summary.json", self._summary("interrupted", None, None))
-        run.commit(Delta(meta={"status": "interrupted", "stop_reason": ""}))
+        run.seal({"status": "interrupted", "stop_reason": ""})
 
     def _way_on(self) -> str:
         path = self.run_folder.path
@@ -465,7 +470,7 @@ class _Loop:
         self._earlier, self._started = seconds, time.perf_counter()
         content = self._summary(status, reason, digest, held_back)
         run.write_json("summary.json", content)
-        run.commit(Delta(meta={"status": status, "stop_reason": reason or ""}))
+        run.seal({"status": status, "stop_reason": reason or ""})
         return Result(run.path, content)
 
     def _summary(

@@ -26,6 +26,7 @@ ACTIONS = {
     "from_vector": "make a genome of a vector",
     "renderer": "say what draws",
     "on": "move to a device",
+    "backdrop": "draw its background",
     "stages": "say how a picture is put together",
 }
 """What each method of an encoding does, as messages put it: "failed to ..."."""

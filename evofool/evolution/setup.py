@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ from deap import base
 from evofool import encodings
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import Campaign, Loaded, MapElitesConfig, cells
-from evofool.encodings import Encoding, EncodingSource
+from evofool.config.http import CHANGEABLE as SERVICE
+from evofool.encodings import BackgroundEncoding, Encoding, EncodingSource
 from evofool.errors import EncodingError, UsageError
 from evofool.evolution.algorithms import Algorithm, make_algorithm
 from evofool.evolution.archive import ChampionArchive
@@ -35,7 +36,7 @@ from evofool.evolution.evaluation import Evaluator
 from evofool.evolution.fitness import CheckedFitness, checked, find_fitness, kind_of
 from evofool.evolution.guarded import guarded
 from evofool.evolution.map_elites import MapElites
-from evofool.images import Shape
+from evofool.images import Shape, UInt8Images
 from evofool.scoring import Scorer
 from evofool.scoring.setup import (
     inspect_victim,
@@ -49,7 +50,7 @@ from evofool.store.fixed import Changeable, fixed_part
 from evofool.store.manifest import new_manifest
 
 CHANGEABLE = Changeable(
-    ("stop", "scoring.workers", "scoring.budget", "scoring.ray"),
+    ("stop", "scoring.workers", "scoring.budget", "scoring.ray", *SERVICE),
     ("classifier.name", "classifier.weights", "classifier.ensemble", "encoding.name"),
 )
 """What of a campaign may be another on resume: nothing that an individual depends on."""
@@ -215,6 +216,8 @@ def make_parts(
     tools = first_tools(config.evolution, encoding, make_fitness(loaded))
     with_tools(tools, toolbox, replaced)
     fitness = checked(tools.fitness, config.evolution.fitness, replaced)
+    if manifest is None and isinstance(encoding, BackgroundEncoding):
+        _check_backdrop(loaded, classifier, chosen, encoding.backdrop())
     archive = ChampionArchive(chosen, kind_of(config.evolution.fitness))
     search = MapElites(
         encoding,
@@ -236,6 +239,39 @@ def make_parts(
         config, classifier, encoding, source, scorer, archive, evaluator, algorithm, drawing,
         fitness, replaced,
     )  # fmt: skip
+
+
+def _check_backdrop(
+    loaded: Loaded[Campaign], classifier: Classifier, chosen: Sequence[int], backdrop: UInt8Images
+) -> None:
+    """Refuse classes that the background alone is taken for: nothing is left to be evolved.
+
+    Of ``classes: all`` it cannot be helped that one is. The background goes through a scorer of its
+    own, since it is no picture of the campaign.
+
+    Args:
+        loaded: the config.
+        classifier: the victim.
+        chosen: the classes that are evolved.
+        backdrop: uint8 C x H x W.
+
+    Raises:
+        ConfigError: the config names such a class.
+    """
+    evolution = loaded.config.evolution
+    if isinstance(evolution, MapElitesConfig) and evolution.classes == "all":
+        return
+    with Scorer(classifier, device="cpu", workers=1, batch=1) as scorer:
+        found = scorer.score(backdrop[None], keep_unscored=True)
+    taken = int(found.labels[0])
+    if taken in chosen:
+        named = "classes" if isinstance(evolution, MapElitesConfig) else "target"
+        raise loaded.error_at(
+            ("evolution", named),
+            f"the background alone is {classifier.labels[taken]} ({taken}) to {classifier.name}"
+            f" already, with confidence {found.confidence[0, taken]:.2f}; leave that class out, or"
+            " give another encoding.background",
+        )
 
 
 def make_fitness(loaded: Loaded[Campaign]) -> Callable[..., Any]:

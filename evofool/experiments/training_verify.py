@@ -113,8 +113,10 @@ def _trained(path: Path) -> Iterator[Check]:
         return
     yield Check("weights", True, f"load, sha256 {str(card['sha256'])[:12]}")
     yield from _teacher(card, config, path.parent)
+    from evofool.training.loop import training_set
+
     try:
-        train_set = load_dataset(config.dataset, "train").spread(config.limit)
+        train_set = training_set(config)
         test_set = load_dataset(config.dataset, "test")
     except DataError as error:
         yield Check("data", None, f"nothing is measured again: {error}")
@@ -267,7 +269,7 @@ def _accuracies(
     assert victim.module is not None
     distillation = config.distillation
     temperature = config.temperature if distillation is None else distillation.temperature
-    own = Source(victim.module, loss_of(config.loss, temperature))
+    own = Source(victim.module, loss_of(config.loss, temperature, config.smoothing))
     plain = adversary
     if not isinstance(adversary, get_args(FgsmAdversaryConfig | PgdAdversaryConfig)):
         plain = FgsmAdversaryConfig.model_validate(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from evofool.errors import ImageError
-from evofool.images import Shape
+from evofool.errors import ImageError, ScoringError
+from evofool.images import FloatImages, Shape, UInt8Images
 from evofool.scoring.crops import ten_crops, ten_crops_tensor
 from evofool.scoring.devices import Batch
 
@@ -70,3 +70,19 @@ def cropped(images: Batch, size: int) -> Batch:
         return ten_crops_tensor(images, size)
     assert isinstance(images, np.ndarray)
     return ten_crops(images, size)
+
+
+def levels_of(images: UInt8Images | FloatImages) -> UInt8Images:
+    """A copy of `images`, any shape, as uint8: a victim that writes into it harms nobody.
+
+    Raises:
+        ScoringError: floats that do not lie on the 8-bit lattice k/255.
+    """
+    if images.dtype != np.uint8:
+        levels = images * np.float32(255)
+        if np.abs(levels - np.rint(levels)).max(initial=0.0) > 1e-3:
+            raise ScoringError(
+                "a black-box victim sees 8-bit pictures: round the images to the lattice k/255"
+            )
+        images = np.rint(levels)
+    return images.astype(np.uint8)

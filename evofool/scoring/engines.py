@@ -22,6 +22,7 @@ from evofool.classifiers.checks.probe_pictures import probe_pictures
 from evofool.errors import ScoringError, UsageError
 from evofool.files import is_file
 from evofool.images import FloatImages, Shape, UInt8Images, to_float
+from evofool.scoring.batches import levels_of
 from evofool.scoring.cuda import Precision
 from evofool.scoring.devices import (
     EngineUnavailable,
@@ -91,14 +92,7 @@ class PredictEngine:
         Raises:
             ScoringError: floats off the lattice, or a function that fails.
         """
-        if images.dtype != np.uint8:
-            levels = images * np.float32(255)
-            if np.abs(levels - np.rint(levels)).max(initial=0.0) > 1e-3:
-                raise ScoringError(
-                    "a black-box victim sees 8-bit pictures: round the images to the lattice k/255"
-                )
-            images = np.rint(levels)
-        own = images.astype(np.uint8)  # always a copy: a victim that writes into it harms nobody
+        own = levels_of(images)
         with self._lock, explained(self._name):
             return owned(self._predict(own), self._name)
 
@@ -176,7 +170,7 @@ def make_engine(
         _check_precision(classifier, engine, device, precision)
         return TorchEngine(classifier, device, rows, precision), ""
     if classifier.predict is not None:
-        if engine not in ("auto", "predict"):
+        if engine not in ("auto", "http" if classifier.is_service else "predict"):
             raise UsageError(
                 f"scoring.engine: {engine} cannot run {classifier.name}, which is a predict"
                 " function; use auto"
@@ -186,6 +180,10 @@ def make_engine(
                 f"scoring.device: {classifier.name} is a predict function, which {device} cannot"
                 " be chosen for; use auto"
             )
+        if classifier.is_service:
+            from evofool.scoring.services import ServiceEngine
+
+            return ServiceEngine(classifier), ""
         return PredictEngine(classifier), ""
     if engine not in ("auto", "torch", "onnxruntime"):
         raise UsageError(f"scoring.engine: {engine} is not one of auto, torch, onnxruntime")

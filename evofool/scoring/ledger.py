@@ -27,6 +27,8 @@ class Heading(StrEnum):
     """In float32, after a lower precision had screened them."""
     VERIFY = "verify"
     """By ``evofool verify``, of a service."""
+    CACHED = "cached"
+    """Not sent: queries that a service had answered before, whose answers were kept."""
 
 
 class Store(Protocol):
@@ -54,12 +56,15 @@ class Ledger:
         metered: whether the victim is a service.
         budget: most pictures, or None.
         sent: pictures by heading.
+        keeping: whether every answer is kept, so that what was answered is never sent in vain.
     """
 
     def __init__(self, *, metered: bool, budget: int | None = None) -> None:
         self.metered = metered
         self.budget = budget
         self.sent: dict[Heading, int] = dict.fromkeys(Heading, 0)
+        self.keeping = False
+        self._flying = 0
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._ahead: dict[Heading, int] = dict.fromkeys(Heading, 0)
@@ -68,10 +73,10 @@ class Ledger:
 
     @property
     def beside(self) -> int:
-        """Pictures that the budget covers beside the queries."""
+        """Pictures that the budget covers beside the queries; those under way are queries yet."""
         if not self.metered:
             return 0
-        return sum(count for heading, count in self.sent.items() if heading != Heading.QUERIES)
+        return self._total() - self.sent[Heading.QUERIES] - self._flying
 
     def attach(self, store: Store, charged: int = 0) -> None:
         """Add what was sent here to what is stored already, and store all from now on.
@@ -100,12 +105,72 @@ class Ledger:
             else:
                 self._book_ahead(self._store, heading, count)
 
+    def keep(self) -> None:
+        """From now on every answer is kept."""
+        with self._lock:
+            self.keeping = True
+            if self._store is not None:  # so that whoever reads the counts knows
+                self._take(self._store.add({Heading.CACHED: 0}))
+
+    def sending(self, heading: Heading, count: int) -> None:
+        """Book a request to a service that is about to be sent: as a retry until it is answered.
+
+        So a kill leaves what was under way among the retries, which it is: sent in vain.
+
+        Raises:
+            BudgetError, StoreError: as `book`.
+        """
+        self.book(Heading.RETRIES if heading == Heading.QUERIES else heading, count)
+        if heading == Heading.QUERIES:
+            with self._lock:
+                self._flying += count
+
+    def failed(self, heading: Heading, count: int) -> None:
+        """A request that was sent has got no usable answer."""
+        if heading == Heading.QUERIES:
+            with self._lock:
+                self._flying -= count
+
+    def answered(self, heading: Heading, count: int) -> None:
+        """A request that was sent is answered: what was booked as a retry is a query.
+
+        Raises:
+            StoreError: that cannot be stored.
+        """
+        if heading != Heading.QUERIES:
+            return
+        with self._lock:
+            self._flying -= count
+            if self._store is not None:
+                change: dict[str, int] = {Heading.RETRIES: -count, Heading.QUERIES: count}
+                self._take(self._store.add(change))
+            else:
+                self.sent[Heading.RETRIES] -= count
+                self.sent[Heading.QUERIES] += count
+
+    def reused(self, heading: Heading, count: int) -> None:
+        """So many queries were answered before; nothing is sent for them.
+
+        Raises:
+            StoreError: that cannot be stored.
+        """
+        if heading != Heading.QUERIES or not count:
+            return
+        with self._lock:
+            if self._store is not None:
+                self._take(self._store.add({Heading.CACHED: count}))
+            else:
+                self.sent[Heading.CACHED] += count
+
     def settle(self, queries: int) -> None:
         """Books all but the first `queries` queries as retries, since their results were discarded.
 
         It is called when no picture is being scored. If fewer than `queries` are booked (by a
-        version without a ledger), the missing ones are added.
+        version without a ledger), the missing ones are added. Where answers are kept nothing is
+        lost: the same pictures will be answered by what is kept.
         """
+        if self.keeping:
+            return
         with self._lock:
             self._settle(self.sent[Heading.QUERIES] - queries)
 
@@ -116,7 +181,8 @@ class Ledger:
 
     def shown(self) -> dict[str, int]:
         """The counts and their sum, for people and JSON."""
-        return with_total({str(heading): count for heading, count in self.sent.items()})
+        free = set() if self.keeping or self.sent[Heading.CACHED] else {Heading.CACHED}
+        return with_total({str(h): count for h, count in self.sent.items() if h not in free})
 
     def _settle(self, lost: int) -> None:
         change = {heading: -count for heading, count in self._ahead.items()}
@@ -128,9 +194,12 @@ class Ledger:
             self._take(self._store.add({str(h): count for h, count in change.items() if count}))
 
     def _check(self, count: int) -> None:
-        total = sum(self.sent.values())
+        total = self._total()
         if self.budget is not None and total + count > self.budget:
             raise BudgetError.of(self.budget, total, count)
+
+    def _total(self) -> int:
+        return sum(count for heading, count in self.sent.items() if heading != Heading.CACHED)
 
     def _take(self, stored: Mapping[str, int]) -> None:
         self.sent = {heading: stored.get(heading, 0) for heading in Heading}
@@ -150,9 +219,13 @@ class Ledger:
 
 
 def with_total(counts: Mapping[str, int]) -> dict[str, int]:
-    """Counts by heading, in the order of the headings, and their sum as ``total``."""
-    headings = {str(heading): counts.get(heading, 0) for heading in Heading}
-    return {**headings, "total": sum(headings.values())}
+    """Counts by heading, in the order of the headings, and their sum as ``total``.
+
+    What was answered from what is kept is told where answers are kept, and is no part of the sum.
+    """
+    sent = {str(h): counts.get(h, 0) for h in Heading if h != Heading.CACHED}
+    kept = {str(Heading.CACHED): counts[Heading.CACHED]} if Heading.CACHED in counts else {}
+    return {**sent, **kept, "total": sum(sent.values())}
 
 
 def settled(counts: Mapping[str, int], queries: int, *, going: bool) -> dict[str, int]:
@@ -162,6 +235,8 @@ def settled(counts: Mapping[str, int], queries: int, *, going: bool) -> dict[str
     sent in vain, as `Ledger.settle` will book it. Counts of a version without a ledger are made up
     for.
     """
+    if Heading.CACHED in counts:  # nothing is lost that was answered
+        return with_total(counts)
     booked = counts.get(Heading.QUERIES, 0)
     lost = 0 if going else max(0, booked - queries)
     shown = {

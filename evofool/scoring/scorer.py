@@ -9,8 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,7 @@ from evofool.scoring.graph_cache import unseen
 from evofool.scoring.held_back import HeldBack
 from evofool.scoring.ledger import Heading
 from evofool.scoring.ranking import Matrix, Scores, to_scores
+from evofool.scoring.services import Answers, ServiceEngine
 from evofool.scoring.stream import Elsewhere, Portable, Producer, ScoreStream, settle
 from evofool.scoring.transformed import TransformedEngine
 
@@ -110,7 +112,9 @@ class Scorer(Counting):
             own = self._engine
             self._gradient_engine = own if isinstance(own, TorchEngine) else None
             # a service is sent one micro-batch at a time, so that what is booked has been sent
-            self._turn = threading.Lock() if classifier.metered else contextlib.nullcontext()
+            # (one behind HTTP books each of its requests, and may get several at once)
+            alone = classifier.metered and not isinstance(own, ServiceEngine)
+            self._turn = threading.Lock() if alone else contextlib.nullcontext()
         else:
             self.precision, self._device, self.note = like.precision, like._device, like.note
             self._engine, self._gradient_engine = like._engine, like._gradient_engine
@@ -120,6 +124,21 @@ class Scorer(Counting):
             torch.get_num_threads()  # fixes this thread's own number before workers set theirs
         self._pool = ThreadPoolExecutor(self.workers, "scorer", initializer=_one_thread)
         self.elsewhere: Elsewhere | None = None
+
+    def keep_answers(self, place: Callable[[Path | None], Answers]) -> None:
+        """Keep every answer of a service, and send it no picture again whose answer is kept.
+
+        Args:
+            place: gives where, of the service's ``cache`` (None without one). It is not called for
+                a victim that is no service.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if self.classifier.is_service:
+            assert isinstance(self._engine, ServiceEngine)
+            self._engine.answers = place(self._engine.cache)
+            self.ledger.keep()
 
     @property
     def engine(self) -> str:
@@ -561,6 +580,9 @@ class Scorer(Counting):
             assert self.classifier.crop_size is not None
             images = cropped(images, self.classifier.crop_size)
         engine = self._engine
+        if isinstance(engine, ServiceEngine):
+            assert isinstance(images, np.ndarray)
+            return self._of_service(engine, images, heading)
         with self._turn:
             self.ledger.book(heading, n)
             if sent is not None:
@@ -577,6 +599,15 @@ class Scorer(Counting):
             outputs = outputs.astype(np.float64)
         self._check(outputs, len(images))
         return outputs[: n * self.classifier.crops]
+
+    def _of_service(
+        self, engine: ServiceEngine, images: NDArray[Any], heading: Heading
+    ) -> NDArray[np.generic]:
+        outputs, sent = engine.asked(images, self.ledger, heading)
+        with self._lock:
+            self.forward_images += sent
+        self._check(outputs, len(images))
+        return outputs
 
     def _check(self, outputs: NDArray[np.generic], rows: int) -> None:
         c = self.classifier

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
 from evofool.scoring.ledger import Heading, Store
 from evofool.scoring.scorer import Scorer
+from evofool.scoring.services import Answers
+
+
+class Bookings(Store, Protocol):
+    """Where bookings and answers outlive the process."""
+
+    def answers(self, cache: Path | None = None) -> Answers:
+        """Where answers of a service are kept: beside the bookings, or in the folder `cache`.
+
+        Raises:
+            StoreError: that cannot be written.
+        """
+        ...
 
 
 def book_verifying(
-    scorer: Scorer, store: Store | None, stored: Mapping[str, int], charged: int
+    scorer: Scorer, store: Bookings | None, stored: Mapping[str, int], charged: int
 ) -> None:
     """Book what `scorer` sends from now on under ``verify`` instead of the run's queries.
 
@@ -27,6 +42,7 @@ def book_verifying(
         return
     if store is not None:
         ledger.attach(store, charged)
+        scorer.keep_answers(store.answers)
     else:
         ledger.sent = {h: stored.get(h, 0) + ledger.sent[h] for h in Heading}
     scorer.queries = ledger.sent[Heading.QUERIES]
@@ -50,7 +66,11 @@ def ledger_verdict(stored: Mapping[str, int], queries: int) -> tuple[bool | None
     """
     if Heading.QUERIES not in stored:
         return None, "none was kept by the version that began the run"
-    booked = stored[Heading.QUERIES]
+    kept = stored.get(Heading.CACHED, 0)
+    booked = stored[Heading.QUERIES] + kept
     if booked < queries:
         return False, f"{booked:,} queries are booked, {queries:,} were answered"
-    return True, f"{sum(stored.values()):,} pictures are booked, {queries:,} queries among them"
+    sent = sum(stored.values()) - kept
+    if kept:
+        return True, f"{sent:,} pictures are booked, {kept:,} of {queries:,} queries were not sent"
+    return True, f"{sent:,} pictures are booked, {queries:,} queries among them"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evofool.errors import UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
+from evofool.training.augmenting import AugmentConfig, draw_views, viewed
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Batches:
         seed: of order and augmentation.
         shift: see `augment`.
         mirror: see `augment`.
+        augment: views of the images so moved, see `viewed`; None is the images themselves.
     """
 
     images: UInt8Images | FloatImages
@@ -32,6 +34,7 @@ class Batches:
     seed: int
     shift: int = 0
     mirror: bool = False
+    augment: AugmentConfig | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or len(self.images) == 0:
@@ -58,9 +61,13 @@ class Batches:
         for number, begin in enumerate(range(0, len(order), self.batch)):
             chosen = order[begin : begin + self.batch]
             moves = draw_moves(len(chosen), self.shift, self.mirror, generator)
+            views = None if self.augment is None else draw_views(len(chosen), generator)
             if number < skip:  # drawn all the same: what comes next is what would have come
                 continue
-            yield to_float(moved(self.images[chosen], moves)), self.labels[chosen]
+            shown = to_float(moved(self.images[chosen], moves))
+            if self.augment is not None and views is not None:
+                shown = viewed(shown, self.augment, views)
+            yield shown, self.labels[chosen]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pydantic import (
 from evofool.classifiers.backbone import BackboneConfig
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.config.loading import validate, with_seed
+from evofool.training.augmenting import AugmentConfig
 
 _FRACTION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 
@@ -45,21 +46,24 @@ class OptimiserConfig(BaseModel):
     """How weights are updated.
 
     Attributes:
-        name: stochastic gradient descent with momentum, or Adam.
-        lr: step size at the start.
+        name: stochastic gradient descent with momentum, Adam, or Adam whose weights decay by
+            themselves (AdamW; Loshchilov and Hutter, ICLR 2019, 1711.05101).
+        lr: step size at the start, the largest one of ``one-cycle``.
         momentum: of ``sgd`` (Nesterov's where it is not 0).
-        weight_decay: L2 penalty.
-        schedule: keep the step size, let it fall to 0 along half a cosine, batch by batch, or
-            divide it by 10 after 60 % and again after 90 % of the steps.
+        weight_decay: L2 penalty; of ``adamw`` the decay.
+        schedule: keep the step size, let it fall to 0 along half a cosine, batch by batch, divide
+            it by 10 after 60 % and again after 90 % of the steps, or let it rise from a 25th
+            along half a cosine for 30 % of the steps and fall to 0 for the rest (``one-cycle``,
+            after Smith and Topin 2018, 1708.07120; the momentum stays).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Literal["sgd", "adam"] = "sgd"
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(default=0.02, gt=0, le=10, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
-    schedule: Literal["constant", "cosine", "steps"] = "cosine"
+    schedule: Literal["constant", "cosine", "steps", "one-cycle"] = "cosine"
 
 
 class _Adversary(BaseModel):
@@ -189,6 +193,10 @@ class TrainConfig(BaseModel):
         backbone: the trained net, see `BackboneConfig`; its architecture comes with it.
         dataset: a data set with the splits ``train`` and ``test``.
         limit: most training pictures, evenly spread over the split; None is all.
+        start: whose weights it starts from, instead of initial ones: a net of the same architecture
+            that was trained into the same folder, or else a bundled victim; or None.
+        validation: also trains on the split ``validation`` of a data set that has one. Nothing is
+            chosen by it either way; True, or None for not.
         epochs: passes over the training split; the weights after the last are kept.
         batch: images a step.
         optimiser: see `OptimiserConfig`.
@@ -202,6 +210,11 @@ class TrainConfig(BaseModel):
         adversary: adversarial training, or None.
         shift: images are moved at random by up to so many pixels in each direction.
         mirror: images are mirrored left to right at random.
+        augment: images are turned, scaled, sheared, moved and lit at random, or None.
+        smoothing: share of each label that is spread evenly over all classes (Szegedy et al.,
+            CVPR 2016), or None.
+        stored: ``float16`` halves the weights file: the weights are rounded at the end, before
+            they are measured for the card. None keeps them as they were trained, float32.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one. The same seed
             gives the same weights on the same kind of device only.
         gpus: GPUs that share each batch (`torch.nn.DataParallel`).
@@ -221,6 +234,8 @@ class TrainConfig(BaseModel):
         "mnist-d",
         "cifar-resnet",
         "sign-cnn",
+        "sign-multiscale",
+        "sign-plain",
         "efficientnet-lite0",
         "efficientnet-lite1",
         "efficientnet-lite2",
@@ -230,6 +245,8 @@ class TrainConfig(BaseModel):
     backbone: BackboneConfig | None = None
     dataset: str = Field(min_length=1)
     limit: int | None = Field(default=None, ge=1, le=10_000_000)
+    start: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    validation: Literal[True] | None = None
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(default=128, ge=1, le=65_536)
     optimiser: OptimiserConfig = OptimiserConfig()
@@ -240,6 +257,9 @@ class TrainConfig(BaseModel):
     adversary: Annotated[AdversaryConfig, Field(discriminator="kind")] | None = None
     shift: int = Field(default=0, ge=0, le=8)
     mirror: bool = False
+    augment: AugmentConfig | None = None
+    smoothing: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    stored: Literal["float16"] | None = None
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")
     gpus: int = Field(default=1, ge=1, le=64)
     seed: int = Field(default=1, ge=0, lt=2**32)
@@ -268,6 +288,8 @@ class TrainConfig(BaseModel):
         if self.loss != "cross-entropy" and (self.temperature != 1 or self.distillation):
             key = "distillation" if self.distillation else "temperature"
             raise ValueError(f"{key} is of a softmax: it needs loss cross-entropy, not {self.loss}")
+        if self.smoothing is not None and (self.loss != "cross-entropy" or self.distillation):
+            raise ValueError("smoothing is of cross-entropy with classes for labels: remove it")
         if self.distillation is not None and self.temperature != 1:
             raise ValueError("give temperature in distillation only, for teacher and net alike")
         if self.penalty is not None and self.gpus > 1:
@@ -277,6 +299,9 @@ class TrainConfig(BaseModel):
                 "backbone and architecture: backbone go together: give backbone: {name: ...} and"
                 " leave out architecture"
             )
+        if self.start is not None and (self.backbone is not None or self.distillation is not None):
+            key = "backbone" if self.backbone is not None else "distillation"
+            raise ValueError(f"start and {key} both say what the net begins as; remove one")
         if self.loss == "hinge" and self.architecture not in ("backbone", "hog"):
             raise ValueError(
                 "loss hinge is of a linear layer on features: give a backbone, or architecture: hog"
@@ -287,7 +312,7 @@ class TrainConfig(BaseModel):
     def _check_features(self) -> None:
         if not self.on_features:
             return
-        for key in ("adversary", "penalty", "distillation", "shift", "mirror"):
+        for key in ("adversary", "penalty", "distillation", "shift", "mirror", "augment"):
             if getattr(self, key):
                 raise ValueError(
                     f"{key} is not for features that are calculated once: remove it, or set"

@@ -14,7 +14,7 @@ from evofool.training.config import TrainConfig
 from evofool.training.state import MEND, Checkpoints, first_difference
 
 _MAX_CARD = 1 << 24
-UNSET = ("backbone", "limit")
+UNSET = ("backbone", "limit", "augment", "smoothing", "stored", "start", "validation")
 """Keys of a config that are left out of what identifies a training where they are not given."""
 
 

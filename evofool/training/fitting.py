@@ -18,11 +18,14 @@ from evofool.files import reason
 from evofool.images import FloatImages, UInt8Images
 from evofool.training import keys
 from evofool.training.adversary import Adversary, Source
+from evofool.training.augmenting import AugmentConfig
 from evofool.training.batches import Batches
 from evofool.training.config import OptimiserConfig
 from evofool.training.devices import parallel, repeatable
 from evofool.training.losses import Losses, cross_entropy
 from evofool.training.penalties import Penalty
+
+_RISING, _FIRST = 0.3, 1 / 25
 
 
 class Diverged(EvofoolError):
@@ -244,12 +247,14 @@ class Fitting:
             return adversary(self.source(), clean, truth, draws, choice)
 
     def _set_rate(self, share: float) -> None:
-        """`share` of the training lies behind: lr (1 + cos(pi share)) / 2, or lr in steps."""
+        """Of the next step, when `share` of the training lies behind."""
         rate = self._rates.lr
         if self._rates.schedule == "cosine":
             rate *= (1 + math.cos(math.pi * share)) / 2
         elif self._rates.schedule == "steps":
             rate *= 1 if share < 0.6 else 0.1 if share < 0.9 else 0.01
+        elif self._rates.schedule == "one-cycle":
+            rate *= one_cycle(share)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
 
@@ -267,6 +272,7 @@ def fit(
     loss: Losses | None = None,
     shift: int = 0,
     mirror: bool = False,
+    augment: AugmentConfig | None = None,
     device: torch.device | None = None,
     threads: int = 1,
     on_epoch: Callable[[int, float], None] | None = None,
@@ -288,6 +294,7 @@ def fit(
         loss: outputs and labels to n losses; by default the cross entropy.
         shift: images are moved at random by up to so many pixels in each direction.
         mirror: images are mirrored left to right at random.
+        augment: images are turned, scaled, sheared, moved and lit at random, or None.
         device: where to train; the module stays there. By default the CPU.
         threads: to compute with on a CPU; part of the result, as sums in another order give other
             weights. Small nets on small batches are fastest with one, by far so on a machine that
@@ -304,7 +311,7 @@ def fit(
     """
     fitting = Fitting(
         module,
-        Batches(images, labels, batch, seed, shift, mirror),
+        Batches(images, labels, batch, seed, shift, mirror, augment),
         epochs=epochs,
         optimiser=optimiser or OptimiserConfig(),
         seed=seed,
@@ -337,9 +344,22 @@ def initial(build: Callable[[], nn.Module], seed: int) -> nn.Module:
         return build()
 
 
+def one_cycle(share: float) -> float:
+    """The step size as a share of the largest one, when `share` of the training lies behind.
+
+    It rises from 1/25 to 1 until 30 % are done and falls to 0 until the end, both along half a
+    cosine (Smith and Topin 2018, 1708.07120; shape and proportions as PyTorch's ``OneCycleLR``).
+    """
+    if share < _RISING:
+        return _FIRST + (1 - _FIRST) * (1 - math.cos(math.pi * share / _RISING)) / 2
+    return (1 + math.cos(math.pi * (share - _RISING) / (1 - _RISING))) / 2
+
+
 def make_optimiser(net: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
     """The optimiser of a config over the weights that are not frozen."""
     weights = [weight for weight in net.parameters() if weight.requires_grad]
+    if config.name == "adamw":
+        return torch.optim.AdamW(weights, config.lr, weight_decay=config.weight_decay)
     if config.name == "adam":
         return torch.optim.Adam(weights, config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evofool.classifiers.identity.files import sha256_file
+from evofool.classifiers.nets.checkpoints import load_strictly, read_state_dict
 from evofool.classifiers.sources.headed import load_backbone
 from evofool.config import Loaded
 from evofool.data import Dataset, load_dataset
@@ -28,10 +30,11 @@ from evofool.training.heads import calibrate, prepare
 from evofool.training.losses import loss_of
 from evofool.training.measure import measure_accuracy, measure_adversarial
 from evofool.training.penalties import Penalty
+from evofool.training.plan import checked_start
 from evofool.training.sources import load_sources, make_adversary, source_code, step_size, to_device
 from evofool.training.state import Checkpoints, State
 from evofool.training.teaching import Lesson, learnt, soft_labels
-from evofool.training.weights import Written, write_weights
+from evofool.training.weights import Written, round_weights, write_weights
 
 CHECKPOINT_SECONDS = 30.0
 """Within an epoch, a checkpoint is written about so often."""
@@ -170,6 +173,8 @@ class _Run:
         self.train_set, self.test_set = _load(self.config, data)
         self.code = source_code(loaded, out)
         wanted = self.config.backbone
+        self.begun_from = checked_start(self.config, out)
+        self.start_sha256 = "" if self.begun_from is None else sha256_file(self.begun_from)
         self.backbone = "" if wanted is None else load_backbone(wanted).digest
         if not fresh:  # before a source is run that is not the one of the checkpoint
             told = {"config": result_keys(self.config), "code": self.code}
@@ -195,6 +200,9 @@ class _Run:
         self.learning = prepare(
             config, self.train_set, self.test_set, self.device, self.should_stop
         )
+        if self.begun_from is not None:
+            state = read_state_dict(self.begun_from, config.name)
+            load_strictly(self.learning.bare, state, config.name, str(self.begun_from))
         self.fitting = Fitting(
             self.learning.net.train(),
             Batches(
@@ -204,6 +212,7 @@ class _Run:
                 config.seed,
                 config.shift,
                 config.mirror,
+                config.augment,
             ),
             epochs=config.epochs,
             optimiser=config.optimiser,
@@ -211,7 +220,7 @@ class _Run:
             adversary=self.adversary,
             device=self.device,
             gpus=config.gpus,
-            loss=loss_of(config.loss, self._temperature),
+            loss=loss_of(config.loss, self._temperature, config.smoothing),
             penalty=None if penalty is None else Penalty(penalty.kind, penalty.weight),
         )
         self._restore()
@@ -219,6 +228,9 @@ class _Run:
             self.fitting.run(self._after)
         except Diverged as error:
             raise Diverged(f"training {config.name}: {error}; {self._kept()}") from error
+        if config.stored is not None:  # what is measured is what the file will hold
+            round_weights(self.fitting.module)
+            self._measure()
         written = self._write()
         self.checkpoints.discard()
         return TrainResult(
@@ -329,6 +341,8 @@ class _Run:
             facts["sources"] = [
                 {"name": Path(entry.name).name, "digest": entry.digest} for entry in self.static
             ]
+        if self.begun_from is not None:
+            facts["start"] = {"name": self.config.start, "sha256": self.start_sha256}
         if self.lesson is not None:
             facts["teacher"] = {"name": self.lesson.weights.stem, "sha256": self.lesson.sha256}
         if self.config.backbone is not None:
@@ -373,6 +387,8 @@ class _Run:
             "device": self.device.type,
             "torch": torch.__version__,
         }
+        if self.begun_from is not None:
+            identity["start"] = self.start_sha256
         if self.backbone:
             identity["backbone"] = self.backbone
         if self.code:
@@ -382,8 +398,25 @@ class _Run:
         return identity
 
 
+def training_set(config: TrainConfig, data: Path | None = None) -> Dataset:
+    """The pictures that a net is trained on, before any are held out for calibration.
+
+    Raises:
+        DataError: the data set, or its split ``validation`` where that is asked for, is missing.
+    """
+    shown = load_dataset(config.dataset, "train", data)
+    if config.validation:
+        more = load_dataset(config.dataset, "validation", data)
+        shown = replace(
+            shown,
+            images=np.concatenate([shown.images, more.images]),
+            labels=np.concatenate([shown.labels, more.labels]),
+        )
+    return shown.spread(config.limit)
+
+
 def _load(config: TrainConfig, data: Path | None) -> tuple[Dataset, Dataset]:
-    train_set = load_dataset(config.dataset, "train", data).spread(config.limit)
+    train_set = training_set(config, data)
     test_set = load_dataset(config.dataset, "test", data)
     if train_set.shape != test_set.shape:
         raise DataError(

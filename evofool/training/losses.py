@@ -137,8 +137,29 @@ def tempered(temperature: float) -> Losses:
     return losses
 
 
-def loss_of(name: str, temperature: float = 1) -> Losses:
-    """The loss of a config's ``loss`` and ``temperature``."""
+def smoothed(share: float, temperature: float = 1) -> Losses:
+    """The cross entropy with labels of which `share` is spread evenly over all classes.
+
+    Label smoothing (Szegedy et al., CVPR 2016, 1512.00567, section 7).
+
+    Raises:
+        ValueError: a share that is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the share must lie between 0 and 1, not {share}")
+
+    def losses(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(
+            outputs / temperature, labels, reduction="none", label_smoothing=share
+        )
+
+    return losses
+
+
+def loss_of(name: str, temperature: float = 1, smoothing: float | None = None) -> Losses:
+    """The loss of a config's ``loss``, ``temperature`` and ``smoothing``."""
+    if smoothing is not None:
+        return smoothed(smoothing, temperature)
     return COSTS[name].losses if temperature == 1 else tempered(temperature)
 
 

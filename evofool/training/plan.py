@@ -10,7 +10,7 @@ from evofool.classifiers import ClassifierSpec, inspect_classifier
 from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import Loaded
 from evofool.data import inspect_dataset
-from evofool.errors import ClassifierError
+from evofool.errors import ClassifierError, UsageError
 from evofool.files import is_file
 from evofool.training.config import EnsembleAdversaryConfig, TrainConfig
 
@@ -56,7 +56,37 @@ def plan(loaded: Loaded[TrainConfig], data: Path | None = None, out: Path = WEIG
                     problem = str(error)
             if problem:
                 missing.append(f"source {written.name}: {problem}")
+    if loaded.config.start is not None and start_weights(loaded.config, out) is None:
+        missing.append(_no_start(loaded.config, out))
     return TrainPlan(loaded.config, tuple(missing))
+
+
+def start_weights(config: TrainConfig, out: Path | None = None) -> Path | None:
+    """The file of the weights that `config.start` names; None if there is none."""
+    if config.start is None:
+        return None
+    if out is not None and is_file(path := out / f"{config.start}.safetensors"):
+        return path
+    return BUNDLED[config.start].weights() if config.start in BUNDLED else None
+
+
+def _no_start(config: TrainConfig, out: Path) -> str:
+    return (
+        f"start: {config.start} is neither in {out} nor bundled; train it into the same folder"
+        f" first (evofool train configs/train/{config.start}.yaml --out {out})"
+    )
+
+
+def checked_start(config: TrainConfig, out: Path) -> Path | None:
+    """`start_weights`, which must be there.
+
+    Raises:
+        UsageError: they are not.
+    """
+    path = start_weights(config, out)
+    if path is None and config.start is not None:
+        raise UsageError(_no_start(config, out))
+    return path
 
 
 def source_spec(

@@ -44,7 +44,7 @@ def write_weights(
     train_images: int,
     facts: Mapping[str, Any],
 ) -> Written:
-    """``NAME.safetensors`` (float32) and ``NAME.json`` in `out`, the card last.
+    """``NAME.safetensors`` (float32, or as `config.stored` says) and ``NAME.json``, the card last.
 
     Args:
         net: the bare net.
@@ -58,6 +58,11 @@ def write_weights(
         UsageError: `out` cannot be written.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    if config.stored is not None:
+        state = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in state.items()
+        }
     content = save(state)
     sha256 = hashlib.sha256(content).hexdigest()
     card = sealed(
@@ -93,6 +98,14 @@ def write_weights(
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UsageError(f"{short(out)}: cannot be written ({reason(error)})") from error
     return Written(weights_path, card_path, sha256)
+
+
+def round_weights(net: nn.Module) -> None:
+    """Rounds all weights to what 16 bits hold, in place; they stay of the type they are."""
+    with torch.no_grad():
+        for value in net.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(value.half())
 
 
 def write_atomically(path: Path, content: bytes) -> None:

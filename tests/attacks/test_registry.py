@@ -24,7 +24,7 @@ def test_every_attack_says_what_it_is() -> None:
 def test_defaults_are_those_of_the_class() -> None:
     (attack,) = grid("pgd", {})
     shown = describe("pgd").to_json()["parameters"]
-    assert {**parameters_of(attack), "seed": 0} == shown
+    assert {**parameters_of(attack), "seed": 0, "mask": None} == shown
 
 
 def test_fractions() -> None:
@@ -54,7 +54,7 @@ def test_an_attack_in_an_attack_has_its_seed_or_its_own() -> None:
     [
         ("fgms", {}, None, "did you mean 'fgsm'"),
         ("fgsm", {"epss": 1}, "epss", "did you mean 'eps'"),
-        ("fgsm", {"warp": 1}, "warp", "known here: seed, eps, loss"),
+        ("fgsm", {"warp": 1}, "warp", "known here: seed, mask, eps, loss"),
         ("fgsm", {"eps": "wide"}, "eps", "number"),
         ("fgsm", {"eps": "8/0"}, "eps", "number"),
         ("fgsm", {"eps": True}, "eps", "number"),

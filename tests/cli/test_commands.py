@@ -163,6 +163,9 @@ def test_every_shipped_config_dry_runs(
     elif path.parent.name in ("compare", "transfer"):
         monkeypatch.setenv("EVOFOOL_DATA", str(path.parent))
         assert f"kind: {path.parent.name}" in dry_run(path.parent.name)
+    elif path.parent.name == "signs":
+        monkeypatch.setenv("EVOFOOL_DATA", str(path.parent))
+        assert "# not ready: data set gtsrb" in dry_run("run")
     elif path.parent.name in ("explore", "search"):
         assert f"kind: {path.parent.name}" in dry_run("run")
     elif path.parent.name == "train":

@@ -19,7 +19,16 @@ import numpy as np
 import pytest
 
 import evofool.experiments
-from evofool.attacks import FGSM, JSMA, PGD, GradientAscent, Square, SubstituteSettings
+from evofool.attacks import (
+    FGSM,
+    JSMA,
+    PGD,
+    GradientAscent,
+    SignEmbedding,
+    Square,
+    SubstituteSettings,
+)
+from evofool.config.transforms import TransformsConfig
 from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
 from evofool.experiments.compare.elsewhere import Elsewhere
@@ -38,6 +47,7 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
+from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -58,6 +68,8 @@ from evofool.experiments.works.targeted import Targeted
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 
+YOUNGER = ("augment", "smoothing", "stored", "start", "validation")
+"""Keys of a training that are in its address only where they are given."""
 FROZEN = Path(__file__).parent / "addresses.json"
 
 
@@ -68,12 +80,15 @@ def examples() -> list[Work]:
     scoring = Scoring(100, "cpu")
     pictures = Pictures.of(np.zeros((2, 1, 4, 4), np.uint8), np.array([0, 1], np.int64))
     recipe = TrainConfig(name="net", dataset="mnist", epochs=3).model_dump(
-        mode="json", exclude={"kind", "name", "device"}
+        mode="json", exclude={"kind", "name", "device", *YOUNGER}
     )
     attacked = Attacked(net, pictures, FGSM(eps=0.1), scoring)
     campaign = Campaign(net, "direct", 200, 200, 50, 10, scoring, 1)
     bred = (Bred(campaign, 3, 3),)
     source = SourceImages("ef" * 32, 2, True)
+    painted = PaintedSigns(
+        net, pictures, (1, 0), SignEmbedding(), TransformsConfig(k=8, perspective=0.07), scoring
+    )
     judged = JudgedImages(net, {"crops": 1}, "28 x 28", source, True, scoring)
     return [
         Trained(recipe, "cd" * 32, "cpu", ()),
@@ -139,6 +154,8 @@ def examples() -> list[Work]:
         DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
         Embedding(net, (campaign,), pictures, scoring),
         GoalSwitching(campaign),
+        painted,
+        SignsSeen(painted, 10, (32, 16), (0.0, 30.0)),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from evofool.attacks.base import Aim, Attack, Needs
 from evofool.errors import AttackError
+from evofool.render.masks import Mask
 
 _PLAIN = (bool, int, float, str, type(None), Any)
 _LISTS = (tuple, list)
@@ -69,7 +70,7 @@ def _from_yaml(hint: Any) -> bool:
     origin, inner = get_origin(hint), get_args(hint)
     if hint in _PLAIN or origin is Literal:
         return True
-    if inspect.isclass(hint) and issubclass(hint, Attack):
+    if inspect.isclass(hint) and issubclass(hint, Attack | Mask):
         return True
     if origin is Annotated:
         return _from_yaml(inner[0])

@@ -26,6 +26,7 @@ from evofool.attacks.result import NONE
 from evofool.errors import AttackError
 from evofool.images import FloatImages, to_float, to_uint8
 from evofool.randomness import Stream, generator, private_draws
+from evofool.render.masks import Mask
 from evofool.text import counted, suggestion
 
 if TYPE_CHECKING:
@@ -87,15 +88,22 @@ class FoolboxAttack(Attack):
             for name, (hint, default, required) in _signature(cls.kind).items()
         )
         radius = (Parameter("eps", float, None, True),) if cls.fixed else ()
-        return (*radius, *own, Parameter("seed", int, 0))
+        return (*radius, *own, Parameter("seed", int, 0), Parameter("mask", Mask | None, None))
 
     @classmethod
-    def make(cls, eps: float | None = None, seed: int = 0, **options: Any) -> FoolboxAttack:
+    def make(
+        cls,
+        eps: float | None = None,
+        seed: int = 0,
+        mask: Mask | None = None,
+        **options: Any,
+    ) -> FoolboxAttack:
         """One, from the parameters of a config."""
-        return cls(eps=eps, seed=seed, options=options)
+        return cls(eps=eps, seed=seed, options=options, mask=mask)
 
     def plain_parameters(self) -> dict[str, Any]:
-        return {**({"eps": self.eps} if self.fixed else {}), **self.options}
+        mask = {} if self.mask is None else {"mask": self.mask}
+        return {**({"eps": self.eps} if self.fixed else {}), **self.options, **mask}
 
     def _attack(self) -> Any:
         try:
@@ -104,7 +112,8 @@ class FoolboxAttack(Attack):
             raise AttackError(f"{self.name}: foolbox refuses its parameters ({error})") from error
 
     def craft(self, job: Job) -> None:
-        size = job.scorer.images_per_batch
+        # with a mask one at a time: what it sends does not tell whose picture is to lie behind
+        size = job.scorer.images_per_batch if job.mask is None else 1
         for start in range(0, len(job), size):
             rows = job.rows()[start : start + size]
             self._craft(job, rows)

@@ -74,7 +74,8 @@ class GradientAscent(Attack):
         confidence: in the target, at which a picture is done, and below which it is no success;
             None (``null``): all steps are made, and a success is called its target.
         steps: most steps; the setting's own (``evofool``: 200) by default.
-        step_size: length of a step of ``evofool``: its root mean square over all values.
+        step_size: length of a step of ``evofool``: its root mean square over all values that may
+            change.
     """
 
     name: ClassVar[str] = "gradient-ascent"
@@ -120,7 +121,7 @@ class GradientAscent(Attack):
                 return
             x = job.x[active]
             if setting is None:
-                length = np.float32(self.step_size * math.sqrt(x[0].size))
+                length = np.float32(self.step_size * math.sqrt(job.free))
                 x = x + length * unit(gradients)
             else:
                 x = _published(setting, x, gradients, answer.loss[answer.wanted], number)

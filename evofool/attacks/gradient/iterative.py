@@ -205,7 +205,9 @@ class PGD(_Iterative):
             noise = rng.uniform(-self.eps, self.eps, start.shape)
         else:  # uniform in the ball: a direction, and the radius of a uniform volume
             noise = rng.standard_normal(start.shape)
-            radius = self.eps * rng.uniform() ** (1 / start.size)
+            if job.mask is not None:
+                noise *= job.mask
+            radius = self.eps * rng.uniform() ** (1 / job.free)
             noise *= radius / max(float(np.sqrt((noise**2).sum())), 1e-20)
         moved = start + noise.astype(np.float32)
         point: FloatImages = project(moved[None], start[None], self.eps, norm)[0]

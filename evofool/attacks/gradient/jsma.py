@@ -83,7 +83,10 @@ class _Saliency(Attack):
         up = self.theta > 0
         values = job.x[row].reshape(-1)  # a view
         slack = np.float32(FUZZ / 255)  # of sums of theta in float32
-        able = np.flatnonzero(values < 1 - slack if up else values > slack)
+        room = values < 1 - slack if up else values > slack
+        if job.mask is not None:
+            room &= np.broadcast_to(job.mask, job.x.shape[1:]).reshape(-1)
+        able = np.flatnonzero(room)
         flat = gradients.reshape(-1, values.size).astype(np.float64)
         chosen = choose(flat if up else -flat, able)
         if not len(chosen):

@@ -161,6 +161,9 @@ class _State:
         self.x: Levels = clean.copy()
         self.low: Levels = np.maximum(clean - np.float32(eps), 0)
         self.high: Levels = np.minimum(clean + np.float32(eps), 255)
+        if job.mask is not None:
+            self.low = np.where(job.mask, self.low, clean)
+            self.high = np.where(job.mask, self.high, clean)
         self.gradient: Levels = np.zeros_like(clean)
         self.best = np.full(len(job), -np.inf)
         self.waited = np.zeros(len(job), np.int64)

@@ -63,7 +63,8 @@ class OnePixel(Attack):
             raise UsageError(f"{self.name}: queries must be at least 1, not {self.queries}")
 
     def craft(self, job: Job) -> None:
-        shape: Shape = (job.clean.shape[1], job.clean.shape[2], job.clean.shape[3])
+        down, across = job.window
+        shape: Shape = (job.clean.shape[1], down.stop - down.start, across.stop - across.start)
         n = len(job)
         rngs = [job.rng(row) for row in range(n)]
         genes = np.stack([initial(rng, self.population, self.pixels, shape) for rng in rngs])
@@ -108,7 +109,11 @@ class OnePixel(Attack):
     ) -> NDArray[np.float64]:
         """How near each of `genes` is to the goal; the best picture so far is kept in `job`."""
         count = genes.shape[1]
-        pictures = painted(job.clean[rows], genes, self.pixels)
+        down, across = job.window
+        pictures = np.repeat(job.clean[rows], count, axis=0)
+        pictures[:, :, down, across] = painted(
+            job.clean[rows][:, :, down, across], genes, self.pixels
+        )
         owners = np.repeat(rows, count)
         scores = job.scores(owners, pictures)
         near = progress(job, owners, scores)

@@ -104,7 +104,10 @@ class _Search:
     def __init__(self, job: Job) -> None:
         self.clean = job.clean
         self.best: UInt8Images = job.clean.copy()
-        _, self.channels, self.height, self.width = job.clean.shape
+        self.channels, self.mask = job.clean.shape[1], job.mask
+        self.down, self.across = job.window
+        self.height = self.down.stop - self.down.start
+        self.width = self.across.stop - self.across.start
 
     def first(self, rows: Rows, rngs: list[np.random.Generator]) -> UInt8Images:
         """Where the search starts."""
@@ -122,6 +125,7 @@ class _Search:
         """A square at a random place of each image."""
         top = np.array([rng.integers(0, self.height - side + 1) for rng in rngs], np.int64)
         left = np.array([rng.integers(0, self.width - side + 1) for rng in rngs], np.int64)
+        top, left = top + self.down.start, left + self.across.start
         step = np.arange(side)
         return (
             np.arange(len(rngs))[:, None, None, None],
@@ -138,7 +142,10 @@ class _Linf(_Search):
 
     def first(self, rows: Rows, rngs: list[np.random.Generator]) -> UInt8Images:
         signs = np.stack([_signs(rng, (self.channels, 1, self.width)) for rng in rngs])
-        return self._moved(self.clean[rows], signs)
+        tried = self.clean[rows]
+        part = (slice(None), slice(None), self.down, self.across)
+        tried[part] = self._moved(tried[part], signs)
+        return tried if self.mask is None else np.where(self.mask, tried, self.clean[rows])
 
     def next(self, rows: Rows, rngs: list[np.random.Generator], share: float) -> UInt8Images:
         side = round((share * self.height * self.width) ** 0.5)
@@ -151,6 +158,8 @@ class _Linf(_Search):
         for _ in range(64):  # a try that changes nothing would be a query for nothing
             signs = np.stack([_signs(rngs[i], (self.channels, 1, 1)) for i in same.tolist()])
             after[same] = self._moved(clean[same], signs)
+            if self.mask is not None:
+                after = np.where(self.mask[window[2:]], after, clean)
             same = same[(after[same] == before[same]).all(axis=(1, 2, 3))]
             if not len(same):
                 break
@@ -173,6 +182,7 @@ class _L2(_Search):
     def first(self, rows: Rows, rngs: list[np.random.Generator]) -> UInt8Images:
         delta = np.zeros((len(rows), *self.clean.shape[1:]), np.float32)
         for top, left, side in tiles(self.height, self.width):
+            top, left = top + self.down.start, left + self.across.start
             turned = np.stack([bump(side, bool(rng.integers(0, 2))) for rng in rngs])
             signs = np.stack([_signs(rng, (self.channels, 1, 1)) for rng in rngs])
             delta[:, :, top : top + side, left : left + side] = turned[:, None] * signs
@@ -205,6 +215,8 @@ class _L2(_Search):
     def _scaled(self, rows: Rows, delta: FloatImages) -> UInt8Images:
         """The pictures at `delta` stretched to the ball's surface, and never outside the ball."""
         clean = to_float(self.clean[rows])
+        if self.mask is not None:
+            delta *= self.mask
         delta *= self.eps / np.maximum(np.sqrt(_squares(delta, (1, 2, 3))), 1e-10)
         moved = np.clip(clean + delta, 0, 1).astype(np.float32)
         self._tried = moved - clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier
+from evofool.config.http import CHANGEABLE as SERVICE
 from evofool.errors import ConfigError, StoreError
 from evofool.store import Folder
 from evofool.store.code import check_code
@@ -10,7 +11,7 @@ from evofool.store.fixed import Changeable, check_config
 from evofool.store.folder import CONFIG
 
 CHANGEABLE = Changeable(
-    ("scoring.workers", "scoring.budget"),
+    ("scoring.workers", "scoring.budget", *SERVICE),
     ("classifier.name", "classifier.weights", "classifier.ensemble"),
 )
 """What of the config of a run of attacks never makes another plan."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -119,7 +119,8 @@ class SubstituteAttack(SubstituteSettings, Attack):
         labels = None if (job.labels == NONE).any() else job.labels
         targets = job.targets if job.targeted else None
         with Scorer(stand_in, engine="torch", batch=BATCH) as own:
-            result = self.inner(own, job.clean, labels, targets=targets, ids=job.ids)
+            inner = self.inner if self.mask is None else replace(self.inner, mask=self.mask)
+            result = inner(own, job.clean, labels, targets=targets, ids=job.ids)
         job.notes += [f"on the substitute: {note}" for note in result.notes]
         job.notes.append(
             f"{int(result.success.sum())} of {len(result)} fool the substitute itself, after"

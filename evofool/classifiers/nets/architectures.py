@@ -92,6 +92,19 @@ def _mnist_net(letter: str, last_bias: str) -> Architecture:
     return Architecture((1, 28, 28), False, last_bias, "digits", build)
 
 
+def _sign_net(factory: str) -> Architecture:
+    return Architecture(
+        input_shape=(3, 32, 32),
+        fixed_shape=False,
+        last_bias="fc2.bias",
+        labels="gtsrb",
+        build=partial(_build, "multiscale", factory),
+        mean=(0.5,),
+        std=(0.25,),
+        resize=Resize(32, "bicubic"),
+    )
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "lenet": Architecture(
         input_shape=(1, 28, 28),
@@ -133,6 +146,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         std=(0.25,),
         resize=Resize(32, "bicubic"),
     ),
+    "sign-multiscale": _sign_net("MultiScaleNet"),
+    "sign-plain": _sign_net("PlainNet"),
     "efficientnet-lite0": _lite(0, 224),
     "efficientnet-lite1": _lite(1, 240),
     "efficientnet-lite2": _lite(2, 260),

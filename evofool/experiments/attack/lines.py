@@ -10,6 +10,7 @@ from evofool.attacks.runs.planning import planned_attacks
 from evofool.config import load_attacks, yaml_lines
 from evofool.experiments.attack.plan import AttackPlan
 from evofool.experiments.engine.progress import Tally
+from evofool.render.masks import in_words
 from evofool.report.tables import Cell, Estimate, Number, Rate, Seconds, Table, Text
 from evofool.store import Result
 from evofool.text import bare, counted, duration, sent_line
@@ -127,7 +128,9 @@ def _varies(key: str, group: Mapping[str, Any], groups: Sequence[Mapping[str, An
 
 def _parameters(values: Mapping[str, Any]) -> str:
     return " ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+        f"{key}={value:.4g}"
+        if isinstance(value, float)
+        else f"{key}={in_words(value) if key == 'mask' else value}"
         for key, value in values.items()
         if value is not None
     )

@@ -29,6 +29,7 @@ from evofool.experiments.attack.works import AttackOnImages
 from evofool.experiments.engine import Results
 from evofool.experiments.engine.spending import queries_of
 from evofool.files import read_file
+from evofool.images import UInt8Images
 from evofool.scoring import Scorer
 from evofool.scoring.checking import Comparison, checking_engine
 from evofool.scoring.setup import make_scorer
@@ -124,7 +125,7 @@ def _again(
         yield Check("confidences", None, missing)
         return
     engines = Comparison(scorer.engine, study.loaded.config.scoring.engine)
-    mistaken = sizes = 0
+    mistaken = sizes = painted = 0
     furthest = 0.0
     apart: list[str] = []
     for start in range(0, len(claims), CHUNK):
@@ -132,6 +133,10 @@ def _again(
         pixels = np.stack([pixels_of(run, c.work.address, c.row) for c in part])
         clean = np.stack([pixels_of(run, study.judged.address, c.image) for c in part])
         measured = norms(clean, pixels)
+        painted += sum(
+            _beyond_mask(claim.work.planned.attack, before, after)
+            for claim, before, after in zip(part, clean, pixels, strict=True)
+        )
         if scorer.classifier.output == "label":
             labels, confidence, odds = scorer.labels(pixels), None, None
         else:
@@ -161,6 +166,15 @@ def _again(
                 if mistaken else f"{len(claims)} pictures do what is claimed")  # fmt: skip
     yield Check("confidences", not apart, engines.told(apart, furthest))
     yield Check("norms", not sizes, f"{sizes} differ" if sizes else "as stored")
+    if any(claim.work.planned.attack.mask is not None for claim in claims):
+        wrong = f"{painted} pictures are changed outside their attack's mask"
+        yield Check("masks", not painted, wrong if painted else "kept to, bit for bit")
+
+
+def _beyond_mask(attack: Attack, before: UInt8Images, after: UInt8Images) -> bool:
+    """Whether a picture differs outside its attack's mask; both are C x H x W."""
+    allowed = attack.allowed((before.shape[1], before.shape[2]))
+    return allowed is not None and bool((before != after)[:, ~allowed].any())
 
 
 def _under_others(

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_serializer, 
 
 from evofool.config import ClassifierConfig, Model
 from evofool.config.document import Document
-from evofool.config.loading import absolute_classifier, absolute_code
+from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
 from evofool.config.models import Count, gathered, listed
 from evofool.experiments.sections import ExperimentScoring, named, no_repeats
 
@@ -151,4 +151,5 @@ def resolve(config: CompareConfig, document: Document, check_files: bool) -> Doc
         document = absolute_classifier(document, ("victims", index), check_files)
     for index in range(len(config.transfer)):
         document = absolute_classifier(document, ("transfer", index), check_files)
-    return absolute_code(document, ("methods",), check_files)
+    document = absolute_code(document, ("methods",), check_files)
+    return absolute_pictures(document, ("methods",), check_files)

@@ -16,7 +16,7 @@ from pydantic import (
 from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, absolute_code
+from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
 from evofool.config.models import Count, listed
 from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig, foreign
 from evofool.errors import ConfigError
@@ -266,6 +266,7 @@ def resolve(config: DefendConfig, document: Document, check_files: bool) -> Docu
     if (train := getattr(defense, "train", None)) is not None:
         document = _training(document, train, check_files)
     document = absolute_code(document, ("defense",), check_files)
+    document = absolute_pictures(document, ("defense",), check_files)
     return absolute_code(document, ("evolution", "encodings"), check_files)
 
 

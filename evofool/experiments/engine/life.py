@@ -317,7 +317,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         raise
     except EvofoolError as error:
         interrupted = isinstance(error, Interrupted)
-        run.set_meta({"status": "interrupted" if interrupted else "failed"})
+        run.seal({"status": "interrupted" if interrupted else "failed"})
         if interrupted and made.partial and options.draw_when_stopped:
             report = made.report(results, run.manifest)
             report.write(run)
@@ -328,7 +328,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
             f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
             f" resume {run.path}"
         ) from error
-    run.set_meta({"status": "finished"})
+    run.seal({"status": "finished"})
     return Result(run.path, report.summary or {})
 
 

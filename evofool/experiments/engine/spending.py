@@ -41,8 +41,9 @@ class Spending:
         return self.every_net or net.metered
 
     def attach(self, scorer: Scorer) -> None:
-        """Book what `scorer` sends from now on."""
+        """Book what `scorer` sends from now on, and keep what a service answers."""
         scorer.ledger.attach(_OfScorer(self.bookings, self.budget))
+        scorer.keep_answers(self.bookings.answers)
 
 
 class _OfScorer:
@@ -62,8 +63,10 @@ class _OfScorer:
 
 def settle(run: ExperimentFolder) -> None:
     """Book queries whose answers are not stored under the retries: they will be sent again."""
-    booked = run.sent().get(Heading.QUERIES, 0)
-    lost = booked - queries_of(run)
+    sent = run.sent()
+    if Heading.CACHED in sent:  # every answer is kept: nothing that was answered is lost
+        return
+    lost = sent.get(Heading.QUERIES, 0) - queries_of(run)
     if lost > 0:
         run.bookings.add({Heading.QUERIES: -lost, Heading.RETRIES: lost})
 

@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from evofool.errors import StoreError
 from evofool.files import read_file, reason
+from evofool.render.masks import Mask
 from evofool.store import Check
 from evofool.store.records.rows import Row as Row
 from evofool.store.records.works import StoredRow
@@ -171,7 +172,13 @@ def canonical(value: Any) -> str:
 
 
 def _inside(value: Any) -> list[dataclasses.Field[Any]]:
-    return [f for f in dataclasses.fields(value) if not f.metadata.get("outside")]
+    """Fields that decide the result: a younger one that is not set leaves addresses as they are."""
+    return [
+        f
+        for f in dataclasses.fields(value)
+        if not f.metadata.get("outside")
+        and not (f.metadata.get("unless_set") and getattr(value, f.name) is None)
+    ]
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -194,6 +201,8 @@ def _plain(value: Any) -> Any:
         return value if abs(value) <= EXACT else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mask):
+        return _plain(value.identity())
     if isinstance(value, BaseModel):
         return _plain(value.model_dump(mode="json"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, absolute_code
+from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
 from evofool.config.models import MOST_NETS, Classes, Count, EnsembleRule, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
@@ -188,6 +188,7 @@ def resolve(config: TransferConfig, document: Document, check_files: bool) -> Do
         document = absolute_code(document, ("evolution", "encodings"), check_files)
     if config.attacks:
         document = absolute_code(document, ("attacks",), check_files)
+        document = absolute_pictures(document, ("attacks",), check_files)
     return document
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from evofool.classifiers.identity.files import sha256_file
 from evofool.config import Loaded
 from evofool.data import Dataset
 from evofool.errors import StoreError
@@ -17,6 +18,7 @@ from evofool.store.files import read_json
 from evofool.training import Diverged, TrainConfig, train
 from evofool.training.devices import choose_device
 from evofool.training.finished import UNSET
+from evofool.training.plan import start_weights
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Trained(WrittenNet):
             exclude={"kind": True, "name": True, "device": True, "adversary": {"sources"}},
         )  # fmt: skip
         recipe = {k: v for k, v in recipe.items() if k not in UNSET or v is not None}
+        if (start := start_weights(plain)) is not None:
+            recipe["start"] = sha256_file(start)
         return cls(
             recipe,
             Pictures.of(data.images, data.labels).digest,

@@ -41,6 +41,7 @@ from evofool.gallery.reading.exhibits import (
     Step,
 )
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
+from evofool.render.masks import in_words
 from evofool.report.tables import Cell, Column, Estimate, Number, Rate, Text
 from evofool.scoring.setup import make_victim
 from evofool.store import Folder, IndividualId, state_of
@@ -282,7 +283,7 @@ def spelt(value: Any) -> str:
         if float(short) != value and 0 < level < 255 and abs(level - round(level)) < 1e-9:
             return f"{round(level)}/255"
         return short
-    return str(value)
+    return in_words(value) if isinstance(value, Mapping) else str(value)
 
 
 def _cells(line: Mapping[str, Any]) -> list[Cell]:

@@ -13,11 +13,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evofool.errors import BudgetError, StoreError
+from evofool.store.answers import Answers
 from evofool.store.database import SQLITE_ERRORS, connect
+from evofool.store.rows_seal import seal_bookings
 
 PREFIX = "sent."
 """Of the keys in the table ``meta``; what follows is a heading of `evofool.scoring.ledger`."""
 _PROBE = "probe_pictures"
+NOT_SENT = "cached"
+"""The heading of pictures that cost nothing, since their answers were kept."""
 WAIT_SECONDS = 600.0
 """Longest wait for a transaction of the run, which may hold many genomes."""
 
@@ -32,6 +36,7 @@ class Bookings:
         self._path = database
         self._db = connect(database, writable=True)
         self._lock = threading.Lock()
+        self._answers: Answers | None = None
         with self._errors():
             self._db.isolation_level = None
             self._db.execute(f"PRAGMA busy_timeout = {int(WAIT_SECONDS * 1000)}")
@@ -47,15 +52,16 @@ class Bookings:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 stored = read_bookings(self._db, self._path)
-                before = sum(stored.values())
+                before = _sent(stored)
                 for heading, count in counts.items():
                     stored[heading] = stored.get(heading, 0) + count
-                if limit is not None and sum(stored.values()) > limit:
+                if limit is not None and _sent(stored) > limit:
                     raise BudgetError.of(limit, before, sum(counts.values()))
                 self._db.executemany(
                     "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                     [(PREFIX + heading, str(stored[heading])) for heading in counts],
                 )
+                seal_bookings(self._db)
                 self._db.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # SQLite has done so, on a full disk
@@ -66,7 +72,17 @@ class Bookings:
     def remember_probe(self, pictures: int) -> None:
         """Note how many pictures the victim is sent each time it is loaded, for `charge_probe`."""
         with self._lock, self._errors():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PROBE, str(pictures)))
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PROBE, str(pictures))
+                )
+                seal_bookings(self._db)
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
 
     def charge_probe(self, limit: int | None) -> int:
         """Book the pictures that loading the victim once more will send it; returns how many.
@@ -87,8 +103,22 @@ class Bookings:
                 ) from error
         return pictures
 
+    def answers(self, cache: Path | None = None) -> Answers:
+        """Where the answers of a service are kept: beside the bookings, or in the folder `cache`.
+
+        Raises:
+            StoreError: that cannot be written, or is damaged.
+        """
+        with self._lock:
+            if self._answers is None:
+                self._answers = Answers(cache or self._path.parent)
+            return self._answers
+
     def close(self) -> None:
         """Close the connection."""
+        if self._answers is not None:
+            self._answers.close()
+            self._answers = None
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
@@ -112,6 +142,10 @@ def read_bookings(db: sqlite3.Connection, path: Path) -> dict[str, int]:
     ):
         bookings[str(key).removeprefix(PREFIX)] = _count(key, value, path)
     return bookings
+
+
+def _sent(stored: Mapping[str, int]) -> int:
+    return sum(count for heading, count in stored.items() if heading != NOT_SENT)
 
 
 def _count(key: object, value: object, path: Path) -> int:

@@ -91,3 +91,23 @@ def test_results_depend_on_no_batch(black_box: Classifier, images: Images) -> No
 def test_bad_parameters(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SignEvolution(**change)
+
+
+def test_labels_alone(matrix: NDArray[np.float32], images: Images) -> None:
+    """A picture that is called its target stays so under noise, the more the surer it is."""
+
+    def label(pictures: Images) -> NDArray[np.int64]:
+        z = pictures.reshape(len(pictures), -1) / 255.0 @ matrix.T.astype(np.float64)
+        return z.argmax(axis=1)
+
+    service = from_predict(
+        label, input_shape=SHAPE, output="label", labels=list("abcde"), name="service"
+    )
+    targets = (right(service, images) + 1) % CLASSES
+    with Scorer(service) as scorer:
+        found = SignEvolution(sign="whole", queries=400, noise=0.2)(scorer, images, targets=targets)
+        assert scorer.queries == found.forward_images + found.verify_forward_images
+    assert found.success.mean() > 0.5
+    assert (found.forward_each + found.verify_each <= 401).all()
+    assert (label(found.pixels)[found.success] == targets[found.success]).all()
+    assert np.isnan(found.confidence).all()

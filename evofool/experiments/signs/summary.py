@@ -1,0 +1,157 @@
+"""What an experiment on signs came to: rates with intervals, a line a row, net and method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evofool.attacks.runs.statistics import share, wilson
+from evofool.experiments.engine import Results
+from evofool.experiments.signs.painted import Rows
+from evofool.experiments.signs.works import PaintedRow, SeenRow
+from evofool.report.columns import Cell
+from evofool.report.tables import Count, Estimate, Number, Rate, Table, Text
+from evofool.text import percent
+
+PUBLISHED = (
+    "sign embedding beats in-distribution attacks on adversarially trained nets",
+    "Sitawarin et al., 1801.02780",
+)
+"""The claim that was read in the paper's text; its shares of success were not: none is shown."""
+DRAWN = ("logo", "custom")
+
+
+def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """All figures as JSON values."""
+    config = experiment.config
+    lines = []
+    for one in experiment.painted:
+        painted = results.rows(one.painted, PaintedRow)
+        seen = results.rows(one.seen, SeenRow)
+        lines.append(_line(one.row, one.net, one.method, config.held_back, painted, seen))
+    nets = list(dict.fromkeys(one.net for one in experiment.painted))
+    told: dict[str, Any] = {
+        "kind": "signs",
+        "nets": nets,
+        "pictures": config.pictures,
+        "held_back": config.held_back,
+        "scale": config.scale,
+        "transforms": config.seen.result,
+        "sides": list(config.sides),
+        "angles": list(config.angles),
+        "lines": lines,
+        "published": {"claim": PUBLISHED[0], "source": PUBLISHED[1]},
+        "command": str(manifest.get("command") or ""),
+        "seconds": results.folder.seconds(),
+    }
+    told["sentences"] = sentences(told)
+    return told
+
+
+def _line(
+    row: str,
+    net: str,
+    method: str,
+    held_back: int,
+    painted: Sequence[PaintedRow],
+    seen: Sequence[SeenRow],
+) -> dict[str, Any]:
+    n = len(seen)
+    plain = sum(a.predicted == b.target for a, b in zip(seen, painted, strict=True))
+    afar = np.array([one.afar for one in seen], float).sum(axis=0)
+    turned = np.array([one.turned for one in seen], float).sum(axis=0)
+    return {
+        "row": row,
+        "net": net,
+        "method": method,
+        "n": n,
+        "before": sum(a.before == b.target for a, b in zip(seen, painted, strict=True)),
+        "untransformed": share(plain, n),
+        "transformed": share(sum(one.held for one in seen), n * held_back),
+        "under_all": share(sum(one.held == held_back for one in seen), n),
+        "median_confidence": float(np.median([one.confidence for one in seen])),
+        "change": float(np.mean([one.change for one in painted])),
+        "cost": float(np.mean([one.forward + 2 * one.backward for one in painted])),
+        "afar": [share(int(hits), n) for hits in afar],
+        "turned": [share(int(hits), n) for hits in turned],
+    }
+
+
+def sentences(told: Mapping[str, Any]) -> list[str]:
+    """One a net and method: what holds under the transforms that were held back."""
+    lines = []
+    methods = list(dict.fromkeys(line["method"] for line in told["lines"]))
+    for net in told["nets"]:
+        for method in methods:
+            own = {
+                line["row"]: line["transformed"]
+                for line in told["lines"]
+                if line["net"] == net and line["method"] == method
+            }
+            shares = ", ".join(f"{row} {percent(one['rate'])}" for row, one in own.items())
+            text = f"{net}, {method}, under {told['held_back']} transforms held back: {shares}."
+            text += _beside(own, told, net, method)
+            lines.append(text)
+    return lines
+
+
+def _beside(own: Mapping[str, Any], told: Mapping[str, Any], net: str, method: str) -> str:
+    """Whether drawn signs beat photographed ones, by intervals that do not meet."""
+    if "in-distribution" not in own or not set(DRAWN) & set(own):
+        return ""
+    hits = n = 0
+    for line in told["lines"]:
+        if line["net"] == net and line["method"] == method and line["row"] in DRAWN:
+            hits += line["transformed"]["successes"]
+            n += line["n"] * told["held_back"]
+    low, high = wilson(hits, n)
+    other = own["in-distribution"]
+    if low > other["high"]:
+        return " Drawn signs do better than photographed ones."
+    if high < other["low"]:
+        return " Drawn signs do worse than photographed ones."
+    return " The intervals of drawn and photographed signs overlap."
+
+
+def rates_table(told: Mapping[str, Any]) -> Table:
+    """A line a row, net and method."""
+    columns = [
+        Text("picture"), Text("net"), Text("method"), Count("n"), Count("so before"),
+        Rate("untransformed", bounds=("low", "high")),
+        Rate("transformed", bounds=("transformed_low", "transformed_high")),
+        Rate("under all", bounds=("all_low", "all_high")),
+        Number("change", form=".3f"), Number("cost", form=",.0f"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for line in told["lines"]:
+        shares = (line["untransformed"], line["transformed"], line["under_all"])
+        rows.append(
+            [
+                line["row"], line["net"], line["method"], line["n"], line["before"],
+                *(_estimate(one) for one in shares), line["change"], line["cost"],
+            ]
+        )  # fmt: skip
+    return Table(columns, rows)
+
+
+def views_table(told: Mapping[str, Any]) -> Table:
+    """``views.csv``: a line a row, net, method and view."""
+    columns = [
+        Text("picture"), Text("net"), Text("method"), Text("view"), Number("at"), Count("n"),
+        Rate("success", bounds=("low", "high")),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for line in told["lines"]:
+        for view, places in (("side", told["sides"]), ("angle", told["angles"])):
+            shares = line["afar"] if view == "side" else line["turned"]
+            for at, one in zip(places, shares, strict=True):
+                rows.append(
+                    [line["row"], line["net"], line["method"], view, at, line["n"], _estimate(one)]
+                )
+    return Table(columns, rows)
+
+
+def _estimate(one: Mapping[str, Any]) -> Estimate | None:
+    return None if one["rate"] is None else Estimate(one["rate"], one["low"], one["high"])
