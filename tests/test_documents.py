@@ -115,7 +115,7 @@ def understood(arguments: list[str]) -> None:
 
 def spans() -> Iterator[tuple[str, str]]:
     for page in PAGES:
-        for found in re.finditer(r"`(?:uv run )?evofool ([a-z]\w+)", page.read_text("utf-8")):
+        for found in re.finditer(r"`(?:uv run )?evofool ([a-z][\w-]+)", page.read_text("utf-8")):
             yield str(page.relative_to(ROOT)), found[1]
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from evofool.gallery import Gallery
 
 
+_FILMED = 12
+"""Pictures of ``--film`` without ``--class``."""
+
+
 class AskVictim(StrEnum):
     """Whether the victim is asked for the top classes of each picture."""
 
@@ -89,7 +93,10 @@ def gallery(
         bool,
         typer.Option("--enlarge", help="With --size: repeat pixels where there are only those."),
     ] = False,
-    film: Annotated[Film | None, typer.Option(help="With --class: a film of its ancestry.")] = None,
+    film: Annotated[
+        Film | None,
+        typer.Option(help="A film of ancestries: of --class, or of the --top surest (12)."),
+    ] = None,
     watch: Watch = False,
     port: Port = 0,
     host: Host = "127.0.0.1",
@@ -103,7 +110,7 @@ def gallery(
 ) -> None:
     """Make a page from run folders, with everything beside it; or one picture, film, live view."""
     if one_class is not None or size is not None or film is not None:
-        _one(runs, one_class, size, enlarge, film, out, encoding)
+        _one(runs, one_class, size, enlarge, film, out, encoding, top)
         return
     if watch:
         if len(runs) != 1:
@@ -173,19 +180,23 @@ def _one(
     film: Film | None,
     out: Path | None,
     encoding: str | None,
+    top: int | None,
 ) -> None:
     from evofool.gallery import Moved
     from evofool.gallery.drawing import printing
 
+    moved = Moved(encoding=encoding)
+    if film is not None and one_class is None and size is None and len(runs) == 1:
+        done = printing.animate_surest(runs[0], top or _FILMED, film.value, out, moved)
+        answer(str(done.path), f"{done.width} x {done.height}")
+        return
     if one_class is None or (size is None) == (film is None) or len(runs) != 1:
         raise UsageError("one picture needs one run folder, --class and either --size or --film")
     if size is not None:
-        done = printing.enlarge(
-            runs[0], one_class, size, out, repeat=enlarge, moved=Moved(encoding=encoding)
-        )
+        done = printing.enlarge(runs[0], one_class, size, out, repeat=enlarge, moved=moved)
     else:
         assert film is not None
-        done = printing.animate(runs[0], one_class, film.value, out, moved=Moved(encoding=encoding))
+        done = printing.animate(runs[0], one_class, film.value, out, moved=moved)
     answer(str(done.path), f"{done.width} x {done.height}")
 
 

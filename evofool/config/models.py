@@ -499,11 +499,13 @@ class RayConfig(Model):
         actors: workers; None is as many as the cluster has room for.
         cores: CPU cores of an actor, each of which works on a micro-batch of its own; None is one,
             or two of an actor with a GPU, of which it has one.
+        timeout: seconds after which an actor that gives no answer to a micro-batch is replaced.
     """
 
     address: Annotated[str, Field(max_length=300)] | None = None
     actors: Annotated[int, Field(ge=1, le=4096)] | None = None
     cores: Annotated[int, Field(ge=1, le=1024)] | None = None
+    timeout: Annotated[float, Field(gt=0, le=1e7)] = 1800.0
 
     @field_validator("address")
     @classmethod

@@ -34,7 +34,7 @@ from evofool.evolution.restoring import (
     restore,
 )
 from evofool.evolution.setup import Parts, make_manifest, make_parts, planned_evaluations
-from evofool.evolution.spreading import spread
+from evofool.evolution.spreading import joined, spread
 from evofool.evolution.unscored import Unscored
 from evofool.scoring import sigmoid
 from evofool.store import (
@@ -54,8 +54,6 @@ COMMIT_SHARE = 0.05
 What is not stored when a process is killed is computed again, to the same end."""
 COMMIT_SECONDS = 10.0
 """Longest wait for the next transaction all the same."""
-COUNTS = ("cells_won", "improved", "switched")
-"""Statistics of a generation beside those of the cells' confidences."""
 SUMMARY_SECONDS = 10.0
 """Least time between rewrites of ``summary.json`` while the campaign runs."""
 
@@ -117,7 +115,7 @@ def evolve(
     CampaignFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
     parts = make_parts(loaded, stop, toolbox=toolbox)
-    with parts.scorer:
+    with parts.scorer, joined(parts):
         manifest = make_manifest(parts, command)
         with CampaignFolder.create(Path(out), manifest, to_yaml(parts.config)) as run:
             run.bookings.remember_probe(parts.classifier.probed)
@@ -193,7 +191,6 @@ class _Loop:
         self._progress = progress
         self._should_stop = should_stop
         self.generation = -1
-        self.logbook = tools.Logbook()
         self._stats = tools.Statistics()
         self._stats.register("median", np.median)
         self._stats.register("min", np.min)
@@ -236,9 +233,7 @@ class _Loop:
         parts.scorer.batch = self._batch = last.batch
         parts.evaluator.unscored = self._unscored.restore(rows)
         for row in rows:
-            stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
-            self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
-            self._stagnant = 0 if stats["improved"] else self._stagnant + 1
+            self._stagnant = 0 if row.stats.get("improved", 0) else self._stagnant + 1
 
     def run(self) -> Result:
         """All of it; nothing that was begun is left behind."""
@@ -364,7 +359,6 @@ class _Loop:
         stats["switched"] = sum(win.switched for win in wins)
         stats.update(self._unscored.since(parts.evaluator.unscored, self.generation))
         evaluations = parts.evaluator.evaluations
-        self.logbook.record(generation=self.generation, evaluations=evaluations, **stats)
         self._stagnant = 0 if wins else self._stagnant + 1
         self._delta.generations.append(
             GenerationRow(

@@ -75,6 +75,24 @@ class Painting:
 
 
 @contextmanager
+def joined(parts: Parts) -> Iterator[None]:
+    """While it lasts, there is a cluster for `parts`, if their config asks for one.
+
+    So one that cannot be had is known before a run folder is made for nothing.
+
+    Raises:
+        UsageError: as `spread`.
+    """
+    wanted = parts.config.scoring.ray
+    if wanted is None:
+        yield
+        return
+    _check(parts)
+    with session(wanted.address):
+        yield
+
+
+@contextmanager
 def spread(parts: Parts, should_stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """While it lasts, `parts` draw and score where their config says: here, or in Ray's workers.
 
@@ -96,7 +114,7 @@ def spread(parts: Parts, should_stop: Callable[[], bool] = lambda: False) -> Ite
 
     gpus = int(accelerated(parts.scorer.device))
     cores = wanted.cores or (2 if gpus else 1)
-    layout = Layout(wanted.actors, cores, gpus)
+    layout = Layout(wanted.actors, cores, gpus, wanted.timeout)
     with (
         session(wanted.address) as ray,
         RayPool(

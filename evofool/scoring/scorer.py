@@ -515,14 +515,13 @@ class Scorer(Counting):
             with self._lock:
                 self.forward_images += passes
 
-        book(heading)
         keep = producer.keep
         scores, images = elsewhere.score(
             parcel,
             batch=self.batch,
             confirming=confirming,
             pictures=keep is not None,
-            again=lambda: book(Heading.RETRIES),
+            sending=lambda again: book(Heading.RETRIES if again else heading),
         )
         if keep is not None and images is not None:
             keep(images)

@@ -67,7 +67,7 @@ class Elsewhere(Protocol):
         batch: int,
         confirming: bool,
         pictures: bool,
-        again: Callable[[], None],
+        sending: Callable[[bool], None],
     ) -> tuple[Scores, Batch | None]:
         """The scores of a micro-batch, and its images if `pictures` are asked for.
 
@@ -76,7 +76,8 @@ class Elsewhere(Protocol):
             batch: of the scorer, see there; what is sent is filled up as there.
             confirming: whether in float32 whatever the precision is.
             pictures: whether the images are wanted.
-            again: called before the micro-batch is sent once more, since a worker was lost.
+            sending: called each time just before the micro-batch is sent, when a worker has room
+                for it; with True if it was sent before, since a worker was lost.
 
         Raises:
             OutOfMemory: a worker's device has no room for it.

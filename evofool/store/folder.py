@@ -20,7 +20,14 @@ from evofool.files import PathError, expanded, is_file, is_folder, reason, short
 from evofool.seal import is_sealed, sealed
 from evofool.store import rows_seal
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables
-from evofool.store.files import json_bytes, read_json, read_text, write_atomically
+from evofool.store.files import (
+    check_place,
+    json_bytes,
+    place_of,
+    read_json,
+    read_text,
+    write_atomically,
+)
 from evofool.store.leftovers import leftovers, remove
 from evofool.store.lock import acquire, is_held
 from evofool.store.manifest import CONFIG as CONFIG
@@ -75,6 +82,7 @@ class Folder:
         self._lock = lock
         self._check_kind()
         self._db = connect(path / DATABASE, writable=lock is not None)
+        self._place = place_of(path / DATABASE)
         self._bookings: Bookings | None = None
         self._sealed = True
 
@@ -208,6 +216,7 @@ class Folder:
                 cannot be written.
         """
         path = self.inside(name)
+        check_place(self.path / DATABASE, self._place)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -346,6 +355,7 @@ class Folder:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All that is written inside is stored, or nothing of it."""
+        check_place(self.path / DATABASE, self._place)
         with self._errors(), self._db:
             if self._sealed:
                 self._db.execute("DELETE FROM meta WHERE key = ?", (rows_seal.KEY,))

@@ -64,6 +64,8 @@ def test_the_same_drive_gives_the_same_bytes(evolved: Path, tmp_path: Path) -> N
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert [each["target"] for each in summary["each"]] == [3]
+    some = drive_by([evolved], tmp_path / "some", classifier=VICTIM, target="2-4", approach=FEW)
+    assert [one.aim.target for one in some.drives] == [2, 3, 4]
 
 
 def test_attacks_aim_at_their_targets_or_away(tmp_path: Path) -> None:

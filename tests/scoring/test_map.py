@@ -203,3 +203,37 @@ def drain(scorer: Scorer) -> None:
     for _ in range(scorer.workers):
         scorer._pool.submit(barrier.wait, LONG)
     barrier.wait(LONG)
+
+
+def test_nothing_is_booked_that_was_never_sent(make_scorer: Any) -> None:
+    """Workers elsewhere may be lost before a micro-batch has found one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from evofool.classifiers import load_classifier
+    from evofool.scoring.stream import Parcel
+
+    class Portable:
+        keep = None
+
+        def __call__(self) -> Any:
+            raise AssertionError("it is made elsewhere")
+
+        def parcel(self) -> Parcel:
+            return Parcel(4, None)
+
+    class Nobody:
+        ahead = 1
+
+        def __init__(self, threads: ThreadPoolExecutor) -> None:
+            self.threads = threads
+
+        def score(self, parcel: Parcel, **options: Any) -> Any:
+            raise ScoringError("no worker is left")
+
+    scorer = make_scorer(load_classifier("mnist-lenet"), batch=8)
+    with ThreadPoolExecutor(1) as threads:
+        scorer.elsewhere = Nobody(threads)
+        with pytest.raises(ScoringError, match="no worker is left"):
+            list(scorer.map([Portable()]))
+    assert scorer.ledger.shown()["total"] == 0
+    assert scorer.forward_images == 0

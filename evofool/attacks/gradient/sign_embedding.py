@@ -47,7 +47,8 @@ class SignEmbedding(Attack):
 
     Attributes:
         sign: board that may be painted: ``disc``, ``octagon``, ``triangle``, ``yield`` (a
-            triangle on its tip), ``diamond``, or the ``whole`` picture.
+            triangle on its tip), ``diamond``, or the ``whole`` picture. A `mask` takes
+            its place.
         confidence: in the target, which a picture must reach to be a success.
         kappa: margin in logits from which on the first term is flat.
         search_steps: values of c that are tried.
@@ -96,9 +97,12 @@ class SignEmbedding(Attack):
                 f"{self.name} needs gradients, which {victim.name} does not give; its variant by"
                 " evolution does without: {name: sign-evolution} in place of sign-embedding"
             )
+        super().check_victim(victim)
 
     def craft(self, job: Job) -> None:
-        mask = sign_mask(self.sign, job.scorer.classifier.input_shape)
+        mask = job.mask
+        if mask is None:
+            mask = sign_mask(self.sign, job.scorer.classifier.input_shape)
         size = max(1, FLOATS_AT_ONCE // max(1, job.start[0].size))
         for i in range(0, len(job), size):
             _Search(self, job, job.rows()[i : i + size], mask).run()

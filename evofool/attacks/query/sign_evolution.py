@@ -71,7 +71,7 @@ class SignEvolution(Attack):
     is known.
 
     Attributes:
-        sign: board that may be painted, as of `sign-embedding`.
+        sign: board that may be painted, as of `sign-embedding`; a `mask` takes its place.
         confidence: in the target, which a picture must reach to be a success.
         queries: most pictures an image.
         grid: values of a side of the grid.
@@ -126,8 +126,9 @@ class SignEvolution(Attack):
         return self.queries + 1
 
     def craft(self, job: Job) -> None:
-        size = job.scorer.classifier.input_shape
-        mask = sign_mask(self.sign, size)
+        mask = job.mask
+        if mask is None:
+            mask = sign_mask(self.sign, job.scorer.classifier.input_shape)
         active = [_Search(self, job, row, mask) for row in range(len(job))]
         labels_alone = job.scorer.classifier.output == "label"
         while active := [search for search in active if search.left > 0]:

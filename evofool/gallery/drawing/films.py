@@ -38,7 +38,22 @@ def film(
     """
     if not frames:
         raise ValueError("a film needs at least one frame")
-    pictures = [square(frame, side) for frame in frames]
+    return animation([square(frame, side) for frame in frames], form, quality)
+
+
+def animation(
+    pictures: Sequence[UInt8Images], form: FilmFormat = "webp", quality: int = 72
+) -> bytes:
+    """The pictures as they are, one after another, as a film that repeats.
+
+    Args:
+        pictures: 3 x H x W uint8, all of one size.
+        form: of the file.
+        quality: of the pictures in a WebP.
+
+    Raises:
+        UsageError: this OpenCV has no encoder for `form`; the message names what works.
+    """
     if form in _CODECS:
         return _video(pictures, form)
     pages = [PIL.Image.fromarray(to_hwc(picture)) for picture in pictures]

@@ -12,12 +12,16 @@ import numpy as np
 from evofool.config import typed_classes
 from evofool.errors import ImageError, UsageError
 from evofool.gallery.drawing import films
+from evofool.gallery.drawing.sheet import Tile, contact_sheet
 from evofool.gallery.page.outlets import FolderOutlet, RunOutlet
 from evofool.gallery.reading import ancestry
 from evofool.gallery.reading.collect import collect
 from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
 from evofool.store import Folder
+
+_COLUMNS = 6
+"""Pictures a row of a film of several."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,51 @@ def animate(
         return Printed(_write(run, out, f"ancestry-{exhibit.stem}.{form}", data), side, side)
 
 
+def animate_surest(
+    path: Path | str,
+    count: int,
+    form: films.FilmFormat,
+    out: Path | str | None = None,
+    moved: Moved = IN_PLACE,
+) -> Printed:
+    """A film of the surest elites side by side as they come to be, each from a random individual.
+
+    Below each stands the class whose champion it was at the time, and how sure the victim was.
+
+    Args:
+        path: a run folder.
+        count: elites; fewer where there are not so many.
+        form: of the file.
+        out: the file; by default in the run folder's ``gallery/``.
+        moved: where files of the run are now.
+
+    Raises:
+        UsageError: no elite, no ancestry, or no encoder for `form`.
+        StoreError: no run folder, a damaged one, or `out` cannot be written.
+    """
+    with ExitStack() as stack:
+        run, collection = _only(path, stack, moved)
+        if collection.no_ancestry or not collection.exhibits:
+            why = collection.no_ancestry or "the run has no picture yet"
+            raise UsageError(f"{run.path}: there is no ancestry to show: {why}")
+        surest = sorted(collection.exhibits, key=lambda exhibit: exhibit.rank)[:count]
+        found = list(ancestry.strips(collection, surest))
+        pages = [
+            contact_sheet([_tile(strip, page, collection) for strip in found], _COLUMNS)
+            for page in range(max(len(strip.frames) for strip in found))
+        ]
+        height, width = pages[0].shape[1:]
+        name = f"ancestry-surest-{len(found)}.{form}"
+        return Printed(_write(run, out, name, films.animation(pages, form)), width, height)
+
+
+def _tile(strip: ancestry.Strip, page: int, collection: Collection) -> Tile:
+    """What a strip shows on a page: its last picture where it has no more."""
+    at = min(page, len(strip.frames) - 1)
+    step = strip.steps[at]
+    return Tile(strip.frames[at], collection.labels[step.class_index], step.confidence)
+
+
 def find(
     path: Path | str, wanted: int | str, stack: ExitStack, moved: Moved
 ) -> tuple[Folder, Collection, Exhibit]:
@@ -113,6 +162,21 @@ def find(
         UsageError: no elite of that class, or a run of another kind.
         StoreError: no run folder, or a damaged one.
     """
+    run, collection = _only(path, stack, moved)
+    try:
+        classes = typed_classes(str(wanted), collection.labels)
+    except LookupError as error:
+        raise UsageError(f"--class {wanted}: {error}") from None
+    fitting = [exhibit for exhibit in collection.exhibits if exhibit.class_index in classes]
+    if len(fitting) == 1:
+        return run, collection, fitting[0]
+    if not fitting:
+        raise UsageError(f"--class {wanted}: {path} has no picture of that class")
+    some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in fitting[:5])
+    raise UsageError(f"--class {wanted}: fits {len(fitting)} classes ({some}...); name one")
+
+
+def _only(path: Path | str, stack: ExitStack, moved: Moved) -> tuple[Folder, Collection]:
     opened: list[Folder] = []
     (collection,) = collect(
         [path], lambda run: opened.append(stack.enter_context(run)), write=False, moved=moved
@@ -122,17 +186,7 @@ def find(
             f"{path}: attacked images have no genome to draw anew and no ancestors; their pixels"
             " are in its images/"
         )
-    try:
-        classes = typed_classes(str(wanted), collection.labels)
-    except LookupError as error:
-        raise UsageError(f"--class {wanted}: {error}") from None
-    fitting = [exhibit for exhibit in collection.exhibits if exhibit.class_index in classes]
-    if len(fitting) == 1:
-        return opened[0], collection, fitting[0]
-    if not fitting:
-        raise UsageError(f"--class {wanted}: {path} has no picture of that class")
-    some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in fitting[:5])
-    raise UsageError(f"--class {wanted}: fits {len(fitting)} classes ({some}...); name one")
+    return opened[0], collection
 
 
 def _write(run: Folder, out: Path | str | None, name: str, data: bytes) -> Path:

@@ -43,11 +43,13 @@ class Layout:
         actors: None is as many as the cluster has room for.
         cores: CPU cores of each, and micro-batches that it computes at once.
         gpus: of each, 0 or 1.
+        timeout: seconds after which an actor that does not answer is taken to hang.
     """
 
     actors: int | None = None
     cores: int = 1
     gpus: int = 0
+    timeout: float = 1800.0
 
     def fitting(self, nodes: Sequence[Mapping[str, Any]]) -> int:
         """The number of actors: as asked for, or as many as `ray.nodes()` have room for.
@@ -147,7 +149,7 @@ class RayPool:
         batch: int,
         confirming: bool,
         pictures: bool,
-        again: Callable[[], None],
+        sending: Callable[[bool], None],
     ) -> tuple[Scores, Batch | None]:
         """As `Elsewhere.score`.
 
@@ -158,17 +160,21 @@ class RayPool:
         errors = self._ray.exceptions
         reason = ""
         for attempt in range(ATTEMPTS):
-            if attempt:
-                again()
             hand = self._take()
             try:
+                sending(attempt > 0)
                 answer = self._ray.get(
-                    hand.actor.score.remote(parcel.content, batch, confirming, pictures)
+                    hand.actor.score.remote(parcel.content, batch, confirming, pictures),
+                    timeout=self._layout.timeout,
                 )
             except errors.RayTaskError as error:
                 raise ScoringError(
                     f"{self._name}: a worker on {hand.report.host} failed ({_last_line(error)})"
                 ) from error
+            except errors.GetTimeoutError:  # it lives, and hangs
+                reason = f"it gave no answer in {self._layout.timeout:g} s"
+                self._lost(hand, reason)
+                continue
             except errors.RayError as error:  # the actor, its node, or the answer on its way
                 reason = _last_line(error)
                 self._lost(hand, reason)
@@ -255,7 +261,8 @@ class RayPool:
                 self._failed += 1
                 self._reason = problem
                 self._end(actor)
-                if self._ready and self._failed < FAILED_STARTS:
+                # at the start, too, one failure may be the machine's: it is tried once more
+                if self._failed < FAILED_STARTS and (self._ready or self._failed == 1):
                     self._hire()
             self._changed.notify_all()
 

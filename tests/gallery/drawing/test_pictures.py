@@ -20,7 +20,7 @@ from evofool.gallery import build
 from evofool.gallery.drawing import plots
 from evofool.gallery.drawing.films import film
 from evofool.gallery.drawing.graph import graph_svg, summary
-from evofool.gallery.drawing.printing import animate, enlarge
+from evofool.gallery.drawing.printing import animate, animate_surest, enlarge
 from evofool.gallery.reading import ancestry
 from evofool.gallery.reading.collect import collect, slug
 from evofool.gallery.reading.exhibits import Exhibit, Point, Step
@@ -220,6 +220,24 @@ def test_films_and_prints_are_named_as_what_they_are(toy_run: Path, tmp_path: Pa
     assert done.path == tmp_path / "print.png"
     assert read_picture(done.path).size == (48, 48)
     assert enlarge(toy_run, 3, 48, tmp_path, repeat=True).path == tmp_path / "print-0003-48.png"
+
+
+def test_a_film_of_the_surest_side_by_side(toy_run: Path, tmp_path: Path) -> None:
+    done = animate_surest(toy_run, 4, "webp", tmp_path / "film")
+    assert done.path == tmp_path / "film.webp"
+    film = PIL.Image.open(done.path)
+    assert film.size == (done.width, done.height)
+    assert getattr(film, "n_frames", 1) > 1
+    one = animate_surest(toy_run, 1, "webp", tmp_path / "one")
+    assert one.width < done.width
+    first, last = (np.asarray(_page(done.path, at)) for at in (0, -1))
+    assert not np.array_equal(first, last)
+
+
+def _page(path: Path, at: int) -> PIL.Image.Image:
+    film = PIL.Image.open(path)
+    film.seek(at % getattr(film, "n_frames", 1))
+    return film.convert("RGB")
 
 
 def test_a_film_of_one_class(toy_run: Path, tmp_path: Path) -> None:
