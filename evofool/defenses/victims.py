@@ -211,6 +211,11 @@ def check_defense(base: Classifier, defense: Defense) -> None:
             f"defense {defense.name}: {base.name} is an ensemble; a defense goes around one net:"
             " defend its members, and list the victim.yaml of each"
         )
+    if base.transformed is not None:
+        raise UsageError(
+            f"defense {defense.name}: {base.name} has transforms; a defense goes around the net:"
+            " defend it without them, and give them to the victim.yaml of the defended one"
+        )
     if base.module is None:
         raise UsageError(
             f"defense {defense.name}: {base.name} is a black box; a defense goes around a net:"

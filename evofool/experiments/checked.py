@@ -88,6 +88,12 @@ def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:
         )
     if net.crops > 1:
         raise loaded.error_at(where, f"{net.name} averages crops; set crops: 1")
+    if net.transformed is not None:
+        raise loaded.error_at(
+            where,
+            f"{net.name} has transforms, and a defense goes around the net itself; leave transforms"
+            " away, and give them to the defended net afterwards",
+        )
 
 
 def check_like(loaded: Loaded[Any], where: KeyPath, net: Classifier, base: Classifier) -> None:

@@ -17,9 +17,11 @@ from evofool.classifiers.transformed import untransformed, with_transforms
 from evofool.classifiers.transforms.drawing import draw, resampling
 from evofool.classifiers.transforms.pictures import Transformation, sampling_grid
 from evofool.config.transforms import TransformsConfig
-from evofool.errors import ClassifierError
+from evofool.defenses.transforms import Jpeg
+from evofool.defenses.victims import check_defense
+from evofool.errors import ClassifierError, UsageError
 from evofool.randomness import Stream
-from evofool.scoring import Scorer
+from evofool.scoring import Scorer, features
 from evofool.scoring.ranking import average_log_odds, sigmoid
 from evofool.scoring.transformed import combined_log_odds
 
@@ -326,3 +328,16 @@ def test_what_cannot_be_transformed_says_why(net: Classifier) -> None:
         with_transforms(with_transforms(net, config), config)
     with pytest.raises(ClassifierError, match="give them to the ensemble"):
         from_members([with_transforms(net, config)])
+
+
+def test_features_are_of_the_picture_as_it_is() -> None:
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(1440, 5), nn.Tanh(), nn.Linear(5, 4))
+    plain = from_module(layers, input_shape=SHAPE)
+    behind = with_transforms(plain, TransformsConfig(**ALL))
+    images = pictures()
+    assert np.array_equal(features(behind, images), features(plain, images))
+
+
+def test_a_defense_goes_around_the_net_itself(net: Classifier) -> None:
+    with pytest.raises(UsageError, match=r"give them to the victim\.yaml"):
+        check_defense(with_transforms(net, TransformsConfig(**ALL)), Jpeg(quality=75))

@@ -12,6 +12,7 @@ from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import freeze
 from evofool.classifiers.checks.probe_pictures import probe_pictures
 from evofool.classifiers.labels import numbered_labels
+from evofool.classifiers.transformed import untransformed
 from evofool.errors import ClassifierError
 from evofool.images import to_float
 
@@ -24,7 +25,8 @@ def penultimate(classifier: Classifier) -> Classifier:
     convolution) are averaged over the picture.
 
     Args:
-        classifier: a net with gradients.
+        classifier: a net with gradients; where it is behind transforms, its features are those of
+            the picture as it is.
 
     Returns:
         A white box with as many "classes" as there are features, named ``"0"`` to ``"d-1"``. Its
@@ -34,6 +36,7 @@ def penultimate(classifier: Classifier) -> Classifier:
         ClassifierError: it is a black box, averages crops, or has no last layer that can be told
             from the rest.
     """
+    classifier = untransformed(classifier)
     name = classifier.name
     if classifier.module is None:
         raise ClassifierError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers import Classifier
+from evofool.classifiers.transformed import untransformed
 from evofool.experiments.engine import Artifact, Context, Row, Work
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.nets import Net
@@ -159,6 +160,7 @@ def features_of(
     """
     import torch
 
+    net = untransformed(net)  # pictures are compared as they are
     if net.module is None or net.crops > 1:
         return None
     layers = [layer for layer in net.module.modules() if isinstance(layer, torch.nn.Linear)]
