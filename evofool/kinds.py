@@ -306,6 +306,14 @@ BUILT_IN: tuple[Kind, ...] = (
         schema_version=2,
     ),
     Kind(
+        name="sweep",
+        about="a sweep over a grid of runs",
+        command="sweep",
+        keys=frozenset(("base", "grid")),
+        study="evofool.experiments.sweep.study:SweepStudy",
+        model="evofool.experiments.sweep.config:SweepConfig",
+    ),
+    Kind(
         name="signs",
         about="traffic signs that are read as another",
         keys=frozenset(("held_back", "sides", "angles")),

@@ -12,7 +12,17 @@ import typer
 
 from evofool import kinds
 from evofool.cli import completion, running, signals, terminal, usage
-from evofool.cli.arguments import ConfigName, DryRun, Out, Overrides, Ray, Reuse, RunPath, Seed
+from evofool.cli.arguments import (
+    AtOnce,
+    ConfigName,
+    DryRun,
+    Out,
+    Overrides,
+    Ray,
+    Reuse,
+    RunPath,
+    Seed,
+)
 from evofool.cli.drive import drive
 from evofool.cli.export import export
 from evofool.cli.gallery import Host, Port, Watch, gallery
@@ -208,6 +218,30 @@ def reproduce(
 
 
 @app.command(cls=Command)
+def sweep(
+    config: ConfigName,
+    grid: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=A,B,C]...",
+            help="Keys of the config with the values that they take, such as"
+            " evolution.children=50,200; seeds=1..5; a key with one value is the same for all.",
+        ),
+    ] = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    at_once: AtOnce = 1,
+    reuse: Reuse = None,
+    ray: Ray = None,
+) -> None:
+    """Run a campaign, attacks or a defense with every combination of values and seeds.
+
+    Makes a table and plots over the grid; every run has a folder of its own below.
+    """
+    running.sweep(config, grid or (), out, dry_run, at_once, reuse, ray)
+
+
+@app.command(cls=Command)
 def resume(
     run: RunPath,
     overrides: Annotated[
@@ -220,13 +254,14 @@ def resume(
     encoding: MovedEncoding = None,
     reuse: Reuse = None,
     ray: Ray = None,
+    at_once: AtOnce = 1,
 ) -> None:
     """Go on with an interrupted run, to the same end as if it had never stopped.
 
     An experiment whose config.yaml was edited goes on with what the edited config needs, and
     keeps what it shares with the old one.
     """
-    running.go_on(run, overrides, classifier, encoding, reuse, ray)
+    running.go_on(run, overrides, classifier, encoding, reuse, ray, at_once)
 
 
 @app.command(cls=Command)

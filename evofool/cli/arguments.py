@@ -33,6 +33,9 @@ Reuse = Annotated[
         autocompletion=completion.runs,
     ),
 ]
+AtOnce = Annotated[
+    int, typer.Option(min=1, max=256, help="Runs at a time, each in threads of its own.")
+]
 Ray = Annotated[
     str | None,
     typer.Option(

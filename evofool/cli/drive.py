@@ -72,6 +72,17 @@ def drive(
     margin: Annotated[
         float, typer.Option(help="That it leaves around the sign, as a share of its side.")
     ] = 0.0,
+    lenticular: Annotated[
+        bool,
+        typer.Option(
+            "--lenticular",
+            help="Two pictures behind lenses: the first is seen from the front, the second once the"
+            " car has come nearer.",
+        ),
+    ] = False,
+    switch: Annotated[
+        float, typer.Option(help="With --lenticular: degrees at which one becomes the other.")
+    ] = 15.0,
     seed: Annotated[int, typer.Option(help="Of street, light, noise and detector.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="A new folder (default: runs/drive-NAME).")
@@ -96,9 +107,29 @@ def drive(
         frames=frames, far=far, near=near, turned=angle, side=width_mm / 1000, jitter=jitter,
         margin=margin, seed=seed,
     )  # fmt: skip
+    place = out or free_folder(f"drive-{signs[0].resolve().stem}")
+    if lenticular:
+        from evofool.experiments.lenticular import lenticular_drive
+        from evofool.signs.lenticular import Lenses
+
+        driven = lenticular_drive(
+            signs,
+            place,
+            classifier=None if classifier is None else spec(classifier),
+            target=target,
+            true=true,
+            approach=approach,
+            lenses=Lenses(switch=switch),
+            shape="square" if shape is Cut.AUTO else shape.value,
+            film=video,
+            stills=stills,
+            say=remark,
+        )
+        _tell(driven, as_json)
+        return
     driven = drive_by(
         signs,
-        out or free_folder(f"drive-{signs[0].resolve().stem}"),
+        place,
         classifier=None if classifier is None else spec(classifier),
         target=target,
         true=true,
@@ -108,14 +139,14 @@ def drive(
         stills=stills,
         say=remark,
     )
-    if as_json:
-        answer(*json.dumps(driven.summary, indent=2, allow_nan=False).split("\n"))
-        return
-    _print(driven)
+    _tell(driven, as_json)
 
 
-def _print(driven: Driven) -> None:
+def _tell(driven: Driven, as_json: bool) -> None:
     summary = driven.summary
+    if as_json:
+        answer(*json.dumps(summary, indent=2, allow_nan=False).split("\n"))
+        return
     answer(
         f"fooled {summary['successes']:,} of {summary['frames']:,} frames:"
         f" {_share(summary)} (95 % interval, frames taken as independent)"
@@ -129,6 +160,8 @@ def _print(driven: Driven) -> None:
     if driven.note:
         remark(driven.note)
     answer(*(str(path) for path in (driven.film, driven.folder / "strip.png") if path))
+    if "lenticular" in summary:
+        answer(str(driven.folder / "angles.png"))
     answer(str(driven.folder / "results.csv"))
 
 

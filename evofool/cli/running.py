@@ -43,6 +43,7 @@ def begin(
     watched: Served | None = None,
     reuse: Sequence[Path] | None = None,
     ray: str | None = None,
+    at_once: int = 1,
 ) -> None:
     """Run a config, or say what the run would do.
 
@@ -56,9 +57,10 @@ def begin(
         watched: where the growing gallery is served, None: nowhere.
         reuse: run folders whose rows may be taken over, of an experiment.
         ray: the address of a cluster of Ray, `RAY_HERE`, or None to do without.
+        at_once: works of an experiment at a time.
     """
     kind = _kind_of(config, command)
-    changes, options = _of_kind(kind, reuse, ray)
+    changes, options = _of_kind(kind, reuse, ray, at_once)
     loaded = kind.part("load")(config, [*(overrides or ()), *changes], seed)
     if dry_run:
         answer(*kind.part("plan_lines")(kind.part("plan")(loaded)))
@@ -147,6 +149,34 @@ def compare(
     begin("compare", config, None, folder, seed, dry_run, reuse=reuse, ray=ray)
 
 
+def sweep(
+    config: str,
+    grid: Sequence[str],
+    out: Path | None,
+    dry_run: bool,
+    at_once: int,
+    reuse: Sequence[Path] | None,
+    ray: str | None,
+) -> None:
+    """Run a config with every combination of some values and seeds.
+
+    Args:
+        config: what is swept, or a config of kind sweep.
+        grid: ``key=a,b,c``.
+        out: the run folder, None for the default.
+        dry_run: only say what would be done.
+        at_once: runs at a time.
+        reuse: run folders whose rows may be taken over.
+        ray: as in `begin`.
+    """
+    from evofool.experiments.sweep.grid import sweep_of
+
+    written = sweep_of(config, grid)
+    begin(
+        "sweep", written, None, out, None, dry_run, reuse=reuse, ray=ray, at_once=at_once
+    )  # fmt: skip
+
+
 def go_on(
     path: Path,
     overrides: Sequence[str] | None,
@@ -154,12 +184,13 @@ def go_on(
     encoding: str | None,
     reuse: Sequence[Path] | None = None,
     ray: str | None = None,
+    at_once: int = 1,
 ) -> None:
     """Go on with the run in a folder; arguments as in `begin`."""
     from evofool.experiments import runs
 
     kind = runs.kind_of(path)
-    changes, options = _of_kind(kind, reuse, ray)
+    changes, options = _of_kind(kind, reuse, ray, at_once)
     with watch_run(kind) as progress, signals.stop_requested() as stop:
         result = runs.resume(
             path,
@@ -179,7 +210,7 @@ def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:
 
 
 def _of_kind(
-    kind: Kind, reuse: Sequence[Path] | None, ray: str | None
+    kind: Kind, reuse: Sequence[Path] | None, ray: str | None, at_once: int
 ) -> tuple[list[str], dict[str, Any]]:
     """What options stand for: changes to the config of a campaign, and what experiments take.
 
@@ -188,9 +219,16 @@ def _of_kind(
     """
     address: bool | str = False if ray is None else True if ray == RAY_HERE else ray
     if kind.study:
-        return [], {"reuse": tuple(reuse or ()), "say": remark_lines, "ray": address}
+        return [], {
+            "reuse": tuple(reuse or ()),
+            "say": remark_lines,
+            "ray": address,
+            "at_once": at_once,
+        }
     if reuse:
         raise UsageError(f"--reuse: {kind.about} has no rows that another run could share")
+    if at_once > 1:
+        raise UsageError(f"--at-once: {kind.about} is one run")
     if ray is not None and kind.name != "evolve":
         raise UsageError(f"--ray: {kind.about} is one computation; run it without")
     return ray_overrides(address), {}

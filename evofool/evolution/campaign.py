@@ -54,8 +54,6 @@ COMMIT_SHARE = 0.05
 What is not stored when a process is killed is computed again, to the same end."""
 COMMIT_SECONDS = 10.0
 """Longest wait for the next transaction all the same."""
-COUNTS = ("cells_won", "improved", "switched")
-"""Statistics of a generation beside those of the cells' confidences."""
 SUMMARY_SECONDS = 10.0
 """Least time between rewrites of ``summary.json`` while the campaign runs."""
 
@@ -193,7 +191,6 @@ class _Loop:
         self._progress = progress
         self._should_stop = should_stop
         self.generation = -1
-        self.logbook = tools.Logbook()
         self._stats = tools.Statistics()
         self._stats.register("median", np.median)
         self._stats.register("min", np.min)
@@ -236,9 +233,7 @@ class _Loop:
         parts.scorer.batch = self._batch = last.batch
         parts.evaluator.unscored = self._unscored.restore(rows)
         for row in rows:
-            stats = {name: row.stats.get(name, 0.0) for name in (*self._stats.fields, *COUNTS)}
-            self.logbook.record(generation=row.generation, evaluations=row.evaluations, **stats)
-            self._stagnant = 0 if stats["improved"] else self._stagnant + 1
+            self._stagnant = 0 if row.stats.get("improved", 0) else self._stagnant + 1
 
     def run(self) -> Result:
         """All of it; nothing that was begun is left behind."""
@@ -329,7 +324,7 @@ class _Loop:
         run = self.run_folder
         write_curve(run)
         run.write_json("summary.json", self._summary("interrupted", None, None))
-        run.commit(Delta(meta={"status": "interrupted", "stop_reason": ""}))
+        run.seal({"status": "interrupted", "stop_reason": ""})
 
     def _way_on(self) -> str:
         path = self.run_folder.path
@@ -364,7 +359,6 @@ class _Loop:
         stats["switched"] = sum(win.switched for win in wins)
         stats.update(self._unscored.since(parts.evaluator.unscored, self.generation))
         evaluations = parts.evaluator.evaluations
-        self.logbook.record(generation=self.generation, evaluations=evaluations, **stats)
         self._stagnant = 0 if wins else self._stagnant + 1
         self._delta.generations.append(
             GenerationRow(
@@ -470,7 +464,7 @@ class _Loop:
         self._earlier, self._started = seconds, time.perf_counter()
         content = self._summary(status, reason, digest, held_back)
         run.write_json("summary.json", content)
-        run.commit(Delta(meta={"status": status, "stop_reason": reason or ""}))
+        run.seal({"status": status, "stop_reason": reason or ""})
         return Result(run.path, content)
 
     def _summary(

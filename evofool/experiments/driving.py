@@ -103,9 +103,9 @@ def drive_by(
         FolderError, StoreError: `out` holds something, or cannot be written; a run is damaged.
         ScoringError: the victim failed.
     """
-    place = _free(out)
+    place = free_place(out)
     claimed = list(_signs([Path(path) for path in paths], shape, target))
-    victim = _victim(classifier, [each.claim or each.true for each in claimed])
+    victim = victim_of(classifier, [each.claim or each.true for each in claimed])
     aims = [_aim(each, victim, target, true) for each in claimed]
     how = approach or Approach()
     footages = [Footage(each.sign, how, number) for number, each in enumerate(claimed)]
@@ -126,7 +126,7 @@ def drive_by(
         files[name] = made.data
     files["results.csv"] = shown.table(drives, victim)
     files["summary.json"] = json_bytes(summary)  # last: a folder that has it is whole
-    _write(place, files)
+    write_all(place, files)
     return Driven(place, summary, tuple(drives), place / name if name else None, note)
 
 
@@ -233,10 +233,16 @@ def _typed(target: str | None, labels: Sequence[str]) -> list[int] | None:
         raise UsageError(f"--target {target}: {error}") from None
 
 
-def _victim(
+def victim_of(
     classifier: str | Mapping[str, Any] | Classifier | None,
     claims: Sequence[Mapping[str, Any] | None],
 ) -> Classifier:
+    """The victim that was named, else the shipped one that all claims are about.
+
+    Raises:
+        UsageError: neither is there.
+        ClassifierError: it cannot be had.
+    """
     if isinstance(classifier, Classifier):
         return classifier
     return load_classifier(victim_claimed(claims) if classifier is None else classifier)
@@ -244,14 +250,14 @@ def _victim(
 
 def _aim(each: Claimed, victim: Classifier, target: str | None, true: str | None) -> Aim:
     """What a sign is to be taken for: as asked for, else as it claims."""
-    shows = _one(true, victim, "--true")
+    shows = aim_of(true, victim, "--true")
     if shows is None and each.true is not None:
-        shows = _known(each.true, victim)
+        shows = known_class(each.true, victim)
     aimed = None
     if target is not None and "*" not in target:
-        aimed = _one(target, victim, "--target")
+        aimed = aim_of(target, victim, "--target")
     elif each.claim is not None and true is None:
-        aimed = _known(each.claim, victim)
+        aimed = known_class(each.claim, victim)
         if aimed is None:
             raise UsageError(
                 f"{each.sign.name}: {victim.name} has no class {str(each.claim['label'])[:80]!r};"
@@ -265,11 +271,17 @@ def _aim(each: Claimed, victim: Classifier, target: str | None, true: str | None
     return Aim(aimed, shows)
 
 
-def _known(claim: Mapping[str, Any], victim: Classifier) -> int | None:
+def known_class(claim: Mapping[str, Any], victim: Classifier) -> int | None:
+    """The class of a victim that a claim is about; None: it has no such class."""
     return class_claimed(claim, victim, victim.is_known_as(str(claim.get("classifier_digest"))))
 
 
-def _one(text: str | None, victim: Classifier, option: str) -> int | None:
+def aim_of(text: str | None, victim: Classifier, option: str) -> int | None:
+    """The class that is named on the command line, None where none is.
+
+    Raises:
+        UsageError: there is no such class.
+    """
     if text is None:
         return None
     plain = text.isascii() and text.isdigit() and text not in victim.labels
@@ -279,7 +291,12 @@ def _one(text: str | None, victim: Classifier, option: str) -> int | None:
         raise UsageError(f"{option} {text[:80]}: {error}") from None
 
 
-def _free(out: Path | str | os.PathLike[str]) -> Path:
+def free_place(out: Path | str | os.PathLike[str]) -> Path:
+    """A folder that is not there yet, or is empty.
+
+    Raises:
+        UsageError, FolderError: it can be none, or holds something.
+    """
     try:
         place = expanded(Path(out))
     except PathError as error:
@@ -293,7 +310,8 @@ def _free(out: Path | str | os.PathLike[str]) -> Path:
     return place
 
 
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, in their order; raises `StoreError` where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

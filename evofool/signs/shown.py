@@ -41,8 +41,8 @@ def table(drives: Sequence[Drive], victim: Classifier) -> bytes:
             name = one.footage.sign.name
             for s in one.sights:
                 yield (
-                    name, _cell(one.aim.target), _cell(one.aim.true), s.frame, f"{s.distance:.3f}",
-                    f"{s.angle:.2f}", *s.pixels, _cell(s.read if s.read >= 0 else None),
+                    name, _cell(one.aim.target), _cell(one.aim.true), s.frame, round(s.distance, 3),
+                    round(s.angle, 2), *s.pixels, _cell(s.read if s.read >= 0 else None),
                     label_of(s.read, victim), _cell(s.confidence), _cell(s.aimed), int(s.fooled),
                 )  # fmt: skip
 

@@ -63,7 +63,7 @@ class CampaignFolder(Folder):
              json.dumps(g.stats))
             for g in delta.generations
         ]  # fmt: skip
-        with self._errors(), self._db:
+        with self._transaction():
             many = self._db.executemany
             many("INSERT OR REPLACE INTO individuals VALUES (?, ?, ?, ?, ?, ?)", individuals)
             many("INSERT OR REPLACE INTO wins VALUES (?, ?, ?, ?, ?, ?)", wins)

@@ -7,6 +7,7 @@ from typing import Any
 
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import short_name
+from evofool.errors import StoreError
 from evofool.seal import is_sealed
 from evofool.store.folder import MANIFEST, Check, Folder
 
@@ -15,6 +16,17 @@ def check_folder(run: Folder) -> Iterator[Check]:
     """Whether SQLite finds the database whole, and the manifest is as evofool wrote it."""
     faults = run.check()
     yield Check("database", not faults, "; ".join(faults[:3]) or "sound")
+    rows = {
+        True: "are those with which the run ended",
+        False: "are not those with which the run ended",
+        None: "have no digest yet: the run has not ended, or an older evofool ended it",
+    }
+    try:
+        same = run.whole()
+    except StoreError as error:
+        yield Check("rows", False, str(error))
+    else:
+        yield Check("rows", same, rows[same])
     whole = is_sealed(run.manifest)
     detail = {
         True: "is as it was written",

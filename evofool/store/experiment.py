@@ -44,7 +44,7 @@ class ExperimentFolder(Folder):
         with self._writing:
             for artifact in artifacts:
                 self._make_room(artifact)
-            with self._errors(), self._db:
+            with self._transaction():
                 self._db.execute(
                     "INSERT OR IGNORE INTO works VALUES (?, ?, ?, ?, 0, '', 0, 0, 0, 0.0, '[]',"
                     " '{}')",
@@ -97,7 +97,7 @@ class ExperimentFolder(Folder):
             work.origin, work.cost.queries, work.cost.forward_images, work.cost.backward_images,
             work.cost.seconds, json.dumps(work.notes), json.dumps(dict(work.versions)),
         )  # fmt: skip
-        with self._writing, self._errors(), self._db:
+        with self._writing, self._transaction():
             self._db.execute(
                 f"INSERT OR REPLACE INTO works VALUES ({', '.join('?' * len(values))})", values
             )
@@ -126,7 +126,7 @@ class ExperimentFolder(Folder):
             if work is not None and not work.origin:
                 spent = self.repeated() + work.cost
                 self.set_meta({"repeated": json.dumps(asdict(spent))})
-        with self._writing, self._errors(), self._db:
+        with self._writing, self._transaction():
             for table in ("rows", "reads", "works"):
                 self._db.execute(f"DELETE FROM {table} WHERE address = ?", (address,))
 
@@ -156,7 +156,7 @@ class ExperimentFolder(Folder):
                 source.rename(target)
         except OSError as error:
             raise StoreError(f"{source}: cannot be moved to {target} ({error.strerror})") from error
-        with self._errors(), self._db:
+        with self._transaction():
             self._db.execute(
                 "UPDATE artifacts SET path = ? WHERE address = ? AND name = ?",
                 (path, artifact.address, artifact.name),

@@ -61,6 +61,31 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def place_of(path: Path) -> tuple[int, int]:
+    """Which file `path` is, by device and number.
+
+    Raises:
+        StoreError: it is not there (any more).
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be reached ({reason(error)})") from error
+    return status.st_dev, status.st_ino
+
+
+def check_place(path: Path, place: tuple[int, int]) -> None:
+    """Refuse to write beside or for a file that went away: with its mount, or removed.
+
+    Whoever has it open could go on writing, and nobody would ever find what was written.
+
+    Raises:
+        StoreError: `path` is not the file that it was.
+    """
+    if place_of(path) != place:
+        raise StoreError(f"{path}: is another file than when it was opened")
+
+
 def json_bytes(value: Mapping[str, Any]) -> bytes:
     """A JSON object as it is written to disk."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

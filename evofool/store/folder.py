@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,17 @@ from typing import Any, ClassVar, Self, TypeAlias
 from evofool.errors import FolderError, StoreError
 from evofool.files import PathError, expanded, is_file, is_folder, reason, short, sweep
 from evofool.seal import is_sealed, sealed
+from evofool.store import rows_seal
 from evofool.store.database import SQLITE_ERRORS, connect, make_tables
-from evofool.store.files import json_bytes, read_json, read_text, write_atomically
+from evofool.store.files import (
+    check_place,
+    json_bytes,
+    place_of,
+    read_json,
+    read_text,
+    write_atomically,
+)
+from evofool.store.leftovers import leftovers, remove
 from evofool.store.lock import acquire, is_held
 from evofool.store.manifest import CONFIG as CONFIG
 from evofool.store.manifest import MANIFEST as MANIFEST
@@ -30,9 +38,6 @@ from evofool.store.records.lineage import Column
 
 DATABASE = "run.sqlite"
 LOCK = ".lock"
-_LEFTOVER = re.compile(
-    r"run\.sqlite(-wal|-shm|-journal)?|config\.yaml|\.(config\.yaml|manifest\.json)\.\w+\.tmp"
-)
 _Type: TypeAlias = type | tuple[type, ...] | Column
 
 
@@ -77,7 +82,9 @@ class Folder:
         self._lock = lock
         self._check_kind()
         self._db = connect(path / DATABASE, writable=lock is not None)
+        self._place = place_of(path / DATABASE)
         self._bookings: Bookings | None = None
+        self._sealed = True
 
     @classmethod
     def create(cls, path: Path, manifest: Mapping[str, Any], config_text: str) -> Self:
@@ -93,11 +100,11 @@ class Folder:
             reason = getattr(error, "strerror", None) or error
             raise FolderError(f"{path}: cannot be used as a run folder ({reason})") from error
         kind = kind_in(manifest, path)
-        _leftovers(path)  # before a lock file is put into a folder that is not ours
+        leftovers(path)  # before a lock file is put into a folder that is not ours
         lock = acquire(path / LOCK)
         try:
             # anew: another process may have made its run meanwhile
-            _remove(_leftovers(path))
+            remove(leftovers(path))
             make_tables(path / DATABASE, kind.part("tables"), kind.schema_version)
             full = sealed({"schema_version": kind.schema_version, **manifest})
             write_atomically(path / CONFIG, config_text.encode())
@@ -122,7 +129,7 @@ class Folder:
                 f"{short(path)}: cannot be used as a run folder ({reason(error)})"
             ) from error
         if os.path.lexists(path):
-            _leftovers(path)
+            leftovers(path)
 
     @property
     def busy(self) -> bool:
@@ -155,6 +162,8 @@ class Folder:
             raise
         try:
             run._check_schema()
+            if writable:
+                run._check_whole()
         except BaseException:
             run.close()
             raise
@@ -207,6 +216,7 @@ class Folder:
                 cannot be written.
         """
         path = self.inside(name)
+        check_place(self.path / DATABASE, self._place)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -262,8 +272,18 @@ class Folder:
 
     def set_meta(self, values: Mapping[str, str]) -> None:
         """Write status and the like."""
-        with self._errors(), self._db:
+        with self._transaction():
             self._meta(values)
+
+    def seal(self, values: Mapping[str, str]) -> None:
+        """Write status and the like, and with it a digest of all rows: the run ends here.
+
+        What is written later takes the digest away.
+        """
+        with self._transaction():
+            self._meta(values)
+            self._meta({rows_seal.KEY: rows_seal.rows_digest(self._db)})
+        self._sealed = True
 
     def seconds(self) -> float:
         """Active seconds up to the last transaction.
@@ -289,6 +309,15 @@ class Folder:
         """SQLite's own integrity check: what it finds wrong."""
         rows = [row for (row,) in self._rows("PRAGMA integrity_check", (str,))]
         return [row for row in rows if row != "ok"]
+
+    def whole(self) -> bool | None:
+        """Whether the rows are those that were sealed; None where there is no seal (any more).
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        with self.snapshot(), self._errors():
+            return rows_seal.is_whole(self._db)
 
     def _meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
@@ -324,6 +353,16 @@ class Folder:
                 self._db.execute("ROLLBACK")
 
     @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is written inside is stored, or nothing of it."""
+        check_place(self.path / DATABASE, self._place)
+        with self._errors(), self._db:
+            if self._sealed:
+                self._db.execute("DELETE FROM meta WHERE key = ?", (rows_seal.KEY,))
+            yield
+        self._sealed = False
+
+    @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
@@ -334,6 +373,17 @@ class Folder:
         kind = self.manifest.get("kind")
         if self.KIND and kind != self.KIND:
             raise FolderError(f"{self.path}: holds a run of kind {kind!r}, not {self.KIND}")
+
+    def _check_whole(self) -> None:
+        """Refuse to write into a file that is damaged."""
+        faults = self.check()
+        if not faults and self.whole() is False:
+            faults = ["its rows are not those with which the run ended"]
+        if faults:
+            raise StoreError(
+                f"{self.path / DATABASE}: is damaged: {faults[0]}; put back a copy of it (evofool"
+                " verify says what else is wrong)"
+            )
 
     def _check_schema(self) -> None:
         schema = self._rows(
@@ -347,32 +397,3 @@ class Folder:
                 f"{self.path / DATABASE}: does not hold the tables of schema {kind.schema_version}"
                 f" of kind {kind.name}"
             )
-
-
-def _leftovers(path: Path) -> list[Path]:
-    """What a process that was killed while making a run has left: all there is but a manifest.
-
-    Raises:
-        StoreError: the folder holds a run, or files that are not evofool's.
-    """
-    try:
-        entries = [entry for entry in path.iterdir() if entry.name != LOCK]
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be used as a run folder ({error.strerror})") from error
-    names = {entry.name for entry in entries}
-    if MANIFEST in names:
-        raise FolderError(
-            f"{path}: holds a run already; go on with `evofool resume {path}`, or give another"
-            " --out"
-        )
-    if not all(_LEFTOVER.fullmatch(name) for name in names):
-        raise FolderError(f"{path}: is not empty; give another --out")
-    return entries
-
-
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
-        try:
-            path.unlink()
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error

@@ -168,6 +168,8 @@ def test_every_shipped_config_dry_runs(
         assert "# not ready: data set gtsrb" in dry_run("run")
     elif path.parent.name in ("explore", "search"):
         assert f"kind: {path.parent.name}" in dry_run("run")
+    elif path.parent.name == "sweep":
+        assert "18 runs of kind evolve: 3 of encoding x 2 of evolution.children" in dry_run("sweep")
     elif path.parent.name == "train":
         said = dry_run("train", "--data", str(path.parent))
         assert "# not ready: data set" in said

@@ -8,13 +8,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evofool.cli import progress, terminal
+from evofool.config import load_campaign, to_yaml
 from evofool.errors import EvofoolError
+from evofool.evolution.verify import verify
 
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / "tests" / "toys" / "exact.py"
@@ -188,3 +191,24 @@ def test_commands_print_through_the_terminal_alone() -> None:
         if file.name != "terminal.py":
             text = file.read_text(encoding="utf-8")
             assert not re.search(r"\btyper\.echo|(?<![\w.])print\(|sys\.stdout", text), file
+
+
+def test_a_locale_of_ascii(tmp_path: Path, toy_campaign: Callable[..., dict[str, Any]]) -> None:
+    """LANG=C, and Python told not to make UTF-8 of it: names, files and messages are as ever."""
+    folder = tmp_path / "größer"
+    folder.mkdir()
+    (folder / "toy.yaml").write_text(
+        to_yaml(load_campaign(toy_campaign(stop={"generations": 2})).config), encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "evofool", "evolve", str(folder / "toy.yaml"), "--out"]
+    plain = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [*command, str(folder / "run")],
+        env={**os.environ, **plain},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    done.stdout.decode("ascii")
+    assert all(check.ok is not False for check in verify(folder / "run"))

@@ -142,6 +142,7 @@ def test_a_finished_run_verifies(toy_campaign: Make, tmp_path: Path, algorithm: 
     assert set(checks) == {
         *(
             "database",
+            "rows",
             "manifest",
             "config",
             "ledger",

@@ -48,6 +48,7 @@ from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
+from evofool.experiments.sweep.works import SweptRun
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
 from evofool.experiments.works.answers import Attacked, Clean, Transferred
 from evofool.experiments.works.campaign import Campaign
@@ -154,6 +155,7 @@ def examples() -> list[Work]:
         DecisionMap(net, campaign, pictures, 1, PGD(eps=0.3), 81, scoring),
         Embedding(net, (campaign,), pictures, scoring),
         GoalSwitching(campaign),
+        SweptRun("attack", {"works": [judged.address], "budget": None}),
         painted,
         SignsSeen(painted, 10, (32, 16), (0.0, 30.0)),
     ]

@@ -25,12 +25,15 @@ from typing import Any
 SOURCE = Path(__file__).with_name("failing_calls.c")
 TOYS = Path(__file__).parents[1] / "toys"
 ENOSPC, EIO = errno.ENOSPC, errno.EIO
+CLOCK = "clock set back"
+"""No call fails, but the wall clock stands an hour earlier each time it is read."""
 WAYS = {
     "fails": (0, EIO),
     "has no room": (0, ENOSPC),
     "full from there on": (1, ENOSPC),
     "killed before": (2, 0),
     "killed halfway": (3, 0),
+    CLOCK: (0, 0),
 }
 """The C code's number of a way, and the error."""
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -146,6 +149,7 @@ def _main() -> None:
     def first(out: Path, call: int, way: str) -> dict[str, Any]:
         how, error = WAYS[way]
         shim.failing_calls_arm(os.fsencode(out), call, error, how)
+        shim.failing_calls_turn_back(ctypes.c_long(3600 if way == CLOCK else 0))
         try:
             begin(config, out)
         except EvofoolError as raised:

@@ -60,7 +60,7 @@ class Options:
             it is true the run ends as interrupted, all that is done saved.
         reuse: run folders whose rows may be taken over.
         executor: what works are given to; one after the other in this thread by default.
-        at_once: works that the executor is given at a time.
+        at_once: works at a time; without an executor each is done in a thread.
         ray: the address of a cluster of Ray that works are sent to, or True for one that is started
             on this machine; False does them here.
         draw_when_stopped: draw the report of what is done and return, instead of raising
@@ -317,7 +317,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         raise
     except EvofoolError as error:
         interrupted = isinstance(error, Interrupted)
-        run.set_meta({"status": "interrupted" if interrupted else "failed"})
+        run.seal({"status": "interrupted" if interrupted else "failed"})
         if interrupted and made.partial and options.draw_when_stopped:
             report = made.report(results, run.manifest)
             report.write(run)
@@ -328,7 +328,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
             f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
             f" resume {run.path}"
         ) from error
-    run.set_meta({"status": "finished"})
+    run.seal({"status": "finished"})
     return Result(run.path, report.summary or {})
 
 
@@ -337,8 +337,12 @@ def _workers(
     made: Study[Any], run: ExperimentFolder, options: Options
 ) -> Iterator[tuple[Executor | None, int, Elsewhere | None]]:
     """Threads that works are given to, how many at a time, and where they send them."""
-    if options.ray is False:
+    if options.ray is False and (options.executor is not None or options.at_once == 1):
         yield options.executor, options.at_once, None
+        return
+    if options.ray is False:
+        with ThreadPoolExecutor(options.at_once, "works") as threads:
+            yield threads, options.at_once, None
         return
     results = Results(run, made.plan)
     if all(results.is_finished(planned.work) for planned in made.plan):

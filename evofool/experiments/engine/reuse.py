@@ -57,6 +57,8 @@ def _reuse(plan: Plan, folder: ExperimentFolder, source: Path) -> Reused:
             f"{source}: has no rows that could be taken over (kind {kind!r}): {error}"
         ) from error
     with other:
+        if other.whole() is False:
+            raise StoreError(f"{source}: is damaged: evofool verify {source} says where")
         theirs, ours = Results(other, plan), Results(folder, plan)
         taken = []
         for planned in plan:

@@ -133,6 +133,8 @@ class _Runner:
                         self._meter.skip(self._efforts.of(planned.work))
                         finished.add(planned.work.address)
                         continue
+                    if self._elsewhere is not None and self._meter.should_stop():
+                        raise Interrupted("stopped")
                     running[self._executor.submit(self._carry_out, planned)] = planned
                 self._collect(running, finished)
         finally:

@@ -95,8 +95,6 @@ class Work(ABC):
     """Names of its artifacts."""
     continues: ClassVar[bool] = False
     """Whether it goes on from its rows or checkpoints when it was broken off, or begins anew."""
-    threads: ClassVar[int] = 1
-    """How many it takes, whatever else goes on: part of the result of a training."""
     stays: ClassVar[bool] = False
     """Whether it is done in the process that owns the run folder, never in another one."""
 
@@ -118,6 +116,11 @@ class Work(ABC):
     def images(self) -> int:
         """About how many images it sends through nets: a measure of how long it takes."""
         return 0
+
+    @property
+    def threads(self) -> int:
+        """How many it takes, and so how many cores it is given where it is sent elsewhere."""
+        return 1
 
     def place(self, artifact: str, called: str) -> str:
         """Where an artifact of a work that the plan calls `called` lies, below the run folder."""

@@ -52,7 +52,6 @@ class TrainedDenoiser(Work):
     """
 
     kind: ClassVar[str] = "denoiser"
-    threads: ClassVar[int] = THREADS
     rows: ClassVar[tuple[type[Row], ...]] = (DenoiserRow,)
     makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
     continues: ClassVar[bool] = True
@@ -94,6 +93,11 @@ class TrainedDenoiser(Work):
         """Pictures that are shown while it is trained, each for three that are scored."""
         made = len(self.pictures) * (1 + len(self.attacks) * len(self.sources))
         return 3 * self.settings.epochs * made
+
+    @property
+    def threads(self) -> int:
+        """As many as every training takes: they are part of its result."""
+        return THREADS
 
     def place(self, artifact: str, called: str) -> str:
         suffix = {WEIGHTS: "safetensors", CARD: "json"}[artifact]

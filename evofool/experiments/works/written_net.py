@@ -17,7 +17,11 @@ class WrittenNet(Work):
     """A work whose artifacts are a net that the path of its weights names."""
 
     makes: ClassVar[tuple[str, ...]] = (WEIGHTS, CARD)
-    threads: ClassVar[int] = THREADS
+
+    @property
+    def threads(self) -> int:
+        """As many as every training takes: they are part of its result."""
+        return THREADS
 
     def place(self, artifact: str, called: str) -> str:
         return f"nets/{called}.{'safetensors' if artifact == WEIGHTS else 'json'}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from evofool.errors import BudgetError, StoreError
 from evofool.store.answers import Answers
 from evofool.store.database import SQLITE_ERRORS, connect
+from evofool.store.rows_seal import seal_bookings
 
 PREFIX = "sent."
 """Of the keys in the table ``meta``; what follows is a heading of `evofool.scoring.ledger`."""
@@ -60,6 +61,7 @@ class Bookings:
                     "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                     [(PREFIX + heading, str(stored[heading])) for heading in counts],
                 )
+                seal_bookings(self._db)
                 self._db.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # SQLite has done so, on a full disk
@@ -70,7 +72,17 @@ class Bookings:
     def remember_probe(self, pictures: int) -> None:
         """Note how many pictures the victim is sent each time it is loaded, for `charge_probe`."""
         with self._lock, self._errors():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PROBE, str(pictures)))
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_PROBE, str(pictures))
+                )
+                seal_bookings(self._db)
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
 
     def charge_probe(self, limit: int | None) -> int:
         """Book the pictures that loading the victim once more will send it; returns how many.

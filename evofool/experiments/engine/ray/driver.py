@@ -113,6 +113,7 @@ class RayWorks(Elsewhere):
         booked: _Booked,
     ) -> Iterator[Begun | StoredRow | Artifact | Chunk]:
         work, step = planned.work, context.step
+        error: EvofoolError | None = None
         for message in messages:
             if isinstance(message, Progress | Found | Made | Ended):
                 state = message.state
@@ -145,10 +146,12 @@ class RayWorks(Elsewhere):
                 if work.digest_of(message.name, self._run.inside(place)) != message.digest:
                     raise StoreError(f"{self._run.path / place}: did not arrive as it was made")
                 yield Artifact(message.name, message.digest)
-            elif message.error is not None:
-                raise _raised(message)
-            else:
+            elif message.error is None:
                 booked.keep()
+            else:
+                error = _raised(message)
+        if error is not None:  # once its task has ended, whose process does other works
+            raise error
 
     def _request(self, work: Work, context: Context) -> Request:
         run = self._run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -107,7 +108,8 @@ class Tasks:
                 yield value
         finally:
             if not ended:
-                ray.cancel(task, force=True)
+                with contextlib.suppress(Exception):  # the cluster may be gone, too
+                    ray.cancel(task, force=True)
 
     def stop(self) -> None:
         """Tell all functions that a stop was asked for."""
