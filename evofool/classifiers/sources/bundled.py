@@ -87,6 +87,20 @@ BUNDLED: dict[str, Bundled] = {
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/gtsrb-cnn.yaml",
     ),
+    "gtsrb-multiscale": Bundled(
+        "sign-multiscale",
+        _shipped("gtsrb-multiscale"),
+        "gtsrb",
+        "its weights file is missing from the installation; install evofool again or train it:"
+        " evofool train configs/train/gtsrb-multiscale.yaml",
+    ),
+    "gtsrb-multiscale-pgd": Bundled(
+        "sign-multiscale",
+        _shipped("gtsrb-multiscale-pgd"),
+        "gtsrb",
+        "its weights file is missing from the installation; install evofool again or train it:"
+        " evofool train configs/train/gtsrb-multiscale-pgd.yaml",
+    ),
     "imagenet-efficientnet-lite0": _from_wheel(0),
     "imagenet-efficientnet-lite1": _from_wheel(1, "lite"),
     "imagenet-efficientnet-lite2": _from_wheel(2, "lite"),
