@@ -251,7 +251,7 @@ def test_a_service_that_is_down_ends_the_run_which_goes_on_later(
     down = threading.Event()
     served = serve(lambda _: "status" if down.is_set() else "")
     served.faults.on_question = lambda n: down.set() if n == 250 else None
-    config = campaign(served, 4, http={"circuit": 5})
+    config = campaign(served, 4, http={"circuit": 5, "retries": 20})
     with pytest.raises(ServiceError, match=r"[5-9] requests in a row have failed.*evofool resume"):
         evolve(config, tmp_path / "run")
     assert status(tmp_path / "run")["sent"]["total"] == served.logged

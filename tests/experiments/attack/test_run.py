@@ -568,7 +568,7 @@ def test_a_victim_that_fails_midway_keeps_what_was_done(tmp_path: Path) -> None:
 
 
 def test_overrides_of_a_resume(finished: Path) -> None:
-    with pytest.raises(UsageError, match=r"only scoring\.workers and scoring\.budget"):
+    with pytest.raises(UsageError, match=r"only scoring\.workers, scoring\.budget"):
         resume_attacks(finished, overrides=["seed=4"])
 
 

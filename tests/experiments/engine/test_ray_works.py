@@ -77,6 +77,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[driver.RayWorks]:
     return made
 
 
+@pytest.mark.slow
 def test_attacks_over_ray_are_those_without(tmp_path: Path) -> None:
     """The budget's shares too: two attacks are cut short, in whatever order all run."""
     pytest.importorskip("ray")

@@ -120,20 +120,21 @@ class Service:
         step = self._config.most_pictures
         parts = [slice(i, min(i + step, len(images))) for i in range(0, len(images), step)]
         broken = asyncio.Event()
+        errors: list[BaseException] = []  # the first is the cause, whichever request it was of
 
-        async def one(part: slice) -> Rows | BaseException:
+        async def one(part: slice) -> Rows | None:
             try:
                 return await self._answered(images, part, account, broken)
             except BaseException as error:
                 broken.set()
                 if isinstance(error, asyncio.CancelledError):
                     raise
-                return error
+                errors.append(error)
+                return None
 
         results = await asyncio.gather(*(one(part) for part in parts))
-        errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
-            raise next((e for e in errors if not isinstance(e, _Dropped)), errors[0])
+            raise errors[0]
         rows: list[Any] = list(results)
         return np.concatenate(rows)
 
