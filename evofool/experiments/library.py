@@ -36,7 +36,7 @@ def evolve(
     source: Path | str | Mapping[str, Any] | Campaign,
     out: Path | str,
     *,
-    classifier: Classifier | None = None,
+    classifier: Classifier | str | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     toolbox: base.Toolbox | None = None,
@@ -53,7 +53,7 @@ def evolve(
     Args:
         source: a config file, the name of a shipped one, a mapping, or a config object.
         out: the run folder, which must not hold anything yet.
-        classifier: the victim, instead of the config's.
+        classifier: the victim, or its name, instead of the config's.
         seed: instead of the config's.
         overrides: ``key.sub=value``.
         toolbox: of `evofool.evolution.toolbox`, with tools of your own; `evofool.resume` asks for
@@ -85,7 +85,7 @@ def attack(
     source: Path | str | Mapping[str, Any] | AttackCampaign,
     out: Path | str,
     *,
-    classifier: Classifier | None = None,
+    classifier: Classifier | str | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     progress: Callable[[ExperimentProgress], None] | None = None,
@@ -126,7 +126,7 @@ def defend(
     source: Path | str | Mapping[str, Any] | DefendConfig,
     out: Path | str,
     *,
-    classifier: Classifier | None = None,
+    classifier: Classifier | str | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
     progress: Callable[[ExperimentProgress], None] | None = None,
@@ -313,7 +313,7 @@ def load_encoding(
 
 @contextlib.contextmanager
 def _named(
-    source: Any, key: str, victim: Classifier | None, overrides: Sequence[str]
+    source: Any, key: str, victim: Classifier | str | None, overrides: Sequence[str]
 ) -> Iterator[tuple[Any, Sequence[str]]]:
     """The config and its overrides with a name in place of an object, which can be loaded by it."""
     if isinstance(source, Mapping) and isinstance(source.get(key), Classifier):
@@ -326,5 +326,13 @@ def _named(
     if victim is None:
         yield source, overrides
         return
+    if isinstance(victim, str):
+        yield source, [*overrides, f"{key}={json.dumps(victim)}"]
+        return
+    if not isinstance(victim, Classifier):
+        raise UsageError(
+            f"classifier= takes what evofool.from_module or evofool.load_classifier gives, or a"
+            f" name, not {type(victim).__name__}"
+        )
     with handed_over(victim) as name:
         yield source, [*overrides, f"{key}={{name: {json.dumps(name)}}}"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import evofool
 from evofool.classifiers import Classifier, load_classifier
@@ -51,6 +52,16 @@ def test_evolve_takes_an_object(
     assert all(check.ok for check in verify(run.path, classifier=victim))
     with pytest.raises(UsageError, match="is given twice"):
         evofool.evolve({**config, "classifier": victim}, tmp_path / "x", classifier=victim)
+
+
+def test_evolve_takes_a_name_and_says_what_else(tmp_path: Path, toy_campaign: Campaign) -> None:
+    config = toy_campaign()
+    other = {**config, "classifier": "mnist-lenet"}
+    run = evofool.evolve(other, tmp_path / "run", classifier=config["classifier"]["name"])
+    assert run.summary["archive_digest"] == GOLDEN
+    with pytest.raises(UsageError, match=r"evofool\.from_module or .* or a name, not Linear"):
+        evofool.evolve(config, tmp_path / "x", classifier=torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("lag", [0, 1])
