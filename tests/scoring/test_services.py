@@ -60,7 +60,7 @@ def test_failures_are_booked_as_retries(make_scorer: MakeScorer, images: Images)
 
 def test_the_budget_covers_what_failed(make_scorer: MakeScorer, images: Images) -> None:
     with stub(every(2)) as service:
-        victim = victim_of(service.url, pictures=1, concurrency=3)
+        victim = victim_of(service.url, pictures=1, concurrency=3, retries=50)
         scorer = make_scorer(victim, batch=8, workers=2, budget=50)
         with pytest.raises(BudgetError):
             scorer.score(images)
