@@ -255,3 +255,10 @@ def test_the_standard_encodings_win(path: str) -> None:
     standard, ours = map(Path, done.stdout.splitlines())
     assert standard.resolve().is_relative_to(Path(sysconfig.get_paths()["stdlib"]).resolve())
     assert ours.resolve() == ENCODINGS / "direct.py"
+
+
+def test_the_rows_are_those_that_contributors_are_told() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = text.split("## Who may import whom", 1)[1].split("```")[1]
+    rows = [frozenset(line.split()) for line in told.splitlines()[1:]]  # after the language
+    assert rows == [frozenset(row) for row in reversed(ROWS)]
