@@ -36,7 +36,7 @@ def _short(name: str, mask: Any, **options: Any) -> Any:
     known = {parameter.name for parameter in describe(name).parameters}
     few = {key: value for key, value in FEW.items() if key in known}
     required = {p.name: 0.3 for p in describe(name).parameters if p.required}
-    (attack,) = grid(name, {**few, **required, **options, "mask": mask})
+    (attack,) = grid(name, {**required, **few, **options, "mask": mask})
     return attack
 
 
