@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from evofool.attacks import FGSM, PGD, StepLL
 from evofool.classifiers import Classifier, load_classifier, prepare
@@ -46,12 +47,8 @@ def peer(lite0: Classifier) -> Any:
         return foolbox.PyTorchModel(lite0.module.eval(), bounds=(0, 1), device="cpu")
 
 
-ROUNDING = 1e-4
-"""Share of values whose sign of the gradient may differ by rounding.
-
-A gradient of nothing but rounding errors has another sign where sums are taken in another order: of
-a million values fewer than 10 on one maker's processors, 23 on another's.
-"""
+ROUNDING = 1e-5
+"""Share of values whose sign of the gradient may differ by rounding."""
 
 
 def same(ours: NDArray[np.float32], theirs: torch.Tensor) -> float:
@@ -90,7 +87,12 @@ def test_step_ll_is_targeted_fgsm_at_the_least_likely_class(
     )(peer, x, criterion, epsilons=8 / 255)
     with Scorer(lite0, batch=18) as scorer:
         ours = StepLL(eps=8 / 255)(scorer, pictures, labels)
-    assert same(ours.images_float, theirs) > 1 - ROUNDING
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(functional.cross_entropy(peer(x), least, reduction="sum"), x)
+    # Sums in another order, as other processors take them, turn the sign of what is next to zero.
+    clear = (slope.abs() > 1e-4 * slope.abs().amax((1, 2, 3), keepdim=True)).numpy()
+    assert clear.mean() > 0.9
+    assert same(ours.images_float[clear], theirs[torch.from_numpy(clear)]) > 1 - ROUNDING
     assert (ours.forward_images, ours.backward_images) == (18, 18)
 
 
