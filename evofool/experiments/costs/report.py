@@ -1,4 +1,4 @@
-"""``report/`` of a comparison: how much of it is the cost function?"""
+"""``report/`` of a comparison: how much does the cost function matter?"""
 
 from __future__ import annotations
 
