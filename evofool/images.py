@@ -103,7 +103,7 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
         )
     if shape is not None and array.shape[1:] != shape:
         raise ImageError(
-            f"images of shape {_by(array.shape[1:])} given where {_by(shape)} is wanted"
+            f"images of shape {_by(array.shape[1:])} were given, but {_by(shape)} is needed"
             " (channels x height x width)"
         )
     if array.shape[1] not in (1, 3):

@@ -406,7 +406,7 @@ def imported(reference: str, what: str) -> Any:
         KindError: it is no reference, its module fails to import, or has no such attribute.
     """
     if not _REFERENCE.fullmatch(reference):
-        raise KindError(f"{what}: {reference[:80]!r} is not written module:attribute")
+        raise KindError(f"{what}: {reference[:80]!r} does not have the form module:attribute")
     module, _, attribute = reference.partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -434,8 +434,8 @@ def _declared(point: Any) -> Kind:
         kind = point.load()
     except Exception as error:  # the package is somebody else's: whatever it raises is its fault
         raise KindError(
-            f"{where}: cannot be imported ({type(error).__name__}: {error}); mend or uninstall its"
-            " package"
+            f"{where}: cannot be imported ({type(error).__name__}: {error}); repair or uninstall"
+            " its package"
         ) from error
     fault = _fault(kind, point.name)
     if fault:

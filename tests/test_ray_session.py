@@ -22,8 +22,8 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nonsense", "is no address; give HOST:PORT"),
-        (":6379", "is no address"),
+        ("nonsense", "is not an address; give HOST:PORT"),
+        (":6379", "is not an address"),
         ("ray://127.0.0.1:10001", "client protocol cannot stream"),
         ("127.0.0.1:99999999", "cannot be joined"),
     ],

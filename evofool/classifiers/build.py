@@ -105,8 +105,9 @@ def from_module(
             ) from error
         if refers_to(copied, module):
             raise ClassifierError(
-                f"classifier {name}: the module cannot be copied (a hook or function of it refers"
-                " to the module itself, and would to the original); give keep=True to hand it over"
+                f"classifier {name}: the module cannot be copied (a hook or function in it"
+                " refers to the module itself; in a copy it would still refer to the original);"
+                " give keep=True to hand it over"
             )
         module = copied
     wrapped = normalised(module, mean, std, shape[0], name)

@@ -41,7 +41,7 @@ def match_classes(
         return list(range(n)), ""
     if by_index:
         if n != len(labels):
-            raise LookupError(f"{n} classes cannot go by their index where there are {len(labels)}")
+            raise LookupError(f"{n} classes cannot be matched by index with {len(labels)} classes")
         return list(range(n)), _note(names, labels)
     indices: list[int | None] = []
     first: LookupError | None = None

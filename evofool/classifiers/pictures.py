@@ -85,7 +85,7 @@ def with_crops(classifier: Classifier, crops: int) -> Classifier:
     if crops == classifier.crops:
         return classifier
     if classifier.ensemble is not None:
-        raise ClassifierError(f"classifier {classifier.name}: an ensemble averages no crops")
+        raise ClassifierError(f"classifier {classifier.name}: an ensemble cannot average crops")
     if classifier.crops != 1:
         raise ClassifierError(
             f"classifier {classifier.name}: has {classifier.crops} crops already;"

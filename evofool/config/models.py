@@ -260,14 +260,16 @@ class ClassifierConfig(Model):
         if self.rule is not None and self.ensemble is None:
             raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
         if self.http is not None and self.ensemble is not None:
-            raise ValueError("http and ensemble: a victim is a service or several nets, not both")
+            raise ValueError(
+                "http and ensemble: a victim is either a service or several nets, not both"
+            )
         return self
 
     @model_validator(mode="after")
     def _no_crops_beside(self) -> Self:
         if self.transforms is not None and self.crops != 1:
             raise ValueError(
-                "transforms cannot be had with ten crops, which are another way to look at a"
+                "transforms do not work with ten crops, which are another way to look at a"
                 " picture several times; set crops: 1"
             )
         return self
@@ -304,7 +306,7 @@ class ClassifierConfig(Model):
     @classmethod
     def _per_channel(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is not None and len(value) not in (1, 3):
-            raise ValueError(f"must be one number or three (one a channel), not {len(value)}")
+            raise ValueError(f"must be one number or three (one per channel), not {len(value)}")
         return value
 
     @field_validator("std")
@@ -382,7 +384,7 @@ class _OneClass(_Evolution):
     @classmethod
     def _no_lag(cls, value: int) -> int:
         if value != 0:
-            raise ValueError("only map_elites can lag behind its scores")
+            raise ValueError("only map_elites can have a lag; set lag: 0")
         return value
 
 
@@ -407,7 +409,7 @@ class MuPlusLambdaConfig(_OneClass):
         if self.cxpb + self.mutpb > 1:
             raise ValueError(f"cxpb + mutpb must be at most 1, not {self.cxpb + self.mutpb:g}")
         if self.cxpb + self.mutpb == 0:
-            raise ValueError("cxpb + mutpb must be above 0: copies alone lead nowhere")
+            raise ValueError("cxpb + mutpb must be above 0: with only copies, nothing evolves")
         if self.cxpb > 0 and min(self.mu, self.initial) < 2:
             raise ValueError("crossover takes two parents: set cxpb to 0, or mu and initial to 2")
         return self

@@ -185,7 +185,8 @@ def _checked(kind: type[Any], name: str) -> type[Defense]:
     """`kind`, a class from outside, once it is known to be a defense that a config can name."""
     if not issubclass(kind, Defense):
         raise DefenseError(
-            f"{name}: {kind.__name__} is no defense; derive it from evofool.defenses.base.Defense"
+            f"{name}: {kind.__name__} is not a defense; derive it from"
+            " evofool.defenses.base.Defense"
         )
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         raise DefenseError(f"{name}: {kind.__name__} does not define {', '.join(missing)}")
@@ -194,7 +195,7 @@ def _checked(kind: type[Any], name: str) -> type[Defense]:
         "__dataclass_fields__" not in vars(kind)
     ):
         raise DefenseError(
-            f"{name}: {kind.__name__} is no dataclass; put @dataclass(frozen=True) above it"
+            f"{name}: {kind.__name__} is not a dataclass; put @dataclass(frozen=True) above it"
         )
     if not isinstance(getattr(kind, "name", None), str):
         raise DefenseError(f'{name}: {kind.__name__} has no name; add name: ClassVar[str] = "mine"')

@@ -112,11 +112,11 @@ class History:
                     faults.append(f"{where}: this cell was won twice in one generation")
                 taken.add(win.class_index)
                 if win.replaced != (None if before is None else before.id):
-                    faults.append(f"{where}: replaced {win.replaced}, who did not hold the cell")
+                    faults.append(f"{where}: replaced {win.replaced}, which did not hold the cell")
                 if not same(win.confidence, _confidence(win.log_odds)):
-                    faults.append(f"{where}: a confidence of {win.confidence} that is not its own")
+                    faults.append(f"{where}: the confidence of {win.confidence} is not its own")
                 if before is not None and not self._better(win, before):
-                    faults.append(f"{where}: is no better than {before.id}")
+                    faults.append(f"{where}: is not better than {before.id}")
             held.update({win.class_index: win for win in wins})
         return faults
 
@@ -163,7 +163,7 @@ class History:
             where = f"the elite of class {elite.class_index}"
             win = last.get(elite.class_index)
             if win is None or win.id != elite.id:
-                faults.append(f"{where} is {elite.id}, who did not win it last")
+                faults.append(f"{where} is {elite.id}, which did not win it last")
                 continue
             figures = [
                 ("log_odds", elite.log_odds, win.log_odds),
@@ -196,9 +196,9 @@ class History:
         for id, row in lineage.items():
             count = evolution.children if id.generation else evolution.initial
             if id.child >= count or id.generation >= len(self.wins):
-                faults.append(f"{id} is none of those that were bred")
+                faults.append(f"{id} is not one of the individuals that were bred")
             elif not _has_parents_of(row, evolution.algorithm):
-                faults.append(f"{id} has parents that {evolution.algorithm} gives nobody")
+                faults.append(f"{id} has parents that {evolution.algorithm} never chooses")
         if not faults and isinstance(evolution, MapElitesConfig) and self._drawn:
             faults = self._draw_faults(lineage, config.seed, evolution)
         return faults

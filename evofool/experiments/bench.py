@@ -182,7 +182,7 @@ def _victim(name: str) -> Classifier:
     """
     victim = load_classifier(name)
     if victim.output == "label":
-        raise UsageError(f"bench: {name} gives labels only; evolution needs confidences to climb")
+        raise UsageError(f"bench: {name} gives only labels, but evolution needs confidences")
     return victim
 
 

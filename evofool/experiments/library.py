@@ -282,7 +282,7 @@ def train(
     from evofool.training import train as run
 
     if isinstance(source, Loaded) and overrides:
-        raise UsageError("a config that is loaded already takes no overrides")
+        raise UsageError("a config that is already loaded takes no overrides")
     loaded = source if isinstance(source, Loaded) else load_model(source, TrainConfig, overrides)
     folder = None if data is None else Path(data)
     return run(loaded, folder, Path(out), progress, fresh=fresh, should_stop=should_stop)
@@ -319,7 +319,7 @@ def _named(
     if isinstance(source, Mapping) and isinstance(source.get(key), Classifier):
         if victim is not None:
             raise UsageError(
-                f"the victim is given twice, as classifier= and as {key} of the config"
+                f"the victim is given twice, as classifier= and as {key} in the config"
             )
         victim = source[key]
         source = {name: value for name, value in source.items() if name != key}
@@ -331,8 +331,8 @@ def _named(
         return
     if not isinstance(victim, Classifier):
         raise UsageError(
-            f"classifier= takes what evofool.from_module or evofool.load_classifier gives, or a"
-            f" name, not {type(victim).__name__}"
+            "classifier= takes a name, or what evofool.from_module or evofool.load_classifier"
+            f" returns, not {type(victim).__name__}"
         )
     with handed_over(victim) as name:
         yield source, [*overrides, f"{key}={{name: {json.dumps(name)}}}"]

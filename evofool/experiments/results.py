@@ -97,7 +97,7 @@ class Run(Result):
         Raises:
             UsageError: runs of this kind have no such table.
         """
-        raise UsageError(f"{self.path}: a run of kind {self.kind} has no table that is known here")
+        raise UsageError(f"{self.path}: a run of kind {self.kind} has no known table")
 
     def to_frame(self) -> pandas.DataFrame:
         """`results` as a pandas DataFrame.
@@ -239,7 +239,7 @@ class AttackRun(Run):
             StoreError: it is missing.
         """
         if not _PICTURE.fullmatch(record.png):
-            raise StoreError(f"{self.path}: damaged: {record.png[:80]!r} is no picture of a run")
+            raise StoreError(f"{self.path}: damaged: {record.png[:80]!r} is not a picture of a run")
         try:
             return read_file(self.path / record.png)
         except OSError as error:

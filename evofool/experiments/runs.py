@@ -91,7 +91,7 @@ def verify(
         raise UsageError("--classifier, --encoding and --engine are for run folders only")
     if engine is not None and not kind.one_victim:
         raise UsageError(
-            f"--engine: the nets of a run of kind {kind.name} are scored by its config's"
+            f"--engine: a run of kind {kind.name} scores its nets with the engine of its config"
         )
     options = {} if engine is None else {"engine": engine}
     with _named(kind, classifier) as name:

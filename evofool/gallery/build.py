@@ -107,9 +107,7 @@ def build(
     if not runs:
         raise UsageError("a gallery needs at least one run folder")
     if len(runs) > 1 and out is None:
-        raise UsageError(
-            "a gallery of several runs belongs to none of them: give it a place, --out"
-        )
+        raise UsageError("a gallery of several runs needs a folder of its own: give --out")
     with ExitStack() as stack:
         opened: list[Folder] = []
 

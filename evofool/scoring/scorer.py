@@ -280,7 +280,7 @@ class Scorer(Counting):
         """
         transformed, engine = self.classifier.transformed, self._engine
         if transformed is None or not isinstance(engine, TransformedEngine):
-            raise UsageError(f"{self.classifier.name} has no transforms to hold others back from")
+            raise UsageError(f"{self.classifier.name} has no transforms, so none can be held back")
         batch = check_images(images, self.classifier.input_shape)
         odds = np.zeros((len(batch), transforms, self.classifier.n_classes))
         labels = np.zeros((len(batch), transforms), np.int64)
@@ -392,8 +392,8 @@ class Scorer(Counting):
         def outputs_of(x: torch.Tensor) -> torch.Tensor:
             if tuple(x.shape[1:]) != self.classifier.input_shape:
                 raise ScoringError(
-                    f"images of shape {tuple(x.shape[1:])} where"
-                    f" {self.classifier.input_shape} is wanted"
+                    f"images of shape {tuple(x.shape[1:])} were given, but"
+                    f" {self.classifier.input_shape} is needed"
                 )
             n = len(x)
             self._spend(n)
@@ -481,7 +481,7 @@ class Scorer(Counting):
     def _check_scores(self) -> None:
         if self.classifier.output == "label":
             raise ScoringError(
-                f"{self.classifier.name} gives labels only, so it has no confidences to rank by;"
+                f"{self.classifier.name} gives only labels, so it has no confidences to rank by;"
                 " label-only black-box attacks can use it"
             )
 
@@ -613,7 +613,7 @@ class Scorer(Counting):
         wanted: tuple[int, ...] = (rows,) if c.output == "label" else (rows, c.n_classes)
         if outputs.shape != wanted:
             raise ScoringError(
-                f"{c.name} gave an array of shape {outputs.shape} where {wanted} is wanted"
+                f"{c.name} gave an array of shape {outputs.shape}, but {wanted} is needed"
             )
         if c.output == "label":
             if not np.issubdtype(outputs.dtype, np.integer):
@@ -621,7 +621,7 @@ class Scorer(Counting):
             if outputs.size and not (outputs.min() >= 0 and outputs.max() < c.n_classes):
                 raise ScoringError(f"{c.name} gave a label outside 0..{c.n_classes - 1}")
         elif not np.issubdtype(outputs.dtype, np.floating):
-            raise ScoringError(f"{c.name} gave {outputs.dtype} scores where floats are wanted")
+            raise ScoringError(f"{c.name} gave {outputs.dtype} scores, but floats are needed")
 
 
 def usable_cores() -> int:

@@ -83,8 +83,8 @@ def _compare(
         raise _changed(run, key, str(Path(file["path"]).parent / names[0]), moved)
     if not moved and file["path"] != _resolved(str(named.get("path"))):
         raise FolderError(
-            f"{run.path}: {key} names {file['path']}, but its manifest {named.get('path')}, so it"
-            f" is not run; {_mend(key)}"
+            f"{run.path}: {key} names {file['path']}, but its manifest names"
+            f" {named.get('path')}, so it is not run; {_mend(key)}"
         )
 
 

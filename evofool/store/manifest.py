@@ -107,7 +107,7 @@ def kind_in(manifest: Mapping[str, Any], folder: Path) -> Kind:
     """
     name = manifest.get("kind")
     if not isinstance(name, str):
-        raise StoreError(f"{folder / MANIFEST}: damaged: kind: is no text")
+        raise StoreError(f"{folder / MANIFEST}: damaged: kind: is not text")
     try:
         kind = kinds.find(name)
     except KindError as error:
@@ -238,12 +238,12 @@ def check_classifier(path: Path, manifest: Mapping[str, Any], classifier: Classi
             now = classifier.old_digest or now
         raise FolderError(
             f"{path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
-            f" one found now has {now[:12]}; give the right one by --classifier"
+            f" one found now has {now[:12]}; give the right one with --classifier"
         )
     if classifier.source is not None and not _same_source(known, classifier.source, version):
         raise FolderError(
-            f"{path}: {classifier.source[0]} has changed since the run was made, or a file beside"
-            " it that it imports; give the files as they were by --classifier"
+            f"{path}: {classifier.source[0]} has changed since the run was made, or a file"
+            " beside it that it imports; give the original files with --classifier"
         )
 
 

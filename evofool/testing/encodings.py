@@ -332,7 +332,8 @@ class _Encoding:
                     json.dumps(self.encoding.describe(genome), allow_nan=False)
         except Exception as error:  # a stranger's
             raise AssertionError(
-                f"of {shown} it makes a genome that cannot be used: {type(error).__name__}: {error}"
+                f"from {shown} it makes a genome that cannot be used: {type(error).__name__}:"
+                f" {error}"
             ) from error
 
     def _descriptions(self) -> None:

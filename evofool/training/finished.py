@@ -46,7 +46,7 @@ def check_replaceable(config: TrainConfig, out: Path) -> None:
         if not (different := first_difference(result_keys(config), result_keys(made_with))):
             return
         fault = f"is of another training: config.{different}"
-    raise UsageError(f"{weights} is there already and {fault}; {MEND}")
+    raise UsageError(f"{weights} already exists and {fault}; {MEND}")
 
 
 def result_keys(config: TrainConfig) -> dict[str, Any]:

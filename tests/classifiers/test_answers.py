@@ -74,7 +74,7 @@ def test_in_a_config() -> None:
         ({"answers": "labels"}, "must be a number of classes"),
         ({"answers": 10}, "10 of 10 classes is all of them"),
         ({"answers": 5, "crops": 10}, "without crops"),
-        ({"answers": 5, "transforms": {"k": 2}}, "leave transforms away"),
+        ({"answers": 5, "transforms": {"k": 2}}, "remove transforms"),
     ],
 )
 def test_refused(spec: dict[str, Any], message: str) -> None:

@@ -143,12 +143,12 @@ OUTPUTS: list[tuple[Callable[[torch.Tensor], object], dict[str, Any], str]] = [
     (lambda x: "abc", {}, "not a matrix of numbers"),
     (lambda x: x, {}, "gives 3 x 3 x 8 x 8 for 3 images"),
     (lambda x: flat(x)[:1], {}, "gives 1 x 4 for 3 images"),
-    (lambda x: flat(x)[:, :1], {}, "two classes at least"),
+    (lambda x: flat(x)[:, :1], {}, "at least two classes"),
     (lambda x: flat(x)[:, 0], {}, "gives 3 for 3 images"),
     (lambda x: flat(x).sum(), {}, "gives a scalar"),
     (lambda x: flat(x) / 0, {}, "NaN or infinite"),
     (lambda x: torch.log(flat(x) - flat(x)), {}, "NaN or infinite"),
-    (lambda x: flat(x) + torch.rand(()), {}, "other values .* second time"),
+    (lambda x: flat(x) + torch.rand(()), {}, "different values .* second time"),
     (lambda x: flat(x) + x.mean(), {}, "depends on the other images"),
     (lambda x: flat(x) > 0.5, {"output": "label"}, "a module cannot have output"),
     (lambda x: flat(x) * 5, {"output": "probs"}, "outside \\[0, 1\\]"),
@@ -318,7 +318,7 @@ def make():
         (LINEAR, {"input_shape": [3, 9, 9]}, "is input_shape right"),
         (LINEAR, {"input_shape": [3, 8, 8], "weights": "x.pth"}, "weights cannot be set"),
         (PREDICT, {"input_shape": [3, 8, 8], "mean": [0.5]}, "gets uint8 images"),
-        (READY, {"input_shape": [3, 8, 8]}, "says it itself"),
+        (READY, {"input_shape": [3, 8, 8]}, "returns a Classifier that has it"),
     ],
 )
 def test_user_files(

@@ -101,10 +101,10 @@ def test_a_mixture_is_refused(
     with pytest.raises(UsageError) as caught:
         answered("compare", *given)
     assert str(caught.value) == (
-        "compare takes one config, with changes to it, or run folders:"
-        f" {runs[0]} is a folder, and {config} is none"
+        "compare takes either one config, with changes to it, or run folders:"
+        f" {runs[0]} is a folder, but {config} is not"
     )
-    with pytest.raises(UsageError, match="seed=3 is none"):
+    with pytest.raises(UsageError, match="seed=3 is not"):
         answered("compare", runs[0], "seed=3")
 
 

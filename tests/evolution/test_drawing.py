@@ -158,7 +158,9 @@ def test_a_resume_by_other_means_is_refused(
 ) -> None:
     _interrupt(sections, tmp_path / "cut")
     no_gpu()
-    with pytest.raises(FolderError, match=r"drawn by torch.*\(host is\); go on where it was begun"):
+    with pytest.raises(
+        FolderError, match=r"drawn by torch.*\(host is\); resume it where it was started"
+    ):
         resume(tmp_path / "cut")
 
 
@@ -200,7 +202,7 @@ def test_elsewhere_verify_holds_the_pictures_to_the_digest_and_says_so(
     no_gpu()
     checks = _checks(run)
     assert checks["renderer"].ok is None
-    assert "drawn by torch, which is not to be had here" in checks["renderer"].detail
+    assert "drawn by torch, which is not available here" in checks["renderer"].detail
     assert all(check.ok for name, check in checks.items() if name != "renderer"), checks
     picture = min((run / "images").glob("*.png"))
     other = max((run / "images").glob("*.png"))
@@ -368,7 +370,7 @@ def test_other_breeders_are_refused(
     _interrupt(bred, tmp_path / "cut")
     manifest = _manifest(tmp_path / "cut")
     (tmp_path / "cut" / "manifest.json").write_text(json.dumps({**manifest, "breeder": "mt"}))
-    with pytest.raises(FolderError, match=r"was bred by mt, which is not to be had here"):
+    with pytest.raises(FolderError, match=r"was bred by mt, which is not available here"):
         resume(tmp_path / "cut")
 
 

@@ -226,7 +226,7 @@ def test_an_edited_file_is_refused_before_it_is_run(
     spoor = tmp_path / "spoor"
     path = file.with_name(edited)
     path.write_text(f"{path.read_text()}\nopen({str(spoor)!r}, 'w').close()\n")
-    with pytest.raises(FolderError, match=rf"{edited} has changed since .* put it back as it was"):
+    with pytest.raises(FolderError, match=rf"{edited} has changed since .* restore the original"):
         resume(tmp_path / "run")
     assert [name for name in faults(tmp_path / "run") if f"{edited} has changed" in name]
     assert not spoor.exists()

@@ -154,9 +154,9 @@ def test_a_moved_file_is_given_on_the_command_line(place: Place, section: str) -
     shutil.move(own, moved)
     shutil.copy(place.helper, elsewhere)
 
-    with pytest.raises(ConfigError, match=f"no such file.*say where it is now by --{section}"):
+    with pytest.raises(ConfigError, match=f"no such file.*say where it is now with --{section}"):
         resume(place.run)
-    with pytest.raises(ConfigError, match=f"no such file.*say where it is now by --{section}"):
+    with pytest.raises(ConfigError, match=f"no such file.*say where it is now with --{section}"):
         list(verify(place.run))
     _verified(place.run, **{section: str(moved)})
     with pytest.raises(FolderError, match=rf"{section}\.name is .*, but the run was begun with"):

@@ -90,7 +90,9 @@ def test_a_picture_is_found_from_the_config_and_held_to(
     evolve(load_campaign(path), tmp_path / "run")
     assert not [check for check in verify(tmp_path / "run") if check.ok is False]
     (folder / "street.png").write_bytes(encode_png(255 - picture))
-    with pytest.raises(EvofoolError, match="another one than its sha256 says; put the one back"):
+    with pytest.raises(
+        EvofoolError, match="does not have the sha256 that is given; restore the original"
+    ):
         resume(tmp_path / "run", overrides=["stop.generations=2"])
     with pytest.raises(ConfigError, match=r"encoding\.mask\.picture: no such file"):
         load_campaign(path, ["encoding.mask={picture: gone.png}"])

@@ -108,7 +108,7 @@ def test_workers_that_cannot_be_replaced_end_the_run_saved(
 
     run = tmp_path / "run"
     monkeypatch.setattr(pool_module, "START_SECONDS", 180.0)
-    with pytest.raises(ScoringError, match=r"no worker of Ray is left.*evofool resume"):
+    with pytest.raises(ScoringError, match=r"no Ray worker is left.*evofool resume"):
         evolve(over_ray(linear_campaign()), run, progress=at(3, kill))
     assert status(run)["generations"] == 3
     assert (

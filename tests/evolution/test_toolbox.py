@@ -258,7 +258,7 @@ def test_toolboxes_that_do_not_fit(toy_campaign: Make, tmp_path: Path) -> None:
         evolve(config, tmp_path / "a", toolbox=base.Toolbox())
     tools = toolbox(config)
     tools.unregister("mate")
-    with pytest.raises(UsageError, match="has no mate any more; register one"):
+    with pytest.raises(UsageError, match="no longer has a mate; register one"):
         evolve(config, tmp_path / "a", toolbox=tools)
     other = toy_campaign(evolution=ALGORITHMS["mu_plus_lambda"])
     with pytest.raises(
@@ -284,7 +284,7 @@ def _raises(*_: Any) -> Any:
         ("map_elites", "select", _raises, r"tool select \(.*\) failed \(ZeroDivisionError: oh"),
         ("map_elites", "select", lambda *_: 3, "tool select returned a int, where an individual"),
         ("map_elites", "select", lambda p, r: (p.holders[0], -1), "select returned a tuple of 2"),
-        ("mu_plus_lambda", "select", lambda p, k: p[0], "returned a Individual, where a list of"),
+        ("mu_plus_lambda", "select", lambda p, k: p[0], "returned a Individual, but must return a list of"),
         ("mu_plus_lambda", "select", lambda p, k: [], "returned a list of 0, where a list of"),
         ("map_elites", "fitness", _raises, r"fitness of the toolbox \(.*_raises\) failed \(Zero"),
         ("map_elites", "fitness", lambda o, i: o[:, :2], r"returned float64 \(\d+, 2\), where"),

@@ -207,7 +207,7 @@ def test_kinds_without_pictures_or_table_say_so(tmp_path: Path) -> None:
     for ask in (run.images, run.results, run.to_frame):
         with pytest.raises(UsageError, match="a run of kind sweep has no"):
             ask()
-    with pytest.raises(FolderError, match=r"threats\.csv: is not there yet; evofool resume"):
+    with pytest.raises(FolderError, match=r"threats\.csv: does not exist yet; evofool resume"):
         DefendRun(tmp_path, {}).results()
 
 

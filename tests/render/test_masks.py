@@ -90,7 +90,7 @@ def test_a_picture_is_light_where_it_may_be_painted(tmp_path: Path) -> None:
         mask.check((6, 6))
     assert mask.identity() == {"picture": None, "sha256": mask.sha256}
     path.write_bytes(encode_png(255 - drawn))
-    with pytest.raises(ValueError, match="another one than its sha256 says"):
+    with pytest.raises(ValueError, match="does not have the sha256 that is given"):
         mask.pinned()
 
 

@@ -318,7 +318,7 @@ class UnderGradients(Net):
     [
         (lambda out: out[:-1], r"shape \(7, 5\) where floats of shape \(8, 5\)"),
         (lambda out: out[:, :3], r"shape \(8, 3\) where floats of shape \(8, 5\)"),
-        (lambda out: (out, out), "gave a tuple where gradients need a tensor"),
+        (lambda out: (out, out), "gave a tuple, but gradients need a tensor"),
         (lambda out: out.argmax(1), r"torch.int64 of shape \(8,\)"),
         (lambda out: out.detach(), "gives no gradients: no path of differentiable operations"),
         (lambda out: torch.from_numpy(out.detach().numpy()), "gives no gradients"),

@@ -48,7 +48,7 @@ def test_who_cannot_screen(
         make_scorer(black_box, precision="bf16")
     with pytest.raises(UsageError, match=r"scoring\.precision: engine onnxruntime computes in"):
         make_scorer(victim, engine="onnxruntime", precision="bf16")
-    with pytest.raises(UsageError, match=r"scoring\.precision: tf32 is arithmetic of CUDA"):
+    with pytest.raises(UsageError, match=r"scoring\.precision: tf32 works only on CUDA"):
         make_scorer(victim, device="cpu", precision="tf32")
 
 

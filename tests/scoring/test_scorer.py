@@ -348,7 +348,7 @@ def test_a_victim_that_gives_labels_only(
         lambda: list(scorer.map([lambda: images[:1]])),
     ]
     for ask in asks:
-        with pytest.raises(ScoringError, match="oracle gives labels only"):
+        with pytest.raises(ScoringError, match="oracle gives only labels"):
             ask()
     with pytest.raises(ScoringError, match="gives label, not logits"):
         scorer.logits(images)

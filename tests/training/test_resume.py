@@ -227,7 +227,7 @@ def test_other_data_under_the_same_name(
         return found
 
     monkeypatch.setattr(loop_module, "load_dataset", changed)
-    with pytest.raises(UsageError, match="of another training: data is"):
+    with pytest.raises(UsageError, match="to another training: data is"):
         train(config(), None, tmp_path)
 
 

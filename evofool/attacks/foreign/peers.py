@@ -148,7 +148,7 @@ class FoolboxAttack(Attack):
                     adversarial = clipped.raw
         except (ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
             job.notes.append(
-                f"foolbox gave {counted(len(rows), 'image')} up: {error or type(error).__name__}"
+                f"foolbox gave up on {counted(len(rows), 'image')}: {error or type(error).__name__}"
             )
             return
         moved: FloatImages = np.clip(adversarial.detach().cpu().numpy(), 0, 1).astype(np.float32)

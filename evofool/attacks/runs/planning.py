@@ -143,8 +143,8 @@ def check_rows(
     for row in rows:
         if row.item >= len(items) or items[row.item] != (row.image, row.target):
             raise StoreError(
-                f"{path}: damaged: result {row.item} of {name} is of no image and target that this"
-                " attack has"
+                f"{path}: damaged: result {row.item} of {name} belongs to no image and target of"
+                " this attack"
             )
 
 

@@ -92,8 +92,8 @@ class SubstituteAttack(SubstituteSettings, Attack):
         ):
             if own != wanted:
                 raise AttackError(
-                    f"{self.name}: {net.name} has {what} {own}, the victim {victim.name}"
-                    f" {wanted}; take a net for the same images and classes",
+                    f"{self.name}: {net.name} has {what} {own}, but the victim {victim.name} has"
+                    f" {wanted}; use a net for the same images and classes",
                     "substitute",
                 )
         try:
@@ -123,8 +123,8 @@ class SubstituteAttack(SubstituteSettings, Attack):
             result = inner(own, job.clean, labels, targets=targets, ids=job.ids)
         job.notes += [f"on the substitute: {note}" for note in result.notes]
         job.notes.append(
-            f"{int(result.success.sum())} of {len(result)} fool the substitute itself, after"
-            f" {result.forward_images} forward and {result.backward_images} backward images of it"
+            f"{int(result.success.sum())} of {len(result)} fool the substitute itself, which"
+            f" took {result.forward_images} forward and {result.backward_images} backward images"
         )
         job.x = to_float(result.pixels)
         job.pixels.update(enumerate(result.pixels))

@@ -46,8 +46,8 @@ def load_live(spec: ClassifierSpec, base: Path) -> Classifier:
     classifier = _AT_HAND.get().get(spec.name)
     if classifier is None:
         raise ClassifierError(
-            f"classifier {spec.name}: is a Python object that is not at hand here; from Python,"
-            " hand it over: evofool.resume(RUN, classifier=VICTIM)"
+            f"classifier {spec.name}: is a Python object that is not available here; from"
+            " Python, pass it: evofool.resume(RUN, classifier=VICTIM)"
         )
     return classifier
 

@@ -75,8 +75,8 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     lines += [f"note: {bare(note)}" for note in s["notes"]]
     if s["stop_reason"] == "budget":
         lines.append(
-            f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; go on with"
-            f" evofool resume {result.path} scoring.budget=N"
+            f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; continue"
+            f" with evofool resume {result.path} scoring.budget=N"
         )
     if s["sent"]["total"] != s["queries"]:
         lines.append(f"pictures sent to the victim: {sent_line(s['sent'])}")

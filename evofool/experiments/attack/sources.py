@@ -273,12 +273,12 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
             raise ConfigError(f"{error}{root} cannot be read ({reason(fault)})")
     notes = []
     if forks:
-        notes.append(f"{forks} of macOS's ._ files, which hold no picture, left out")
+        notes.append(f"{forks} of macOS's ._ files left out, since they hold no picture")
     if odd:
-        notes.append(f"{counted(odd, 'name')} of what is not a regular file left out")
+        notes.append(f"{counted(odd, 'name')} left out, not a regular file")
     if closed:
         names = [str(fault.filename) for fault in closed]
-        notes.append(f"{counted(names, 'folder')} that cannot be read left out")
+        notes.append(f"{counted(names, 'folder')} left out, cannot be read")
     if not paths:
         more = f"; {'; '.join(notes)}" if notes else ""
         raise ConfigError(f"{error}{root} holds no pictures ({', '.join(sorted(SUFFIXES))}){more}")

@@ -123,7 +123,7 @@ class AttackStudy(Study[AttackCampaign]):
         images = _opened(loaded, scorer.classifier, new=False)
         if stored is not None and stored != images:
             raise FolderError(
-                f"{run.path}: its images have changed since it began; begin a new run"
+                f"{run.path}: its images have changed since it started; start a new run"
             )
         return cls._of(resolved, scorer, attacks, images)
 
@@ -181,7 +181,7 @@ class AttackStudy(Study[AttackCampaign]):
         if overrides and budget is not None and budget < spent:
             raise UsageError(
                 f"{run.path}: scoring.budget: {budget} is less than the {spent} queries that are"
-                " spent already; nothing was changed: give a larger one"
+                " already spent; nothing was changed: give a larger value"
             )
 
     def spending(self, run: ExperimentFolder) -> Spending:

@@ -157,7 +157,7 @@ def _again(
                 if not gap <= engines.tolerance:
                     name = f"{claim.work.planned.name}, image {row.image}"
                     apart.append(
-                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed,"
+                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed, but"
                         f" {now:.6g} is found"
                     )
             same = (row.l0, row.l2, row.linf) == (measured.l0[k], measured.l2[k], measured.linf[k])

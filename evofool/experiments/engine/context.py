@@ -142,7 +142,7 @@ class Context:
                 self._scorers.remove(scorer)
                 self._closed += _cost(scorer)
                 if scorer.batch < scoring.batch:
-                    self.notes.append(f"out of memory: {scorer.batch} images a forward pass")
+                    self.notes.append(f"out of memory: {scorer.batch} images per forward pass")
 
     def keep(self) -> None:
         """What has been sent so far was for rows that are stored now."""

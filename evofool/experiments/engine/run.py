@@ -214,7 +214,8 @@ class _Runner:
                     raise Interrupted("stopped") from error
                 if attempt == ATTEMPTS:
                     raise ScoringError(
-                        f"{planned.title}: {ATTEMPTS} workers in turn were lost over it ({error})"
+                        f"{planned.title}: {ATTEMPTS} workers in a row were lost while doing it"
+                        f" ({error})"
                     ) from error
                 logging.getLogger("evofool").warning(
                     "%s: its worker was lost (%s); it is done again", planned.title, error
@@ -289,8 +290,9 @@ class _Runner:
                 digest = ""
             if digest != artifact.digest:
                 raise StoreError(
-                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was made;"
-                    " put it back as it was, or remove it: evofool resume then makes it again"
+                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was"
+                    " made; restore the original, or remove it, and evofool resume makes it"
+                    " again"
                 )
 
 

@@ -80,13 +80,13 @@ def export(
 def _check_free(place: Path, format: str) -> None:
     ending = FORMATS[format]
     if ending and place.suffix.lower() != ending:
-        raise UsageError(f"--out {place}: the name of a {format} file ends in {ending}")
+        raise UsageError(f"--out {place}: the name of a {format} file must end in {ending}")
     try:
         taken = any(place.iterdir()) if not ending and place.is_dir() else os.path.lexists(place)
     except OSError as error:
         raise FolderError(f"{place}: cannot be used ({reason(error)})") from error
     if taken:
-        raise FolderError(f"{place}: holds something already; give another --out, or remove it")
+        raise FolderError(f"{place}: is not empty; give another --out, or remove it")
 
 
 def _write_folder(folder: Path, pictures: Pictures) -> None:

@@ -141,7 +141,7 @@ class RetrainConfig(Model):
         for name in self.trained_on:
             if name not in known:
                 raise ValueError(
-                    f"trained_on: {name!r} is none of evolution.encodings; allowed:"
+                    f"trained_on: {name!r} is not one of evolution.encodings; allowed:"
                     f" {', '.join(known)}"
                 )
         if len(set(self.trained_on)) < len(self.trained_on):

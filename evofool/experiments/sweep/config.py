@@ -71,7 +71,7 @@ class SweepConfig(Model):
     def _axes(cls, value: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
         for key, values in value.items():
             if key in ("seed", "seeds"):
-                raise ValueError("seeds stand beside the grid: seeds: [1, 2, 3]")
+                raise ValueError("seeds belong beside the grid: seeds: [1, 2, 3]")
             for one in values:
                 if sum(one == other and type(one) is type(other) for other in values) > 1:
                     raise ValueError(f"{key}: names {shown(one)} twice")

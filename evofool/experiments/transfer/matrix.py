@@ -245,11 +245,11 @@ def attacks_of(loaded: Config) -> dict[str, Attack]:
     for index, entry in enumerate(config.attacks):
         try:
             if describe(entry.name).aim not in ("untargeted", "both"):
-                raise AttackError(f"{entry.name} does not lead away from a given class")
+                raise AttackError(f"{entry.name} cannot be aimed away from a given class")
             for attack in grid(entry.name, {"seed": config.seed, **entry.options}):
                 name = _name(title(entry.name), attack, entry.options)
                 if name in by_name:
-                    raise AttackError(f"{name} is there twice")
+                    raise AttackError(f"{name} occurs twice")
                 by_name[name] = attack
         except AttackError as error:
             raise loaded.error_at(("attacks", index), str(error)) from error

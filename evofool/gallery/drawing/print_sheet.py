@@ -261,7 +261,7 @@ def _source(
 ) -> _Source:
     if not is_folder(path):
         if wanted is not None:
-            raise UsageError(f"--class {wanted}: {path} is a picture, and not the folder of a run")
+            raise UsageError(f"--class {wanted}: {path} is a picture, not a run folder")
         picture = read_picture(path)
         image = picture_to_array(picture, 1 if picture.mode == "L" else 3)
         shape = _shape(image.shape[1:], width_mm, dpi)
@@ -306,7 +306,7 @@ def _shape(own: tuple[int, ...], width_mm: float, dpi: int) -> tuple[int, int]:
         most = math.floor(dpi * math.sqrt(MAX_PIXELS / (width * height)))
         raise ImageError(
             f"{width_mm:g} mm at {dpi} dpi are {width} x {height} pixels, more than"
-            f" {MAX_PIXELS:,}; take --dpi {most} or less, which from a car looks the same"
+            f" {MAX_PIXELS:,}; use --dpi {most} or less, which looks the same from a car"
         )
     return height, width
 
@@ -317,9 +317,9 @@ def _check(width_mm: float, dpi: int, paper: str, resample: str) -> None:
     if resample not in FILTERS:
         raise UsageError(f"no filter {resample[:80]!r}; there are {', '.join(FILTERS)}")
     if not 10 <= width_mm <= 5000:  # a NaN fails both
-        raise UsageError(f"a picture is printed 10 to 5,000 mm wide, not {width_mm:g}")
+        raise UsageError(f"a printed picture must be 10 to 5,000 mm wide, not {width_mm:g}")
     if not 30 <= dpi <= 2400:
-        raise UsageError(f"pictures are printed at 30 to 2,400 dpi, not {dpi}")
+        raise UsageError(f"a print must have 30 to 2,400 dpi, not {dpi}")
 
 
 def _free(out: Path | str | os.PathLike[str]) -> Path:
@@ -331,7 +331,7 @@ def _free(out: Path | str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise FolderError(f"{out}: cannot be used ({reason(error)})") from error
     if taken:
-        raise FolderError(f"{place}: holds something already; give another --out, or remove it")
+        raise FolderError(f"{place}: is not empty; give another --out, or remove it")
     return place
 
 

@@ -38,9 +38,9 @@ class SavedElites:
             )
             if not same:
                 raise StoreError(
-                    f"{run.path / png_name(elite.class_index)}: is missing or not of the elite that"
-                    " is stored now, and the encoding's file, which could draw it anew, is not"
-                    " here; say where it is now by --encoding"
+                    f"{run.path / png_name(elite.class_index)}: is missing or does not belong to"
+                    " the stored elite, and the encoding's file, which could draw it again, is"
+                    " not here; say where it is now with --encoding"
                 )
 
     def exhibits(self) -> list[Exhibit]:

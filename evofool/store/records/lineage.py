@@ -138,7 +138,7 @@ def individual_row(
         raise ValueError(f"more than {MOST_PARENTS} parents")
     ids = tuple(IndividualId.parse(part) for part in parents.split(" ") if parents)
     if any(not re.fullmatch(r"[0-9]{1,10}", cell) for cell in cells.split(" ") if cells):
-        raise ValueError("a parent's class is no number")
+        raise ValueError("a parent's class is not a number")
     parent_cells = tuple(int(cell) for cell in cells.split())
     return IndividualRow(IndividualId(generation, child), ids, parent_cells, sha256, genome)
 

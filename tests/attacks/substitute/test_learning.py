@@ -168,9 +168,9 @@ def test_a_budget_that_ends_midway_trains_on_what_it_bought(budget: int, points:
 
 def test_no_budget_at_all() -> None:
     with Scorer(Halves().victim(), budget=5) as scorer:
-        with pytest.raises(BudgetError, match="does not reach for 6 evaluation images"):
+        with pytest.raises(BudgetError, match="too small for 6 evaluation images"):
             train_substitute(scorer, pictures(4), QUICK, evaluation=pictures(6))
-        with pytest.raises(BudgetError, match="leaves none to label points"):
+        with pytest.raises(BudgetError, match="leaves nothing for labelling"):
             train_substitute(scorer, pictures(4), QUICK, reserve=5)
         assert scorer.queries == 0
 

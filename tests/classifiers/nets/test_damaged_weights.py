@@ -175,7 +175,7 @@ def card(folder: Path, **changes: object) -> Path:
         ({"input_shape": [1, 1e999, 28]}, "is not a card"),
         ({"input_shape": ["1" * 10_000] * 3}, "is not a card"),
         ({"input_shape": list(range(100_000))}, "is not a card"),
-        ({"labels": {"0": "a"}}, "two classes at least"),
+        ({"labels": {"0": "a"}}, "at least two classes"),
         ({"architecture": ["lenet"]}, "is unknown"),
         ({"output": ["logits"]}, "is not a card"),
     ],

@@ -122,7 +122,7 @@ def test_bad_folders(victim: Classifier, folder: Path, tmp_path: Path) -> None:
     assert "holds no pictures" in fails(victim, folder=tmp_path / "empty")
     assert "no such folder" in fails(victim, folder=tmp_path / "absent")
     assert "no such file" in fails(victim, folder=folder, labels="absent.csv")
-    assert "no picture is called like x_{class}" in fails(victim, folder=folder, labels="x_{class}")
+    assert "no picture matches x_{class}" in fails(victim, folder=folder, labels="x_{class}")
     assert "a_0.png: no class 0" not in fails(victim, folder=folder, labels="{class}")
     assert "holds {class} once" in fails(victim, folder=folder, labels="{class}_{class}")
     assert "before offset 9" in fails(victim, folder=folder, offset=9)
@@ -142,8 +142,8 @@ def test_what_cannot_be_read_is_left_out_and_told(victim: Classifier, folder: Pa
     spoil(folder)
     source = opened(victim, folder=folder)
     assert source.notes == (
-        "1 of macOS's ._ files, which hold no picture, left out",
-        "1 name (gone.png) of what is not a regular file left out",
+        "1 of macOS's ._ files left out, since they hold no picture",
+        "1 name (gone.png) left out, not a regular file",
     )
     found, notes = read_samples(source, range(len(source)))
     assert [s.source for s in found] == ["a_0.png", "b_1.png", "c_uno.PNG"]
@@ -250,7 +250,7 @@ def test_rows_and_pictures_without_each_other_are_told(
     source = opened(victim, folder=folder, labels=str(file))
     assert [source.sample(i).source for i in range(len(source))] == ["a_0.png", "one/d.png"]
     assert source.notes == (
-        "2 pictures (b_1.png, c_uno.PNG) without a label left out",
+        "2 pictures (b_1.png, c_uno.PNG) left out, without a label",
         "2 rows (x.png, y.png) of labels.csv without a picture in the folder",
     )
 
@@ -296,7 +296,9 @@ def test_classes_of_a_data_set_go_by_index_where_that_is_asked_for(victim: Class
     assert source.notes[0].startswith(
         "classes go by their index where names differ: 0 is 'zero' for '0', 1 is 'one' for '1'"
     )
-    assert "where there are 7" in fails(victim, dataset="mnist-sample", labels="index")
+    assert "cannot be matched by index with 7" in fails(
+        victim, dataset="mnist-sample", labels="index"
+    )
 
 
 def test_a_data_set(victim: Classifier) -> None:

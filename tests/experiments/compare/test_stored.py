@@ -267,7 +267,7 @@ def test_methods_that_share_few_classes_have_a_test_without_pairs(everything: Pa
     assert all("fgsm" in (row["first"], row["second"]) for row in loose)
     assert all(-1 <= float(row["delta"]) <= 1 for row in loose)
     assert not any("fgsm" in (r["first"], r["second"]) for r in rows(everything, "tests.csv"))
-    assert "the methods are not after the same classes (1, 6 and 7 of 7)" in page(everything)
+    assert "the methods do not search for the same classes (1, 6 and 7 of 7)" in page(everything)
 
 
 def test_a_broken_off_campaign_goes_as_far_as_it_went_and_is_marked(
@@ -398,7 +398,7 @@ def test_a_comparison_of_before_is_refused_with_the_mend(runs: Path, tmp_path: P
         (
             "evolved-1",
             "UPDATE wins SET class_index = 99 WHERE class_index = 3",
-            "is of no generation or class",
+            "belongs to no generation or class",
         ),
         ("evolved-1", "DELETE FROM wins WHERE class_index = 3", "class 3 was never won"),
         ("attacked", "UPDATE works SET definition = '{}'", "is damaged"),
@@ -442,7 +442,7 @@ def test_runs_without_a_class_in_common_are_refused(runs: Path, tmp_path: Path) 
         evolution = {"initial": 8, "children": 8, "classes": classes}
         evolve(campaign(1, evolution=evolution), tmp_path / name)
     message = refused(tmp_path / "first", tmp_path / "second")
-    assert "no two of the runs are after a class of the same name" in message
+    assert "no two of the runs search for a class of the same name" in message
 
 
 def test_kinds_without_such_results_are_named(tmp_path: Path, toy_net_folder: Path) -> None:

@@ -179,7 +179,9 @@ def test_a_work_that_kills_its_workers_is_given_up(
                     os.kill(pid, signal.SIGKILL)
 
     run = tmp_path / "run"
-    with pytest.raises(ScoringError, match=r"2 workers in turn were lost over it.*evofool resume"):
+    with pytest.raises(
+        ScoringError, match=r"2 workers in a row were lost while doing it.*evofool resume"
+    ):
         begin(AttackStudy, attacks(None), run, ray=True, progress=kill)
     assert status(run)["finished"] == 4
     begin(AttackStudy, attacks(None), tmp_path / "here")

@@ -286,9 +286,9 @@ def test_parts_that_are_not_asked_for_are_left_out(folder: Path, tmp_path: Path)
     ("sections", "message"),
     [
         (dict.fromkeys(("repetition", "decision_map", "embedding", "source_target",
-                        "goal_switching")), "asks for nothing: add at least one of repetition"),
+                        "goal_switching")), "asks for no part: add at least one of repetition"),
         ({"images": None}, "decision_map needs natural pictures: add images"),
-        ({"images": {"noise": "uniform"}}, "must be pictures with labels of their own"),
+        ({"images": {"noise": "uniform"}}, "must be pictures with their own labels"),
         ({"repetition": {"windows": [0.5, 0.5]}}, "names one twice"),
         ({"repetition": {"windows": [1.5]}}, "repetition.windows"),
         ({"decision_map": {"classes": [3]}}, "decision_map.classes: class 3: evolution seeks 0"),

@@ -255,7 +255,7 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"variants": ["leyers"]}, "leyers"),
         ({"medians": [0.0]}, "medians"),
         ({"seeds": [1, 1]}, "twice"),
-        ({"images": {"noise": "uniform"}}, "no natural picture"),
+        ({"images": {"noise": "uniform"}}, "not a natural picture"),
         ({"images": {"folder": "nowhere"}}, "no such folder"),
         ({"shown_to": ["nowhere.py:net"]}, "nowhere"),
         ({"shown_to": ["mnist-lenet"]}, r"shown_to.0.*mnist-lenet would be shown nothing"),

@@ -51,10 +51,10 @@ def test_values_are_yaml(change: str, values: list[Any]) -> None:
     ("changes", "message"),
     [
         (["seeds=5..1"], r"5\.\.1 is empty; write the smaller one first: seeds=1\.\.5"),
-        (["a.b=1,2", "a.b=3"], r"a\.b: is given twice; write all of its values in one"),
+        (["a.b=1,2", "a.b=3"], r"a\.b: is given twice; write all of its values at once"),
         (["a.b=1,,2"], r"a\.b: has an empty value"),
         (["a.b="], r"a\.b: has no value; write a\.b=a,b,c"),
-        (["a.b"], r"a\.b: what is swept is written key=a,b,c"),
+        (["a.b"], r"a\.b: write an axis of the sweep as key=a,b,c"),
         (["a.b=1,1"], r"a\.b: names 1 twice"),
         (["seed=1,2"], r"a sweep has seeds: write seeds=1\.\.5"),
         (["seeds=1..9999999"], r"are 9,999,999 values; give fewer"),
@@ -86,7 +86,7 @@ def test_a_config_of_a_sweep_is_changed_key_by_key() -> None:
     [
         ({"grid": {"evolution.childs": [1, 2]}}, "evolution.childs.*did you mean.*children"),
         ({"grid": {"evolution.children": [1, 0]}}, "evolution.children"),
-        ({"grid": {"seed": [1, 2]}}, "seeds stand beside the grid"),
+        ({"grid": {"seed": [1, 2]}}, "seeds belong beside the grid"),
         ({"grid": {"evolution.children": []}}, "grid.evolution.children"),
         ({"grid": {"evolution.children": [5, 5]}}, "names 5 twice"),
         ({"seeds": [1, 1]}, "names 1 twice"),

@@ -164,8 +164,8 @@ def test_what_cannot_be_printed(tmp_path: Path) -> None:
     refused(UsageError, "no filter", resample="box")
     refused(UsageError, "10 to 5,000 mm", width_mm=float("nan"))
     refused(UsageError, "30 to 2,400 dpi", dpi=0)
-    refused(UsageError, "is a picture, and not", wanted="3")
-    with pytest.raises(FolderError, match="holds something already"):
+    refused(UsageError, "is a picture, not", wanted="3")
+    with pytest.raises(FolderError, match="is not empty"):
         print_sheet(path, tmp_path)
     (tmp_path / "fake.png").write_bytes(b"\x89PNG")
     with pytest.raises(ImageError, match="cannot be read"):

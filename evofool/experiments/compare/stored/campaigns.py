@@ -55,7 +55,9 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     for win in wins:
         g = win.id.generation
         if g not in forward or win.class_index >= len(victim.labels):
-            raise StoreError(f"{path}: damaged: the win of {win.id} is of no generation or class")
+            raise StoreError(
+                f"{path}: damaged: the win of {win.id} belongs to no generation or class"
+            )
         cost = win_cost(win.id.child, forward.get(g - 1, 0), forward[g], passes)
         seen[win.class_index].append((cost, win.log_odds))
     best = {}

@@ -83,9 +83,9 @@ def comparison(path: Path) -> list[FoundSearch | NotCompared]:
                 found += _taken_over(run, stored, title)
         if not found:
             raise FolderError(
-                f"{path}: was made by an evofool whose comparisons did not say which works are"
-                f" their searches; make it again in another folder: evofool compare"
-                f" {path / 'config.yaml'} --reuse {path} does no work twice"
+                f"{path}: was made by an evofool whose comparisons did not record which works"
+                " are their searches; make it again in another folder: evofool compare"
+                f" {path / 'config.yaml'} --reuse {path} repeats no work"
             )
         return found
 

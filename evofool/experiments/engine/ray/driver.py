@@ -181,7 +181,9 @@ class RayWorks(Elsewhere):
     def _store(self, changed: Changed) -> None:
         for name, data in changed.files:
             if name.startswith(OWN):
-                raise StoreError(f"{self._run.path}: a worker sent {name}, which is no work's")
+                raise StoreError(
+                    f"{self._run.path}: a worker sent {name}, which belongs to no work"
+                )
             self._run.write_file(name, data)
         for name in changed.removed:
             self._run.inside(name).unlink(missing_ok=True)

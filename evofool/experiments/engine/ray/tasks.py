@@ -89,7 +89,7 @@ class Tasks:
         try:
             while True:
                 if not begun and self._stopping.is_set():
-                    raise TaskLostError("stopped before it had begun")
+                    raise TaskLostError("stopped before it had started")
                 ready, _ = ray.wait([task], timeout=None if begun else 0.5)
                 if not ready:
                     continue
