@@ -364,7 +364,7 @@ def _from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
 def _what(error: BaseException) -> str:
     """What is wrong, without Pillow's ``<_io.BufferedReader name=...>``."""
     if isinstance(error, PIL.UnidentifiedImageError):
-        return "it is no picture of a kind that is read: " + ", ".join(FORMATS)
+        return "it is not a picture of a supported kind: " + ", ".join(FORMATS)
     return str(error) or type(error).__name__
 
 

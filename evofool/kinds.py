@@ -453,11 +453,11 @@ def _fault(kind: object, name: str) -> str:
     if kind.name != name:
         return f"declares a kind called {kind.name!r}"
     if kind.command != RUN:
-        return f"declares command {kind.command!r}; kinds of other packages have `evofool run`"
+        return f"declares command {kind.command!r}; kinds of other packages use `evofool run`"
     for field in dataclasses.fields(kind):
         value = getattr(kind, field.name)
         if field.name in _REFERENCES and not isinstance(value, str):
-            return f"{field.name} is not written module:attribute"
+            return f"{field.name} does not have the form module:attribute"
     if kind.folder and not (kind.manifest and kind.tables):
         return "has run folders, and so needs manifest and tables"
     if type(kind.schema_version) is not int or kind.schema_version < 1:

@@ -20,7 +20,7 @@ from typing import Any
 
 from evofool.errors import UsageError
 
-MISSING = 'Ray is not installed; pip install "evofool[ray]" brings it'
+MISSING = "Ray is not installed: pip install 'evofool[ray]'"
 ONE_THREAD: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

@@ -525,7 +525,7 @@ def test_what_is_wrong_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="the file is empty"):
         read_picture(path)
     path.write_bytes(b"hello")
-    with pytest.raises(ImageError, match="no picture of a kind that is read: PNG, JPEG") as caught:
+    with pytest.raises(ImageError, match="not a picture of a supported kind: PNG, JPEG") as caught:
         read_picture(path)
     assert "_io." not in str(caught.value)
 

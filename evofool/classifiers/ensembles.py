@@ -242,7 +242,7 @@ def _left_out(
     if not parts:
         return ""
     return (
-        f"its {len(labels)} classes are those that all members have; left out are"
+        f"its {len(labels)} classes are those that all members have; classes left out:"
         f" {', '.join(parts)}"
     )
 

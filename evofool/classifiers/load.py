@@ -101,14 +101,14 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "sklearn:path/to/file.skops",
-        "a classifier of scikit-learn, asked as a black box (needs the extra evofool[sklearn])",
+        "a scikit-learn classifier, used as a black box (needs the extra evofool[sklearn])",
         sklearn_file.is_sklearn,
         sklearn_file.load_sklearn,
         sklearn_file.inspect_sklearn,
     ),
     Source(
         "object:NAME",
-        "a Classifier made in Python, given to evolve, attack, defend or resume as classifier=",
+        "a Classifier made in Python, passed to evolve, attack, defend or resume as classifier=",
         lambda name: name.startswith(live.PREFIX),
         live.load_live,
         live.inspect_live,

@@ -329,8 +329,8 @@ class _Loop:
     def _way_on(self) -> str:
         path = self.run_folder.path
         if self.generation < 0:
-            return f"nothing was stored yet: evofool resume {path} begins anew"
-        return f"generation {self.generation} is saved; go on with: evofool resume {path}"
+            return f"nothing was stored yet; evofool resume {path} starts again"
+        return f"generation {self.generation} is saved; continue with: evofool resume {path}"
 
     def _stop_reason(self) -> str | None:
         stop = self.parts.config.stop

@@ -164,7 +164,7 @@ def not_bred_again(manifest: Mapping[str, Any]) -> str:
     foreign = {name: recorded[name] for name in VARIATION if name in recorded}
     if not foreign:
         return ""
-    return f"bred with tools of a program, which are not here: {told(foreign)}"
+    return f"bred with tools of a program, which are not available here: {told(foreign)}"
 
 
 def qualified_name(tool: Callable[..., Any]) -> str | None:

@@ -36,12 +36,12 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
     for expected, row in enumerate(rows):
         where = f"generation {row.generation}"
         if row.generation != expected:
-            return f"{where} is stored where generation {expected} is wanted"
+            return f"{where} is stored in place of generation {expected}"
         new = row.evaluations - before.evaluations
         most = evolution.children if expected else evolution.initial
         copies = isinstance(evolution, MuPlusLambdaConfig) and expected > 0  # are not scored again
         if not (0 if copies else most) <= new <= most:
-            return f"{where}: {new} evaluations, where {most} are wanted"
+            return f"{where}: {new} evaluations instead of {most}"
         if row.batch > before.batch:
             return f"{where}: a batch of {row.batch} after one of {before.batch}"
         forward = row.forward_images - before.forward_images
@@ -53,7 +53,7 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
         # a service is sent no padding (and was by earlier versions)
         wanted = (padded, new * passes) if classifier.metered else (padded,)
         if exact and forward not in wanted:
-            return f"{where}: {forward} forward images, where {padded} are wanted"
+            return f"{where}: {forward} forward images instead of {padded}"
         if row.seconds < before.seconds:
             return f"{where}: {row.seconds:g} seconds after {before.seconds:g}"
         before = row

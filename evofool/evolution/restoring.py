@@ -117,10 +117,14 @@ def check_limits(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
             and isinstance(lowest, int | float)
             and lowest >= stop.confidence
         ):
-            reason = f"every cell had it after generation {row.generation}, {done.generation}"
+            reason = (
+                f"every cell had reached it after generation {row.generation}, {done.generation}"
+            )
             raise _exceeded(run, "stop.confidence", stop.confidence, f"{reason} are done")
         if stop.stagnation is not None and stagnant >= stop.stagnation:
-            reason = f"it stagnated so long at generation {row.generation}, {done.generation}"
+            reason = (
+                f"it had stagnated for that long at generation {row.generation}, {done.generation}"
+            )
             raise _exceeded(run, "stop.stagnation", stop.stagnation, f"{reason} are done")
 
 

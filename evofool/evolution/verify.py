@@ -55,7 +55,7 @@ UNSEEN = {
     "sample": "no ancestor is bred again",
     "mate": "no ancestor is bred again",
     "mutate": "no ancestor is bred again",
-    "select": "whom it chose is not compared",
+    "select": "its choices are not compared",
     "fitness": "no fitness is computed again",
 }
 """What a tool of a program leaves unchecked."""
@@ -244,8 +244,8 @@ def _derived(run: CampaignFolder, parts: Parts, tables: _Tables, engine: str) ->
     if not drawn:
         render = _stored_pictures(run, parts)
         detail = (
-            f"the run was drawn by {recorded[:40]}, which is not to be had here: its PNGs are held"
-            " to the digest, the table and the victim, and no genome is drawn anew"
+            f"the run was drawn by {recorded[:40]}, which is not available here: its PNGs are"
+            " compared with the digest, the table and the victim, and no genome is drawn again"
         )
         yield Check("renderer", None, detail)
     try:

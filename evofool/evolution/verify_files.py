@@ -239,7 +239,9 @@ class Claims:
         if extra:
             wrong.append(f"classes {extra[:5]} hold no elite")
         foreign = {*self._sidecar, *_names_in(self._run.path / "images")} - self._names
-        unlike += [f"{name[:40]} is no elite's picture" for name in sorted(foreign - {SIDECAR})]
+        unlike += [
+            f"{name[:40]} is not the picture of an elite" for name in sorted(foreign - {SIDECAR})
+        ]
         yield Check("table", not wrong, "; ".join(wrong[:3]) or "elites.csv says the same")
         yield Check("provenance", not unlike, "; ".join(unlike[:3]) or "is that of the elites")
 

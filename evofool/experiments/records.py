@@ -360,4 +360,4 @@ def _flat(record: DataclassInstance) -> dict[str, Any]:
 
 
 def _mend(folder: Path) -> str:
-    return f"evofool resume {folder} writes it anew"
+    return f"evofool resume {folder} writes it again"

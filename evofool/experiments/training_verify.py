@@ -84,7 +84,7 @@ def _checkpoint(path: Path) -> Iterator[Check]:
         yield Check("checkpoint", False, str(error))
         return
     assert state is not None
-    detail = f"loads; {state.step} steps are behind, and the same command goes on"
+    detail = f"loads; {state.step} steps are done, and the same command continues"
     yield Check("checkpoint", True, detail)
 
 

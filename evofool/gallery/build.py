@@ -327,8 +327,8 @@ class _ViewWriter:
         if len(chosen) < len(view.shown):
             surest = "picture" if len(chosen) == 1 else f"{len(chosen):,} pictures"
             view.ancestry_note = (
-                f"Ancestors are drawn for the surest {surest}; --ancestry all draws those of every"
-                " one."
+                f"Ancestors are drawn for the {surest} pictures with the highest confidence;"
+                " --ancestry all draws them for every picture."
             )
         view.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
         if not self._outlet.inline:

@@ -305,7 +305,7 @@ def _export(classifier: Classifier, shape: Shape) -> bytes:
     images = torch.from_numpy(to_float(probe_pictures(shape)[:2]))
     reason = looks_at_values(module, images)
     if reason:
-        raise EngineUnavailable(f"a graph cannot hold what its code does ({reason})")
+        raise EngineUnavailable(f"a graph cannot represent what its code does ({reason})")
     buffer = io.BytesIO()
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -335,7 +335,7 @@ def _export(classifier: Classifier, shape: Shape) -> bytes:
     for warning in seen:
         if issubclass(warning.category, TracerWarning):
             line = f"{Path(warning.filename).name}, line {warning.lineno}"
-            raise EngineUnavailable(f"a graph cannot hold what its code does ({line})")
+            raise EngineUnavailable(f"a graph cannot represent what its code does ({line})")
     return buffer.getvalue()
 
 

@@ -97,7 +97,9 @@ def _changed(run: Folder, key: str, path: str, moved: bool) -> FolderError:
 
 def _mend(key: str) -> str:
     option = {"classifier": "--classifier", "encoding": "--encoding"}.get(key.partition(".")[0])
-    return "put it back as it was" if option is None else f"give the file as it was by {option}"
+    return (
+        "restore the original file" if option is None else f"give the original file with {option}"
+    )
 
 
 def _recorded(run: Folder) -> dict[str, list[dict[str, Any]]]:

@@ -23,8 +23,8 @@ from evofool.errors import FolderError, StoreError, UsageError
 from evofool.store.folder import CONFIG, Check, Folder
 
 UNCHECKED = (
-    "was made by an evofool that wrote no digest of the config: whether config.yaml was edited"
-    " since cannot be checked"
+    "was made by an evofool that wrote no digest of the config, so it cannot be checked whether"
+    " config.yaml was edited since"
 )
 _SHOWN = 3
 """Keys that one message names."""
@@ -101,7 +101,7 @@ def check_config(
     edited = list(differences(_completed(stored, config, changeable), now))
     if edited:
         listed = "; ".join(
-            f"{key} is {_shown(new)}, but the run was begun with {_shown(old)}"
+            f"{key} is {_shown(new)}, but the run was started with {_shown(old)}"
             for key, old, new in edited[:_SHOWN]
         )
         more = f" (and {len(edited) - _SHOWN} more)" if len(edited) > _SHOWN else ""

@@ -140,13 +140,15 @@ def _check_version(manifest: Mapping[str, Any], kind: Kind, folder: Path) -> Non
     version, wanted = manifest.get("schema_version"), kind.schema_version
     if type(version) is int and version == wanted:
         return
-    message = f"{folder}: has schema version {_brief.repr(version)}, this evofool reads {wanted}"
+    message = (
+        f"{folder}: has schema version {_brief.repr(version)}, but this evofool reads {wanted}"
+    )
     if kind.schema_version != 1:
         message += f" of {kind.about}"
     if type(version) is int and version > wanted:
         raise StoreError(f"{message}: a newer evofool wrote it")
     if type(version) is int and version >= 1:
-        message += f"; make it again, in another folder, by: {_again(manifest, kind, folder)}"
+        message += f"; make it again, in another folder, with: {_again(manifest, kind, folder)}"
         if kind.page:
             message += f"; its pages stay as they are: {folder / kind.page}"
     raise StoreError(message)

@@ -23,9 +23,9 @@ from evofool.testing.victim import Counter, boundary_images, counted, small_net
 BETWEEN = 1e-3
 """Confidences and margins nearer than this may be told either way by two engines."""
 
-_NO_IMAGES = "its float images are no images on [0, 1]"
+_NO_IMAGES = "its float images are not images on [0, 1]"
 _CLIP = "clip: job.x = np.clip(x, 0, 1).astype(np.float32), and look for NaN"
-_JOB = "reach the victim through the job alone: job.gradients, job.scores, job.labels_of"
+_JOB = "reach the victim only through the job: job.gradients, job.scores, job.labels_of"
 
 
 def check_attack(

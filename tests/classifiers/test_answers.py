@@ -50,7 +50,7 @@ def test_the_likeliest_are_told_as_the_net_gives_them_and_no_other(
 def test_labels_alone(net: Classifier, images: Any) -> None:
     with Scorer(net) as scorer, Scorer(with_answers(net, "label")) as service:
         np.testing.assert_array_equal(service.labels(images), scorer.labels(images))
-        with pytest.raises(ScoringError, match="labels only"):
+        with pytest.raises(ScoringError, match="only labels"):
             service.confidence(images)
 
 

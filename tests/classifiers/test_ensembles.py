@@ -45,7 +45,7 @@ def test_classes_go_by_name(first: Classifier) -> None:
         (0, 1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1, 0), (1, 2, 3, 4, 5, 6, 7),
     )  # fmt: skip
     assert victim.ensemble.note == (
-        "its 7 classes are those that all members have; left out are 2 of sigmoids ('x', 'y')"
+        "its 7 classes are those that all members have; classes left out: 2 of sigmoids ('x', 'y')"
     )
     shared = from_members([first, net("halves")])
     assert shared.labels == ("a", "b", "c")

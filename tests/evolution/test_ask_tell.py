@@ -244,7 +244,7 @@ def test_scores_that_are_none(scores: Any, wanted: str) -> None:
 
 def test_a_genome_that_is_none() -> None:
     search = MapElites(toy(), 1)
-    with pytest.raises(UsageError, match=r"genomes\[1\], of type NoneType, is no genome of encod"):
+    with pytest.raises(UsageError, match=r"genomes\[1\], of type NoneType, is not a genome of en"):
         search.tell([*search.ask(1), None], [[1.0], [2.0]])
     assert search.elites() == []
     assert search.tell([], []) == []

@@ -172,7 +172,7 @@ def test_a_resume_without_the_device_is_refused(sections: dict[str, Any], tmp_pa
     manifest["config"] = fixed_part(load_campaign(config).config, CHANGEABLE)
     manifest.pop("content_sha256", None)
     (tmp_path / "cut" / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(FolderError, match=r"was begun on cuda:977, which is not on this machine"):
+    with pytest.raises(FolderError, match=r"was started on cuda:977, which is not on this machine"):
         resume(tmp_path / "cut")
     resumed = [check for check in verify(tmp_path / "cut") if check.ok is False]
     assert not resumed  # what can be looked at elsewhere is

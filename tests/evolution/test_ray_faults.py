@@ -337,6 +337,6 @@ def test_a_signal_to_the_whole_group_saves(
     os.killpg(process.pid, number)
     out, err = process.communicate(timeout=600)
     assert process.returncode == 128 + number, err
-    assert "is saved; go on with" in out
+    assert "is saved; continue with" in out
     assert "was lost" not in err
     assert status(run)["status"] == "interrupted"

@@ -171,7 +171,7 @@ def test_deap_selection_draws_from_the_generation(toy_campaign: Make, tmp_path: 
     found = checks(tmp_path / "0")
     assert not [check for check in found.values() if check.ok is False]
     assert found["toolbox"].detail == (
-        "of a program: select (deap.tools.selection.selTournament); whom it chose is not compared"
+        "of a program: select (deap.tools.selection.selTournament); its choices are not compared"
     )
 
 
@@ -204,7 +204,7 @@ def test_verify_says_what_it_cannot_see(toy_campaign: Make, tmp_path: Path, chan
     bred = change not in ("sample", "mutate")
     assert found["ancestry"].ok is (True if bred else None)
     told = {
-        "select": "whom it chose is not compared",
+        "select": "its choices are not compared",
         "fitness": "no fitness is computed again",
     }
     assert told.get(change, "no ancestor is bred again") in found["toolbox"].detail
@@ -224,7 +224,7 @@ def test_ancestors_of_a_program_are_not_shown(toy_campaign: Make, tmp_path: Path
     config = toy_campaign()
     evolve(config, tmp_path / "run", toolbox=changed(config, "mutate"))
     page = build(tmp_path / "run").page.read_text()
-    assert "bred with tools of a program, which are not here: mutate" in page
+    assert "bred with tools of a program, which are not available here: mutate" in page
     with pytest.raises(UsageError, match=r"was bred with tools of a program: mutate \(.*flip\)"):
         early_and_late(tmp_path / "run", 2, 2)
 
@@ -282,10 +282,10 @@ def _raises(*_: Any) -> Any:
     [
         ("map_elites", "mutate", _raises, r"tool mutate \(.*_raises\) failed \(Zero"),
         ("map_elites", "select", _raises, r"tool select \(.*\) failed \(ZeroDivisionError: oh"),
-        ("map_elites", "select", lambda *_: 3, "tool select returned a int, where an individual"),
+        ("map_elites", "select", lambda *_: 3, "select returned a int, but must return an indi"),
         ("map_elites", "select", lambda p, r: (p.holders[0], -1), "select returned a tuple of 2"),
-        ("mu_plus_lambda", "select", lambda p, k: p[0], "returned a Individual, but must return a list of"),
-        ("mu_plus_lambda", "select", lambda p, k: [], "returned a list of 0, where a list of"),
+        ("mu_plus_lambda", "select", lambda p, k: p[0], "a Individual, but must return a list of"),
+        ("mu_plus_lambda", "select", lambda p, k: [], "a list of 0, but must return a list of"),
         ("map_elites", "fitness", _raises, r"fitness of the toolbox \(.*_raises\) failed \(Zero"),
         ("map_elites", "fitness", lambda o, i: o[:, :2], r"returned float64 \(\d+, 2\), where"),
         ("map_elites", "mutate", lambda *_: b"", "encoding bytes rendered uint8"),

@@ -197,7 +197,7 @@ def test_a_branch_on_values_is_not_lost(
     assert (expected[::16] == 3).all()
     with Scorer(victim, device="cpu", batch=16) as scorer:
         assert scorer.engine == "torch"
-        assert "a graph cannot hold what its code does" in scorer.note
+        assert "a graph cannot represent what its code does" in scorer.note
         assert np.array_equal(scorer.labels(pictures), expected)
 
 

@@ -125,7 +125,7 @@ def test_a_bundled_victim_of_another_size(halves: str, tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_trained_yet(halves: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"mnist-b\.safetensors is not there; train it into the"):
+    with pytest.raises(UsageError, match=r"mnist-b\.safetensors does not exist; train it into the"):
         train(config(["mnist-b"]), None, tmp_path)
 
 

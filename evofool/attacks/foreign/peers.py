@@ -170,7 +170,7 @@ def peer(name: str) -> type[FoolboxAttack]:
         )
     kinds = _kinds()
     if name not in kinds:
-        mend = suggestion(name, kinds) or "; evofool list attacks shows those there are"
+        mend = suggestion(name, kinds) or "; evofool list attacks shows those that exist"
         raise AttackError(f"{PREFIX}{name}: foolbox has no such attack{mend}")
     return kinds[name]
 

@@ -90,8 +90,8 @@ def _fitting(
     if aim == "targeted" and targets == "none":
         raise loaded.error_at(
             key,
-            f"{name} is targeted: set targets, to one of"
-            f" {', '.join(aim for aim in AIMS if aim != 'none')} or to a class",
+            f"{name} is targeted: set targets to a class, or to one of"
+            f" {', '.join(aim for aim in AIMS if aim != 'none')}",
         )
     return targets
 

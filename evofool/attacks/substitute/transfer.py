@@ -151,7 +151,7 @@ class SubstituteAttack(SubstituteSettings, Attack):
 def _story(taught: Substitute) -> str:
     ahead = ", ".join(f"{r.agreement_ahead:.0%}" for r in taught.rounds[:-1])
     return (
-        f"a substitute was taught by {taught.queries} labels in {len(taught.rounds)} rounds"
+        f"a substitute was trained on {taught.queries} labels in {len(taught.rounds)} rounds"
         + (f"; it agreed with {ahead} of the next round's" if ahead else "")
         + ("" if taught.complete else "; the query budget ended its training early")
     )

@@ -81,8 +81,8 @@ def _refused(name: str, untrusted: list[str]) -> str:
     more = f" and {len(untrusted) - _NAMED} more" if len(untrusted) > _NAMED else ""
     return (
         f"classifier {name}: the file holds types that are not trusted: {shown}{more}; it is not"
-        " loaded. Save a model of scikit-learn's own types only (of k-nearest neighbours with"
-        " algorithm='brute')"
+        " loaded. Save a model that has only scikit-learn's own types (for k-nearest"
+        " neighbours, with algorithm='brute')"
     )
 
 

@@ -170,8 +170,8 @@ def _download(spec: ClassifierSpec, enum: Any) -> Any:
 def _how_to_get(enum: Any) -> str:
     cached = _cached(enum)
     return (
-        f"{cached.name} is not on this machine; download {enum.url} into {cached.parent},"
-        " or give a file of your own as weights: FILE"
+        f"{cached.name} is not on this machine; download {enum.url} into {cached.parent}, or"
+        " give your own file as weights: FILE"
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def plan_lines(plan: AttackPlan) -> list[str]:
     """The resolved config, the attacks it comes to, then what stands in the way of running it."""
-    images = "known once the victim is there" if plan.images is None else f"{plan.images:,}"
+    images = "known once the victim is loaded" if plan.images is None else f"{plan.images:,}"
     return [
         *yaml_lines(plan.config),
         *(f"# attack {p.index}: {p.name} {_parameters(p.parameters)}" for p in plan.attacks),

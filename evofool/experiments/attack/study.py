@@ -264,12 +264,12 @@ def prepared(
             raise loaded.error_at((*place, option) if option else place, str(error)) from error
         if each.targets == victim.reject and victim.reject is not None:
             raise loaded.error_at(
-                place, f"targets: class {victim.reject} is {victim.name}'s for no answer; to be"
-                " put there fools nobody"
+                place, f'targets: class {victim.reject} of {victim.name} means "no answer";'
+                       " reaching it fools nobody"
             )  # fmt: skip
         if each.targets == "least_likely" and victim.output == "label":
             raise loaded.error_at(
-                place, f"{victim.name} gives labels only: nothing is least likely"
+                place, f"{victim.name} gives only labels, so no class is least likely"
             )
     scorer, scoring = make_scorer(loaded, victim)
     scorer.close()
@@ -290,11 +290,11 @@ def open_images(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     source = open_source(loaded, victim)
     budget = loaded.config.scoring.budget
     if budget is not None and budget - victim.probed <= len(source):
-        probe = f" and the {victim.probed} of the probe" if victim.probed else ""
+        probe = f" and the {victim.probed} pictures of the probe" if victim.probed else ""
         raise loaded.error_at(
             "scoring.budget",
-            f"{budget} queries are spent on the {len(source)} clean images{probe} alone;"
-            " raise it, or set images.limit",
+            f"{budget} queries are needed for the {len(source)} clean images{probe} alone; raise"
+            " it, or set images.limit",
         )
     return source
 

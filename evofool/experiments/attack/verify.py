@@ -199,7 +199,7 @@ def _under_others(
             answers += len(part) * each.transforms
     if answers:
         fine = apart <= (TURNED * answers if engines.other else 0)
-        detail = f"{apart} of {answers} answers under other transforms are not the stored"
+        detail = f"{apart} of {answers} answers under other transforms differ from the stored ones"
         yield Check("held back", fine, detail if apart else f"{answers} answers are as stored")
 
 

@@ -325,8 +325,8 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         # whoever waits for the error of a net or a config gets it, whatever stood on that work
         first = error.__cause__ if isinstance(error, WorksFailedError) else error
         raise (type(first) if isinstance(first, EvofoolError) else type(error))(
-            f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
-            f" resume {run.path}"
+            f"{('stopped' if interrupted else error)}; what is done is saved; continue with:"
+            f" evofool resume {run.path}"
         ) from error
     run.seal({"status": "finished"})
     return Result(run.path, report.summary or {})

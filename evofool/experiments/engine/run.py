@@ -190,7 +190,9 @@ class _Runner:
         if not others and not self._skipped:
             raise first
         more = f" (and {len(others)} more)" if others else ""
-        left = f"; {len(self._skipped)} that depend on them were not begun" if self._skipped else ""
+        left = (
+            f"; {len(self._skipped)} that depend on them were not started" if self._skipped else ""
+        )
         raise WorksFailedError(
             f"{self._plan[address].title} failed{more}{left}: {first}"
         ) from first

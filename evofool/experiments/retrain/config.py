@@ -204,7 +204,7 @@ def _check_counts(config: RetrainConfig, document: Document) -> None:
         if wanted > scored:
             raise document.error(
                 f"images.{key}",
-                f"{wanted:,} fooling images are wanted of each run of evolution, which scores"
-                f" only {scored:,} (initial + generations x children); lower it, or raise"
+                f"{wanted:,} fooling images are needed from each campaign, which scores only"
+                f" {scored:,} (initial + generations x children); lower it, or raise"
                 " evolution.generations",
             )

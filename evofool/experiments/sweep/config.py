@@ -100,8 +100,8 @@ def resolve(config: SweepConfig, document: Document, check_files: bool) -> Docum
     if config.count > config.most:
         raise document.error(
             "most",
-            f"{config.count:,} runs, and most allows {config.most}: write most={config.count}, or"
-            " give fewer values or seeds",
+            f"{config.count:,} runs, but most allows {config.most}: write most={config.count},"
+            " or give fewer values or seeds",
         )
     if isinstance(config.base, str):
         source = _beside(document, ("base",), config.base) or config.base

@@ -198,7 +198,7 @@ def _cannot(attack: Attack, source: MatrixNet) -> str | None:
     if attack.needs == "gradients" and not source.white:
         return "it needs gradients, which the net does not give"
     if attack.needs == "scores" and source.classifier.output == "label":
-        return "it needs confidences, and the net gives labels only"
+        return "it needs confidences, but the net gives only labels"
     return None
 
 
@@ -224,7 +224,7 @@ def read_pictures(loaded: Loaded[Any], net: Classifier) -> tuple[Pictures, tuple
     source = open_source(cast(Any, loaded), net)  # it reads `images` and `seed` alone
     if not source.labelled:
         raise loaded.error_at(
-            "images", "have no labels, and without them there are no errors; add labels"
+            "images", "have no labels, and without labels there are no errors; add labels"
         )
     samples, faults = read_samples(source, range(len(source)))
     if not samples:

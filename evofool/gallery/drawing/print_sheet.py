@@ -280,7 +280,7 @@ def _source(
         }  # fmt: skip
         try:
             image = collection.source.render(exhibit, shape)
-            how = f"drawn anew from its genome with {shape[1]} x {shape[0]} pixels"
+            how = f"drawn again from its genome with {shape[1]} x {shape[0]} pixels"
         except EncodingError:
             small = collection.source.render(exhibit, collection.size)
             image, how = _resampled(small, shape, resample)

@@ -13,8 +13,8 @@ from evofool.images import Size, UInt8Images
 from evofool.store import CampaignFolder, EliteRow, IndividualId
 
 NO_ENCODING = (
-    "The encoding's file is not here, so nothing is drawn anew: the pictures are those that the run"
-    " left (--encoding says where the file is now)."
+    "The encoding's file is not here, so nothing is drawn again: the pictures are those that"
+    " the run left (--encoding says where the file is now)."
 )
 
 

@@ -325,7 +325,9 @@ class RayPool:
             if self._should_stop():
                 raise Interrupted("stopped")
             if not self._coming or time.monotonic() > end:
-                why = self._reason or f"the cluster gave no room for one in {START_SECONDS:.0f} s"
+                why = self._reason or (
+                    f"the cluster had no room for one within {START_SECONDS:.0f} s"
+                )
                 raise ScoringError(f"no Ray worker is left, and none can be started: {why}")
             self._changed.wait(_TICK)
 

@@ -97,7 +97,7 @@ class Column:
         if isinstance(value, int | float) and not self.least <= value <= self.most:
             return f"a {self.name} outside its range ({value:g})"
         if self.size is not None and isinstance(value, str | bytes) and len(value) != self.size:
-            return f"a {self.name} of {len(value)} bytes, where {self.size} are wanted"
+            return f"a {self.name} of {len(value)} bytes instead of {self.size}"
         return ""
 
 

@@ -390,7 +390,7 @@ def test_nothing_is_aimed_at_the_class_for_no_answer(tmp_path: Path) -> None:
         assert {r["attack_index"] for r in aimed} == set("01234")
         assert len([row for row in rows if row["attack"] == "rubbish"]) == 40
         assert [check.name for check in verify(run) if not check.ok] == []
-        with pytest.raises(ConfigError, match="for no answer"):
+        with pytest.raises(ConfigError, match='means "no answer"'):
             attack(config(classifier=victim, targets=reject), tmp_path / "no")
 
 
@@ -506,7 +506,7 @@ def test_a_victim_of_labels_alone(tmp_path: Path) -> None:
     assert {row["confidence"] for row in table(run)} == {""}
     for entry, words in (
         ({"name": "fgsm"}, "needs gradients"),
-        ({**peers[0], "targets": "least_likely"}, "nothing is least likely"),
+        ({**peers[0], "targets": "least_likely"}, "no class is least likely"),
     ):
         with pytest.raises(ConfigError, match=rf"attacks\.0: .*{words}"):
             attack(config(classifier=victim, attacks=[entry]), tmp_path / "no")

@@ -149,7 +149,12 @@ def test_what_cannot_be_read_is_left_out_and_told(victim: Classifier, folder: Pa
     assert [s.source for s in found] == ["a_0.png", "b_1.png", "c_uno.PNG"]
     (note,) = notes
     assert note.startswith("3 pictures are left out: empty.png: ")
-    for words in ("the file is empty", "half.png: ", "page.jpg: ", "no picture of a kind"):
+    for words in (
+        "the file is empty",
+        "half.png: ",
+        "page.jpg: ",
+        "not a picture of a supported kind",
+    ):
         assert words in note
     with pytest.raises(ImageError, match=r"^empty\.png: "):
         source.sample(3)
@@ -290,7 +295,7 @@ def test_noise_depends_on_the_index_alone(victim: Classifier) -> None:
 def test_classes_of_a_data_set_go_by_index_where_that_is_asked_for(victim: Classifier) -> None:
     names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     lenet = replace(load_classifier("mnist-lenet"), labels=names)
-    assert "`labels: index` to take class k" in fails(lenet, dataset="mnist-sample")
+    assert "`labels: index` to match classes by index" in fails(lenet, dataset="mnist-sample")
     source = opened(lenet, dataset="mnist-sample", labels="index")
     assert [source.sample(i).label for i in (0, 10, 99)] == [0, 1, 9]
     assert source.notes[0].startswith(

@@ -121,7 +121,7 @@ def test_one_method_a_run_and_method_and_seeds_of_one_config_together(everything
     assert "There is one seed only, and no interval, of pgd, attacked, fgsm." in page(everything)
     (left_out,) = json.loads((everything / "summary.json").read_text())["left_out"]
     assert left_out["method"] == "deepfool of attacked"
-    assert "it is aimed at no class" in left_out["reason"]
+    assert "it is not aimed at a class" in left_out["reason"]
 
 
 def test_its_table_is_typed_records(runs: Path, everything: Path) -> None:
@@ -380,7 +380,7 @@ def test_an_older_schema_is_refused_with_the_command_that_makes_it_again(
     (path / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 1}))
     message = refused(runs / "evolved-1", path)
     assert "has schema version 1, this evofool reads 2" in message
-    assert "make it again, in another folder, by: evofool" in message
+    assert "make it again, in another folder, with: evofool" in message
 
 
 def test_a_comparison_of_before_is_refused_with_the_mend(runs: Path, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_stop_saves_and_the_rest_is_done_here(cluster: Any, tmp_path: Path) ->
         ray=True, should_stop=lambda: bool(stop), progress=_act_once(lambda: stop.append(True))
     )
     run = tmp_path / "run"
-    with pytest.raises(Interrupted, match="what is done is saved; go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="what is done is saved; continue with: evofool resume"):
         begin(AttackStudy, long_attacks(), run, options=options)
     assert status(run)["status"] == "interrupted"
     resume(run)

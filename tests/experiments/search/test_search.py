@@ -267,7 +267,7 @@ def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Pat
 
 
 def test_a_net_is_not_shown_its_own_pictures(net: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="or is the only one of them"):
+    with pytest.raises(ConfigError, match="or it is the only one of them"):
         begin(SearchStudy, config(net, shown_to=[net]), tmp_path / "run")
 
 

@@ -96,7 +96,7 @@ def test_a_config_of_a_sweep_is_changed_key_by_key() -> None:
         ({"base": "mnist-cpn"}, "did you mean mnist-cppn"),
         ({"grid": {"encoding": ["cppn", {"name": "cppn", "presets": "paper"}]}}, "presets"),
         ({"grid": {"stop.generations": [2, 3]}, "set": {"scoring.budget": 100}, "budget": 100},
-         "has a scoring.budget of its own; leave one of them out"),
+         "has its own scoring.budget; leave one of them out"),
         ({"grid": {"scoring.workers": [1, 2]}}, "is the same run as workers=1, seed 1"),
     ],
 )  # fmt: skip

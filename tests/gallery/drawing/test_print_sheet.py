@@ -137,7 +137,7 @@ def test_genomes_are_drawn_anew_where_they_can_be(
     )
     run = evofool.evolve(config, tmp_path / "cppn").path
     sheet = print_sheet(run, tmp_path / "out", 3, width_mm=25.4, dpi=100)
-    assert sheet.how == "drawn anew from its genome with 100 x 100 pixels"
+    assert sheet.how == "drawn again from its genome with 100 x 100 pixels"
     with PIL.Image.open(sheet.png) as picture:
         assert len(np.unique(picture_to_array(picture, 1).reshape(100, 100), axis=1).T) > 6
     run = evofool.evolve(toy_campaign(stop={"generations": 1}), tmp_path / "bytes").path

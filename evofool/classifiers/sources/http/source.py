@@ -125,8 +125,8 @@ def inspect_http(spec: ClassifierSpec, base: Path) -> Inspection:
         missing = f"the environment variable {config.auth.env} is not set"
     elif labels is None or spec.input_shape is None:
         missing = (
-            "only the service tells its labels and input shape, and is asked when the run begins;"
-            " give labels and input_shape to see them here"
+            "labels and input shape come from the service, which is contacted when the run"
+            " starts; give labels and input_shape to see them here"
         )
     n_classes = None if labels is None else len(labels)
     return Inspection(spec.name, spec.input_shape, n_classes, not missing, missing)

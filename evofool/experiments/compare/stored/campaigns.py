@@ -137,4 +137,4 @@ def _saved(path: Path, class_index: int, table: Mapping[int, Mapping[str, Any]])
 
 
 def _mend(path: Path) -> str:
-    return f"evofool resume {path} writes it anew"
+    return f"evofool resume {path} writes it again"

@@ -134,7 +134,7 @@ def _of_methods(
                 raise StoreError(f"{run.path}: its manifest is damaged: {ENTRY}: seed {written}")
             own = [works[each] for each in addresses if each in works]
             if not (len(own) == len(addresses) and own[0].finished):
-                reason = f"seed {written} is not done ({state}); evofool resume goes on with it"
+                reason = f"seed {written} is not done ({state}); evofool resume continues it"
                 found.append(NotCompared(run.path.name, victim.name, method.method, reason))
                 continue
             cost = sum((work.cost for work in own), Cost())

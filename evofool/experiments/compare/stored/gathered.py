@@ -312,8 +312,8 @@ def _on_states(searches: Sequence[FoundSearch]) -> list[str]:
     if not broken:
         return []
     return [
-        f"Not finished: {', '.join(broken)}. Their curves go as far as the runs did; what they"
-        " reached and spent is as it was then."
+        f"Not finished: {', '.join(broken)}. Their curves, results and costs are those up to the"
+        " interruption."
     ]
 
 

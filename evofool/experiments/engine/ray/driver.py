@@ -40,10 +40,13 @@ from evofool.store.records.works import Cost, StoredRow
 def bound_to_the_driver(made: Study[Any]) -> str:
     """Why an experiment's works cannot be sent to other processes, "" if they can."""
     if all(planned.work.stays for planned in made.plan):
-        return "nothing of this experiment can be sent elsewhere"
+        return "nothing in this experiment can be sent to other machines"
     for net in _nets(made):
         if net.metered:
-            return f"{net.headline} is a service or a function that may be one: it is asked here"
+            return (
+                f"{net.headline} is a service or a function that may be one, so it is called"
+                " only from here"
+            )
         if net.name.startswith(LIVE):
             return f"{net.headline} is a Python object of this process"
     return ""
