@@ -72,7 +72,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, summary: Mapping[st
     base, *_ = summary["nets"]
     return PAGES.render(
         "retrain.html",
-        title=f"Retraining {Path(summary['base']['name']).stem} on what fools it",
+        title=f"Retraining {Path(summary['base']['name']).stem} on pictures that fool it",
         manifest=manifest,
         summary=summary,
         encodings=list(config.evolution.named),

@@ -146,7 +146,7 @@ def test_attacks_inside_attacks_are_found_beside_the_config_too(folder: Path) ->
         ("Mine", "raise SystemExit(3)", "fails to import .SystemExit"),
         ("Min", GOOD, "no class named 'Min'; did you mean 'Mine'"),
         ("Mine", "Mine = 3", "no class named 'Mine'"),
-        ("Mine", "class Mine: pass", "Mine is not an attack; derive it from evofool.attacks.Attack"),
+        ("Mine", "class Mine: pass", "Mine is not an attack; derive it from evofool.attacks."),
         ("Mine", f"{HEAD}\n@dataclass(frozen=True)\nclass Mine(Attack):\n    name = 'm'\n",
          "does not define craft"),
         ("Mine", GOOD.replace("@dataclass(frozen=True)\n", ""),

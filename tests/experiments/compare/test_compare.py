@@ -283,7 +283,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     begin(CompareStudy, config(seeds=[1], methods=list(METHODS[3:5])), tmp_path / "run")
     assert "median_low" not in rows(tmp_path / "run")[0]
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "There is one seed only, so no interval is drawn." in text
+    assert "There is only one seed, so no interval is drawn." in text
 
 
 def test_what_a_net_cannot_give_is_left_out_and_said(

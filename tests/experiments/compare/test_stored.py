@@ -118,7 +118,9 @@ def test_one_method_a_run_and_method_and_seeds_of_one_config_together(everything
     assert [row["classes"] for row in table] == ["7", "6", "1", "7", "7"]
     # of two seeds there is an interval, of one there is none, and the page says of which
     assert [bool(row["median_low"]) for row in table] == [True, False, False, True, True]
-    assert "There is one seed only, and no interval, of pgd, attacked, fgsm." in page(everything)
+    assert "These methods have only one seed and no interval: pgd, attacked, fgsm." in page(
+        everything
+    )
     (left_out,) = json.loads((everything / "summary.json").read_text())["left_out"]
     assert left_out["method"] == "deepfool of attacked"
     assert "it is not aimed at a class" in left_out["reason"]
@@ -330,7 +332,7 @@ def test_two_nets_stand_side_by_side_and_meet_in_classes_of_one_name(
 def test_one_run_alone_has_a_page_and_no_tests(runs: Path, tmp_path: Path) -> None:
     made = compare(tmp_path / "made", runs / "evolved-1")
     assert rows(made, "tests.csv") == []
-    assert "There is one seed only, so no interval is drawn." in page(made)
+    assert "There is only one seed, so no interval is drawn." in page(made)
 
 
 def test_a_dry_run_says_what_would_be_compared(runs: Path) -> None:

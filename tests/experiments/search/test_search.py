@@ -189,7 +189,7 @@ def test_other_nets_and_natural_pictures_are_asked(seen: Path, net: str) -> None
     assert cppn["shown_to"][name]["its_class"] == pytest.approx(np.median(shares))
     assert cppn["nearest"]["rms"] == pytest.approx(np.median(far))
     page = (seen / "run" / "report" / "index.html").read_text()
-    assert "Do the pictures show their classes?" in page
+    assert "Do the pictures look like their classes?" in page
     assert [check for check in verify(seen / "run") if check.ok is False] == []
 
 
