@@ -111,7 +111,7 @@ def test_check_images_names_what_it_found(images: object, message: str) -> None:
 
 
 def test_check_images_names_the_wanted_shape() -> None:
-    with pytest.raises(ImageError, match="1 x 4 x 5 given where 3 x 4 x 5 is wanted"):
+    with pytest.raises(ImageError, match="1 x 4 x 5 were given, but 3 x 4 x 5 is needed"):
         check_images(np.zeros((2, 1, 4, 5), np.uint8), (3, 4, 5))
 
 

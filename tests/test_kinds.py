@@ -310,8 +310,8 @@ def test_a_folder_of_an_older_schema_says_how_to_make_it_again(
         with pytest.raises(StoreError) as info:
             look(folder)
         message = str(info.value)
-        assert message.startswith(f"{folder}: has schema version 2, this evofool reads 3")
-        assert f"by: {shown.format(folder)}; its pages stay as they are: {page}" in message
+        assert message.startswith(f"{folder}: has schema version 2, but this evofool reads 3")
+        assert f"with: {shown.format(folder)}; its pages stay as they are: {page}" in message
         assert message.isprintable()
     assert page.read_text() == "a page"
     made(newer, tmp_path / "new")

@@ -94,7 +94,7 @@ def test_inspection_finds_the_same(spec: Any, message: str, tmp_path: Path) -> N
     [
         ("l.json", "{", "is not JSON"),
         ("l.json", '"abc"', "must hold a list"),
-        ("l.json", '{"0": "a", "2": "b"}', '"0" to "1", \'1\' is missing'),
+        ("l.json", '{"0": "a", "2": "b"}', '"0" to "1", but \'1\' is missing'),
         ("l.json", '["a", null]', "entry 1 is None"),
         ("l.json", "[" * 100_000, "is not JSON"),
         ("l.txt", "a\n\nb\n", "entry 1 is ''"),
@@ -241,8 +241,8 @@ def test_probe_wants_exactly_one_way(net: nn.Module) -> None:
         ({"kind": TensorProto.INT64}, r"must be N x C .*; it is x0 \(int64, n x 3 x 8 x 8\)"),
         (
             {"outputs": 2},
-            r"has 2 outputs: y0 \(float, n x 4\), y1 \(float, n x 4\); say which holds the scores:"
-            r" onnx: \{output_name: y0\}",
+            r"has 2 outputs: y0 \(float, n x 4\), y1 \(float, n x 4\); say which one holds"
+            r" the scores: onnx: \{output_name: y0\}",
         ),
     ],
 )

@@ -225,7 +225,7 @@ def test_some_classes_alone() -> None:
 @pytest.mark.parametrize(
     ("scores", "wanted"),
     [
-        (np.zeros((2, 3)), r"are float64 \(2, 3\), where real numbers of \(3, 3\)"),
+        (np.zeros((2, 3)), r"are float64 \(2, 3\), but must be real numbers of \(3, 3\)"),
         (np.zeros((3, 2)), r"float64 \(3, 2\)"),
         (np.zeros(3), r"float64 \(3,\)"),
         (np.zeros((3, 3), complex), "complex128"),

@@ -262,7 +262,10 @@ def test_a_fitness_that_is_not_the_functions(
     ("name", "wanted"),
     [
         ("never", r"mine\.py:never gave NaN for every picture of the initial population"),
-        ("once", r"mine\.py:once returned float64 \(7,\), where real numbers of \(8, 7\)"),
+        (
+            "once",
+            r"mine\.py:once returned float64 \(7,\), but must return real numbers of \(8, 7\)",
+        ),
         ("text", r"mine\.py:text returned <U1 \(8, 7\)"),
         ("endless", r"mine\.py:endless returned inf for class 0, .* or NaN for a picture that"),
         ("careless", r"mine\.py:careless failed \(ValueError: assignment destination is read-o"),

@@ -108,7 +108,7 @@ def test_a_background_that_is_the_class_already_is_refused(
     with Scorer(victim) as scorer:
         plain = np.full((1, channels, height, width), 250, np.uint8)
         taken = int(scorer.labels(plain)[0])
-    wanted = r"evolution\.classes: the background alone is .* already.*leave that class out"
+    wanted = r"evolution\.classes: .* already sees class .*leave that class out"
     config["evolution"] = {"initial": 20, "children": 20, "classes": [taken]}
     with pytest.raises(ConfigError, match=wanted):
         evolve(config, tmp_path / "classes")

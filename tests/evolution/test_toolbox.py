@@ -254,7 +254,7 @@ def test_what_belongs_to_the_campaign(toy_campaign: Make, tmp_path: Path, name: 
 
 def test_toolboxes_that_do_not_fit(toy_campaign: Make, tmp_path: Path) -> None:
     config = toy_campaign()
-    with pytest.raises(UsageError, match=r"is a Toolbox; begin with evofool.evolution.toolbox"):
+    with pytest.raises(UsageError, match=r"is a Toolbox; start with evofool.evolution.toolbox"):
         evolve(config, tmp_path / "a", toolbox=base.Toolbox())
     tools = toolbox(config)
     tools.unregister("mate")
@@ -268,7 +268,7 @@ def test_toolboxes_that_do_not_fit(toy_campaign: Make, tmp_path: Path) -> None:
     cma = toy_campaign(evolution={"algorithm": "cma_es", "target": 1}, encoding={"name": "direct"})
     tools = toolbox(cma)
     tools.register("mutate", flip)
-    with pytest.raises(UsageError, match="cma_es uses no mutate"):
+    with pytest.raises(UsageError, match="cma_es does not use mutate"):
         evolve(cma, tmp_path / "a", toolbox=tools)
     assert not (tmp_path / "a").exists()
 
@@ -287,7 +287,7 @@ def _raises(*_: Any) -> Any:
         ("mu_plus_lambda", "select", lambda p, k: p[0], "a Individual, but must return a list of"),
         ("mu_plus_lambda", "select", lambda p, k: [], "a list of 0, but must return a list of"),
         ("map_elites", "fitness", _raises, r"fitness of the toolbox \(.*_raises\) failed \(Zero"),
-        ("map_elites", "fitness", lambda o, i: o[:, :2], r"returned float64 \(\d+, 2\), where"),
+        ("map_elites", "fitness", lambda o, i: o[:, :2], r"returned float64 \(\d+, 2\), but"),
         ("map_elites", "mutate", lambda *_: b"", "encoding bytes rendered uint8"),
     ],
 )  # fmt: skip

@@ -316,8 +316,8 @@ class UnderGradients(Net):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda out: out[:-1], r"shape \(7, 5\) where floats of shape \(8, 5\)"),
-        (lambda out: out[:, :3], r"shape \(8, 3\) where floats of shape \(8, 5\)"),
+        (lambda out: out[:-1], r"shape \(7, 5\), but floats of shape \(8, 5\)"),
+        (lambda out: out[:, :3], r"shape \(8, 3\), but floats of shape \(8, 5\)"),
         (lambda out: (out, out), "gave a tuple, but gradients need a tensor"),
         (lambda out: out.argmax(1), r"torch.int64 of shape \(8,\)"),
         (lambda out: out.detach(), "gives no gradients: no path of differentiable operations"),

@@ -198,7 +198,7 @@ def test_points_without_scores_teach_nothing_and_cost_a_query() -> None:
 
 def test_bad_images() -> None:
     with Scorer(Halves().victim()) as scorer:
-        with pytest.raises(ImageError, match="wanted"):
+        with pytest.raises(ImageError, match="is needed"):
             train_substitute(scorer, np.zeros((3, 1, 4, 4), np.uint8), QUICK)
         with pytest.raises(UsageError, match="no images to start from"):
             train_substitute(scorer, pictures(0), QUICK)
@@ -275,7 +275,7 @@ def test_a_substitute_for_other_images_is_refused() -> None:
     )
     with (
         Scorer(Halves().victim()) as scorer,
-        pytest.raises(UsageError, match=r"three has classes: 3, the victim halves 2"),
+        pytest.raises(UsageError, match=r"three has classes: 3, but the victim halves has 2"),
     ):
         SubstituteAttack(substitute=other)(scorer, pictures(2), [0, 1])
 

@@ -97,7 +97,7 @@ def test_pictures_of_any_size_become_inputs(victim: Classifier, folder: Path) ->
         ("file,label\na_0.png,7\n", "no class 7"),
         ("file,label\na_0.png,-1\n", "no class is called '-1'"),
         ("file,label\na_0.png,dog\n", "labels.csv:2: no class is called 'dog'"),
-        ("file,label\na_0.png,1\na_0.png,2\n", "labels.csv:3: a_0.png stands there twice"),
+        ("file,label\na_0.png,1\na_0.png,2\n", "labels.csv:3: a_0.png occurs twice"),
         ("file,label\n\x00", "labels.csv"),
         ("file,label\nother.png,1\n", "without a label"),
         ("", "columns"),
@@ -124,7 +124,7 @@ def test_bad_folders(victim: Classifier, folder: Path, tmp_path: Path) -> None:
     assert "no such file" in fails(victim, folder=folder, labels="absent.csv")
     assert "no picture matches x_{class}" in fails(victim, folder=folder, labels="x_{class}")
     assert "a_0.png: no class 0" not in fails(victim, folder=folder, labels="{class}")
-    assert "holds {class} once" in fails(victim, folder=folder, labels="{class}_{class}")
+    assert "must have {class} once" in fails(victim, folder=folder, labels="{class}_{class}")
     assert "before offset 9" in fails(victim, folder=folder, offset=9)
 
 
@@ -167,8 +167,8 @@ def test_a_run_over_a_folder_with_faults_ends_and_tells_them(
     result = attack(config(folder=str(folder)), tmp_path / "run")
     assert result.summary["images"] == 3
     assert [note.split(" left out")[0] for note in result.summary["notes"]] == [
-        "1 of macOS's ._ files, which hold no picture,",
-        "1 name (gone.png) of what is not a regular file",
+        "1 of macOS's ._ files",
+        "1 name (gone.png)",
         "3 pictures are",
     ]
     planned = plan(load_attacks(config(folder=str(folder))))
@@ -299,7 +299,7 @@ def test_classes_of_a_data_set_go_by_index_where_that_is_asked_for(victim: Class
     source = opened(lenet, dataset="mnist-sample", labels="index")
     assert [source.sample(i).label for i in (0, 10, 99)] == [0, 1, 9]
     assert source.notes[0].startswith(
-        "classes go by their index where names differ: 0 is 'zero' for '0', 1 is 'one' for '1'"
+        "classes are matched by index where names differ: 0 is 'zero' for '0', 1 is 'one' for '1'"
     )
     assert "cannot be matched by index with 7" in fails(
         victim, dataset="mnist-sample", labels="index"

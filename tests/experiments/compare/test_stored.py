@@ -381,7 +381,7 @@ def test_an_older_schema_is_refused_with_the_command_that_makes_it_again(
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 1}))
     message = refused(runs / "evolved-1", path)
-    assert "has schema version 1, this evofool reads 2" in message
+    assert "has schema version 1, but this evofool reads 2" in message
     assert "make it again, in another folder, with: evofool" in message
 
 

@@ -90,7 +90,7 @@ def test_a_config_of_a_sweep_is_changed_key_by_key() -> None:
         ({"grid": {"evolution.children": []}}, "grid.evolution.children"),
         ({"grid": {"evolution.children": [5, 5]}}, "names 5 twice"),
         ({"seeds": [1, 1]}, "names 1 twice"),
-        ({"seeds": list(range(101))}, "101 runs, and most allows 100: write most=101"),
+        ({"seeds": list(range(101))}, "101 runs, but most allows 100: write most=101"),
         ({"base": {"kind": "search", "victims": ["mnist-lenet"], "variants": ["cppn"]}},
          "cannot be swept; give a config of kind evolve, attack, defend"),
         ({"base": "mnist-cpn"}, "did you mean mnist-cppn"),

@@ -158,7 +158,7 @@ def test_what_cannot_be_printed(tmp_path: Path) -> None:
             print_sheet(path, tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
 
-    refused(ImageError, "take --dpi 346 or less", dpi=600)
+    refused(ImageError, "use --dpi 346 or less", dpi=600)
     refused(UsageError, "need .* pages of a4, more than 100", width_mm=3000, dpi=30)
     refused(UsageError, "no paper 'b5'; there are a4", paper="b5")
     refused(UsageError, "no filter", resample="box")
