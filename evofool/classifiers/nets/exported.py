@@ -10,11 +10,12 @@ from torch.fx import GraphModule
 
 
 class ExportedNet(nn.Module):
-    """A graph of operators with its weights, for any number of images.
+    """A graph of operators with its weights, for any number of images N x C x H x W.
 
     Args:
         graph: takes `held` and then a batch of images; gives a tuple.
-        held: weights, buffers and constants in the order in which the graph takes them.
+        held: weights, buffers and constants, of any shape and data type, in the order in which the
+            graph takes them.
         output: which entry of the tuple holds the scores.
         dtype: of the images that the graph takes: floating on [0, 1], or uint8 on 0 to 255.
         least: fewest images that it takes at once; a smaller batch is filled up with its last one.
