@@ -89,6 +89,10 @@ def _top(
 def run(
     config: ConfigName,
     overrides: Overrides = None,
+    scale: Annotated[
+        Literal["small", "medium", "paper"] | None,
+        typer.Option(help="How much is done, of a config that has a scale: short for scale=..."),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     dry_run: DryRun = False,
@@ -96,7 +100,8 @@ def run(
     ray: Ray = None,
 ) -> None:
     """Run a config of any kind: the same as the command for its kind."""
-    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
+    changes = [*(overrides or ()), *(() if scale is None else (f"scale={scale}",))]
+    running.begin("run", config, changes, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
