@@ -134,7 +134,7 @@ SOURCES: tuple[Source, ...] = (
 def load_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Classifier:
-    """The classifier (the victim) that a config names: loaded, in evaluation mode, and probed.
+    """Load the classifier (the victim) that a config names, in evaluation mode, and probe it.
 
     >>> victim = evofool.load_classifier("mnist-lenet")
     >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
@@ -147,7 +147,7 @@ def load_classifier(
             directory.
 
     Raises:
-        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier; the
+        ClassifierError: unknown, missing, damaged, refused as unsafe, or not a classifier; the
             message explains what to do.
     """
     parsed = parse_spec(spec)

@@ -52,18 +52,18 @@ MAX_BATCH = 65536
 
 
 class Scorer(Counting):
-    """Scores images by a victim, in micro-batches, counting every image.
+    """Score images with a victim, in micro-batches, and count every image.
 
     Args:
         classifier: the victim.
-        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch), or an engine
-            that is made already, whose device and precision are then meant.
+        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch), or an existing
+            engine, whose device and precision are then used.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        batch: most images in one call of the net (ten crops of an image count as ten, k transforms
+        batch: largest number of images in one call of the net (ten crops count as ten, k transforms
             as k).
-        workers: threads that work on micro-batches; None is one for each usable CPU core.
-        budget: most queries (images submitted) that are answered, or None. Of a predict function,
-            which may be a service that is paid by the picture, it covers all that is sent.
+        workers: threads that work on micro-batches; None means one per usable CPU core.
+        budget: largest number of queries (images submitted), or None. For a predict function,
+            which may be a service that charges per picture, it covers everything that is sent.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
             net have one shape. A predict function is never sent pictures for filling up.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
@@ -219,7 +219,7 @@ class Scorer(Counting):
         return self.score(images).confidence
 
     def labels(self, images: ArrayLike, *, keep_unscored: bool = False) -> NDArray[np.int64]:
-        """The top-1 class of each image, (N,), also of a victim that gives labels only.
+        """The top-1 class of each image, (N,), also for a victim that gives only labels.
 
         Args:
             images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
