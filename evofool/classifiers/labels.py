@@ -40,7 +40,7 @@ def numbered_labels(n_classes: int) -> tuple[str, ...]:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Labels of a UTF-8 file, with or without a byte order mark: one a line, or (``.json``) JSON.
+    """Labels of a UTF-8 file, with or without a byte order mark: one per line, or (``.json``) JSON.
 
     JSON may be a list of names; an object ``{"0": name, ...}``; ``imagenet_class_index.json``,
     whose values are ``[WordNet id, name]``; the reverse ``{name: index}``, such as torchvision's

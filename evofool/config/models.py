@@ -199,10 +199,10 @@ class ClassifierConfig(Model):
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
         input_shape: channels, height, width.
-        labels: one a class, or the path of a text file with one a line.
+        labels: one per class, or the path of a text file with one per line.
         output: what the net gives.
         link: how outputs become confidences.
-        mean: subtracted from the image on [0, 1], one number or one a channel.
+        mean: subtracted from the image on [0, 1], one number or one per channel.
         std: divided by after that.
         onnx: of an ONNX graph: what it does not say itself.
         probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at

@@ -34,7 +34,7 @@ def check_defense(
     """Test that a defense goes around a net, and that what is behind it can be judged.
 
     That is: its options are plain values that make the same defense again; the defended net gives
-    finite outputs, one a class (and one for "no answer", if it rejects), the same again, which do
+    finite outputs, one per class (and one for "no answer", if it rejects), the same again, which do
     not depend on the other pictures; neither pictures nor the undefended net are changed; what it
     learns from clean pictures is in its options; and what attacks that know it differentiate gives
     the same outputs, and gradients.

@@ -101,7 +101,7 @@ class ExploreConfig(Model):
     Attributes:
         classifier: the net.
         classes: the first so many are sought by evolution; None is all.
-        evolution: campaigns, one an encoding and seed.
+        evolution: campaigns, one per encoding and seed.
         images: natural pictures with labels of their own.
         repetition, decision_map, embedding, source_target, goal_switching: what is looked at; None
             leaves it out.

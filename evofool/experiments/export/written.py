@@ -23,7 +23,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 """The formats, and how the name of the file ends; an image folder is a folder."""
 
 _BESIDE = (
-    "`metadata.csv` has a line a picture, `file_name` first. Where a text could be taken for a"
+    "`metadata.csv` has a line per picture, `file_name` first. Where a text could be taken for a"
     " formula by a spreadsheet, an apostrophe stands before it. Hugging Face's `datasets` reads the"
     ' folder: `load_dataset("imagefolder", data_dir=FOLDER)`.'
 )

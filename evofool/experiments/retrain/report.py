@@ -107,7 +107,7 @@ def _about(config: RetrainConfig, chain: str) -> str:
 
 
 def _shown(nets: Any) -> list[dict[str, Any]]:
-    """Champions on other nets: a row a net, encoding and other net."""
+    """Champions on other nets: a row per net, encoding and other net."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for net in nets:
         for one in net["shown"]:

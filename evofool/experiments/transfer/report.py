@@ -84,7 +84,7 @@ def _columns(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> tuple
 
 
 def _table(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> Table:
-    """One measure: a row a target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
+    """One measure: a row per target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
     names, _ = _columns(matrix, these, measure)
     by = {(c.source, c.target): c.rate for c in these if c.measure == measure}
     columns: list[Column] = [
