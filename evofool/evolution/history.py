@@ -1,9 +1,8 @@
 """Whether the tables of a campaign agree with each other.
 
-Every generation is a row of counts and statistics, every change of a cell is a row of wins. From the
-wins alone follows who held which cell after each generation, hence the statistics, the elites, and
-which parents the children of the next generation drew.
-"""
+Every generation is a row of counts and statistics, every change of a cell is a row of wins. From
+the wins alone follows who held which cell after each generation, hence the statistics, the elites,
+and which parents the children of the next generation drew. """
 
 from __future__ import annotations
 
