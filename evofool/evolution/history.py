@@ -2,7 +2,8 @@
 
 Every generation is a row of counts and statistics, every change of a cell is a row of wins. From
 the wins alone follows who held which cell after each generation, hence the statistics, the elites,
-and which parents the children of the next generation drew. """
+and which parents the children of the next generation drew.
+"""
 
 from __future__ import annotations
 
