@@ -21,7 +21,7 @@ from evofool.errors import EvofoolError
 LANGUAGES = ("", "python", "yaml", "toml", "text")  # nothing: commands
 OTHER_PROGRAMS = {
     "pip", "uv", "ray", "cut", "curl", "docker", "git", "ruff", "mypy", "pre-commit", ".ci/run",
-    ".ci/site",
+    ".ci/site", ".ci/first-hour", ".ci/lowest",
 }  # fmt: skip
 EXAMPLES = {
     "run": "quickstart",
