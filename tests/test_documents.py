@@ -34,7 +34,7 @@ EXAMPLES = {
     "sweep": "quickstart",
 }
 """What CONFIG stands for, and what parts of a config are tried in, by command."""
-NAMED = re.compile(r"[\w./-]+\.(?:safetensors|pth|onnx|skops|py)\b|RUN/victim.yaml")
+NAMED = re.compile(r"[\w./-]+\.(?:safetensors|pth|pt2|onnx|skops|py)\b|RUN/victim.yaml")
 RUNNABLE = [block for page in PAGES for block in blocks(page) if block.excuse is None]
 GROUP: Any = typer.main.get_command(app)
 
