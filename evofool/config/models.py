@@ -194,7 +194,7 @@ class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``,
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``file.onnx``,
             ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).

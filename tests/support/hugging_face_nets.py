@@ -43,14 +43,14 @@ def _vit(config: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _swin(config: dict[str, Any]) -> tuple[Any, Any]:
-    from transformers import SwinConfig, SwinForImageClassification, ViTImageProcessor
+    from transformers import BeitImageProcessor, SwinConfig, SwinForImageClassification
 
     sizes = {"image_size": SIDE, "patch_size": 4, "embed_dim": 16, "window_size": 4}
     sizes |= {"depths": [1, 1], "num_heads": [2, 2]}
     net = SwinForImageClassification(SwinConfig(**{**sizes, "id2label": NAMES, **config}))
     # resized to more than is cropped, and neither is square
     size, crop = {"height": 37, "width": 41}, {"height": SIDE, "width": SIDE}
-    return net, ViTImageProcessor(size=size, crop_size=crop, do_center_crop=True, resample=3)
+    return net, BeitImageProcessor(size=size, crop_size=crop, do_center_crop=True, resample=3)
 
 
 def _convnext(config: dict[str, Any]) -> tuple[Any, Any]:

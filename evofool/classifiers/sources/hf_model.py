@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evofool.classifiers.base import Classifier, Link, Resize
 from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.identity.files import sha256_file
+from evofool.classifiers.pictures import in_words
 from evofool.classifiers.sources.hf_files import PREFIX as PREFIX
 from evofool.classifiers.sources.hf_files import ModelFiles, find_files
 from evofool.classifiers.sources.hf_processor import FILE, Preparation, read_processor
@@ -59,7 +60,9 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
         mean=prepared.mean,
         std=prepared.std,
         resize=prepared.resize,
-        preprocessing=prepared.described,
+        preprocessing=None
+        if prepared.resize is None
+        else in_words(prepared.resize, prepared.input_shape, prepared.mean, prepared.std),
         source=(files.weights, sha256_file(files.weights)) if files.local else None,
         keep=True,
     )
@@ -113,24 +116,13 @@ class _Prepared:
     std: tuple[float, ...]
     blue_first: bool = False
 
-    @property
-    def described(self) -> str:
-        height, width = self.input_shape[1:]
-        resize = self.resize
-        if resize is None:
-            how = "shorter side"
-        elif resize.fit == "squash" and resize.frame:
-            how = f"to {resize.frame[0]} x {resize.frame[1]} {resize.interpolation}"
-        else:
-            how = f"shorter side {resize.shorter_side} {resize.interpolation}"
-        mean, std = (", ".join(f"{value:.4g}" for value in part) for part in (self.mean, self.std))
-        return f"{how}, centre crop {height} x {width}, (x - ({mean})) / ({std})"
-
 
 def _prepared(spec: ClassifierSpec, files: ModelFiles) -> _Prepared:
     channels = files.config.get("num_channels", 3)
     if not files.has_processor:
-        assert spec.input_shape and spec.mean and spec.std
+        assert spec.input_shape is not None
+        assert spec.mean is not None
+        assert spec.std is not None
         return _Prepared(spec.input_shape, None, spec.mean, spec.std)
     said = read_processor(_processor(files, spec.name), channels, spec.name)
     return _Prepared(
@@ -239,7 +231,7 @@ def _shape_said(files: ModelFiles) -> Shape | None:
     )
     channels = files.config.get("num_channels", 3)
     whole = all(isinstance(side, int) and side > 0 for side in (*sides, channels))
-    return (channels, *sides) if whole else None  # type: ignore[return-value]
+    return (channels, *sides) if whole else None
 
 
 @contextlib.contextmanager

@@ -94,12 +94,12 @@ def read_processor(processor: Any, channels: int, name: str) -> Preparation:
     if _has_border(said, shape):
         raise ClassifierError(
             f"classifier {name}: {FILE}: crops {shape[1]} x {shape[2]} pixels out of pictures that"
-            f" are resized to less ({dict(said['size'])}), which leaves a black border; make"
+            f" are resized to less ({said['size']}), which leaves a black border; make"
             " crop_size smaller or size larger"
         )
     raise ClassifierError(
-        f"classifier {name}: {type(processor).__name__} does more to a picture than to resize, crop,"
-        f" rescale and normalise it; {_MEND}"
+        f"classifier {name}: {type(processor).__name__} does more to a picture than to resize,"
+        f" crop, rescale and normalise it; {_MEND}"
     )
 
 
@@ -142,7 +142,7 @@ def _shape(processor: Any, channels: int, name: str) -> Shape:
 def _normalisation(
     processor: Any, said: Mapping[str, Any], channels: int, name: str
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of levels on [0, 1], as the processor's numbers, where these are all."""
+    """Mean and deviation of levels on [0, 1]: as the file has them, if that is all that is done."""
     mode, many = ("L", None) if channels == 1 else ("RGB", 3)
     ends = []
     for level in (0, 255):
@@ -161,8 +161,7 @@ def _normalisation(
     if said.get("do_normalize"):
         means, stds = said.get("image_mean", 0.0), said.get("image_std", 1.0)
     written = [np.broadcast_to(np.asarray(x, np.float64) / scale, channels) for x in (means, stds)]
-    close = all(np.allclose(a, b, rtol=_CLOSE, atol=_CLOSE) for a, b in zip(written, measured, strict=True))
-    if close:
+    if np.allclose(written, measured, rtol=_CLOSE, atol=_CLOSE):
         mean, std = ([float(x) for x in part] for part in written)
     else:  # no more digits than single precision has: they are part of the digest
         mean, std = ([float(f"{x:.6g}") for x in part] for part in measured)
@@ -186,14 +185,14 @@ def _candidates(said: Mapping[str, Any], shape: Shape) -> Iterator[Resize]:
         return
     if size.get("height") and size.get("width"):
         frame = (int(size["height"]), int(size["width"]))
-        yield Resize(min(frame), filter_, "squash", frame, cut="down")
+        yield Resize(min(frame), filter_, "squash", frame, cut="lower")
     if shortest:
-        yield Resize(int(shortest), filter_, cut="down")
+        yield Resize(int(shortest), filter_, cut="lower")
         crop_pct = said.get("crop_pct")
         if crop_pct and shortest < _WHOLE:
-            yield Resize(int(shortest / crop_pct), filter_, cut="down")
-        yield Resize(int(shortest * 256 / 224), filter_, cut="down")  # LeViT's
-        yield Resize(min(height, width), filter_, "squash", (height, width), cut="down")
+            yield Resize(int(shortest / crop_pct), filter_, cut="lower")
+        yield Resize(int(shortest * 256 / 224), filter_, cut="lower")  # LeViT's
+        yield Resize(min(height, width), filter_, "squash", (height, width), cut="lower")
 
 
 def _run(processor: Any, picture: PIL.Image.Image) -> NDArray[np.floating[Any]]:

@@ -1,4 +1,4 @@
-"""Image classifiers of Hugging Face: tiny nets of its own classes, saved and loaded without a network."""
+"""Image classifiers of Hugging Face: tiny nets of its own classes, saved, and loaded again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pictures() -> list[PIL.Image.Image]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pixels_are_those_of_the_library(nets: dict[str, Path], kind: str) -> None:
-    """Equal to the processor that uses Pillow; within 2 levels of 255 of the one that uses torchvision.
+    """Equal to the processor that uses Pillow, and within 2 levels of the one with torchvision.
 
     Of noise, where cubic filters overshoot black and white, the library's two differ by more.
     """
@@ -94,9 +94,7 @@ def test_answers_and_gradients_are_those_of_the_library(nets: dict[str, Path], k
     scorer = Scorer(victim, device="cpu")
     np.testing.assert_allclose(scorer.confidence(images), expected, atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 0.01, "the pictures tell nothing apart"
-    _, gradients = scorer.gradients(
-        images.astype(np.float32) / 255, lambda logits, _: logits[:, 0]
-    )
+    gradients = scorer.gradients(images, lambda logits, _: logits[:, 0]).values
     assert np.abs(gradients).reshape(4, -1).max(1).min() > 0
 
 
@@ -242,7 +240,7 @@ def _config(**keys: Any) -> Any:
         (_processor(do_resize=False), "keeps the shape of a picture"),
         (_processor(image_std=[0.5, -1, 0.5]), "white is not brighter than black"),
         (
-            _processor(image_processor_type="Siglip2ImageProcessor"),
+            _processor(image_processor_type="DonutImageProcessor", do_pad=True),
             "file of your own",
         ),
     ],
@@ -295,3 +293,28 @@ def test_without_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "evofool[hf]" in inspect_classifier("hf:ann/vit").missing
     with pytest.raises(ClassifierError, match=r"pip install 'evofool\[hf\]'"):
         load_classifier("hf:ann/vit")
+
+
+def test_a_campaign_and_an_attack(
+    vit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a relative path; the run goes on where the folder has moved."""
+    import evofool
+
+    monkeypatch.chdir(tmp_path)
+    small = {"evolution": {"initial": 8, "children": 8}, "stop": {"generations": 2}}
+    run = evofool.evolve({"classifier": "hf:vit", "encoding": "direct", "seed": 1, **small}, "e")
+    assert len(run.to_frame()) == 3
+    moved = vit.rename(tmp_path / "moved")
+    run = evofool.resume("e", classifier="moved", overrides=["stop.generations=3"])
+    assert run.manifest["classifier"]["name"] == f"hf:{moved}"
+    attacked = evofool.attack(
+        {
+            "kind": "attack",
+            "classifier": "hf:moved",
+            "images": {"noise": "normal", "count": 4},
+            "attacks": [{"name": "fgsm", "eps": 0.25, "targets": "random"}],
+        },
+        "a",
+    )
+    assert attacked.to_frame().backward_images.sum() == 4
