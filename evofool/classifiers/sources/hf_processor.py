@@ -107,12 +107,12 @@ def _check_sides(said: Mapping[str, Any], name: str) -> None:
     """Refuse what would fill the memory."""
     for key in ("size", "crop_size"):
         size = said.get(key)
-        for side in size.values() if isinstance(size, Mapping) else ():
-            if side is not None and not 1 <= side <= MAX_SIDE:
-                raise ClassifierError(
-                    f"classifier {name}: {FILE}: {key} {dict(size)} has a side that is not 1 to"
-                    f" {MAX_SIDE} pixels; correct it"
-                )
+        sides = size.values() if isinstance(size, Mapping) else ()
+        if not all(side is None or 1 <= side <= MAX_SIDE for side in sides):
+            raise ClassifierError(
+                f"classifier {name}: {FILE}: {key} {size} has a side that is not 1 to {MAX_SIDE}"
+                " pixels; correct it"
+            )
 
 
 def _has_border(said: Mapping[str, Any], shape: Shape) -> bool:

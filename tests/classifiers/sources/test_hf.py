@@ -306,8 +306,9 @@ def test_a_campaign_and_an_attack(
     run = evofool.evolve({"classifier": "hf:vit", "encoding": "direct", "seed": 1, **small}, "e")
     assert len(run.to_frame()) == 3
     moved = vit.rename(tmp_path / "moved")
-    run = evofool.resume("e", classifier="moved", overrides=["stop.generations=3"])
-    assert run.manifest["classifier"]["name"] == f"hf:{moved}"
+    evofool.resume("e", classifier="moved", overrides=["stop.generations=3"])
+    manifest = json.loads(Path("e/manifest.json").read_text())
+    assert manifest["classifier"]["name"] == f"hf:{moved}"
     attacked = evofool.attack(
         {
             "kind": "attack",
