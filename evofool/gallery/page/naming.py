@@ -8,7 +8,7 @@ from pathlib import PurePath
 from evofool.config.folders import without_prefix, written_as_folder
 from evofool.text import bare
 
-_SUFFIXES = (".py", ".onnx", ".safetensors", ".skops", ".pth", ".pt", ".ckpt", ".bin")
+_SUFFIXES = (".py", ".onnx", ".pt2", ".safetensors", ".skops", ".pth", ".pt", ".ckpt", ".bin")
 
 
 def display_names(victims: Sequence[str]) -> dict[str, str]:
