@@ -52,5 +52,5 @@ def test_without_ray_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_ray)
-    with pytest.raises(UsageError, match=r'pip install "evofool\[ray\]"'), ray_session.session():
+    with pytest.raises(UsageError, match=r"pip install 'evofool\[ray\]'"), ray_session.session():
         pass

@@ -82,7 +82,7 @@ def _made(faults: Faults, attack: Any) -> Attack:
     faults.stop_if_any()
     if not isinstance(made, Attack):
         faults.add(
-            f"{type(made).__name__} is no attack", "", "derive it from evofool.attacks.Attack"
+            f"{type(made).__name__} is not an attack", "", "derive it from evofool.attacks.Attack"
         )
     faults.stop_if_any()
     built: Attack = made

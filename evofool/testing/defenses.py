@@ -83,7 +83,7 @@ def _made(faults: Faults, defense: Any) -> Defense:
     faults.stop_if_any()
     if not isinstance(made, Defense):
         faults.add(
-            f"{type(made).__name__} is no defense", "",
+            f"{type(made).__name__} is not a defense", "",
             "derive it from evofool.defenses.base.Defense",
         )  # fmt: skip
     faults.stop_if_any()

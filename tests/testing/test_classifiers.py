@@ -227,4 +227,4 @@ def test_a_message_shows_what_was_seen() -> None:
     text = str(caught.value)
     assert "relative difference 2 (at most 0.02)" in text
     assert "by autograd: [" in text
-    assert "mend: let every step be differentiable" in text
+    assert "to fix: let every step be differentiable" in text

@@ -164,7 +164,7 @@ def test_broken_twins_are_told_what_is_wrong(defense: Any, fault: str) -> None:
     with pytest.raises(ConformanceError) as info:
         check_defense(defense)
     assert any(found.what.startswith(fault) for found in info.value.faults), str(info.value)
-    assert "mend: " in str(info.value)
+    assert "to fix: " in str(info.value)
 
 
 def test_a_transform_whose_pictures_are_none_is_found() -> None:

@@ -290,7 +290,7 @@ def test_several_faults_are_all_told() -> None:
     text = str(caught.value)
     assert "does not conform: 3 faults" in text
     assert all(f"\n\n{n}. " in text for n in (1, 2, 3))
-    assert "mend: copy the genome first" in text
+    assert "to fix: copy the genome first" in text
 
 
 def test_rounding_in_both_directions_is_found_by_its_pictures() -> None:
