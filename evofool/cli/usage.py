@@ -22,6 +22,9 @@ _NO_CHOICE = re.compile(r"'([^']*)' is not one of (.*)")
 RAY_HERE = "here"
 """What ``--ray`` without an address stands for: a cluster that is started on this machine."""
 
+_ADDRESS = rf"{RAY_ADDRESS}|\w+://.*"
+"""Such as ``ray://`` too, which is refused in words of its own."""
+
 
 class Command(TyperCommand):
     """A command of evofool: while it runs, stdout is for its answers alone."""
@@ -32,7 +35,7 @@ class Command(TyperCommand):
             following = [*args[1:], ""]
             args = [
                 f"--ray={RAY_HERE}"
-                if arg == "--ray" and not re.fullmatch(RAY_ADDRESS, following[place])
+                if arg == "--ray" and not re.fullmatch(_ADDRESS, following[place])
                 else arg
                 for place, arg in enumerate(args)
             ]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,11 @@ from ray_pools import linear_campaign, over_ray, watched_pools
 from evofool.errors import ScoringError, UsageError
 from evofool.evolution.campaign import Progress, evolve, resume
 from evofool.evolution.status import status
-from evofool.ray_session import session
 from evofool.scoring.ray import RayPool
 from evofool.scoring.ray import pool as pool_module
 
 pytestmark = pytest.mark.cluster
 Until = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Ray on this machine, with room for two workers."""
-    pytest.importorskip("ray")
-    with session(cpus=2) as ray:
-        yield ray
 
 
 @pytest.fixture(scope="module")
@@ -263,18 +252,18 @@ def test_genomes_of_any_class_travel(
 
 
 DRIVER = """
-import sys
-sys.path[:0] = {paths!r}
+import os, sys
 from ray_pools import linear_campaign, over_ray
 from evofool.evolution.campaign import evolve
 from evofool.cli import signals
 from evofool.errors import Interrupted
 
+os.setsid()  # a process group of its own, as a shell gives it
 signals.exit_on_signals()
-config = linear_campaign(stop={{"generations": 100000}})
+config = linear_campaign(stop={"generations": 100000})
 with signals.stop_requested() as stop:
     try:
-        evolve(over_ray(config), {run!r}, should_stop=stop)
+        evolve(over_ray(config), sys.argv[1], should_stop=stop)
     except Interrupted as error:
         print(error)
         sys.exit(signals.exit_code())
@@ -282,26 +271,9 @@ with signals.stop_requested() as stop:
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts a driver in a process group of its own, as a shell does."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start() -> subprocess.Popen[str]:
-        code = DRIVER.format(
-            paths=[str(Path(__file__).parents[1] / "support")], run=str(tmp_path / "run")
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], start_new_session=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+def driver(forked: Callable[..., Any], tmp_path: Path) -> Any:
+    """A campaign in a process of its own, which starts Ray."""
+    return forked(DRIVER, tmp_path / "run")
 
 
 def _stored(run: Path) -> int:
@@ -311,14 +283,10 @@ def _stored(run: Path) -> int:
         return -1
 
 
-def test_a_killed_driver_is_resumed(
-    driver: Callable[[], subprocess.Popen[str]], tmp_path: Path, until: Until
-) -> None:
+def test_a_killed_driver_is_resumed(driver: Any, tmp_path: Path, until: Until) -> None:
     run = tmp_path / "run"
-    process = driver()
-    until(process, lambda: _stored(run) >= 5)
-    process.kill()
-    process.wait()
+    until(driver, lambda: _stored(run) >= 5)
+    driver.kill()
     limit = _stored(run) + 5
     done = resume(run, overrides=[f"stop.generations={limit}", "scoring.ray=null"]).summary
     alone = evolve(linear_campaign(stop={"generations": limit}), tmp_path / "alone").summary
@@ -328,15 +296,14 @@ def test_a_killed_driver_is_resumed(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_whole_group_saves(
-    driver: Callable[[], subprocess.Popen[str]], tmp_path: Path, until: Until, number: int
+    driver: Any, tmp_path: Path, until: Until, number: int
 ) -> None:
     """As Ctrl-C at a terminal: the workers must not die of it before the driver has saved."""
     run = tmp_path / "run"
-    process = driver()
-    until(process, lambda: _stored(run) >= 5)
-    os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 128 + number, err
-    assert "is saved; go on with" in out
-    assert "was lost" not in err
+    until(driver, lambda: _stored(run) >= 5)
+    os.killpg(driver.pid, number)
+    ended = driver.end()
+    assert ended.returncode == 128 + number, ended.stderr
+    assert "is saved; go on with" in ended.stdout
+    assert "was lost" not in ended.stderr
     assert status(run)["status"] == "interrupted"
