@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Ray's own choice is 15: beside other programs its workers then get next to nothing.
 os.environ.setdefault("RAY_worker_niceness", "0")
+
+# Containers are often set up to keep no bytecode. Then every worker, and every process a test
+# starts, compiles the libraries anew: seconds each time. It is kept here, beside what pytest keeps.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache/bytecode")
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 import pytest
 import torch
@@ -57,7 +64,7 @@ def _only_tests_for_a_gpu_see_one(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `auto` chooses is the same on every machine, but in tests marked `gpu`."""
-    if "gpu" in request.keywords:
+    if request.node.get_closest_marker("gpu"):  # keywords hold names of folders too
         if not HAS_GPU:
             pytest.skip("needs a CUDA device")
     elif HAS_GPU:

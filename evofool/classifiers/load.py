@@ -19,8 +19,10 @@ from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.sources import (
     bundled,
+    hf_model,
     live,
     onnx_file,
+    pt2_file,
     sklearn_file,
     timm_zoo,
     torchvision_zoo,
@@ -86,6 +88,13 @@ SOURCES: tuple[Source, ...] = (
         timm_zoo.inspect_timm,
     ),
     Source(
+        "hf:OWNER/NAME or hf:path/to/folder",
+        "image classifiers of Hugging Face (needs the extra evofool[hf])",
+        lambda name: name.startswith(hf_model.PREFIX),
+        hf_model.load_hf,
+        hf_model.inspect_hf,
+    ),
+    Source(
         "path/to/NAME.safetensors",
         "weights that evofool train wrote, with their card NAME.json beside them",
         lambda name: name.endswith(trained.SUFFIX),
@@ -98,6 +107,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.endswith(".onnx"),
         onnx_file.load_onnx,
         onnx_file.inspect_onnx,
+    ),
+    Source(
+        "path/to/file.pt2",
+        "a program that torch.export.save wrote, with gradients",
+        lambda name: name.endswith(pt2_file.SUFFIX),
+        pt2_file.load_pt2,
+        pt2_file.inspect_pt2,
     ),
     Source(
         "sklearn:path/to/file.skops",
