@@ -81,37 +81,25 @@ def test_all_workers_killed_at_once_are_replaced(
     assert not new  # closed with the run
 
 
-def test_workers_that_cannot_be_replaced_end_the_run_saved(
-    cluster: Any,
-    alone: dict[str, Any],
-    tmp_path: Path,
-    pools: list[RayPool],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pool_module, "START_SECONDS", 0.0)
-
-    def kill() -> None:
-        monkeypatch.setattr(pools[0], "_hire", lambda: None)
-        for report in pools[0].reports:
-            os.kill(report.pid, signal.SIGKILL)
-
-    run = tmp_path / "run"
-    monkeypatch.setattr(pool_module, "START_SECONDS", 180.0)
-    with pytest.raises(ScoringError, match=r"no worker of Ray is left.*evofool resume"):
-        evolve(over_ray(linear_campaign()), run, progress=at(3, kill))
-    assert status(run)["generations"] == 3
-    assert (
-        resume(run, overrides=["scoring.ray=null"]).summary["archive_digest"]
-        == (alone["archive_digest"])
-    )
-
-
 VICTIM = """
-import sys
+import os, sys, time
 import torch
 sys.path.append({toys!r})
 from linear import Linear, SIDE
 from evofool.classifiers import from_module
+
+def once(act):  # by one worker alone, as soon as the file is there
+    if os.getpid() != {driver}:
+        try:
+            os.remove({flag!r})
+        except FileNotFoundError:
+            return
+        act()
+
+def fail():
+    raise RuntimeError("not now")
+
+{loaded}
 
 class Picky(Linear):
     def forward(self, x):
@@ -126,19 +114,76 @@ def victim():
 
 
 @pytest.fixture
-def picky(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def flag(tmp_path: Path) -> Path:
+    """What `once` in the victim of `picky` waits for."""
+    return tmp_path / "flag"
+
+
+@pytest.fixture
+def picky(tmp_path: Path, flag: Path) -> Callable[..., dict[str, Any]]:
     """A campaign whose victim is torch code in a file of its own, with `change` in it."""
 
-    def make(change: str, **sections: Any) -> dict[str, Any]:
+    def make(change: str = "pass", loaded: str = "", **sections: Any) -> dict[str, Any]:
         file = tmp_path / "picky.py"
-        file.write_text(VICTIM.format(toys=str(Path(__file__).parents[1] / "toys"), change=change))
+        toys = str(Path(__file__).parents[1] / "toys")
+        file.write_text(
+            VICTIM.format(
+                toys=toys, change=change, loaded=loaded, driver=os.getpid(), flag=str(flag)
+            )
+        )
         scoring = {"batch": 16, "workers": 2, "engine": "torch"}
         return linear_campaign(
             classifier={"name": f"{file}:victim", "probe": "none"}, scoring=scoring,
-            stop={"generations": 4}, **sections,
+            **{"stop": {"generations": 4}, **sections},
         )  # fmt: skip
 
     return make
+
+
+def test_a_worker_that_hangs_is_replaced(
+    cluster: Any, picky: Callable[..., dict[str, Any]], flag: Path, tmp_path: Path
+) -> None:
+    config = picky("once(lambda: time.sleep(1e6))")
+    here = evolve(config, tmp_path / "here").summary
+    over = over_ray(config, timeout=8.0)
+    there = evolve(over, tmp_path / "there", progress=at(1, flag.touch)).summary
+    assert not flag.exists()
+    assert there["archive_digest"] == here["archive_digest"]
+    assert there["sent"]["queries"] == here["sent"]["queries"]
+    assert there["sent"]["retries"] > 0
+
+
+def test_a_start_that_fails_is_tried_again(
+    cluster: Any, picky: Callable[..., dict[str, Any]], flag: Path, tmp_path: Path
+) -> None:
+    config = picky(loaded="once(fail)")
+    here = evolve(config, tmp_path / "here").summary
+    flag.touch()
+    there = evolve(over_ray(config), tmp_path / "there").summary
+    assert not flag.exists()
+    assert there["archive_digest"] == here["archive_digest"]
+    assert there["sent"]["retries"] == 0
+
+
+def test_workers_that_cannot_be_replaced_end_the_run_saved(
+    cluster: Any, picky: Callable[..., dict[str, Any]], tmp_path: Path, pools: list[RayPool]
+) -> None:
+    """Since the victim that they load has changed meanwhile."""
+    config = picky()
+    file, run = tmp_path / "picky.py", tmp_path / "run"
+    before = file.read_text()
+
+    def kill() -> None:
+        file.write_text(before.replace("pass", "logits = logits * 2"))
+        for report in pools[0].reports:
+            os.kill(report.pid, signal.SIGKILL)
+
+    with pytest.raises(ScoringError, match=r"no worker of Ray is left.*same paths.*evofool resume"):
+        evolve(over_ray(config), run, progress=at(2, kill))
+    file.write_text(before)
+    assert status(run)["generations"] == 2
+    done = resume(run, overrides=["scoring.ray=null"]).summary
+    assert done["archive_digest"] == evolve(config, tmp_path / "here").summary["archive_digest"]
 
 
 def test_out_of_memory_halves_as_here(
@@ -185,7 +230,7 @@ def test_a_victim_that_changed_on_a_worker_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another file at the same path, as on a machine that was not updated."""
-    config = picky("pass")
+    config = picky()
     sent = pool_module.sent
 
     def late(*arguments: Any) -> Any:
@@ -196,6 +241,33 @@ def test_a_victim_that_changed_on_a_worker_is_refused(
     monkeypatch.setattr(pool_module, "sent", late)
     with pytest.raises((UsageError, ScoringError), match="same files must lie at the same paths"):
         evolve(over_ray(config), tmp_path / "run")
+
+
+DEADLY = """
+import os, signal, sys
+sys.path.append({toys!r})
+from exact import Bytes
+
+class Deadly(Bytes):
+    name = "deadly"
+    def render(self, genomes, size):
+        if os.getpid() != {driver} and os.path.exists({flag!r}):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().render(genomes, size)
+"""
+
+
+def test_a_micro_batch_that_kills_its_workers_ends_the_run_saved(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "ATTEMPTS", 2)
+    file, flag, run = tmp_path / "deadly.py", tmp_path / "flag", tmp_path / "run"
+    toys = str(Path(__file__).parents[1] / "toys")
+    file.write_text(DEADLY.format(toys=toys, driver=os.getpid(), flag=str(flag)))
+    config = over_ray(linear_campaign(encoding=f"{file}:Deadly"), actors=1)
+    with pytest.raises(ScoringError, match=r"2 workers in turn were lost over one.*evofool resume"):
+        evolve(config, run, progress=at(2, flag.touch))
+    assert status(run)["generations"] == 2
 
 
 BOXED = """

@@ -27,20 +27,6 @@ TOYS = Path(__file__).parents[2] / "toys"
 Until = Callable[..., None]
 
 
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[driver.RayWorks]:
-    """What experiments of this process send their works to."""
-    made: list[driver.RayWorks] = []
-
-    class Watched(driver.RayWorks):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            made.append(self)
-
-    monkeypatch.setattr(driver, "RayWorks", Watched)
-    return made
-
-
 @pytest.mark.slow
 def test_attacks_over_ray_are_those_without(tmp_path: Path) -> None:
     """The budget's shares too: two attacks are cut short, in whatever order all run."""
