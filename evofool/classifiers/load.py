@@ -34,6 +34,9 @@ from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
 from evofool.text import suggestion
 
+GROUP = "evofool.classifiers"
+"""The entry point group by which packages offer sources of victims."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -204,7 +207,7 @@ def inspect_classifier(
 
 def sources() -> tuple[Source, ...]:
     """`SOURCES`, then those of entry points."""
-    return (*SOURCES, *(point.load() for point in entry_points(group="evofool.classifiers")))
+    return (*SOURCES, *(point.load() for point in entry_points(group=GROUP)))
 
 
 def names() -> tuple[str, ...]:
