@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -125,7 +126,8 @@ class Goal:
         """Lead of the best other class over the label, or of the target over the best other, (n,).
 
         It is a difference of logits where the victim gives them, else of log-confidences. Where the
-        victim may reject, an untargeted image must lead over the rejection as well.
+        victim may reject, an untargeted image must lead over the rejection as well. Where several
+        classes may be claimed, it is the lead over being claimed or not.
 
         Args:
             outputs: floating n x classes.
@@ -137,6 +139,8 @@ class Goal:
         sought = torch.from_numpy(self.sought).to(rows.device)[rows]
         sign = torch.from_numpy(self.sign).to(rows.device)[rows]
         own = outputs.gather(1, sought[:, None])[:, 0]
+        if self._classifier.multi_label:
+            return sign * (own - half_sure(self._classifier))
         others = outputs.scatter(1, sought[:, None], float("-inf"))
         reject = self._classifier.reject
         if reject is None:
@@ -149,6 +153,11 @@ class Goal:
             own - torch.maximum(others, declined),
             others - torch.maximum(own, declined),
         )
+
+
+def half_sure(classifier: Classifier) -> float:
+    """What `class_scores` are where the confidence is a half and classes do not compete."""
+    return 0.0 if classifier.output == "logits" else -math.log(2)
 
 
 def class_scores(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:

@@ -23,6 +23,7 @@ from evofool.attacks.runs.rows import (
 )
 from evofool.attacks.runs.ssim import ssim
 from evofool.classifiers import Classifier
+from evofool.classifiers.tasks import CLAIMED
 from evofool.errors import BudgetError, ConfigError, StoreError
 from evofool.experiments.attack.sources import Sample, Source, read_samples
 from evofool.experiments.engine import Chunk, Context, Output, Row, Work, outside
@@ -138,7 +139,10 @@ class JudgedImages(Work):
         rows = []
         for i, sample in enumerate(samples):
             label = predicted[i] if sample.label == NONE else sample.label
-            used = label == predicted[i] or not self.only_correct
+            right = label == predicted[i]
+            if victim.multi_label and label != NONE and predicted[i] != NONE:
+                right = scores.confidence[i, label] > CLAIMED
+            used = right or not self.only_correct
             used = used and predicted[i] != NONE  # there is no answer to lead away from
             rows.append(
                 ImageRow(
