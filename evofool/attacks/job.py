@@ -14,7 +14,6 @@ from evofool.attacks.gradient.losses import SLACK, Goal
 from evofool.attacks.lattice.levels import FUZZ, Norm, effective_eps, on_lattice, toward
 from evofool.attacks.result import NONE, AttackResult, Labels
 from evofool.attacks.trace import Trace, running_costs
-from evofool.classifiers.tasks import CLAIMED
 from evofool.errors import BudgetError, EvofoolError, ImageError, UsageError
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.randomness import Stream, generator
@@ -401,11 +400,7 @@ class Job:
     def _success(
         self, rows: Rows, labels: Labels, confidence: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        hit = self.goal.success(labels, rows)
-        if self.scorer.classifier.multi_label:
-            claimed = confidence > CLAIMED
-            aimless = self.goal.sought[rows] == NONE
-            hit = (labels != NONE) & np.where(self.goal.sign[rows] > 0, claimed, ~claimed | aimless)
+        hit = self.goal.success(labels, rows, confidence)
         if self.threshold > 0 and self.scorer.classifier.output != "label":
             hit &= confidence >= self.threshold
         return hit

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evofool.attacks.result import NONE, Labels
 from evofool.classifiers.base import Classifier
+from evofool.classifiers.tasks import CLAIMED
 
 if TYPE_CHECKING:
     import torch
@@ -41,18 +42,28 @@ class Goal:
         """int64 (N,), the class whose score must rise (targets) or fall (labels)."""
         self.sign = np.where(targets == NONE, -1.0, 1.0).astype(np.float32)
 
-    def success(self, predicted: Labels, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def success(
+        self,
+        predicted: Labels,
+        rows: NDArray[np.int64],
+        confidence: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.bool_]:
         """Whether the classes `predicted` for pictures of `rows` are what was wanted.
 
         Args:
             predicted: (n,), the victim's top-1 classes.
             rows: (n,), which of the N images the pictures belong to.
+            confidence: (n,), in the class sought; needed where classes do not exclude each other,
+                and the goal is that the target is claimed, or the label is not.
 
         Returns:
             (n,), whether the goal is reached; of an image without a goal, whether the victim gave
             any class.
         """
         same = predicted == self.sought[rows]
+        if self._classifier.multi_label:
+            assert confidence is not None
+            same = (self.sought[rows] != NONE) & (confidence > CLAIMED)
         hit: NDArray[np.bool_] = np.where(self.targets[rows] == NONE, ~same, same)
         hit &= predicted != NONE  # the victim gave no usable scores
         if self._classifier.reject is not None:  # no answer fools nobody
