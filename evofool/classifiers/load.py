@@ -19,6 +19,7 @@ from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.sources import (
     bundled,
+    hf_model,
     live,
     onnx_file,
     pt2_file,
@@ -33,6 +34,9 @@ from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
 from evofool.text import suggestion
+
+GROUP = "evofool.classifiers"
+"""The entry point group by which packages offer sources of victims."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.startswith(timm_zoo.PREFIX),
         timm_zoo.load_timm,
         timm_zoo.inspect_timm,
+    ),
+    Source(
+        "hf:OWNER/NAME or hf:path/to/folder",
+        "image classifiers of Hugging Face (needs the extra evofool[hf])",
+        lambda name: name.startswith(hf_model.PREFIX),
+        hf_model.load_hf,
+        hf_model.inspect_hf,
     ),
     Source(
         "path/to/NAME.safetensors",
@@ -199,7 +210,7 @@ def inspect_classifier(
 
 def sources() -> tuple[Source, ...]:
     """`SOURCES`, then those of entry points."""
-    return (*SOURCES, *(point.load() for point in entry_points(group="evofool.classifiers")))
+    return (*SOURCES, *(point.load() for point in entry_points(group=GROUP)))
 
 
 def names() -> tuple[str, ...]:

@@ -57,6 +57,7 @@ class Inspection:
         n_classes: number of classes, None if only loading shows it.
         ready: whether everything it needs is on this machine.
         missing: what is not, and how to get it; empty if ready.
+        about: what is known of it, one line; empty if nothing is.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Inspection:
     n_classes: int | None
     ready: bool
     missing: str = ""
+    about: str = ""
 
     def lines(self, work: str, ready: bool = True) -> list[str]:
         """What a dry run prints of it, of the `work` there is to do, and whether it can be done.
