@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict
+from evofool.classifiers.checks.answers import not_one
 from evofool.errors import ClassifierError
 from evofool.images import UInt8Images
 
@@ -87,11 +88,3 @@ class _Two:
         yes = values.reshape(-1)
         no = 1 - yes if self.confidences else np.zeros_like(yes)
         return np.stack([no, yes], axis=1)
-
-
-def not_one(shape: tuple[int, ...]) -> str:
-    """The message about outputs of another `shape`."""
-    return (
-        f"task: binary is of nets that give one value a picture, and this one gives"
-        f" {' x '.join(map(str, shape))}; leave it away"
-    )

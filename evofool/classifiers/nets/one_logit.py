@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from evofool.classifiers.tasks import not_one
+from evofool.classifiers.checks.answers import not_one
 from evofool.errors import ClassifierError
 
 
