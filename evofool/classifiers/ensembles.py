@@ -163,6 +163,11 @@ def _check_member(member: Classifier, where: str) -> None:
             f"{where}: {member.headline} has its own transforms; give them to the ensemble, so"
             " that all its nets see the same picture"
         )
+    if member.multi_label:
+        raise ClassifierError(
+            f"{where}: {member.headline} may claim several classes (task: multi-label), and an"
+            " ensemble chooses one"
+        )
     if member.output == "label":
         raise ClassifierError(
             f"{where}: {member.headline} gives only labels, so it has no log-odds to combine"
