@@ -117,7 +117,7 @@ def test_refused_members(first: Classifier) -> None:
         with_crops(from_members([first]), 10)
     with pytest.raises(ClassifierError, match="least or mean, not 'most'"):
         from_members([first], rule="most")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"is an ensemble; .* defend its members"):
+    with pytest.raises(UsageError, match=r"is an ensemble, .* defend its members"):
         put_around(from_members([first]), BitDepth(3))
 
 

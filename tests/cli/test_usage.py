@@ -193,7 +193,7 @@ def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None
     assert str(film) in answered("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)
     assert film.is_file()
     message = refused("gallery", run, "--class", "*", "--film", "webp")
-    assert "fits 7 classes (0 0, 1 1" in message
+    assert "matches 7 classes (0 0, 1 1" in message
     assert "no class is called 'zebra'" in refused(
         "gallery", run, "--class", "zebra", "--size", "9"
     )

@@ -64,5 +64,5 @@ def test_engine_ray_is_any_engine_spread(tmp_path: Path) -> None:
 
 def test_without_ray_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install \"evofool\[ray\]\""):
+    with pytest.raises(UsageError, match=r"pip install 'evofool\[ray\]'"):
         evolve(over_ray(linear_campaign()), tmp_path / "run")

@@ -265,7 +265,9 @@ def test_a_micro_batch_that_kills_its_workers_ends_the_run_saved(
     toys = str(Path(__file__).parents[1] / "toys")
     file.write_text(DEADLY.format(toys=toys, driver=os.getpid(), flag=str(flag)))
     config = over_ray(linear_campaign(encoding=f"{file}:Deadly"), actors=1)
-    with pytest.raises(ScoringError, match=r"2 workers in a row were lost over one.*evofool resume"):
+    with pytest.raises(
+        ScoringError, match=r"2 workers in a row were lost over one.*evofool resume"
+    ):
         evolve(config, run, progress=at(2, flag.touch))
     assert status(run)["generations"] == 2
 

@@ -150,7 +150,7 @@ def test_a_changed_tool_is_used_named_and_asked_for_again(
 def test_a_run_of_its_own_tools_takes_no_others(toy_campaign: Make, tmp_path: Path) -> None:
     config = toy_campaign(stop={"generations": 2})
     evolve(config, tmp_path / "run")
-    with pytest.raises(FolderError, match=r"own tools, but mutate \(.*flip\) of the toolbox are"):
+    with pytest.raises(FolderError, match=r"own tools, but mutate \(.*flip\) of this toolbox are"):
         resume(tmp_path / "run", toolbox=changed(config, "mutate"))
     resume(tmp_path / "run", toolbox=toolbox(config), overrides=["stop.generations=3"])
 
