@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 # OpenMP's threads sleep while they wait for each other; else they spin, and on cores that others
 # use too a training of 3 seconds takes 14. Read when torch is loaded, and by children.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Containers are often set up to keep no bytecode. Then every worker, and every process a test
+# starts, compiles the libraries anew: seconds each time. It is kept here, beside what pytest keeps.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache/bytecode")
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 import pytest
 import torch

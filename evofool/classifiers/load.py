@@ -19,6 +19,7 @@ from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.sources import (
     bundled,
+    hf_model,
     live,
     onnx_file,
     pt2_file,
@@ -85,6 +86,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.startswith(timm_zoo.PREFIX),
         timm_zoo.load_timm,
         timm_zoo.inspect_timm,
+    ),
+    Source(
+        "hf:OWNER/NAME or hf:path/to/folder",
+        "image classifiers of Hugging Face (needs the extra evofool[hf])",
+        lambda name: name.startswith(hf_model.PREFIX),
+        hf_model.load_hf,
+        hf_model.inspect_hf,
     ),
     Source(
         "path/to/NAME.safetensors",

@@ -24,12 +24,13 @@ from evofool.config.document import (
     scalar,
 )
 from evofool.config.explain import explain, looks_like, models_at
+from evofool.config.folders import names_folder, with_prefix_of, without_prefix
 from evofool.config.models import Campaign
 from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims
 from evofool.errors import ConfigError
-from evofool.files import PathError, expanded, is_file, read_file, reason, short
+from evofool.files import PathError, expanded, is_file, is_folder, read_file, reason, short
 from evofool.kinds import Kind
 from evofool.text import suggested
 
@@ -257,6 +258,9 @@ def moved_classifier(path: str, config: Path) -> str:
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
     if weights:
         return f"classifier.weights={_quoted(path)}"
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if isinstance(name, str):
+        path = with_prefix_of(name, path)
     return f"classifier.name={_quoted(_with_attribute(path, written))}"
 
 
@@ -386,6 +390,7 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
             document = absolute_classifier(document, (*section, "ensemble", index), check)
         return document
     document = _absolute_key(document, section, "name", _names_file, check)
+    document = _absolute_folder(document, section, check)
     document = _absolute_key(document, section, "weights", _weights_file, check)
     if isinstance(_at(document, (*section, "http")), dict):
         http = (*section, "http")
@@ -488,6 +493,19 @@ def _absolute_key(
     if not isinstance(value, str) or not is_path(value, document.place(where).folder):
         return document
     return _absolute_text(document, where, value, check)
+
+
+def _absolute_folder(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with the folder of an ``hf:FOLDER`` at `section` absolute."""
+    inner = _at(document, section)
+    where: KeyPath = (*section, "name") if isinstance(inner, dict) else section
+    value = _at(document, where)
+    if not isinstance(value, str) or not names_folder(value, document.place(where).folder):
+        return document
+    path = document.resolve(where, without_prefix(value))
+    if check and not is_folder(path):
+        raise document.error(where, f"no such folder: {short(path)}")
+    return document.replaced(where, with_prefix_of(value, str(path)), document.place(where))
 
 
 def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) -> Document:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evofool.config.base import Model as Model
+from evofool.config.folders import without_prefix, written_as_folder
 from evofool.config.http import HttpConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
@@ -146,6 +147,8 @@ def _bare(name: str) -> str:
     if ".py:" in name:
         file, _, function = name.rpartition(".py:")
         return f"{PurePath(file).name}:{function}"
+    if written_as_folder(without_prefix(name)) and without_prefix(name) != name:
+        return PurePath(name).name
     path = PurePath(name)
     return path.stem if path.suffix in _SUFFIXES else name
 
@@ -194,8 +197,8 @@ class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``, ``file.pt2``,
-            ``sklearn:file.skops`` or ``file.py:function``.
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``file.onnx``,
+            ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
         input_shape: channels, height, width.
