@@ -215,6 +215,8 @@ class ClassifierConfig(Model):
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
         answers: what a net on this machine tells, as if it were a service: so many of its likeliest
             classes with their confidences, or the first ``label`` alone.
+        task: ``multi-label`` of a net whose classes do not exclude each other, ``binary`` of one
+            that gives one value for two classes.
         http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
@@ -238,6 +240,7 @@ class ClassifierConfig(Model):
     ] = None
     rule: EnsembleRule | None = None
     answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
+    task: Literal["binary", "multi-label"] | None = None
     http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
@@ -284,6 +287,8 @@ class ClassifierConfig(Model):
             values.pop("rule", None)
         if self.answers is None:
             values.pop("answers", None)
+        if self.task is None:
+            values.pop("task", None)
         if self.http is None:
             values.pop("http", None)
         if self.transforms is None:
@@ -514,7 +519,9 @@ class RayConfig(Model):
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(RAY_ADDRESS, value):
-            raise ValueError(f"must be auto or HOST:PORT, not {value!r}")
+            client = value.startswith("ray://")
+            mend = " of its head; run evofool on a node of the cluster" if client else ""
+            raise ValueError(f"must be auto or HOST:PORT{mend}, not {value!r}")
         return value
 
 
