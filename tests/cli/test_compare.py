@@ -89,7 +89,7 @@ def test_run_folders_have_a_folder_by_their_names(
 
 def test_a_dry_run_of_run_folders_writes_nothing(runs: list[Path], answered: Answered) -> None:
     text = answered("compare", *runs, "--dry-run")
-    assert "# linear.py:victim: evolution direct, 2 seeds" in text
+    assert "# linear: evolution direct, 2 seeds" in text
     assert not Path("runs").exists()
 
 
