@@ -199,7 +199,7 @@ APPENDED = [  # as line 8
     ("b: *x", "8: b: aliases (*x) are refused"),
     ("<<: {seed: 3}", "8: <<: unknown key"),
     ("seed: !!python/object/apply:os.system [ls]", "8: seed: tags (!name) are refused"),
-    ("---\nseed: 3", "8: a second document"),
+    ("---\nseed: 3", "8: holds a second document"),
     ("seed: [1\nx: 2", "9: is not valid YAML"),
     ("\tseed: 1", "8: is not valid YAML"),
     ("seed: \x07", "8: holds the character U+0007"),
