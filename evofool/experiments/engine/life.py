@@ -385,7 +385,7 @@ def _finished(study: type[Study[Any]], run: ExperimentFolder) -> tuple[Study[Any
     missing = [p.title for p in made.plan if not results.is_finished(p.work)]
     if missing and not made.partial:
         raise FolderError(
-            f"{run.path}: cannot be drawn yet, since {listed(missing)} not done; continue with"
+            f"{run.path}: cannot be drawn yet: {listed(missing)} not done; continue with"
             f" evofool resume {run.path}"
         )
     return made, results

@@ -394,7 +394,7 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"methods": [{"attack": "gradient-assent"}]}, "methods.0.attack", "gradient-ascent"),
         ({"methods": [{"attack": "deepfool"}]}, "methods.0.attack", "cannot be aimed"),
         ({"methods": [{"attack": "square", "tries": 3}]}, "methods.0", "tries"),
-        ({"methods": [{"attack": "pgd", "step_size": [0.1, 0.2]}]}, "methods.0", "by itself"),
+        ({"methods": [{"attack": "pgd", "step_size": [0.1, 0.2]}]}, "methods.0", "of its own"),
         ({"methods": [{"attack": "pgd", "noise": "dim"}]}, "methods.0", "exactly one of"),
         ({"methods": [{"random": "cppn", "queries": 3}]}, "methods.0", "unknown key 'queries'"),
         ({"methods": [{"noise": "dim"}] * 2}, "methods", "two methods are called 'noise dim'"),

@@ -252,7 +252,7 @@ def test_cards(evolved: EvolveRun, attacked: AttackRun, tmp_path: Path) -> None:
     for line in attacked.summary["attacks"]:
         fooled = round(line["success_png"]["rate"] * line["n"])
         assert f"<td>{line['n']}</td>\n<td>{fooled}</td>" in html
-    assert "the data set" in html
+    assert "its data set" in html
 
 
 def test_hostile_labels_do_nothing(hostile: EvolveRun, tmp_path: Path) -> None:
