@@ -168,11 +168,11 @@ def _of_file(path: Path, where: str) -> Prototypes:
             f"{where}: {path}: {KEY!r} is {points.dtype} {by}, not classes x features (two classes"
             f" at least); {_FORM}"
         )
-    points = points.astype(np.float32)
-    if not np.isfinite(points).all():
+    floats: NDArray[np.float32] = points.astype(np.float32)
+    if not np.isfinite(floats).all():
         raise ClassifierError(f"{where}: {path}: holds NaN or infinite numbers; make them anew")
     told = None if labels is None else check_labels(labels, str(path))
-    return Prototypes(points, told, hashlib.sha256(points.tobytes()).hexdigest())
+    return Prototypes(floats, told, hashlib.sha256(floats.tobytes()).hexdigest())
 
 
 def _npz(path: Path) -> tuple[dict[str, NDArray[np.generic]], list[str] | None]:
