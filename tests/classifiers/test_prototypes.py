@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,13 @@ def test_files_that_hold_no_prototypes(folder: Path, arrays: dict[str, Any], mes
 
 def test_what_is_no_file_of_prototypes(folder: Path) -> None:
     (folder / "points.npz").write_bytes(b"nothing")
+    with pytest.raises(ClassifierError, match=r"points\.npz: cannot be read"):
+        load_classifier(spec(), base=folder)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**15, 6)}
+    claims = io.BytesIO()
+    np.lib.format.write_array_header_1_0(claims, header)
+    with zipfile.ZipFile(folder / "points.npz", "w") as archive:
+        archive.writestr("prototypes.npy", claims.getvalue() + b"\0" * 96)
     with pytest.raises(ClassifierError, match=r"points\.npz: cannot be read"):
         load_classifier(spec(), base=folder)
     with pytest.raises(ClassifierError, match=r"absent\.npz: no such file or folder"):
