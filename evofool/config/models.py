@@ -298,7 +298,7 @@ class ClassifierConfig(Model):
                 "http and ensemble: a victim is either a service or several nets, not both"
             )
         if self.prototypes is not None and (self.http is not None or self.ensemble is not None):
-            raise ValueError("prototypes belong to one net that gives features; name one")
+            raise ValueError("prototypes are of one net that gives features; name one")
         return self
 
     @model_validator(mode="after")
