@@ -9,6 +9,7 @@ from typing import Any
 
 from evofool.errors import StoreError
 from evofool.experiments.engine.context import Context
+from evofool.experiments.engine.drawing import drawn_digests, is_picture
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
@@ -63,14 +64,24 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
         return
     drawn = _Files()
     report(results, run.manifest).write(drawn)
+    try:
+        digests = drawn_digests(run.meta())
+    except StoreError as error:
+        yield Check("report", False, str(error))
+        return
     for name, data in drawn.files.items():
-        if name.endswith((".png", ".svg")):
-            continue  # what draws them may be another version
         try:
-            same = read_file(run.path / name) == data
+            stored = read_file(run.path / name)
         except OSError:
-            same = False
-        yield Check(name, same, "holds the stored rows" if same else "differs or is missing")
+            stored = None
+        if stored == data:
+            yield Check(name, True, "holds the stored rows")
+        elif not is_picture(name):
+            yield Check(name, False, "differs or is missing")
+        elif digests is not None:
+            same = stored is not None and hashlib.sha256(stored).hexdigest() == digests.get(name)
+            yield Check(name, same, "is as it was drawn" if same else "differs or is missing")
+        # else nobody knows what an older run drew; what draws now may be another version
 
 
 def check_works(run: ExperimentFolder) -> Check:
