@@ -434,7 +434,8 @@ def bench(
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0).",
+            help="Victims, names or in braces mappings as in a config (default: mnist-lenet and"
+            " imagenet-efficientnet-lite0).",
             autocompletion=completion.classifiers,
         ),
     ] = None,
@@ -446,12 +447,15 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """How fast this machine renders, scores and evolves, and what a paper-size run would cost."""
-    from evofool.cli.report import print_bench
+    from evofool.cli.report import print_bench, spec
     from evofool.experiments.bench import bench as measure
 
-    victims = classifier or ["mnist-lenet", "imagenet-efficientnet-lite0"]
+    victims = [spec(name) for name in classifier or ()] or [
+        "mnist-lenet",
+        "imagenet-efficientnet-lite0",
+    ]
     report = measure(
-        victims,
+        [spec(victim) for victim in victims],
         alternations=alternations,
         workers=workers,
         device=device,

@@ -13,6 +13,7 @@ from evofool.experiments.engine.drawing import drawn_digests, is_picture
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
+from evofool.experiments.engine.spending import Spending
 from evofool.files import read_file
 from evofool.report.output import Drawn
 from evofool.store import Check
@@ -33,6 +34,7 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
         report: draws the files again.
     """
     run = results.folder
+    spending = Spending.of_verifying(run)
     whole = True
     for planned in plan:
         work = planned.work
@@ -57,7 +59,8 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
             True,
             f"{counted(n, 'row')} read, {counted(len(work.makes), 'artifact')} as made",
         )
-        context = Context(results, planned, Meter(None, None, 0.0).begin(planned.title, 0), None)
+        told = Meter(None, None, 0.0).begin(planned.title, 0)
+        context = Context(results, planned, told, None, spending)
         yield from work.verify(context)
     if not whole or run.meta().get("status") != "finished":
         yield Check("report", None, "not drawn yet: the run has not ended (evofool resume)")
