@@ -255,7 +255,7 @@ BUILT_IN: tuple[Kind, ...] = (
     Kind(
         name="reproduce",
         results="evofool.experiments.results:ReproduceRun",
-        about="claims of the literature, put to the test",
+        about="a test of claims of the literature",
         keys=frozenset(("claims", "scale")),
         study="evofool.experiments.reproduce.study:ReproduceStudy",
         plan="evofool.experiments.reproduce.study:plan",
@@ -299,7 +299,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="search",
-        about="a comparison of ways to search",
+        about="a comparison of search methods",
         keys=frozenset(("variants", "baseline", "medians")),
         study="evofool.experiments.search.study:SearchStudy",
         model="evofool.experiments.search.config:SearchConfig",
@@ -315,7 +315,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="signs",
-        about="traffic signs that are read as another",
+        about="traffic signs that are read as other signs",
         keys=frozenset(("held_back", "sides", "angles")),
         study="evofool.experiments.signs.study:SignsStudy",
         model="evofool.experiments.signs.config:SignsConfig",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does with
 
 Output: TypeAlias = Literal["logits", "log_probs", "probs", "topk", "label"]
 Link: TypeAlias = Literal["softmax", "sigmoid", "identity"]
+Interpolation: TypeAlias = Literal["bicubic", "bilinear", "nearest", "lanczos", "hamming", "box"]
 Rule: TypeAlias = Literal["least", "mean"]
 """What an ensemble's log-odds of a class are: the least or the mean of its members'."""
 Predict: TypeAlias = Callable[[UInt8Images], NDArray[np.generic]]
@@ -31,15 +32,37 @@ DIGEST_VERSION = 2
 """Rule 1, of manifests that name none, saw parameters, buffers and the user's one file only."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Resize:
-    """How a natural picture of any size becomes an input: shorter side, then centre crop.
+    """How a natural picture of any size becomes an input: it is resized, then cut at the centre.
 
     A picture of exactly the input size is taken as it is.
+
+    Attributes:
+        shorter_side: pixels of the frame's shorter side, before the cut.
+        interpolation: the filter, one of Pillow's.
+        fit: ``crop`` keeps the ratio of the sides and covers the frame; ``squash`` makes the sides
+            those of the frame; ``pad`` keeps the ratio inside the frame and fills the border.
+        frame: height and width of the frame; by default a square, and with ``crop`` of an input
+            that is not square whatever gives the shorter side.
+        fill: colour of the border, a level of 0 to 255 for each channel; by default black.
     """
 
     shorter_side: int
-    interpolation: Literal["bicubic", "bilinear", "nearest"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
+    fit: Literal["crop", "squash", "pad"] = "crop"
+    frame: tuple[int, int] | None = None
+    fill: tuple[int, ...] | None = None
+
+    def __repr__(self) -> str:
+        """Without defaults beyond the first two: addresses of stored results hold this text."""
+        shown: dict[str, object] = {
+            "shorter_side": self.shorter_side,
+            "interpolation": self.interpolation,
+        }
+        others: dict[str, object] = {"fit": self.fit, "frame": self.frame, "fill": self.fill}
+        shown |= {key: value for key, value in others.items() if value not in (None, "crop")}
+        return f"Resize({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from evofool.classifiers.sources import (
     bundled,
     live,
     onnx_file,
+    pt2_file,
     sklearn_file,
     timm_zoo,
     torchvision_zoo,
@@ -98,6 +99,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.endswith(".onnx"),
         onnx_file.load_onnx,
         onnx_file.inspect_onnx,
+    ),
+    Source(
+        "path/to/file.pt2",
+        "a program that torch.export.save wrote, with gradients",
+        lambda name: name.endswith(pt2_file.SUFFIX),
+        pt2_file.load_pt2,
+        pt2_file.inspect_pt2,
     ),
     Source(
         "sklearn:path/to/file.skops",

@@ -7,26 +7,29 @@ import dataclasses
 import numpy as np
 import PIL.Image
 
-from evofool.classifiers.base import Classifier, Resize
+from evofool.classifiers.base import Classifier, Interpolation, Resize
 from evofool.errors import ClassifierError, ImageError
 from evofool.images import MAX_PIXELS, Shape, UInt8Images, picture_to_array, to_hwc
 
 CROP_FRACTION = 0.875
 """Side of a crop over the side of the image it is cut from: 224 of 256."""
 
-_FILTERS = {
+_FILTERS: dict[Interpolation, PIL.Image.Resampling] = {
     "bicubic": PIL.Image.Resampling.BICUBIC,
     "bilinear": PIL.Image.Resampling.BILINEAR,
     "nearest": PIL.Image.Resampling.NEAREST,
+    "lanczos": PIL.Image.Resampling.LANCZOS,
+    "hamming": PIL.Image.Resampling.HAMMING,
+    "box": PIL.Image.Resampling.BOX,
 }
 
 
 def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
     """A picture of any size as one input of `classifier`: uint8 C x H x W.
 
-    A picture of exactly the input size is taken as it is. Any other is resized by its shorter
-    side as `classifier.resize` says (by default until it just covers the input) and cropped at
-    the centre, with the rounding that torchvision's transforms have.
+    A picture of exactly the input size is taken as it is. Any other is resized as
+    `classifier.resize` says (by default until it just covers the input) and cropped at the centre,
+    with the rounding that torchvision's transforms have, and timm's for frames that are not square.
 
     Raises:
         ImageError: a sliver that would be enlarged beyond `MAX_PIXELS` before it is cropped.
@@ -35,19 +38,16 @@ def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
     picture = picture.convert("L" if channels == 1 else "RGB")
     if picture.size == (width, height):
         return picture_to_array(picture, channels)
-    covering = _covering_size(picture.size, (width, height))
     resize = classifier.resize
-    resized = covering if resize is None else _resized_size(picture.size, resize.shorter_side)
-    if resized[0] < width or resized[1] < height:  # an input wider or higher than it is resized to
-        resized = covering
-    if resized[0] * resized[1] > MAX_PIXELS:
+    size = _size(picture.size, resize, (width, height))
+    if size[0] * size[1] > MAX_PIXELS:
         raise ImageError(
             f"a picture of {picture.width} x {picture.height} is too narrow: it would grow to"
-            f" {resized[0]} x {resized[1]} before it is cropped; crop it first"
+            f" {size[0]} x {size[1]} before it is cropped; crop it first"
         )
-    picture = picture.resize(
-        resized, _FILTERS["bicubic" if resize is None else resize.interpolation]
-    )
+    picture = picture.resize(size, _FILTERS["bicubic" if resize is None else resize.interpolation])
+    if resize is not None and resize.fit == "pad":
+        picture = _padded(picture, (width, height), resize.fill)
     left = round((picture.width - width) / 2)
     top = round((picture.height - height) / 2)
     return picture_to_array(picture.crop((left, top, left + width, top + height)), channels)
@@ -107,13 +107,52 @@ def with_crops(classifier: Classifier, crops: int) -> Classifier:
         input_shape=(channels, side, side),
         crops=crops,
         crop_size=width,
-        resize=dataclasses.replace(classifier.resize or Resize(side), shorter_side=side),
+        resize=dataclasses.replace(
+            classifier.resize or Resize(side), shorter_side=side, frame=None
+        ),
     )
 
 
 def cropped_side(side: int) -> int:
     """Side of the image that crops of `side` are cut from."""
     return round(side / CROP_FRACTION)
+
+
+def _size(size: tuple[int, int], resize: Resize | None, least: tuple[int, int]) -> tuple[int, int]:
+    """Width and height to which a picture of `size` is resized for an input of `least`."""
+    if resize is None:
+        return _covering_size(size, least)
+    high, wide = resize.frame or (resize.shorter_side, resize.shorter_side)
+    frame = wide, high
+    if resize.fit == "squash":
+        resized = frame
+    elif resize.fit == "pad":
+        return _kept_ratio(size, max(size[0] / frame[0], size[1] / frame[1]))
+    elif frame[0] == frame[1]:
+        resized = _resized_size(size, resize.shorter_side)
+    else:
+        resized = _kept_ratio(size, min(size[0] / frame[0], size[1] / frame[1]))
+    if resized[0] < least[0] or resized[1] < least[1]:  # an input longer than the frame
+        return least if resize.fit == "squash" else _covering_size(size, least)
+    return resized
+
+
+def _padded(
+    picture: PIL.Image.Image, least: tuple[int, int], fill: tuple[int, ...] | None
+) -> PIL.Image.Image:
+    """`picture` in the middle of one that is at least as wide and high as `least`."""
+    width, height = max(picture.width, least[0]), max(picture.height, least[1])
+    colour: tuple[int, ...] | int = 0 if fill is None else fill
+    if picture.mode == "L" and not isinstance(colour, int):
+        colour = colour[0]
+    whole = PIL.Image.new(picture.mode, (width, height), colour)
+    whole.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return whole
+
+
+def _kept_ratio(size: tuple[int, int], by: float) -> tuple[int, int]:
+    """Width and height of a picture of `size`, each divided by the same number (timm rounds)."""
+    return max(1, round(size[0] / by)), max(1, round(size[1] / by))
 
 
 def _resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:

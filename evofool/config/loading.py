@@ -35,7 +35,7 @@ from evofool.text import suggested
 
 M = TypeVar("M", bound=BaseModel)
 
-WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".npz", ".h5")
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".pt2", ".npz", ".h5")
 _NEEDLESS = "sklearn:"
 """Before a file whose suffix says as much."""
 
@@ -502,7 +502,9 @@ def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) 
 
 
 def _names_file(value: str, folder: Path) -> bool:
-    return ".py:" in value or value.endswith((".onnx", ".safetensors", ".skops", ".yaml", ".yml"))
+    return ".py:" in value or value.endswith(
+        (".onnx", ".pt2", ".safetensors", ".skops", ".yaml", ".yml")
+    )
 
 
 def _weights_file(value: str, folder: Path) -> bool:

@@ -26,7 +26,7 @@ RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 """``151-285``: an inclusive range of class indices."""
 
 
-_SUFFIXES = (".safetensors", ".onnx", ".skops", ".yaml", ".yml")
+_SUFFIXES = (".safetensors", ".onnx", ".pt2", ".skops", ".yaml", ".yml")
 """Of files that name a victim."""
 RAY_ADDRESS = r"auto|[\w.\-]+:\d{1,5}|\[[0-9a-fA-F:.]+\]:\d{1,5}"
 """Where a cluster of Ray is: ``auto`` or ``HOST:PORT``."""
@@ -194,7 +194,7 @@ class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``,
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``, ``file.pt2``,
             ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).

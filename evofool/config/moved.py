@@ -10,8 +10,8 @@ from evofool.errors import ConfigError
 
 _KEYS = ("name", "weights")
 _SUFFIXES = (
-    ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".h5", ".onnx", ".skops", ".yaml",
-    ".yml",
+    ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".h5", ".onnx", ".pt2", ".skops",
+    ".yaml", ".yml",
 )  # fmt: skip
 
 

@@ -141,7 +141,11 @@ def _depth(encoding: Encoding[Any], name: str) -> int:
 
 def genomes_of(individuals: Sequence[Individual]) -> Sequence[Any]:
     """The genomes of `individuals`; those that are still to be bred are bred together."""
-    source = individuals[0].source if individuals else None
-    if isinstance(source, Brood) and all(each.source is source for each in individuals):
-        return source.grow(individuals)
+    broods = {id(each.source): each.source for each in individuals}
+    together = [source for source in broods.values() if isinstance(source, Brood)]
+    for brood in together:
+        litter = [each for each in individuals if each.source is brood]
+        if len(litter) == len(individuals):
+            return brood.grow(litter)
+        brood.grow(litter)
     return [individual.genome for individual in individuals]

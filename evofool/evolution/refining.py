@@ -16,6 +16,7 @@ import numpy as np
 from evofool.encodings import Encoding
 from evofool.errors import ScoringError
 from evofool.evolution.archive import Parents, Pick
+from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
 from evofool.images import Size
 
@@ -50,24 +51,37 @@ def refined_pair(
     return parents.pick_promising(rng), parents.pick_promising(rng)
 
 
-def refined(
-    mutate: Callable[..., Any],
-    encoding: Encoding[Any],
-    genome: Any,
-    rng: np.random.Generator,
-    generation: int,
-) -> Any:
-    """A mutated copy of `genome` that looks most like it.
+class Copies:
+    """Mutated copies of one elite; the child is the one that looks most like it.
+
+    Which one that is takes pictures, and these are drawn by whoever asks for the genome first. That
+    is as a rule a worker of the scorer, as it is for the child's own picture.
 
     Args:
-        mutate: the encoding's operator, or what a program has put in its place.
+        mutate: the encoding's operator, or what a program has put in its place; called here alone.
         encoding: draws.
-        genome: of the parent.
+        pick: the elite, and the class whose cell it was drawn from.
         rng: of the child.
         generation: handed to `mutate`.
     """
-    candidates = [mutate(genome, rng, generation) for _ in range(CANDIDATES)]
-    return candidates[nearest(encoding, genome, candidates)]
+
+    def __init__(
+        self,
+        mutate: Callable[..., Any],
+        encoding: Encoding[Any],
+        pick: Pick,
+        rng: np.random.Generator,
+        generation: int,
+    ) -> None:
+        self._encoding = encoding
+        self._parent, self._cell = pick
+        parent = self._parent.genome
+        self._genomes = [mutate(parent, rng, generation) for _ in range(CANDIDATES)]
+
+    def settle(self, individual: Individual) -> None:
+        """Make `individual` the copy that is nearest."""
+        chosen = nearest(self._encoding, self._parent.genome, self._genomes)
+        individual.become(self._genomes[chosen], (self._parent.id,), (self._cell,))
 
 
 def nearest(encoding: Encoding[Any], genome: Any, candidates: Sequence[Any]) -> int:

@@ -6,9 +6,8 @@ the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from deap import base
@@ -18,7 +17,7 @@ from evofool.evolution.archive import DRAWS, Parents, Pick
 from evofool.evolution.brood import Brood, breeds_together
 from evofool.evolution.individual import Individual
 from evofool.evolution.randomness import Stream, generator
-from evofool.evolution.refining import refined, refined_pairs
+from evofool.evolution.refining import Copies, refined_pairs
 from evofool.randomness import Generators
 from evofool.store import IndividualId
 
@@ -48,17 +47,39 @@ def breed(
     until these are asked for (`evofool.evolution.brood`). With `refine` some pairs are not crossed
     but refined (`evofool.evolution.refining`).
     """
-    pairs = _selected(toolbox, seed, generation, parents, (children + 1) // 2)
-    if refine and (chosen := refined_pairs(parents, seed, generation, (children + 1) // 2)):
-        return _one_by_one(toolbox, seed, generation, pairs, children, chosen, encoding)
+    count = (children + 1) // 2
+    pairs = _selected(toolbox, seed, generation, parents, count)
+    chosen = refined_pairs(parents, seed, generation, count) if refine else {}
+    bred: Iterator[Individual]
     if (
         isinstance(encoding, BatchEncoding)
         and breeds_together(encoding)
         and _is(toolbox.mate, encoding.mate)
         and _is(toolbox.mutate, encoding.mutate)
     ):
-        return Brood(encoding, seed, generation, list(pairs)).individuals(children)
-    return _one_by_one(toolbox, seed, generation, pairs, children)
+        bred = Brood(encoding, seed, generation, list(pairs)).individuals(children)
+    else:
+        bred = _one_by_one(toolbox, seed, generation, pairs, children, chosen)
+    return _refined(toolbox, encoding, seed, generation, bred, chosen) if chosen else bred
+
+
+def _refined(
+    toolbox: base.Toolbox,
+    encoding: Encoding[Any],
+    seed: int,
+    generation: int,
+    bred: Iterator[Individual],
+    chosen: Mapping[int, tuple[Pick, Pick]],
+) -> Iterator[Individual]:
+    """The children `bred`, with those of the pairs in `chosen` refined in their place."""
+    for individual in bred:
+        pair, side = divmod(individual.id.child, 2)
+        if pair in chosen:
+            rng = generator(seed, Stream.MUTATE, generation, individual.id.child)
+            copies = Copies(toolbox.mutate, encoding, chosen[pair][side], rng, generation)
+            yield Individual(None, individual.id, source=copies)
+        else:
+            yield individual
 
 
 def _one_by_one(
@@ -67,25 +88,17 @@ def _one_by_one(
     generation: int,
     pairs: Iterator[tuple[Pick, Pick]],
     children: int,
-    chosen: Mapping[int, tuple[Pick, Pick]] = MappingProxyType({}),
-    encoding: Encoding[Any] | None = None,
+    skipped: Container[int],
 ) -> Iterator[Individual]:
-    """Pairs whose number is in `chosen` are refined, which takes the encoding, all others bred."""
+    """Bred when they are asked for; those of pairs in `skipped` are left without genomes."""
     for pair, ((first, first_cell), (second, second_cell)) in enumerate(pairs):
-        if encoding is not None and pair in chosen:
-            for side, (parent, cell) in enumerate(chosen[pair]):
-                child = 2 * pair + side
-                if child == children:
-                    return
-                rng = generator(seed, Stream.MUTATE, generation, child)
-                genome = refined(toolbox.mutate, encoding, parent.genome, rng, generation)
-                yield Individual(genome, IndividualId(generation, child), (parent.id,), (cell,))
+        sides = range(2 * pair, min(2 * pair + 2, children))
+        if pair in skipped:
+            yield from (Individual(None, IndividualId(generation, child)) for child in sides)
             continue
         genomes = cross(toolbox, seed, generation, pair, first.genome, second.genome)
-        for side, genome in enumerate(genomes):
-            child = 2 * pair + side
-            if child == children:
-                return
+        for side, child in enumerate(sides):
+            genome = genomes[side]
             ids, cells = [first.id, second.id], [first_cell, second_cell]
             if genome is (first, second)[side].genome:  # no crossover took place
                 ids, cells = ids[side : side + 1], cells[side : side + 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,15 @@ def loaded_net(loaded: Loaded[Any], where: KeyPath, config: ClassifierConfig) ->
         return load_classifier(config.model_dump(exclude_none=True))
     except ClassifierError as error:
         raise loaded.error_at(where, str(error)) from error
+
+
+def told_apart(nets: Sequence[Classifier]) -> list[str]:
+    """What each net is called in tables: nets of one name have the start of their digest added."""
+    names = [net.headline for net in nets]
+    return [
+        name if names.count(name) == 1 else f"{name} ({net.digest[:6]})"
+        for name, net in zip(names, nets, strict=True)
+    ]
 
 
 def check_encodings(loaded: Loaded[Any]) -> None:

@@ -104,7 +104,7 @@ def source_spec(
     if isinstance(loaded, Loaded):
         base = loaded.document.place(("adversary", "sources", index)).folder
     spec = ClassifierSpec.model_validate(written.model_dump(exclude_unset=True))
-    bare = _BARE.fullmatch(spec.name) and not spec.name.endswith((".safetensors", ".onnx"))
+    bare = _BARE.fullmatch(spec.name) and not spec.name.endswith((".safetensors", ".onnx", ".pt2"))
     if bare and spec.weights is None and spec.name not in BUNDLED:
         path = (out / f"{spec.name}.safetensors").absolute()
         spec = spec.model_copy(update={"name": str(path)})

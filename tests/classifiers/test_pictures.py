@@ -91,6 +91,27 @@ def test_square_inputs_get_the_shorter_side_by_default(size: tuple[int, int]) ->
     assert np.array_equal(by_default, prepare(image, victim((3, 32, 32), Resize(32))))
 
 
+def test_a_picture_may_be_squashed_or_bordered() -> None:
+    """All of it is seen then: nothing is cut off at the ends of a ramp."""
+    ramp = np.broadcast_to(np.linspace(10, 250, 64), (16, 64))
+    image = PIL.Image.fromarray(np.ascontiguousarray(np.rint(ramp)).astype(np.uint8))
+    squashed = prepare(image, victim((1, 32, 32), Resize(32, "bilinear", "squash")))
+    assert squashed[0, :, 0].max() < 15 < 245 < squashed[0, :, -1].min()
+    padded = prepare(image, victim((1, 32, 32), Resize(32, "bilinear", "pad", fill=(7,))))
+    assert (padded[0, :12] == 7).all()
+    assert (padded[0, 20:] == 7).all()
+    assert padded[0, 12:20, 0].max() < 15 < 245 < padded[0, 12:20, -1].min()
+    grown = prepare(image, with_crops(victim((1, 28, 28), Resize(30, fit="squash")), 10))
+    assert grown.shape == (1, 32, 32)
+    assert grown[0, :, 0].max() < 15 < 245 < grown[0, :, -1].min()
+
+
+def test_stored_results_know_a_way_of_resizing_by_its_text() -> None:
+    assert f"{Resize(36)}" == "Resize(shorter_side=36, interpolation='bicubic')"
+    squashed = "Resize(shorter_side=36, interpolation='box', fit='squash', frame=(36, 40))"
+    assert f"{Resize(36, 'box', 'squash', (36, 40))}" == squashed
+
+
 @pytest.mark.parametrize(("side", "whole"), [(224, 256), (28, 32), (227, 259), (32, 37)])
 def test_ten_crops_grow_the_image(side: int, whole: int) -> None:
     assert cropped_side(side) == whole

@@ -176,6 +176,18 @@ def test_a_gallery_of_some_classes_under_a_title(answered: Say, run: Path, tmp_p
     assert "--classes 9: run: no class 9" in refused("gallery", run, "--classes", "9")
 
 
+def test_the_scale_of_a_config_is_an_option(
+    answered: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVOFOOL_DATA", str(tmp_path))  # without data a dry run loads no net
+    text = answered("run", "signs/gtsrb", "--scale", "paper", "--dry-run")
+    assert "scale: paper" in text
+    assert "  k: 32" in text
+    message = refused("run", "signs/gtsrb", "--scale", "medium", "--dry-run")
+    assert "must be one of small, paper, not medium" in message
+    assert "unknown key" in refused("run", "quickstart", "--scale", "paper", "--dry-run")
+
+
 def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None:
     film = tmp_path / "a.webp"
     assert str(film) in answered("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)

@@ -15,7 +15,7 @@ from evofool.evolution import MapElites, refining
 from evofool.evolution.archive import Parents
 from evofool.evolution.campaign import evolve
 from evofool.evolution.individual import Individual
-from evofool.evolution.refining import CANDIDATES, nearest, refined, refined_pair, refined_pairs
+from evofool.evolution.refining import CANDIDATES, Copies, nearest, refined_pair, refined_pairs
 from evofool.evolution.verify import verify
 from evofool.images import Size, UInt8Images
 from evofool.store import IndividualId
@@ -51,7 +51,12 @@ def test_a_refined_child_is_one_of_the_mutated_copies() -> None:
     genome = encoding.sample(np.random.default_rng(1))
     rng = np.random.default_rng(2)
     copies = [encoding.mutate(genome, rng, 3) for _ in range(CANDIDATES)]
-    child = refined(encoding.mutate, encoding, genome, np.random.default_rng(2), 3)
+    elite = Individual(genome, IndividualId(2, 5))
+    source = Copies(encoding.mutate, encoding, (elite, 7), np.random.default_rng(2), 3)
+    individual = Individual(None, IndividualId(3, 1), source=source)
+    child = individual.genome
+    assert (individual.parents, individual.parent_cells) == ((elite.id,), (7,))
+    assert individual.source is None  # the other copies are let go of
     pictures = encoding.render([genome, child, *copies], (48, 48)).astype(int)
     away = np.abs(pictures[1:] - pictures[0]).mean((1, 2, 3))
     assert child in copies

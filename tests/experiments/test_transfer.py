@@ -270,6 +270,12 @@ def test_all_classes_in_a_list_are_the_campaign_of_all_classes(folder: Path) -> 
     assert addresses("all") != addresses(["0-8"])
 
 
+def test_a_net_and_the_same_under_transforms_have_names_of_their_own(folder: Path) -> None:
+    seen = {"name": LENET, "transforms": {"k": 2, "brightness": 0.1}}
+    matrix = TransferStudy.make(TransferStudy.load(config(folder, targets=[LENET, seen]))).matrix
+    assert [net.name for net in matrix.targets] == [LENET, f"{LENET} under 2 transforms"]
+
+
 def test_a_dry_run_counts_the_works_and_says_what_is_left_out(folder: Path) -> None:
     lines = plan_lines(plan(TransferStudy.load(config(folder))))
     assert lines[-1] == "# ready"

@@ -22,6 +22,7 @@ from evofool.defenses.victims import check_defense
 from evofool.errors import ClassifierError, UsageError
 from evofool.randomness import Stream
 from evofool.scoring import Scorer, features
+from evofool.scoring.cuda import MODES
 from evofool.scoring.ranking import average_log_odds, sigmoid
 from evofool.scoring.transformed import combined_log_odds
 
@@ -341,3 +342,49 @@ def test_features_are_of_the_picture_as_it_is() -> None:
 def test_a_defense_goes_around_the_net_itself(net: Classifier) -> None:
     with pytest.raises(UsageError, match=r"give them to the victim\.yaml"):
         check_defense(with_transforms(net, TransformsConfig(**ALL)), Jpeg(quality=75))
+
+
+@pytest.mark.gpu
+def test_a_device_sees_the_same_views() -> None:
+    """All stages, so that a convolution or a product in TF32 would show: it errs by 1e-3."""
+    config = TransformsConfig(**ALL | {"quantise": False, "jpeg": None})
+    made = Transformation(config, SHAPE)
+    images = torch.from_numpy(pictures() / np.float32(255))
+    weights = torch.rand(len(images) * config.k, *SHAPE, generator=torch.Generator().manual_seed(2))
+
+    def views(device: str) -> tuple[torch.Tensor, torch.Tensor]:
+        there = images.to(device).requires_grad_()
+        out = made(there)
+        (slope,) = torch.autograd.grad((out * weights.to(device)).sum(), there)
+        return out.detach().cpu(), slope.cpu()
+
+    with MODES.use("float32"):  # as a scorer has it
+        on_gpu = views("cuda")
+    for one, other in zip(views("cpu"), on_gpu, strict=True):
+        assert (one - other).abs().max() < 1e-4
+
+    with MODES.use("float32"):
+        levels = [
+            Transformation(TransformsConfig(**ALL), SHAPE).to_score(images.to(device)).cpu().int()
+            for device in ("cpu", "cuda")
+        ]
+    # a value next to a half is rounded either way, and JPEG makes a block of that
+    assert (levels[0] - levels[1]).abs().float().mean() < 0.05
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("combine", ["mean", "mean_log_odds", "least"])
+def test_a_device_gives_the_same_answers_and_gradients(combine: str, net: Classifier) -> None:
+    victim = with_transforms(net, TransformsConfig(**ALL | {"combine": combine, "jpeg": None}))
+    images = pictures()
+    with (
+        Scorer(victim, engine="torch", device="cpu") as here,
+        Scorer(victim, engine="torch", device="cuda") as there,
+    ):
+        one, other = here.score(images), there.score(images)
+        assert np.abs(one.log_odds - other.log_odds).max() < 5e-3
+        assert here.ledger.sent == there.ledger.sent
+        a, b = (s.gradients(images, lambda outputs, _: outputs[:, 1]).values for s in (here, there))
+        assert np.abs(a - b).max() < 5e-3 * np.abs(a).max()
+        again = there.gradients(images, lambda outputs, _: outputs[:, 1]).values
+        assert np.array_equal(again, b)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from evofool.classifiers.base import Classifier, Resize
+from evofool.classifiers.base import Classifier, Interpolation, Resize
 from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.labels import shipped_labels
@@ -23,12 +25,9 @@ if TYPE_CHECKING:
 
 PREFIX = "timm:"
 _KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std")
+_FITS: dict[str, Literal["crop", "squash", "pad"]] = {"squash": "squash", "border": "pad"}
+"""timm's words for how a picture is brought to another shape."""
 _INSTALL = "timm is not installed: pip install 'evofool[timm]'"
-_FILTERS: dict[str, Literal["bicubic", "bilinear", "nearest"]] = {
-    "bicubic": "bicubic",
-    "bilinear": "bilinear",
-    "nearest": "nearest",
-}
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,24 @@ class _Plan:
     file: Path | None
     input_shape: Shape
     resize: Resize
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     labels: tuple[str, ...] | None
     n_classes: int
+
+    @property
+    def preprocessing(self) -> str:
+        height, width = self.input_shape[1:]
+        high, wide = self.resize.frame or (self.resize.shorter_side,) * 2
+        square = f"{wide}" if high == wide else f"{high} x {wide}"
+        how = {
+            "crop": f"shorter side {square}" if high == wide else f"until {square} is covered",
+            "squash": f"to {square}",
+            "pad": f"into {square}, with a border",
+        }[self.resize.fit]
+        mean, std = (", ".join(f"{value:.4g}" for value in part) for part in (self.mean, self.std))
+        crop = f"{width}" if height == width else f"{height} x {width}"
+        return f"{how} {self.resize.interpolation}, centre crop {crop}, (x - ({mean})) / ({std})"
 
 
 def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -53,9 +68,6 @@ def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
         raise ClassifierError(f"classifier {spec.name}: {_INSTALL}")
     plan = _plan(timm, spec, base)
     net = _fill(timm, spec, plan)
-    mean = spec.mean or tuple(plan.config.mean)
-    std = spec.std or tuple(plan.config.std)
-    scale = ", ".join(f"{value:.4g}" for value in mean), ", ".join(f"{value:.4g}" for value in std)
     victim = from_module(
         net,
         input_shape=plan.input_shape,
@@ -63,13 +75,10 @@ def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
         labels=plan.labels,
         output=spec.output or "logits",
         link=spec.link,
-        mean=mean,
-        std=std,
+        mean=plan.mean,
+        std=plan.std,
         resize=plan.resize,
-        preprocessing=(
-            f"shorter side {plan.resize.shorter_side} {plan.resize.interpolation},"
-            f" centre crop {plan.input_shape[2]}, (x - ({scale[0]})) / ({scale[1]})"
-        ),
+        preprocessing=plan.preprocessing,
         source=None if plan.file is None else (plan.file, sha256_file(plan.file)),
         keep=True,
     )
@@ -115,28 +124,69 @@ def _plan(timm: ModuleType, spec: ClassifierSpec, base: Path) -> _Plan:
     config = timm.get_pretrained_cfg(model, allow_unregistered=False)
     if config is None:
         raise ClassifierError(f"classifier {spec.name}: timm has no weights of that name")
-    shape: Shape = spec.input_shape or tuple(config.input_size)
-    if shape[0] != config.input_size[0]:
+    channels = config.input_size[0]
+    if spec.input_shape is not None and spec.input_shape[0] != channels:
         raise ClassifierError(
-            f"classifier {spec.name}: input_shape: takes {config.input_size[0]} channels,"
-            f" not {shape[0]}"
+            f"classifier {spec.name}: input_shape: takes {channels} channels,"
+            f" not {spec.input_shape[0]}"
         )
+    data = _data_config(timm, config, spec)
+    shape: Shape = data["input_size"]
     labels = spec.read_labels(base)
     n_classes = config.num_classes if labels is None else len(labels)
-    if labels is None and n_classes == 1000:
-        labels = shipped_labels("imagenet")
+    if labels is None:
+        labels = _labels(timm, n_classes)
     if n_classes < 2:
         raise ClassifierError(f"classifier {spec.name}: has no classes, it only gives features")
     file = None if spec.weights is None else resolve(spec.weights, base)
-    shorter = int(min(shape[1:]) / config.crop_pct)  # timm truncates
     return _Plan(
         model=model,
         config=config,
         file=file,
         input_shape=shape,
-        resize=Resize(shorter, _FILTERS.get(config.interpolation, "bicubic")),
+        resize=_resize(data, shape, spec.name),
+        mean=data["mean"],
+        std=data["std"],
         labels=labels,
         n_classes=n_classes,
+    )
+
+
+def _labels(timm: ModuleType, n_classes: int) -> tuple[str, ...] | None:
+    """The names that timm knows for the parts of ImageNet, which it tells apart by their number."""
+    if n_classes == 1000:
+        return shipped_labels("imagenet")
+    subset = timm.data.infer_imagenet_subset({"num_classes": n_classes})
+    return None if subset is None else tuple(timm.data.ImageNetInfo(subset).label_descriptions())
+
+
+def _data_config(timm: ModuleType, config: Any, spec: ClassifierSpec) -> dict[str, Any]:
+    """What timm itself makes of a configuration, with what the spec says against it."""
+    said = {"input_size": spec.input_shape, "mean": spec.mean, "std": spec.std}
+    data: dict[str, Any] = timm.data.resolve_data_config(said, pretrained_cfg=config.to_dict())
+    return {**data, **{key: tuple(data[key]) for key in ("input_size", "mean", "std")}}
+
+
+def _resize(data: Mapping[str, Any], shape: Shape, name: str) -> Resize:
+    """timm's preparation of pictures for evaluation (`timm.data.create_transform`).
+
+    Raises:
+        ClassifierError: a filter that Pillow does not have.
+    """
+    if data["interpolation"] not in get_args(Interpolation):
+        raise ClassifierError(
+            f"classifier {name}: its interpolation {data['interpolation']!r} is none of"
+            f" {', '.join(get_args(Interpolation))}; load the net in a file of your own"
+        )
+    high, wide = (math.floor(side / data["crop_pct"]) for side in shape[1:])
+    return Resize(
+        min(high, wide),
+        data["interpolation"],
+        _FITS.get(data["crop_mode"], "crop"),
+        None if high == wide else (high, wide),
+        tuple(round(255 * level) for level in data["mean"])
+        if data["crop_mode"] == "border"
+        else None,
     )
 
 
@@ -146,20 +196,18 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
 
         state = read_state_dict(plan.file, spec.name)
         net: nn.Module = timm.create_model(
-            plan.model, pretrained=False, num_classes=plan.n_classes, **_size(spec)
+            plan.model, pretrained=False, num_classes=plan.n_classes, **_size(spec, plan.config)
         )
         load_strictly(net, state, spec.name, str(plan.file))
         return net
     cached = _cached(plan.config)
-    overlay = {}
-    if cached is not None:
-        overlay = {
-            "pretrained_cfg_overlay": {"file": str(cached)}
-        }  # asks no server for a newer one
+    options = _size(spec, plan.config)
+    if cached is not None:  # asks no server for a newer one
+        options["pretrained_cfg_overlay"] = {"file": str(cached)}
     elif plan.config.hf_hub_id and not _hub_resolves():
         raise ClassifierError(f"classifier {spec.name}: {_how_to_get(plan)} (no network)")
     try:
-        made: nn.Module = timm.create_model(plan.model, pretrained=True, **overlay, **_size(spec))
+        made: nn.Module = timm.create_model(plan.model, pretrained=True, **options)
     except Exception as error:  # the hub's errors have several unrelated bases
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ClassifierError(
@@ -168,9 +216,12 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
     return made
 
 
-def _size(spec: ClassifierSpec) -> dict[str, object]:
+def _size(spec: ClassifierSpec, config: Any) -> dict[str, object]:
     """The argument for another input size, which transformers need and convolutions do not."""
-    if spec.input_shape is None or not spec.name.removeprefix(PREFIX).startswith(("vit", "deit")):
+    if spec.input_shape is None or spec.input_shape == tuple(config.input_size):
+        return {}
+    by_name = spec.name.removeprefix(PREFIX).startswith(("vit", "deit"))
+    if not (config.fixed_input_size or by_name):
         return {}
     return {"img_size": spec.input_shape[1:]}
 

@@ -6,9 +6,9 @@ import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
-from evofool.classifiers.base import Classifier, Resize
+from evofool.classifiers.base import Classifier, Interpolation, Resize
 from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PREFIX = "torchvision:"
 _KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std")
-_Filter = Literal["bicubic", "bilinear", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -189,5 +188,5 @@ def _renamed(state: Any, model: str) -> Any:
     return {re.sub(r"\.(norm|relu|conv)\.([12])\.", r".\1\2.", key): state[key] for key in state}
 
 
-def _interpolation(name: str) -> _Filter:
-    return cast(_Filter, name) if name in get_args(_Filter) else "bilinear"
+def _interpolation(name: str) -> Interpolation:
+    return cast(Interpolation, name) if name in get_args(Interpolation) else "bilinear"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from evofool import encodings
 from evofool.attacks import Attack, GradientAscent, registry
-from evofool.classifiers import Classifier
-from evofool.classifiers.base import short_name
 from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
@@ -169,8 +167,8 @@ class Compared:
 def arm(
     loaded: Loaded[CompareConfig],
     index: int,
-    net: Classifier,
-    spec: Mapping[str, Any],
+    name: str,
+    given: GivenNet,
     scoring: Scoring,
     pictures: Mapping[str, Pictures | str],
 ) -> Arm | LeftOut:
@@ -179,8 +177,8 @@ def arm(
     Args:
         loaded: the config.
         index: of the method.
-        net: the victim.
-        spec: how the config names it.
+        name: of the victim in tables.
+        given: the victim.
         scoring: how images are scored.
         pictures: natural ones by split, or why there are none.
 
@@ -188,10 +186,10 @@ def arm(
         ConfigError: an unknown encoding or attack, or a parameter that is wrong.
     """
     config, method = loaded.config, loaded.config.methods[index]
+    net = given.classifier
     classes = min(config.classes or net.n_classes, net.n_classes)
-    given, share = GivenNet.of(net, spec), config.budget // classes
+    share = config.budget // classes
     runs: dict[int, Search] = {}
-    name = short_name(net.name)
     if not net.white_box:
         scoring = replace(scoring, engine="auto")
     sees, family, each = _kind_of(loaded, index, method), "chance", 1

@@ -1,4 +1,4 @@
-"""``report/`` of a comparison: how much of it is the cost function?"""
+"""``report/`` of a comparison: how much does the cost function matter?"""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
             rows.append({"loss": net.loss, "encoding": encoding, "champions": shown})
     page = PAGES.render(
         "costs.html",
-        title="How much of it is the cost function?",
+        title="How much does the cost function matter?",
         manifest=manifest,
         summary=summary,
         titles=TITLES,

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evofool.classifiers import Classifier
+from evofool.config.transforms import TransformsConfig
 from evofool.experiments.engine.work import Work
 
 
 class Efforts:
-    """What an image costs in each of some works: the values of the largest net's input.
+    """What an image costs in each of some works: the values of the largest net's input, as often
+    as the net sees it (`classifier.transforms`).
 
     A picture of ImageNet takes a net some hundred times as long as a digit. Without that, the
     time that is left would be far off wherever an experiment asks nets of both kinds. Works that
@@ -38,7 +40,9 @@ class Efforts:
 
     def _of(self, work: Work) -> int:
         if work.address not in self._known:
-            self._known[work.address] = max(self._sizes(_values(work)), default=0)
+            views = [value.k for value in _values(work) if isinstance(value, TransformsConfig)]
+            size = max(self._sizes(_values(work)), default=0)
+            self._known[work.address] = size * max(views, default=1)
         return self._known[work.address]
 
     def _sizes(self, values: Iterable[Any]) -> Iterator[int]:
@@ -46,7 +50,8 @@ class Efforts:
             if isinstance(value, Work):
                 yield self._of(value)
             elif isinstance(value, Classifier):
-                yield math.prod(value.input_shape)
+                views = 1 if value.transformed is None else value.transformed.config.k
+                yield math.prod(value.input_shape) * views
             elif isinstance(value, Mapping):
                 yield from self._sizes(value.values())
             elif isinstance(value, tuple | list):

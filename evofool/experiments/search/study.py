@@ -15,7 +15,7 @@ from evofool.classifiers.identity.code import code_digest
 from evofool.config import Loaded, yaml_lines
 from evofool.config.models import MapElitesConfig
 from evofool.errors import EncodingError
-from evofool.experiments.checked import loaded_net
+from evofool.experiments.checked import loaded_net, told_apart
 from evofool.experiments.engine import Plan, Planned, Results, Scoring
 from evofool.experiments.engine.study import Study
 from evofool.experiments.search.campaigns import VariantCampaign
@@ -64,11 +64,7 @@ class SearchStudy(Study[SearchConfig]):
     def make(cls, loaded: Loaded[SearchConfig]) -> SearchStudy:
         config = loaded.config
         nets = [loaded_net(loaded, ("victims", k), spec) for k, spec in enumerate(config.victims)]
-        names = [net.headline for net in nets]
-        called = [
-            name if names.count(name) == 1 else f"{name} ({net.digest[:6]})"
-            for name, net in zip(names, nets, strict=True)
-        ]
+        called = told_apart(nets)
         scoring = config.scoring.resolved()
         searched = []
         witnesses = list(others(loaded, scoring))

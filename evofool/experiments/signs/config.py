@@ -117,9 +117,11 @@ class SignsConfig(Model):
     @classmethod
     def _of_the_scale(cls, value: Any) -> Any:
         """What is said nowhere, so that the config of a run says it."""
-        scale = value.get("scale", "small") if isinstance(value, Mapping) else None
-        if not isinstance(value, Mapping) or scale not in SCALES:
+        if not isinstance(value, Mapping):
             return value
+        scale = value.get("scale")
+        if not isinstance(scale, str) or scale not in SCALES:
+            scale = "small"  # the field's own check says what is wrong with another one
         given = value.get("transforms")
         if given is None:
             given = {

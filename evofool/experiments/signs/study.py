@@ -17,7 +17,7 @@ from evofool.config import Loaded, yaml_lines
 from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import AttackError, DataError, UsageError
 from evofool.experiments.attack.sources import Sample, open_source, read_samples
-from evofool.experiments.checked import check_like, inspected, loaded_net
+from evofool.experiments.checked import check_like, inspected, loaded_net, told_apart
 from evofool.experiments.engine import Plan, Planned, Results
 from evofool.experiments.engine.lines import work_lines
 from evofool.experiments.engine.study import Study
@@ -58,11 +58,7 @@ class SignsStudy(Study[SignsConfig]):
         for k, net in enumerate(nets):
             check_like(loaded, ("nets", k), net, nets[0])
             _check_shape(loaded, k, net)
-        names = [net.headline for net in nets]
-        called = [
-            name if names.count(name) == 1 else f"{name} ({net.digest[:6]})"
-            for name, net in zip(names, nets, strict=True)
-        ]
+        called = told_apart(nets)
         scoring = config.scoring.resolved()
         notes: list[str] = []
         painted = []

@@ -95,10 +95,10 @@ class PaintedSigns(Work):
 
     @property
     def images(self) -> int:
-        """A guess."""
+        """A guess: fewer where pictures are sure before the last step."""
         steps = getattr(self.attack, "steps", None) or 100
-        most = self.attack.most_queries or 2 * steps * getattr(self.attack, "search_steps", 1)
-        return len(self.pictures) * most * self.transforms.k
+        most = self.attack.most_queries or (1 + steps) * getattr(self.attack, "search_steps", 1)
+        return len(self.pictures) * most
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         victim = with_transforms(self.net.load(context), self.transforms)

@@ -24,7 +24,7 @@ BASES = ("evolve", "attack", "defend")
 """Kinds of config that can be swept."""
 MOST = 100
 """Runs, unless ``most`` says more."""
-_FILES = (".onnx", ".safetensors", ".skops", ".yaml", ".yml")
+_FILES = (".onnx", ".pt2", ".safetensors", ".skops", ".yaml", ".yml")
 
 
 class SweepConfig(Model):

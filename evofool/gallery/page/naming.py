@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from evofool.text import bare
 
-_SUFFIXES = (".py", ".onnx", ".safetensors", ".skops", ".pth", ".pt", ".ckpt", ".bin")
+_SUFFIXES = (".py", ".onnx", ".pt2", ".safetensors", ".skops", ".pth", ".pt", ".ckpt", ".bin")
 
 
 def display_names(victims: Sequence[str]) -> dict[str, str]:

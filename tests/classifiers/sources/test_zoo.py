@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from evofool.classifiers import inspect_classifier, load_classifier
+from evofool.classifiers import inspect_classifier, load_classifier, prepare
 from evofool.errors import ClassifierError
+from evofool.images import to_float
 
 
 @pytest.fixture
@@ -151,6 +156,21 @@ def test_auxiliary_heads_are_dropped(tmp_path: Path) -> None:
 timm = pytest.importorskip("timm")
 
 
+@pytest.fixture(scope="module")
+def timm_states(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The weights file of a random net of three classes, made once a model."""
+    folder = tmp_path_factory.mktemp("timm")
+
+    def saved(model: str) -> Path:
+        path: Path = folder / f"{model}.safetensors"
+        if not path.exists():
+            net = timm.create_model(model, pretrained=False, num_classes=3)
+            save_file(net.state_dict(), path)
+        return path
+
+    return saved
+
+
 def test_timm_with_a_file(tmp_path: Path) -> None:
     net = timm.create_model("test_resnet", pretrained=False, num_classes=3)
     save_file(net.state_dict(), tmp_path / "own.safetensors")
@@ -164,6 +184,86 @@ def test_timm_with_a_file(tmp_path: Path) -> None:
     assert classifier.resize is not None
     assert classifier.resize.shorter_side == int(config.input_size[1] / config.crop_pct)
     assert classifier.resize.interpolation == config.interpolation
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("test_resnet", {}),  # bilinear
+        ("test_vit", {}),  # bicubic, another mean
+        ("test_resnet", {"crop_mode": "squash", "crop_pct": 0.9}),
+        (
+            "test_resnet",
+            {"crop_mode": "border", "interpolation": "lanczos", "mean": (0.1, 0.2, 0.9)},
+        ),
+        ("test_resnet", {"input_size": (3, 64, 48), "crop_pct": 0.875}),
+        ("test_resnet", {"input_size": (3, 64, 48), "crop_mode": "squash"}),
+        ("test_resnet", {"input_size": (3, 48, 64), "crop_mode": "border", "crop_pct": 0.8}),
+    ],
+)
+def test_the_pixels_that_reach_a_timm_net_are_those_of_its_own_transform(
+    model: str, said: dict[str, Any], timm_states: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but 1e-6, which is what one division more or less leaves of a number near 2."""
+    path = timm_states(model)
+    config = dataclasses.replace(timm.get_pretrained_cfg(model), **said)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda *_a, **_k: config)
+    classifier = load_classifier(
+        {"name": f"timm:{model}", "weights": str(path), "labels": ["a", "b", "c"]}
+    )
+    data = timm.data.resolve_data_config({}, pretrained_cfg=config.to_dict())
+    transform = timm.data.create_transform(**data)
+    seen: list[torch.Tensor] = []
+    module: Any = classifier.module
+    module.net.register_forward_pre_hook(lambda _net, inputs: seen.append(inputs[0][0]))
+    for width, height in ((300, 200), (90, 211), (160, 161)):
+        rows = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        picture = PIL.Image.fromarray(rows)
+        module(torch.from_numpy(to_float(prepare(picture, classifier)[None])))
+        assert seen[-1].shape == classifier.input_shape
+        assert torch.allclose(seen[-1], transform(picture), rtol=0, atol=1e-6)
+    assert f"{data['interpolation']}, centre crop" in classifier.preprocessing
+
+
+def test_a_timm_transformer_takes_another_size(tmp_path: Path) -> None:
+    net = timm.create_model("test_vit", pretrained=False, num_classes=3, img_size=(64, 64))
+    save_file(net.state_dict(), tmp_path / "own.safetensors")
+    spec = {
+        "name": "timm:test_vit",
+        "weights": "own.safetensors",
+        "labels": ["a", "b", "c"],
+        "input_shape": [3, 64, 64],
+    }
+    assert load_classifier(spec, base=tmp_path).input_shape == (3, 64, 64)
+
+
+def test_timm_names_the_classes_of_larger_imagenets() -> None:
+    from evofool.classifiers.sources.timm_zoo import _labels
+
+    names = _labels(timm, 11821)
+    assert names is not None
+    assert (len(names), names[1]) == (
+        11821,
+        timm.data.ImageNetInfo("imagenet-12k").label_descriptions()[1],
+    )
+    assert _labels(timm, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "spec", "message"),
+    [
+        ({"interpolation": "random"}, {}, "interpolation 'random' is none of bicubic"),
+        ({}, {"input_shape": [1, 32, 32], "mean": [0.5] * 3}, "takes 3 channels, not 1"),
+        ({"num_classes": 0}, {}, "has no classes, it only gives features"),
+    ],
+)
+def test_timm_refuses_what_its_configuration_cannot_mean(
+    said: dict[str, Any], spec: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(timm.get_pretrained_cfg("test_resnet"), **said)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda *_a, **_k: config)
+    with pytest.raises(ClassifierError, match=message):
+        inspect_classifier({"name": "timm:test_resnet", **spec})
 
 
 def test_timm_uses_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,7 +304,7 @@ def test_what_a_net_cannot_give_is_left_out_and_said(
     assert "needs gradients, which" in text
     lines = result_lines(Result(tmp_path / "run", json.loads(
         (tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))), [])  # fmt: skip
-    assert any("left out: gradient-ascent on exact.py:victim: " in line for line in lines)
+    assert any("left out: gradient-ascent on toy: " in line for line in lines)
 
 
 def test_pictures_are_shown_to_what_has_the_same_classes(tmp_path: Path) -> None:
@@ -314,12 +314,12 @@ def test_pictures_are_shown_to_what_has_the_same_classes(tmp_path: Path) -> None
     result = begin(CompareStudy, wanted, tmp_path / "run")
     left_out = {each["method"]: each["reason"] for each in result.summary["left_out"]}
     assert left_out.keys() == {
-        "transfer to linear.py:victim", "transfer to layered_nets.py:victim"
+        "transfer to linear", "transfer to layers"
     }  # fmt: skip
-    assert left_out["transfer to linear.py:victim"] == "it is the same net"
-    assert "share no classes" in left_out["transfer to layered_nets.py:victim"]
+    assert left_out["transfer to linear"] == "it is the same net"
+    assert "share no classes" in left_out["transfer to layers"]
     (row,) = rows(tmp_path / "run", "transfer.csv")
-    assert (row["target"], row["method"]) == ("exact.py:victim", "noise uniform")
+    assert (row["target"], row["method"]) == ("toy", "noise uniform")
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert "What other nets make of the pictures" in text
     assert "share no classes" in text
@@ -330,10 +330,24 @@ def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
     wanted = config(victims=[WHITE, BLACK], seeds=[1], methods=list(METHODS[2:4]))
     begin(CompareStudy, wanted, tmp_path / "run")
     assert [(r["net"], r["method"]) for r in rows(tmp_path / "run")] == [
-        ("linear.py:victim", "square"), ("linear.py:victim", "random direct"),
-        ("exact.py:victim", "square"), ("exact.py:victim", "random direct"),
+        ("linear", "square"), ("linear", "random direct"),
+        ("toy", "square"), ("toy", "random direct"),
     ]  # fmt: skip
     assert (tmp_path / "run" / "report" / "net-1-best.png").is_file()
+
+
+def test_a_net_and_the_same_under_transforms_have_names_of_their_own() -> None:
+    two, other = ({"k": 2, "seed": seed, "brightness": 0.1} for seed in (1, 2))
+    nets: list[Any] = [WHITE, {"name": WHITE, "transforms": two}]
+    named = "linear", "linear under 2 transforms"
+    wanted = config(victims=nets, transfer=nets, methods=[{"noise": "uniform"}])
+    compared = CompareStudy.make(CompareStudy.load(wanted)).compared
+    assert tuple(compared.labels) == named
+    assert {measure.target for measure in compared.measures} >= set(named)
+    nets[0] = {"name": WHITE, "transforms": other}
+    compared = CompareStudy.make(CompareStudy.load(config(victims=nets, seeds=[1]))).compared
+    assert len(compared.labels) == 2
+    assert all(name.startswith(f"{named[1]} (") for name in compared.labels)
 
 
 def test_a_dry_run_says_what_there_is_to_do() -> None:
@@ -367,10 +381,10 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"methods": [{"noise": "dim"}] * 2}, "methods", "two methods are called 'noise dim'"),
         ({"methods": []}, "methods", "must have 1 items"),
         ({"budget": 55}, "budget", "55 forward-equivalents are 7 for each of the 7 classes of"),
-        ({"victims": [WHITE, WHITE]}, "victims.1", "two nets are called linear.py:victim"),
+        ({"victims": [WHITE, WHITE]}, "victims.1", "two nets are called linear"),
         ({"seeds": [1, 1]}, "seeds", "names one twice"),
         ({"transfer": ["no/such.py:net"]}, "transfer.0", "no/such.py"),
-        ({"transfer": [WHITE, WHITE]}, "transfer.1", "two nets are called linear.py:victim"),
+        ({"transfer": [WHITE, WHITE]}, "transfer.1", "two nets are called linear"),
         ({"rounds": 3}, "rounds", "unknown key"),
     ],
 )

@@ -114,7 +114,7 @@ def test_one_method_a_run_and_method_and_seeds_of_one_config_together(everything
         ("pgd, compared", "2", "weights"),
         ("noise uniform", "2", "scores"),
     ]
-    assert {row["net"] for row in table} == {"linear.py:victim"}
+    assert {row["net"] for row in table} == {"linear"}
     assert [row["classes"] for row in table] == ["7", "6", "1", "7", "7"]
     # of two seeds there is an interval, of one there is none, and the page says of which
     assert [bool(row["median_low"]) for row in table] == [True, False, False, True, True]
@@ -319,11 +319,11 @@ def test_two_nets_stand_side_by_side_and_meet_in_classes_of_one_name(
     evolve(campaign(1, classifier=EXACT), tmp_path / "other")
     made = compare(tmp_path / "made", runs / "evolved-1", runs / "attacked", tmp_path / "other")
     nets = [row["net"] for row in rows(made)]
-    assert nets == ["linear.py:victim"] * 3 + ["exact.py:victim"]
-    assert "The runs are on 2 nets, linear.py:victim, exact.py:victim" in page(made)
+    assert nets == ["linear"] * 3 + ["toy"]
+    assert "The runs are on 2 nets, linear, toy" in page(made)
     between = [r for r in rows(made, "tests.csv") if r["net"] not in nets]
     assert [(r["first"], r["second"], r["classes"]) for r in between] == [
-        ("evolution direct on linear.py:victim", "evolution direct on exact.py:victim", "7")
+        ("evolution direct on linear", "evolution direct on toy", "7")
     ]
 
 
@@ -336,7 +336,7 @@ def test_one_run_alone_has_a_page_and_no_tests(runs: Path, tmp_path: Path) -> No
 def test_a_dry_run_says_what_would_be_compared(runs: Path) -> None:
     keys = {"kind": "compare", "runs": [str(runs / name) for name in ALL]}
     lines = plan_lines(plan(CompareStudy.load(keys)))
-    assert "# linear.py:victim: evolution direct, 2 seeds" in lines
+    assert "# linear: evolution direct, 2 seeds" in lines
     assert any(line.startswith("# left out: deepfool of attacked: ") for line in lines)
 
 

@@ -8,8 +8,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import nn
 
-from evofool.classifiers import Classifier, from_predict
+from evofool.classifiers import Classifier, from_module, from_predict
+from evofool.classifiers.transformed import with_transforms
+from evofool.config.transforms import TransformsConfig
 from evofool.experiments.engine import Context, ExperimentProgress, Meter, Row, Work, outside, work
 from evofool.experiments.engine.effort import Efforts
 from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net
@@ -51,6 +54,20 @@ def test_an_image_counts_by_the_largest_net_it_is_shown_to() -> None:
     assert efforts.an_image(after) == 1600
     assert efforts.of(training) == 1000 * 16  # it names no net: as the smallest
     assert Efforts([training]).of(training) == 1000
+
+
+def test_a_picture_counts_as_often_as_a_net_sees_it() -> None:
+    @work
+    class Turned(Asking):
+        kind: ClassVar[str] = "asking-turned"
+        transforms: TransformsConfig = TransformsConfig(k=8, rotation=(-9, 9))
+
+    net = from_module(nn.Flatten(), input_shape=(1, 4, 4), labels=[str(n) for n in range(16)])
+    behind = with_transforms(net, TransformsConfig(k=3, rotation=(-9, 9)))
+    plain, inside = Turned(10, GivenNet("net", net, {})), Asking(10, GivenNet("b", behind, {}))
+    efforts = Efforts([plain, inside])
+    assert efforts.an_image(plain) == 16 * 8
+    assert efforts.an_image(inside) == 16 * 3
 
 
 def test_time_left_is_in_proportion_to_the_effort(monkeypatch: pytest.MonkeyPatch) -> None:

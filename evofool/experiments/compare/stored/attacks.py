@@ -17,7 +17,6 @@ from evofool.attacks.runs.rows import (
     read_results,
     role_of,
 )
-from evofool.classifiers.base import short_name
 from evofool.errors import AttackError, StoreError
 from evofool.experiments.compare.searches import SEEN, Sees
 from evofool.experiments.compare.stored.search import (
@@ -33,6 +32,7 @@ from evofool.experiments.compare.stored.search import (
 from evofool.store import state_of
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import json_object
+from evofool.store.manifest import headline
 from evofool.store.records.works import WorkRow
 
 
@@ -46,7 +46,7 @@ def attacks(path: Path) -> list[FoundSearch | NotCompared]:
     """
     with ExperimentFolder.open(path) as run:
         known = run.manifest["classifier"]
-        victim = VictimOf(short_name(known["name"]), known["digest"], tuple(known["labels"]))
+        victim = VictimOf(headline(run.manifest), known["digest"], tuple(known["labels"]))
         roles = run.roles()
         found = []
         for index in range(len(roles.keys() - {IMAGES})):

@@ -27,6 +27,7 @@ from evofool.experiments.compare.works import win_cost
 from evofool.files import read_file
 from evofool.images import encode_png
 from evofool.store import CampaignFolder, state_of
+from evofool.store.manifest import headline
 
 CHANCE = ("seed", "name", "scoring", "kind", "classifier")
 """Keys of a config that make no other method: of the net the digest counts."""
@@ -43,7 +44,7 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
         state = state_of(run)[0]
         generations, wins, elites = run.generations(), run.wins(), run.elites()
     known = manifest["classifier"]
-    victim = VictimOf(short_name(known["name"]), known["digest"], tuple(known["labels"]))
+    victim = VictimOf(headline(manifest), known["digest"], tuple(known["labels"]))
     encoding = short_name(manifest["encoding"]["name"])
     title = f"evolution {encoding}"
     if not generations or not elites:
