@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from evofool import kinds
-from evofool.cli import completion, running, signals, terminal, usage
+from evofool.cli import completion, memory, running, signals, terminal, usage
 from evofool.cli.arguments import (
     AtOnce,
     ConfigName,
@@ -83,6 +83,7 @@ def _top(
     ] = False,
 ) -> None:
     signals.DEBUG.set(debug)
+    memory.limit_sqlite()
 
 
 @app.command(cls=Command)

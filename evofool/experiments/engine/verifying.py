@@ -74,15 +74,15 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
         return
     for name, data in drawn.files.items():
         try:
-            stored = read_file(run.path / name)
+            there = read_file(run.path / name)
         except OSError:
-            stored = None
-        if stored == data:
+            there = None
+        if there == data:
             yield Check(name, True, "holds the stored rows")
         elif not is_picture(name):
             yield Check(name, False, "differs or is missing")
         elif digests is not None:
-            same = stored is not None and hashlib.sha256(stored).hexdigest() == digests.get(name)
+            same = there is not None and hashlib.sha256(there).hexdigest() == digests.get(name)
             yield Check(name, same, "is as it was drawn" if same else "differs or is missing")
         # else nobody knows what an older run drew; what draws now may be another version
 

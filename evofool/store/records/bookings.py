@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evofool.errors import BudgetError, StoreError
 from evofool.store.answers import Answers
-from evofool.store.database import SQLITE_ERRORS, connect
+from evofool.store.database import SQLITE_ERRORS, connect, fault
 from evofool.store.rows_seal import seal_bookings
 
 PREFIX = "sent."
@@ -128,7 +128,7 @@ class Bookings:
         try:
             yield
         except SQLITE_ERRORS as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._path}: {fault(error)}") from error
 
 
 def read_bookings(db: sqlite3.Connection, path: Path) -> dict[str, int]:
