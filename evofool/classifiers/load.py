@@ -19,6 +19,7 @@ from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.sources import (
     bundled,
+    hf_model,
     live,
     onnx_file,
     pt2_file,
@@ -29,9 +30,13 @@ from evofool.classifiers.sources import (
     user_file,
 )
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
+from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
 from evofool.text import suggestion
+
+GROUP = "evofool.classifiers"
+"""The entry point group by which packages offer sources of victims."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.startswith(timm_zoo.PREFIX),
         timm_zoo.load_timm,
         timm_zoo.inspect_timm,
+    ),
+    Source(
+        "hf:OWNER/NAME or hf:path/to/folder",
+        "image classifiers of Hugging Face (needs the extra evofool[hf])",
+        lambda name: name.startswith(hf_model.PREFIX),
+        hf_model.load_hf,
+        hf_model.inspect_hf,
     ),
     Source(
         "path/to/NAME.safetensors",
@@ -141,8 +153,8 @@ def load_classifier(
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, transforms?}``, that of an ensemble ``{ensemble: [...], rule?,
-            transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
+            link?, mean?, std?, task?, transforms?}``, that of an ensemble ``{ensemble: [...],
+            rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
@@ -157,10 +169,12 @@ def load_classifier(
     elif parsed.http is not None:
         from evofool.classifiers.sources.http.source import load_http
 
-        return with_answers(load_http(parsed, folder), parsed.answers)
+        victim = with_task(load_http(parsed, folder), parsed.task)
+        return with_answers(victim, parsed.answers)
     else:
         with DEFAULTS.use():
             victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+    victim = with_task(victim, parsed.task)
     return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 
@@ -196,7 +210,7 @@ def inspect_classifier(
 
 def sources() -> tuple[Source, ...]:
     """`SOURCES`, then those of entry points."""
-    return (*SOURCES, *(point.load() for point in entry_points(group="evofool.classifiers")))
+    return (*SOURCES, *(point.load() for point in entry_points(group=GROUP)))
 
 
 def names() -> tuple[str, ...]:

@@ -30,6 +30,7 @@ PACKAGES = {
 }
 EXTRAS = {
     "timm": ("timm", "pip install 'evofool[timm]'"),
+    "transformers": ("transformers", "pip install 'evofool[hf]'"),
     "pyarrow": ("pyarrow", "pip install 'evofool[parquet]'"),
     "scikit-learn": ("sklearn", "pip install 'evofool[sklearn]'"),
     "skops": ("skops", "pip install 'evofool[sklearn]'"),

@@ -24,12 +24,13 @@ from evofool.config.document import (
     scalar,
 )
 from evofool.config.explain import explain, looks_like, models_at
+from evofool.config.folders import names_folder, with_prefix_of, without_prefix
 from evofool.config.models import Campaign
 from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims
 from evofool.errors import ConfigError
-from evofool.files import PathError, expanded, is_file, read_file, reason, short
+from evofool.files import PathError, expanded, is_file, is_folder, read_file, reason, short
 from evofool.kinds import Kind
 from evofool.text import suggested
 
@@ -198,14 +199,13 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
             return path
     except (OSError, PathError) as error:
         raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
-    there = shipped()
-    names = {config.name: config.path for config in there}
+    names = _shipped_files()
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
     wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
     if wanted in names:
         return names[wanted]
     beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    listed = [config.name for config in there if fitting is None or config.kind in fitting]
+    listed = [config.name for config in shipped() if fitting is None or config.kind in fitting]
     near = dict.fromkeys((suggested(str(path), beside), suggested(wanted, listed)))
     close = [name for name in near if name is not None]
     mend = f"did you mean {' or '.join(close)}? " if close else ""
@@ -214,14 +214,19 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
 
 def shipped() -> list[Shipped]:
     """The configs that come with evofool, in order of name; nested names have slashes."""
-    folder = shipped_folder()
     configs = []
-    for path in sorted(folder.rglob("*.yaml")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+    for name, path in _shipped_files().items():
         first = read_file(path).decode().split("\n", 1)[0]
         kind = _kind(load_yaml(path).data)
         configs.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return configs
+
+
+def _shipped_files() -> dict[str, Path]:
+    """By name, in order; none of them is read: there are a hundred."""
+    folder = shipped_folder()
+    paths = sorted(folder.rglob("*.yaml"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
 
 
 def shipped_folder() -> Path:
@@ -257,6 +262,9 @@ def moved_classifier(path: str, config: Path) -> str:
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
     if weights:
         return f"classifier.weights={_quoted(path)}"
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if isinstance(name, str):
+        path = with_prefix_of(name, path)
     return f"classifier.name={_quoted(_with_attribute(path, written))}"
 
 
@@ -386,6 +394,7 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
             document = absolute_classifier(document, (*section, "ensemble", index), check)
         return document
     document = _absolute_key(document, section, "name", _names_file, check)
+    document = _absolute_folder(document, section, check)
     document = _absolute_key(document, section, "weights", _weights_file, check)
     if isinstance(_at(document, (*section, "http")), dict):
         http = (*section, "http")
@@ -488,6 +497,19 @@ def _absolute_key(
     if not isinstance(value, str) or not is_path(value, document.place(where).folder):
         return document
     return _absolute_text(document, where, value, check)
+
+
+def _absolute_folder(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with the folder of an ``hf:FOLDER`` at `section` absolute."""
+    inner = _at(document, section)
+    where: KeyPath = (*section, "name") if isinstance(inner, dict) else section
+    value = _at(document, where)
+    if not isinstance(value, str) or not names_folder(value, document.place(where).folder):
+        return document
+    path = document.resolve(where, without_prefix(value))
+    if check and not is_folder(path):
+        raise document.error(where, f"no such folder: {short(path)}")
+    return document.replaced(where, with_prefix_of(value, str(path)), document.place(where))
 
 
 def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) -> Document:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evofool.config.base import Model as Model
+from evofool.config.folders import without_prefix, written_as_folder
 from evofool.config.http import HttpConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
@@ -146,6 +147,8 @@ def _bare(name: str) -> str:
     if ".py:" in name:
         file, _, function = name.rpartition(".py:")
         return f"{PurePath(file).name}:{function}"
+    if written_as_folder(without_prefix(name)) and without_prefix(name) != name:
+        return PurePath(name).name
     path = PurePath(name)
     return path.stem if path.suffix in _SUFFIXES else name
 
@@ -194,8 +197,8 @@ class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``, ``file.pt2``,
-            ``sklearn:file.skops`` or ``file.py:function``.
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``file.onnx``,
+            ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
         input_shape: channels, height, width.
@@ -212,6 +215,8 @@ class ClassifierConfig(Model):
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
         answers: what a net on this machine tells, as if it were a service: so many of its likeliest
             classes with their confidences, or the first ``label`` alone.
+        task: ``multi-label`` of a net whose classes do not exclude each other, ``binary`` of one
+            that gives one value for two classes.
         http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
@@ -235,6 +240,7 @@ class ClassifierConfig(Model):
     ] = None
     rule: EnsembleRule | None = None
     answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
+    task: Literal["binary", "multi-label"] | None = None
     http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
@@ -281,6 +287,8 @@ class ClassifierConfig(Model):
             values.pop("rule", None)
         if self.answers is None:
             values.pop("answers", None)
+        if self.task is None:
+            values.pop("task", None)
         if self.http is None:
             values.pop("http", None)
         if self.transforms is None:
@@ -520,7 +528,9 @@ class RayConfig(Model):
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(RAY_ADDRESS, value):
-            raise ValueError(f"must be auto or HOST:PORT, not {value!r}")
+            client = value.startswith("ray://")
+            mend = " of its head; run evofool on a node of the cluster" if client else ""
+            raise ValueError(f"must be auto or HOST:PORT{mend}, not {value!r}")
         return value
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from evofool.classifiers import Classifier
 from evofool.config.document import plain_document
+from evofool.config.folders import with_prefix_of, without_prefix
 from evofool.errors import FolderError, StoreError, UsageError
 from evofool.store.folder import CONFIG, Check, Folder
 
@@ -241,6 +242,9 @@ def _cut_net(net: Any) -> Any:
 
 
 def _without_path(name: str) -> str:
+    model = without_prefix(name)
+    if model != name and PurePath(model).is_absolute():
+        return with_prefix_of(name, "*")
     file, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
     if not PurePath(file).is_absolute():  # a name; configs are written with absolute paths
         return name

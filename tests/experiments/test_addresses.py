@@ -47,6 +47,7 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
+from evofool.experiments.signs.driven import SignsDriven
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.sweep.works import SweptRun
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
@@ -158,6 +159,7 @@ def examples() -> list[Work]:
         SweptRun("attack", {"works": [judged.address], "budget": None}),
         painted,
         SignsSeen(painted, 10, (32, 16), (0.0, 30.0)),
+        SignsDriven(painted, 40),
     ]
 
 

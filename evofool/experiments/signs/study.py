@@ -22,6 +22,7 @@ from evofool.experiments.engine import Plan, Planned, Results
 from evofool.experiments.engine.lines import work_lines
 from evofool.experiments.engine.study import Study
 from evofool.experiments.signs.config import DRAWN, SCALES, SignsConfig, resolve
+from evofool.experiments.signs.driven import SignsDriven
 from evofool.experiments.signs.painted import Painted, Rows
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.works.nets import GivenNet
@@ -48,6 +49,8 @@ class SignsStudy(Study[SignsConfig]):
         for one in rows.painted:
             what = f"{one.row} for {one.net} by {one.method}"
             planned += [Planned(what, one.painted), Planned(f"{what}, seen", one.seen)]
+            if one.driven is not None:
+                planned.append(Planned(f"{what}, driven by", one.driven))
         super().__init__(loaded, Plan(planned))
 
     @classmethod
@@ -73,7 +76,8 @@ class SignsStudy(Study[SignsConfig]):
                     _check_victim(loaded, index, attack, net)
                     work = PaintedSigns(given, pictures, targets, attack, config.seen, scoring)
                     seen = SignsSeen(work, config.held_back, config.sides, config.angles)
-                    painted.append(Painted(row, name, method, seen))
+                    driven = SignsDriven(work, config.frames) if config.frames else None
+                    painted.append(Painted(row, name, method, seen, driven))
         return cls(loaded, Rows(config, tuple(painted), nets[0].labels, tuple(notes)))
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:

@@ -9,6 +9,7 @@ import numpy as np
 
 from evofool.attacks.runs.statistics import share, wilson
 from evofool.experiments.engine import Results
+from evofool.experiments.signs.driven import DrivenRow, metres, parts
 from evofool.experiments.signs.painted import Rows
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.columns import Cell
@@ -30,7 +31,10 @@ def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> 
     for one in experiment.painted:
         painted = results.rows(one.painted, PaintedRow)
         seen = results.rows(one.seen, SeenRow)
-        lines.append(_line(one.row, one.net, one.method, config.held_back, painted, seen))
+        line = _line(one.row, one.net, one.method, config.held_back, painted, seen)
+        if one.driven is not None:
+            line |= _driven(results.rows(one.driven, DrivenRow), painted)
+        lines.append(line)
     nets = list(dict.fromkeys(one.net for one in experiment.painted))
     told: dict[str, Any] = {
         "kind": "signs",
@@ -41,6 +45,8 @@ def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> 
         "transforms": config.seen.result,
         "sides": list(config.sides),
         "angles": list(config.angles),
+        "frames": config.frames,
+        "metres": metres(config.frames) if config.frames else [],
         "lines": lines,
         "published": {"claim": PUBLISHED[0], "source": PUBLISHED[1]},
         "command": str(manifest.get("command") or ""),
@@ -76,6 +82,18 @@ def _line(
         "cost": float(np.mean([one.forward + 2 * one.backward for one in painted])),
         "afar": [share(int(hits), n) for hits in afar],
         "turned": [share(int(hits), n) for hits in turned],
+    }
+
+
+def _driven(rows: Sequence[DrivenRow], painted: Sequence[PaintedRow]) -> dict[str, Any]:
+    """How many frames are read as the target: in all, and along the way."""
+    hits = np.array(
+        [[read == one.target for read in row.read] for row, one in zip(rows, painted, strict=True)]
+    )
+    along = [hits[:, list(part)] for part in parts(hits.shape[1])]
+    return {
+        "driven": {"n": hits.size, **share(int(hits.sum()), hits.size)},
+        "along": [{"n": part.size, **share(int(part.sum()), part.size)} for part in along],
     }
 
 
@@ -124,6 +142,8 @@ def rates_table(told: Mapping[str, Any]) -> Table:
         Rate("under all", bounds=("all_low", "all_high")),
         Number("change", form=".3f"), Number("cost", form=",.0f"),
     ]  # fmt: skip
+    if told["frames"]:
+        columns.append(Rate("driven by", bounds=("driven_low", "driven_high")))
     rows: list[list[Cell]] = []
     for line in told["lines"]:
         shares = (line["untransformed"], line["transformed"], line["under_all"])
@@ -131,6 +151,7 @@ def rates_table(told: Mapping[str, Any]) -> Table:
             [
                 line["row"], line["net"], line["method"], line["n"], line["before"],
                 *(_estimate(one) for one in shares), line["change"], line["cost"],
+                *([_estimate(line["driven"])] if told["frames"] else []),
             ]
         )  # fmt: skip
     return Table(columns, rows)
@@ -144,12 +165,22 @@ def views_table(told: Mapping[str, Any]) -> Table:
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for line in told["lines"]:
-        for view, places in (("side", told["sides"]), ("angle", told["angles"])):
-            shares = line["afar"] if view == "side" else line["turned"]
-            for at, one in zip(places, shares, strict=True):
-                rows.append(
-                    [line["row"], line["net"], line["method"], view, at, line["n"], _estimate(one)]
-                )
+        seen = [("side", told["sides"], line["afar"]), ("angle", told["angles"], line["turned"])]
+        if told["frames"]:
+            seen.append(("metres", told["metres"], line["along"]))
+        for view, places, shares in seen:
+            rows += [
+                [
+                    line["row"],
+                    line["net"],
+                    line["method"],
+                    view,
+                    at,
+                    one.get("n", line["n"]),
+                    _estimate(one),
+                ]
+                for at, one in zip(places, shares, strict=True)
+            ]
     return Table(columns, rows)
 
 

@@ -14,6 +14,7 @@ from evofool import kinds
 from evofool.config import Loaded, Model, kind_of
 from evofool.config.document import Document
 from evofool.config.explain import looks_like
+from evofool.config.folders import names_folder, with_prefix_of, without_prefix
 from evofool.config.loading import absolute_code
 from evofool.config.models import Positive, listed
 from evofool.errors import EvofoolError
@@ -203,6 +204,10 @@ def _absolute(document: Document, key: tuple[str | int, ...]) -> Document:
     elif isinstance(value, list | tuple):
         for index in range(len(value)):
             document = _absolute(document, (*key, index))
+    elif isinstance(value, str) and names_folder(value, document.place(key).folder):
+        folder = document.resolve(key, without_prefix(value))
+        place = document.place(key)
+        return document.replaced(key, with_prefix_of(value, str(folder)), place)
     elif isinstance(value, str) and value.endswith(_FILES):
         path = _beside(document, key, value)
         if path is not None:

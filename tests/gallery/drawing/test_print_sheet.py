@@ -16,14 +16,9 @@ import pytest
 
 import evofool
 from evofool.errors import FolderError, ImageError, UsageError
-from evofool.gallery.drawing.print_sheet import (
-    PAPERS,
-    layout_of,
-    pages_line,
-    pdf_bytes,
-    print_sheet,
-)
+from evofool.gallery.drawing.print_sheet import pages_line, print_sheet
 from evofool.images import encode_png, picture_to_array
+from evofool.report.paper import PAPERS, layout_of, pdf_bytes
 
 POINTS = 72 / 25.4
 """A millimetre in PDF's unit."""
