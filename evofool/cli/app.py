@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from evofool import kinds
-from evofool.cli import completion, memory, running, signals, terminal, usage
+from evofool.cli import completion, running, signals, terminal, usage
 from evofool.cli.arguments import (
     AtOnce,
     ConfigName,
@@ -32,6 +32,7 @@ from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
+from evofool.files import OWN_PROCESS
 
 app = typer.Typer(
     name="evofool",
@@ -83,7 +84,7 @@ def _top(
     ] = False,
 ) -> None:
     signals.DEBUG.set(debug)
-    memory.limit_sqlite()
+    OWN_PROCESS.set(True)
 
 
 @app.command(cls=Command)
