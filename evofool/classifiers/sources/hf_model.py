@@ -165,6 +165,8 @@ def _net(files: ModelFiles, name: str) -> nn.Module:
     import torch
     from transformers import AutoConfig, AutoModelForImageClassification
 
+    from evofool.classifiers.nets.checkpoints import check_finite
+
     where = f"classifier {name}: {files.folder}"
     try:
         config = AutoConfig.from_pretrained(
@@ -203,15 +205,9 @@ def _net(files: ModelFiles, name: str) -> nn.Module:
             " answer at random; name a model that was trained to classify (a zero-shot CLIP:"
             " clip:NAME)"
         )
-    _check_finite(net, f"{where}: {files.weights.name}")
+    check_finite(net, f"{where}: {files.weights.name}")
     made: nn.Module = net
     return made
-
-
-def _check_finite(net: nn.Module, where: str) -> None:
-    for key, value in net.state_dict().items():
-        if not bool(value.isfinite().all()):
-            raise ClassifierError(f"{where}: {key} holds NaN or infinite numbers")
 
 
 def _shape_said(files: ModelFiles) -> Shape | None:
