@@ -339,6 +339,18 @@ def test_a_shipped_config_is_found_by_name_from_anywhere(folder: Path) -> None:
     assert load_campaign("papers/nguyen2015/imagenet-cppn").config.evolution.initial == 400
 
 
+def test_a_shipped_config_that_is_broken_spoils_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not read where another is named."""
+    (folder / "good.yaml").write_text(BASE)
+    (folder / "broken.yaml").write_text("{")
+    monkeypatch.setattr("evofool.config.loading.shipped_folder", lambda: folder)
+    assert load_campaign("good").config.evolution.children == 20
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        load_campaign("broken")
+
+
 @pytest.mark.parametrize("name", [config.name for config in shipped() if config.kind == "evolve"])
 def test_every_shipped_campaign_loads_and_says_what_it_is(name: str) -> None:
     config = next(config for config in shipped() if config.name == name)

@@ -60,6 +60,9 @@ class Attack(ABC):
     """Whether a run must give it all images in one call, since each call has a cost of its own
     (training a substitute, for example)."""
 
+    one_class: ClassVar[bool] = False
+    """Whether it needs classes that exclude each other."""
+
     seed: int = 0
     mask: Mask | None = field(default=None, kw_only=True, metadata={"unless_set": True})
 
@@ -216,6 +219,11 @@ class Attack(ABC):
             raise UsageError(
                 f"{self.name} needs gradients, which {victim.name} does not give; use a black-box"
                 " attack (square, nes, one-pixel, substitute)"
+            )
+        if self.one_class and victim.multi_label:
+            raise UsageError(
+                f"{self.name} is for nets that choose one class, and {victim.name} may claim"
+                " several (task: multi-label); use fgsm, pgd, carlini-wagner, square or nes"
             )
         if self.needs == "scores" and victim.output == "label":
             raise UsageError(

@@ -400,7 +400,7 @@ class Job:
     def _success(
         self, rows: Rows, labels: Labels, confidence: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        hit = self.goal.success(labels, rows)
+        hit = self.goal.success(labels, rows, confidence)
         if self.threshold > 0 and self.scorer.classifier.output != "label":
             hit &= confidence >= self.threshold
         return hit

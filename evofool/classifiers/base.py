@@ -137,6 +137,8 @@ class Classifier:
         transformed: the net behind transforms of every picture, of a victim that has any; its
             outputs are combined log-odds (of a single transform the net's own), and `module` is
             set where the net's is.
+        multi_label: whether classes do not exclude each other: each whose confidence is above a
+            half is claimed (`evofool.classifiers.tasks`).
     """
 
     name: str
@@ -162,6 +164,7 @@ class Classifier:
     lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
     ensemble: Ensemble | None = None
     transformed: Transformed | None = None
+    multi_label: bool = False
 
     @property
     def headline(self) -> str:

@@ -163,6 +163,11 @@ def _check_member(member: Classifier, where: str) -> None:
             f"{where}: {member.headline} has transforms of its own; give them to the ensemble, so"
             " that all its nets see the same picture"
         )
+    if member.multi_label:
+        raise ClassifierError(
+            f"{where}: {member.headline} may claim several classes (task: multi-label), and an"
+            " ensemble chooses one"
+        )
     if member.output == "label":
         raise ClassifierError(
             f"{where}: {member.headline} gives labels only, and so no log-odds to combine"

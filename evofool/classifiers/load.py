@@ -31,9 +31,13 @@ from evofool.classifiers.sources import (
     user_file,
 )
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
+from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
 from evofool.text import suggestion
+
+GROUP = "evofool.classifiers"
+"""The entry point group by which packages offer sources of victims."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,8 @@ def load_classifier(
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, transforms?}``, that of an ensemble ``{ensemble: [...], rule?,
-            transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
+            link?, mean?, std?, task?, transforms?}``, that of an ensemble ``{ensemble: [...],
+            rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
@@ -173,10 +177,12 @@ def load_classifier(
     elif parsed.http is not None:
         from evofool.classifiers.sources.http.source import load_http
 
-        return with_answers(load_http(parsed, folder), parsed.answers)
+        victim = with_task(load_http(parsed, folder), parsed.task)
+        return with_answers(victim, parsed.answers)
     else:
         with DEFAULTS.use():
             victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+    victim = with_task(victim, parsed.task)
     return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 
@@ -212,7 +218,7 @@ def inspect_classifier(
 
 def sources() -> tuple[Source, ...]:
     """`SOURCES`, then those of entry points."""
-    return (*SOURCES, *(point.load() for point in entry_points(group="evofool.classifiers")))
+    return (*SOURCES, *(point.load() for point in entry_points(group=GROUP)))
 
 
 def names() -> tuple[str, ...]:

@@ -23,14 +23,15 @@ class ClassifierSpec(ClassifierConfig):
     """The ``classifier:`` part of a config, with the checks that sources of victims need."""
 
     def allow(self, kind: str, keys: Iterable[str]) -> None:
-        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops`, `answers` and
-        `transforms` always do).
+        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops`, `answers`,
+        `transforms` and several labels always do).
 
         Raises:
             ClassifierError: naming the first such option and what may be given.
         """
         allowed = {"name", "crops", *keys}
-        for key in sorted(self.model_fields_set - allowed - {"answers", "transforms"}):
+        everywhere = {"answers", "transforms"} | ({"task"} if self.task == "multi-label" else set())
+        for key in sorted(self.model_fields_set - allowed - everywhere):
             if getattr(self, key) is not None:
                 raise ClassifierError(
                     f"classifier {self.name}: {key} cannot be set for {kind};"
@@ -56,6 +57,7 @@ class Inspection:
         n_classes: number of classes, None if only loading shows it.
         ready: whether everything it needs is on this machine.
         missing: what is not, and how to get it; empty if ready.
+        about: what is known of it, one line; empty if nothing is.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Inspection:
     n_classes: int | None
     ready: bool
     missing: str = ""
+    about: str = ""
 
     def lines(self, work: str, ready: bool = True) -> list[str]:
         """What a dry run prints of it, of the `work` there is to do, and whether it can be done.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.cli.terminal import answer
-from evofool.config import load_value, load_yaml
 from evofool.errors import UsageError
 from evofool.text import bare, percent, sent_line
 
@@ -21,6 +20,8 @@ def spec(text: str) -> str | dict[str, Any]:
     """A victim given on the command line: a name, or a mapping ``{name: ..., crops: 10}``."""
     if not text.lstrip().startswith("{"):
         return text
+    from evofool.config import load_value
+
     value = load_value(text, "--classifier")
     if not isinstance(value, dict):
         raise UsageError("--classifier: is neither a name nor a mapping")
@@ -35,6 +36,8 @@ def transforms(text: str) -> dict[str, Any]:
         UsageError: neither.
         ConfigError: a file that cannot be read.
     """
+    from evofool.config import load_value, load_yaml
+
     if text.lstrip().startswith("{"):
         value = load_value(text, "--transforms")
     else:

@@ -199,14 +199,13 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
             return path
     except (OSError, PathError) as error:
         raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
-    there = shipped()
-    names = {config.name: config.path for config in there}
+    names = _shipped_files()
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
     wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
     if wanted in names:
         return names[wanted]
     beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    listed = [config.name for config in there if fitting is None or config.kind in fitting]
+    listed = [config.name for config in shipped() if fitting is None or config.kind in fitting]
     near = dict.fromkeys((suggested(str(path), beside), suggested(wanted, listed)))
     close = [name for name in near if name is not None]
     mend = f"did you mean {' or '.join(close)}? " if close else ""
@@ -215,14 +214,19 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
 
 def shipped() -> list[Shipped]:
     """The configs that come with evofool, in order of name; nested names have slashes."""
-    folder = shipped_folder()
     configs = []
-    for path in sorted(folder.rglob("*.yaml")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+    for name, path in _shipped_files().items():
         first = read_file(path).decode().split("\n", 1)[0]
         kind = _kind(load_yaml(path).data)
         configs.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return configs
+
+
+def _shipped_files() -> dict[str, Path]:
+    """By name, in order; none of them is read: there are a hundred."""
+    folder = shipped_folder()
+    paths = sorted(folder.rglob("*.yaml"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
 
 
 def shipped_folder() -> Path:

@@ -217,6 +217,8 @@ class ClassifierConfig(Model):
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
         answers: what a net on this machine tells, as if it were a service: so many of its likeliest
             classes with their confidences, or the first ``label`` alone.
+        task: ``multi-label`` of a net whose classes do not exclude each other, ``binary`` of one
+            that gives one value for two classes.
         http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
@@ -241,6 +243,7 @@ class ClassifierConfig(Model):
     ] = None
     rule: EnsembleRule | None = None
     answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
+    task: Literal["binary", "multi-label"] | None = None
     http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
@@ -289,6 +292,8 @@ class ClassifierConfig(Model):
             values.pop("answers", None)
         if self.templates is None:
             values.pop("templates", None)
+        if self.task is None:
+            values.pop("task", None)
         if self.http is None:
             values.pop("http", None)
         if self.transforms is None:

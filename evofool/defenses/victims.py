@@ -216,6 +216,11 @@ def check_defense(base: Classifier, defense: Defense) -> None:
             f"defense {defense.name}: {base.name} has transforms; a defense goes around the net:"
             " defend it without them, and give them to the victim.yaml of the defended one"
         )
+    if base.multi_label:
+        raise UsageError(
+            f"defense {defense.name}: {base.name} may claim several classes (task: multi-label);"
+            " defenses are for nets that choose one"
+        )
     if base.module is None:
         raise UsageError(
             f"defense {defense.name}: {base.name} is a black box; a defense goes around a net:"

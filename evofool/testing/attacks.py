@@ -272,12 +272,14 @@ class _Attack:
                 )
         with self.faults.expecting("it claims success for pictures that do not fool", mend):
             goal = Goal(self.victim, result.labels, result.targets)
-            fools = goal.success(labels, np.arange(len(labels)))
-            if (least := self.attack.least_confidence) > 0 and confidence is not None:
+            sure_of = None
+            if confidence is not None:
                 decisive = np.where(goal.sought == NONE, labels, goal.sought)
-                own = np.take_along_axis(confidence, decisive[:, None], 1)[:, 0]
-                fools &= own >= least
-                sure &= np.abs(own - least) > BETWEEN
+                sure_of = np.take_along_axis(confidence, decisive[:, None], 1)[:, 0]
+            fools = goal.success(labels, np.arange(len(labels)), sure_of)
+            if (least := self.attack.least_confidence) > 0 and sure_of is not None:
+                fools &= sure_of >= least
+                sure &= np.abs(sure_of - least) > BETWEEN
             np.testing.assert_array_equal(
                 result.success[sure], fools[sure], "success, and what the victim says"
             )

@@ -64,6 +64,7 @@ def test_files_and_run_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_no_completion_waits_for_torch() -> None:
     code = (
         "import sys, evofool.cli.app\n"
+        "assert 'pydantic' not in sys.modules, 'help would wait for the models of configs'\n"
         "from evofool.cli.completion import classifiers, configs, runs\n"
         "assert configs('') and classifiers('') and runs('/')\n"
         "sys.exit('torch' in sys.modules)"

@@ -68,6 +68,7 @@ class FoolboxAttack(Attack):
     """
 
     name: ClassVar[str] = ""
+    one_class: ClassVar[bool] = True
     norm: ClassVar[Norm] = "l2"
     fixed: ClassVar[bool] = False
     kind: ClassVar[Any] = None

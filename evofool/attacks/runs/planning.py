@@ -104,7 +104,8 @@ def items_of(
     seed: int | None,
     reject: int | None = None,
 ) -> list[tuple[int, int]]:
-    """(image, target) of all that an attack is to do, without images of their target's class.
+    """(image, target) of all that an attack is to do, without images of their target's class, or
+    for which the victim claims it already.
 
     Where the victim has a class for "no answer" (`reject`), nothing is aimed at it, and images of
     it, which fool nobody to begin with, are only for attacks without a goal.
@@ -122,7 +123,7 @@ def items_of(
         for image in images
         if image.used and (reject is None or image.label != reject or attack.aim == "any")
         for target in _targets(targets, image, classes, seed, reject)
-        if target != image.label
+        if target != image.label and target not in (image.claimed or ())
     ]
 
 
@@ -157,7 +158,8 @@ def _targets(
         return [image.least_likely]
     if isinstance(targets, int):
         return [targets]
-    others = [c for c in range(classes) if c not in (image.label, reject)]
+    taken = {image.label, reject, *(image.claimed or ())}
+    others = [c for c in range(classes) if c not in taken]
     if targets == "all" or not others:
         return others
     if targets == "next":

@@ -44,6 +44,7 @@ class SubstituteAttack(SubstituteSettings, Attack):
     """
 
     name: ClassVar[str] = "substitute"
+    one_class: ClassVar[bool] = True
     needs: ClassVar[Needs] = "labels"
     whole: ClassVar[bool] = True
     paper: ClassVar[str] = "Papernot et al., AsiaCCS 2017"

@@ -219,9 +219,11 @@ class _Call:
             raise ClassifierError(f"classifier {self.name}: gives {array.dtype}, not real numbers")
         if scores.ndim != 2 or scores.shape[0] != count or scores.shape[1] < 2:
             by = " x ".join(str(n) for n in scores.shape) or "a scalar"
+            one = scores.shape in ((count,), (count, 1))
             raise ClassifierError(
                 f"classifier {self.name}: gives {by} for {count} images, not {count} x classes"
-                " (two classes at least); return one row of scores an image"
+                " (two classes at least); "
+                + ("set task: binary" if one else "return one row of scores an image")
             )
         self._check_values(scores)
         return scores

@@ -15,6 +15,7 @@ from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import check_shape, from_module
 from evofool.classifiers.sources.pt2_archive import checked_program
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
+from evofool.classifiers.tasks import two_classes
 from evofool.errors import ClassifierError
 from evofool.files import is_file, reason
 from evofool.images import Shape
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evofool.classifiers.nets.exported import ExportedNet
 
 SUFFIX = ".pt2"
-_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe")
+_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe", "task")
 _OWN = "load it in a file of your own: path/to/file.py:function"
 
 
@@ -67,7 +68,7 @@ def load_pt2(spec: ClassifierSpec, base: Path) -> Classifier:
     program = _program(checked.archive, spec.name)
     interface = _interface(program, spec)
     victim = from_module(
-        _net(program, interface, spec.name),
+        two_classes(_net(program, interface, spec.name), spec.output, spec.task),
         input_shape=interface.shape,
         name=spec.name,
         labels=spec.read_labels(base),
@@ -136,10 +137,11 @@ def _interface(program: Any, spec: ClassifierSpec) -> _Interface:
         )
     least, most = _batch(program, sizes[0])
     given: list[Any] = [values.get(name) for name in signature.user_outputs]
+    dimensions = (1, 2) if spec.task == "binary" else (2,)
     fitting = [
         index
         for index, value in enumerate(given)
-        if len(getattr(value, "shape", ())) == 2 and str(value.shape[0]) == str(sizes[0])
+        if len(getattr(value, "shape", ())) in dimensions and str(value.shape[0]) == str(sizes[0])
     ]
     if len(fitting) != 1:
         raise ClassifierError(
@@ -231,6 +233,8 @@ def _net(program: Any, interface: _Interface, name: str) -> ExportedNet:
 
 def _with_options(digest: str, spec: ClassifierSpec) -> str:
     options = {key: getattr(spec, key) for key in ("input_shape", "mean", "std", "output")}
+    if spec.task == "binary":
+        options["task"] = spec.task
     if all(value is None for value in options.values()):
         return digest
     return hashlib.sha256(f"{digest} {json.dumps(options)}".encode()).hexdigest()

@@ -67,6 +67,10 @@ def prepare(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
         ConfigError: the defense does not fit the net, at its place.
     """
     name = loaded.config.defense.name
+    if base.classifier.multi_label:
+        raise loaded.error_at(
+            "base", "defenses are for nets that choose one class, not for task: multi-label"
+        )
     return _PREPARING.get(name, _around)(loaded, base, scoring)
 
 
