@@ -68,12 +68,16 @@ def load_clip(spec: ClassifierSpec, base: Path) -> Classifier:
         clip = _clip(files, spec)
         shape, resize, mean, std = _preparation(clip, spec)
         weights = digest_module(clip)
-        text, tokens = text_of_classes(
-            lambda batch: clip.encode_text(batch, normalize=True),
-            _tokenizer(files, spec.name),
-            labels,
-            templates,
-        )
+        tokenizer = _tokenizer(files, spec.name)
+        try:
+            text, tokens = text_of_classes(
+                lambda batch: clip.encode_text(batch, normalize=True), tokenizer, labels, templates
+            )
+        except Exception as error:  # a tokenizer may fit neither its library nor the net
+            raise ClassifierError(
+                f"classifier {spec.name}: its prompts cannot be encoded ({_line(error)}); the"
+                " tokenizer must be that of the net, and open_clip_torch as new as transformers"
+            ) from error
     bias = getattr(clip, "logit_bias", None)
     victim = from_module(
         ZeroShot(

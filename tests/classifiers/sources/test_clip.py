@@ -163,10 +163,18 @@ def test_a_tokenizer_of_a_folder(clip: Path) -> None:
     change(clip, "model_cfg.text_cfg", hf_tokenizer_name="ann/words")
     with pytest.raises(ClassifierError, match=r"no tokenizer.*put tokenizer\.json of ann/words"):
         loaded(clip)
-    words = Tokenizer(models.WordLevel({"[UNK]": 0, "[PAD]": 1, "photo": 2, "cat": 3}, "[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]")
-    fast.save_pretrained(clip)
+
+    def save_words(cat: int) -> None:
+        known = {"[UNK]": 0, "[PAD]": 1, "photo": 2, "cat": cat}
+        words = Tokenizer(models.WordLevel(known, "[UNK]"))
+        words.pre_tokenizer = pre_tokenizers.Whitespace()
+        fast = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]")
+        fast.save_pretrained(clip)
+
+    save_words(CONFIG["text_cfg"]["vocab_size"])  # of another net
+    with pytest.raises(ClassifierError, match=r"prompts cannot be encoded.*that of the net"):
+        loaded(clip)
+    save_words(3)
     assert loaded(clip).n_classes == 3
     # code beside it is not run, whatever the file asks for
     change(clip, "model_cfg.text_cfg", tokenizer_kwargs={"trust_remote_code": True})
