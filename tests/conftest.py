@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 # OpenMP's threads sleep while they wait for each other; else they spin, and on cores that others
 # use too a training of 3 seconds takes 14. Read when torch is loaded, and by children.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Ray's own choice is 15: beside other programs its workers then get next to nothing.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 # Containers are often set up to keep no bytecode. Then every worker, and every process a test
 # starts, compiles the libraries anew: seconds each time. It is kept here, beside what pytest keeps.
@@ -168,6 +170,16 @@ def until() -> Until:
     return wait
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Ray on this machine with two cores, joined by this process for all tests of a module."""
+    pytest.importorskip("ray")
+    from evofool.ray_session import session
+
+    with session(cpus=2) as ray:
+        yield ray
+
+
 PRELOADED = (
     *("torch", "torchvision", "torch.export", "numba", "cv2", "onnxruntime", "matplotlib.figure"),
     *("evofool", "evofool.cli.app", "evofool.evolution.campaign", "evofool.gallery"),
@@ -213,10 +225,20 @@ class Forked:
         """The exit code; None while it runs."""
         return self._process.exitcode
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send_signal(self, number: int) -> None:
         """As `os.kill` does."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """And wait until it is gone."""
+        self._process.kill()
+        self._process.join()
 
     def end(self) -> Ended:
         """Wait for its end."""

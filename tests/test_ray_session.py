@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import socket
 from typing import Any
 
@@ -10,6 +11,15 @@ import pytest
 
 from evofool import ray_session
 from evofool.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def nothing_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cluster another test of this process is connected to."""
+    with contextlib.suppress(ImportError):
+        import ray
+
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
 
 def free_port() -> int:

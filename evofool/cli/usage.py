@@ -30,10 +30,11 @@ class Command(TyperCommand):
         if "--ray" in args and any("--ray" in parameter.opts for parameter in self.params):
             from evofool.config import RAY_ADDRESS  # models of configs take half a second to build
 
+            address = rf"{RAY_ADDRESS}|\w+://.*"  # ray:// too, which is refused in words of its own
             following = [*args[1:], ""]
             args = [
                 f"--ray={RAY_HERE}"
-                if arg == "--ray" and not re.fullmatch(RAY_ADDRESS, following[place])
+                if arg == "--ray" and not re.fullmatch(address, following[place])
                 else arg
                 for place, arg in enumerate(args)
             ]

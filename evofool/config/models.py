@@ -524,7 +524,9 @@ class RayConfig(Model):
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(RAY_ADDRESS, value):
-            raise ValueError(f"must be auto or HOST:PORT, not {value!r}")
+            client = value.startswith("ray://")
+            mend = " of its head; run evofool on a node of the cluster" if client else ""
+            raise ValueError(f"must be auto or HOST:PORT{mend}, not {value!r}")
         return value
 
 

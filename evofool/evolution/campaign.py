@@ -16,7 +16,14 @@ from deap import base, tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
 from evofool.encodings import Encoding
-from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, UsageError
+from evofool.errors import (
+    BudgetError,
+    ClusterLostError,
+    Interrupted,
+    ScoringError,
+    StoreError,
+    UsageError,
+)
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
 from evofool.evolution.deap_toolbox import check_toolbox, replaced_in
@@ -56,6 +63,8 @@ COMMIT_SECONDS = 10.0
 """Longest wait for the next transaction all the same."""
 SUMMARY_SECONDS = 10.0
 """Least time between rewrites of ``summary.json`` while the campaign runs."""
+
+_ELSEWHERE = " scoring.ray=null (without Ray), or --ray ADDRESS (on another cluster)"
 
 
 @dataclass(frozen=True)
@@ -274,7 +283,8 @@ class _Loop:
                 if self._pictures_when_stopped and self._sound:
                     return self._finish("interrupted", None)
                 self._say_interrupted()
-            raise type(error)(f"{error}; {self._way_on()}") from error
+            lost = isinstance(error, ClusterLostError)
+            raise type(error)(f"{error}; {self._way_on()}{_ELSEWHERE if lost else ''}") from error
         return self._finish("finished", reason)
 
     def _save(self) -> None:

@@ -246,8 +246,8 @@ def _check_backdrop(
 ) -> None:
     """Refuse classes that the background alone is taken for: nothing is left to be evolved.
 
-    Of ``classes: all`` it cannot be helped that one is. The background goes through a scorer of its
-    own, since it is no picture of the campaign.
+    Where all classes are evolved it cannot be helped that one is. The background goes through a
+    scorer of its own, since it is no picture of the campaign.
 
     Args:
         loaded: the config.
@@ -259,7 +259,8 @@ def _check_backdrop(
         ConfigError: the config names such a class.
     """
     evolution = loaded.config.evolution
-    if isinstance(evolution, MapElitesConfig) and evolution.classes == "all":
+    every = set(range(classifier.n_classes)) - {classifier.reject}
+    if isinstance(evolution, MapElitesConfig) and every <= set(chosen):
         return
     with Scorer(classifier, device="cpu", workers=1, batch=1) as scorer:
         found = scorer.score(backdrop[None], keep_unscored=True)

@@ -75,9 +75,9 @@ def check_encodings(loaded: Loaded[Any]) -> None:
         ConfigError: at its place.
     """
     evolution = loaded.config.evolution
-    for index, name in enumerate(evolution.encodings if evolution is not None else ()):
+    for index, one in enumerate(evolution.encodings if evolution is not None else ()):
         try:
-            encodings.find(name)
+            encodings.find(one.name)
         except UsageError as error:
             raise loaded.error_at(("evolution", "encodings", index), str(error)) from error
 

@@ -65,6 +65,20 @@ def test_it_is_printed_at_any_size(toy_campaign: Campaign, tmp_path: Path) -> No
     assert len(np.unique(large[:, outside])) > 10  # the sign, with smooth edges
 
 
+def test_a_masked_picture_is_transformed_as_a_whole(toy_campaign: Campaign, tmp_path: Path) -> None:
+    linear = Path(__file__).parents[1] / "toys" / "linear.py"
+    seen = {"k": 2, "rotation": 20, "brightness": 0.1, "held_back": 3}
+    config = toy_campaign(encoding=on_a([9, 90, 200], "direct"), stop={"generations": 1})
+    config["classifier"] = {"name": f"{linear}:victim", "transforms": seen}
+    summary = evolve(config, tmp_path / "run").summary
+    assert summary["held_back"]["transforms"] == 3
+    assert not [check for check in verify(tmp_path / "run") if check.ok is False]
+    files = sorted((tmp_path / "run" / "images").glob("*.png"))
+    pictures = np.stack([np.asarray(read_picture(path)) for path in files])
+    outside = ~Mask.model_validate(DISC).raster(pictures.shape[1:3])
+    assert len(np.unique(pictures[:, outside])) == 1  # what is saved is the picture itself
+
+
 @pytest.mark.slow
 def test_workers_of_ray_draw_on_the_same_background(tmp_path: Path) -> None:
     pytest.importorskip("ray")

@@ -118,6 +118,7 @@ def examples() -> list[Work]:
         DefendedNet(net, {"name": "median", "size": 3}, None, None, scoring, net),
         Diagnosed(net, net, pictures, Probe(0.1, 0.01), scoring),
         LossSurfaces(net, (Clean(net, pictures, scoring),), pictures, 0.1, 3, 1, scoring),
+        campaign.with_options({"inner": {"name": "direct"}, "mask": {"shape": "disc"}}),
         PresetCampaign(
             net, "cppn", 200, 200, 50, 10, scoring, 1, preset="released", fitness="probability"
         ),

@@ -19,13 +19,18 @@ from evofool.classifiers import load_classifier
 from evofool.classifiers.pictures import fitted
 from evofool.data import load_dataset
 from evofool.errors import ConfigError, Interrupted
+from evofool.experiments.engine import Scoring
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
+from evofool.experiments.sections import EncodingEntry, EvolutionBudget
 from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
 from evofool.experiments.transfer.works import ranks_of
-from evofool.images import read_picture
+from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.nets import GivenNet
+from evofool.images import encode_png, read_picture
+from evofool.render.masks import Mask
 from evofool.scoring import Scorer
 from evofool.store.experiment import ExperimentFolder
 
@@ -257,6 +262,43 @@ def test_evolution_for_some_classes_only(folder: Path, finished: Path, tmp_path:
     assert all(check.ok for check in verify(tmp_path / "run"))
     names = {path.name for path in (tmp_path / "run" / "report" / "champions").iterdir()}
     assert names == {f"mnist-lenet-direct-{k:04d}.png" for k in (3, 8, 9)}
+
+
+def test_evolution_on_a_part_of_a_picture(folder: Path, tmp_path: Path) -> None:
+    disc = {"shape": "disc", "size": 0.6}
+    sticker = {"name": "masked", "called": "sticker", "inner": "direct", "mask": disc}
+    evolution = {"encodings": [sticker], "initial": 20, "children": 20, "generations": 1}
+    nets = {"sources": [LENET], "targets": [f"{folder / 'nets.py'}:small"]}
+    wanted = config(folder, evolution={**evolution, "seeds": [1]}, attacks=[], noise=5, **nets)
+    begin(TransferStudy, {**wanted, "images": None}, tmp_path / "run")
+    assert any("sticker" in cell[0] for cell in table(tmp_path / "run"))
+    files = sorted((tmp_path / "run" / "evolution").rglob("images/*.png"))
+    outside = ~Mask.model_validate(disc).raster((28, 28))
+    pictures = np.stack([np.asarray(read_picture(file)) for file in files])
+    assert (pictures[:, outside] == 128).all()
+
+
+def test_an_encoding_with_options_has_an_address_without_paths(
+    folder: Path, tmp_path: Path
+) -> None:
+    """And none of its own where it has no options: addresses stay as they were."""
+    addresses = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "street.png").write_bytes(encode_png(np.zeros((1, 28, 28), np.uint8)))
+        entry = EncodingEntry.model_validate(
+            {"name": "masked", "inner": "direct", "mask": {"shape": "disc"},
+             "background": {"picture": str(tmp_path / name / "street.png")}}
+        )  # fmt: skip
+        net = GivenNet("ab" * 32)
+        campaign = Campaign.of(net, entry, EvolutionBudget(), 10, Scoring(100, "cpu"), 1)
+        addresses.append(campaign.address)
+        assert campaign.config({})["encoding"] == {"name": "masked", **entry.options}
+    assert addresses[0] == addresses[1]
+    plain = Campaign.of(
+        net, EncodingEntry.model_validate("direct"), EvolutionBudget(), 10, Scoring(100, "cpu"), 1
+    )
+    assert type(plain) is Campaign
 
 
 def test_all_classes_in_a_list_are_the_campaign_of_all_classes(folder: Path) -> None:

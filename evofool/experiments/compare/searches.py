@@ -317,7 +317,7 @@ def _evolved(
     campaign = Campaign(
         net, method.evolution, initial, children, generations, classes, scoring, seed
     )
-    return Evolved(campaign, config.budget)
+    return Evolved(campaign.with_options(method.options), config.budget)
 
 
 def _file_name(text: str) -> str:

@@ -267,6 +267,7 @@ def resolve(config: DefendConfig, document: Document, check_files: bool) -> Docu
         document = _training(document, train, check_files)
     document = absolute_code(document, ("defense",), check_files)
     document = absolute_pictures(document, ("defense",), check_files)
+    document = absolute_pictures(document, ("evolution", "encodings"), check_files)
     return absolute_code(document, ("evolution", "encodings"), check_files)
 
 

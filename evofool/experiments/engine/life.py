@@ -354,8 +354,7 @@ def _workers(
         options.say(f"--ray: {reason}; the works are done here, one after the other")
         yield None, 1, None
         return
-    with _cluster(made, options.ray) as ray:
-        works = RayWorks(ray, made, run)
+    with _cluster(made, options.ray) as ray, RayWorks(ray, made, run) as works:
         at_once = min(works.at_once, len(made.plan))
         with ThreadPoolExecutor(at_once, "works") as threads:
             yield threads, at_once, works

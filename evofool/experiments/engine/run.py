@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from evofool.errors import (
     BudgetError,
+    ClusterLostError,
     EvofoolError,
     Interrupted,
     RunBusyError,
@@ -84,6 +85,7 @@ def run_plan(
         WorksFailedError: works failed; all that does not depend on them is done. A work alone
             raises its own error.
         BudgetError: none failed, but some have spent their share before they were through.
+        ClusterLostError: no other work can be sent elsewhere; all that is done is stored.
         StoreError: the folder is damaged or cannot be written.
     """
     executor = executor or Serial()
@@ -174,7 +176,7 @@ class _Runner:
             if error is None:
                 finished.add(planned.work.address)
             elif isinstance(error, EvofoolError) and not isinstance(
-                error, Interrupted | RunBusyError | StoreError
+                error, Interrupted | RunBusyError | StoreError | ClusterLostError
             ):
                 self._failed[planned.work.address] = error
             else:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from evofool.config import ClassifierConfig, Model
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document
-from evofool.config.loading import absolute_classifier, absolute_code
+from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
 from evofool.config.models import Count, listed
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
 from evofool.experiments.transfer.config import absolute_images
@@ -153,6 +153,7 @@ def resolve(config: ExploreConfig, document: Document, check_files: bool) -> Doc
     document = absolute_classifier(document, ("classifier",), check_files)
     if config.images is not None:
         document = absolute_images(document, config.images, check_files)
+    document = absolute_pictures(document, ("evolution", "encodings"), check_files)
     for section in (("evolution", "encodings"), ("decision_map",), ("source_target",)):
         document = absolute_code(document, section, check_files)
     return document

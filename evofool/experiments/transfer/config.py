@@ -185,6 +185,7 @@ def resolve(config: TransferConfig, document: Document, check_files: bool) -> Do
     if config.images is not None:
         document = absolute_images(document, config.images, check_files)
     if config.evolution is not None:
+        document = absolute_pictures(document, ("evolution", "encodings"), check_files)
         document = absolute_code(document, ("evolution", "encodings"), check_files)
     if config.attacks:
         document = absolute_code(document, ("attacks",), check_files)

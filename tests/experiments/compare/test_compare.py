@@ -24,6 +24,7 @@ from evofool.experiments.compare.study import CompareStudy, plan
 from evofool.experiments.engine import Options, Results, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.images import decode_png, encode_png
+from evofool.render.masks import Mask
 from evofool.scoring import Scorer
 from evofool.scoring.ranking import sigmoid
 from evofool.store import Result
@@ -348,6 +349,24 @@ def test_a_net_and_the_same_under_transforms_have_names_of_their_own() -> None:
     compared = CompareStudy.make(CompareStudy.load(config(victims=nets, seeds=[1]))).compared
     assert len(compared.labels) == 2
     assert all(name.startswith(f"{named[1]} (") for name in compared.labels)
+
+
+def test_evolution_on_a_part_of_a_picture(tmp_path: Path) -> None:
+    disc = {"shape": "disc", "size": 0.7}
+    method = {
+        "evolution": "masked", "name": "a sticker", "inner": "direct", "mask": disc,
+        "background": [9, 9, 9], "initial": 8, "children": 8,
+    }  # fmt: skip
+    wanted = config(methods=[method], seeds=[1], data=None)
+    begin(CompareStudy, wanted, tmp_path / "run")
+    outside = ~Mask.model_validate(disc).raster((6, 6))
+    files = sorted((tmp_path / "run" / "pictures").glob("*.png"))
+    assert len(files) == CLASSES
+    pictures = np.stack([decode_png(file.read_bytes()) for file in files])
+    assert (pictures[:, :, outside] == 9).all()
+    assert (pictures[:, :, ~outside] != 9).any()
+    assert rows(tmp_path / "run")[0]["method"] == "a sticker"
+    assert all(check.ok is not False for check in verify(tmp_path / "run"))
 
 
 def test_a_dry_run_says_what_there_is_to_do() -> None:

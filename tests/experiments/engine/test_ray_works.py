@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_works import attacks, search
+from ray_works import attacks, search, seconds, stored, table
 
 from evofool.errors import Interrupted, ScoringError, UsageError
 from evofool.experiments.attack.study import AttackStudy
@@ -29,52 +25,6 @@ from evofool.ray_session import session
 
 TOYS = Path(__file__).parents[2] / "toys"
 Until = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Ray on this machine, with room for two works."""
-    pytest.importorskip("ray")
-    with session(cpus=2) as ray:
-        yield ray
-
-
-def stored(run: Path) -> list[tuple[Any, ...]]:
-    """Rows of all works, and what these took, but for seconds."""
-    db = sqlite3.connect(run / "run.sqlite")
-    rows: list[tuple[Any, ...]] = []
-    for address, kind, item, content, png in db.execute("SELECT * FROM rows ORDER BY 1, 2, 3"):
-        fields = json.loads(content)
-        fields.pop("seconds", None)
-        rows.append((address, kind, item, fields, len(png or b"")))
-    works = "SELECT address, finished, queries, forward_images, backward_images, notes FROM works"
-    digests = "SELECT address, name, path, digest FROM artifacts"
-    for query in (works, digests):
-        rows += db.execute(f"{query} ORDER BY 1, 2").fetchall()
-    db.close()
-    return rows
-
-
-def table(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as text:
-        rows = list(csv.DictReader(text))
-    for row in rows:
-        row.pop("seconds", None)
-    return rows
-
-
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[driver.RayWorks]:
-    """What experiments of this process send their works to."""
-    made: list[driver.RayWorks] = []
-
-    class Watched(driver.RayWorks):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            made.append(self)
-
-    monkeypatch.setattr(driver, "RayWorks", Watched)
-    return made
 
 
 @pytest.mark.slow
@@ -221,31 +171,28 @@ def test_another_victim_on_a_worker_is_refused(
 
 
 DRIVER = """
-import sys
+import json, sys
 from evofool.experiments.search.study import SearchStudy
 from evofool.experiments.engine import begin
 
-begin(SearchStudy, {config!r}, {run!r}, ray=True)
+begin(SearchStudy, json.loads(sys.argv[1]), sys.argv[2], ray=True)
 """
 
 
 @pytest.mark.cluster
-def test_a_killed_driver_is_resumed(tmp_path: Path, until: Until) -> None:
+def test_a_killed_driver_is_resumed(
+    forked: Callable[..., Any], tmp_path: Path, until: Until
+) -> None:
     """What was finished is not done again."""
-    pytest.importorskip("ray")
     run, here = tmp_path / "run", tmp_path / "here"
     config = search(seeds=[1, 2, 3, 4], evaluations=400)
-    code = DRIVER.format(config=config, run=str(run))
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    try:
-        until(process, lambda: run.exists() and _finished(run) >= 2)
-    finally:
-        process.kill()
-        process.wait()
-    before = _seconds(run)
+    process = forked(DRIVER, json.dumps(config), run)
+    until(process, lambda: _finished(run) >= 2)
+    process.kill()
+    before = seconds(run)
     assert 2 <= len(before) < 8
     resume(run)
-    after = _seconds(run)
+    after = seconds(run)
     assert {address: after[address] for address in before} == before
     begin(SearchStudy, config, here)
     assert stored(run) == stored(here)
@@ -256,10 +203,3 @@ def _finished(run: Path) -> int:
         return int(status(run)["finished"])
     except Exception:  # not there yet
         return -1
-
-
-def _seconds(run: Path) -> dict[str, float]:
-    db = sqlite3.connect(run / "run.sqlite")
-    found = dict(db.execute("SELECT address, seconds FROM works WHERE finished").fetchall())
-    db.close()
-    return found

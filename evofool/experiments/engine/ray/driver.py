@@ -77,6 +77,12 @@ class RayWorks(Elsewhere):
         """Ask all works to stop and save."""
         self._tasks.stop()
 
+    def __enter__(self) -> RayWorks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tasks.close()
+
     def run(
         self, planned: Planned, context: Context
     ) -> Iterator[Begun | StoredRow | Artifact | Chunk]:

@@ -16,6 +16,7 @@ from typing import Any
 from evofool import kinds
 from evofool.errors import EvofoolError, UsageError
 from evofool.experiments.engine.context import Context
+from evofool.experiments.engine.plan import Planned
 from evofool.experiments.engine.progress import Tally
 from evofool.experiments.engine.ray.crossing import (
     OWN,
@@ -32,17 +33,16 @@ from evofool.experiments.engine.ray.crossing import (
     State,
     is_plain,
 )
+from evofool.experiments.engine.ray.places import at_home, row_at_home
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.study import Study
 from evofool.experiments.engine.work import Artifact, Chunk, Row
 from evofool.files import read_file
-from evofool.seal import sealed
 from evofool.store.experiment import ExperimentFolder
-from evofool.store.files import json_bytes, json_object
 from evofool.store.folder import CONFIG
-from evofool.store.manifest import MANIFEST, versions
-from evofool.store.records.works import Cost, StoredRow
+from evofool.store.manifest import versions
+from evofool.store.records.works import ArtifactRow, Cost, StoredRow, WorkRow
 from evofool.training import TrainProgress
 
 TELL_SECONDS = 0.5
@@ -208,6 +208,11 @@ def _run(
         return State(context.cost, tuple(context.notes), tuple(context.reads.values()))
 
     step.state = state
+    whole = _Whole(run, planned)
+
+    def crossing(row: Row | StoredRow) -> StoredRow:
+        return row_at_home(_stored(row), str(run.path), request.folder)
+
     before = _listed(run.path)
     rows: list[StoredRow] = []
     sent_at = time.monotonic()
@@ -235,13 +240,14 @@ def _run(
             if isinstance(result, Artifact):
                 send_rows()
                 send_files()
+                whole.add(result)
                 put(Made(state(), result.name, result.digest))
             elif isinstance(result, Chunk):
                 send_rows()
-                put(Found(state(), tuple(_stored(row) for row in result.rows), True))
+                put(Found(state(), tuple(crossing(row) for row in result.rows), True))
                 context.keep()
             else:
-                rows.append(_stored(result))
+                rows.append(crossing(result))
                 if time.monotonic() - sent_at > ROWS_SECONDS:
                     send_rows()
     except AbandonedError:
@@ -254,6 +260,26 @@ def _run(
     send_rows()
     send_files()
     put(Ended(state()))
+
+
+class _Whole:
+    """Books a work's own artifacts in the folder it is done in: it may read what it has made."""
+
+    def __init__(self, run: ExperimentFolder, planned: Planned) -> None:
+        work = planned.work
+        self._run = run
+        self._row = run.work(work.address) or WorkRow(
+            work.address, work.kind, work.version, work.definition
+        )
+        self._places = {name: work.place(name, planned.called) for name in work.makes}
+        run.begin(self._row, [self._of(name, "") for name in work.makes])
+
+    def _of(self, name: str, digest: str) -> ArtifactRow:
+        return ArtifactRow(self._row.address, name, self._places[name], digest)
+
+    def add(self, artifact: Artifact) -> None:
+        """It lies there from now on."""
+        self._run.commit(self._row, (), [self._of(artifact.name, artifact.digest)])
 
 
 def _study(request: Request, run: ExperimentFolder) -> Study[Any]:
@@ -290,7 +316,7 @@ def _parts(root: Path, home: str, names: Sequence[str]) -> Iterator[Files]:
     part: list[tuple[str, bytes]] = []
     size = 0
     for name in names:
-        data = _repointed(name, read_file(root / name), str(root), home)
+        data = at_home(name, read_file(root / name), str(root), home)
         part.append((name, data))
         size += len(data)
         if size >= PART_BYTES:
@@ -298,12 +324,3 @@ def _parts(root: Path, home: str, names: Sequence[str]) -> Iterator[Files]:
             part, size = [], 0
     if part:
         yield tuple(part)
-
-
-def _repointed(name: str, data: bytes, root: str, home: str) -> bytes:
-    """A campaign's config and manifest, with the place where its net will lie."""
-    file = name.rpartition("/")[2]
-    if file not in (CONFIG, MANIFEST) or root.encode() not in data:
-        return data
-    text = data.decode().replace(root, home)
-    return text.encode() if file == CONFIG else json_bytes(sealed(json_object(text, Path(name))))
