@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from evofool.attacks.runs.statistics import share, wilson
+from evofool.attacks.runs.statistics import share
+from evofool.experiments.compare.paired import mann_whitney, signed_ranks
 from evofool.experiments.engine import Results
 from evofool.experiments.signs.driven import DrivenRow, metres, parts
 from evofool.experiments.signs.painted import Rows
@@ -22,6 +23,8 @@ PUBLISHED = (
 )
 """The claim that was read in the paper's text; its shares of success were not: none is shown."""
 DRAWN = ("logo", "custom")
+LEVEL = 0.05
+"""Of tests."""
 
 
 def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def _line(
         "before": sum(a.before == b.target for a, b in zip(seen, painted, strict=True)),
         "untransformed": share(plain, n),
         "transformed": share(sum(one.held for one in seen), n * held_back),
+        "held_each": [one.held for one in seen],
         "under_all": share(sum(one.held == held_back for one in seen), n),
         "median_confidence": float(np.median([one.confidence for one in seen])),
         "change": float(np.mean([one.change for one in painted])),
@@ -98,7 +102,8 @@ def _driven(rows: Sequence[DrivenRow], painted: Sequence[PaintedRow]) -> dict[st
 
 
 def sentences(told: Mapping[str, Any]) -> list[str]:
-    """One a net and method: what holds under the transforms that were held back."""
+    """What holds under the transforms that were held back, by net and method, and whether drawn
+    signs and nets differ in it."""
     lines = []
     methods = list(dict.fromkeys(line["method"] for line in told["lines"]))
     for net in told["nets"]:
@@ -110,27 +115,53 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
             }
             shares = ", ".join(f"{row} {percent(one['rate'])}" for row, one in own.items())
             text = f"{net}, {method}, under {told['held_back']} transforms held back: {shares}."
-            text += _beside(own, told, net, method)
-            lines.append(text)
+            lines.append(text + _beside(told, net, method))
+    for method in methods:
+        lines += _across(told, method)
     return lines
 
 
-def _beside(own: Mapping[str, Any], told: Mapping[str, Any], net: str, method: str) -> str:
-    """Whether drawn signs beat photographed ones, by intervals that do not meet."""
-    if "in-distribution" not in own or not set(DRAWN) & set(own):
+def _beside(told: Mapping[str, Any], net: str, method: str) -> str:
+    """Whether drawn signs hold under more transforms than photographed ones: a test over pictures,
+    since the transforms of one picture are not independent."""
+    own = {
+        line["row"]: line["held_each"]
+        for line in told["lines"]
+        if line["net"] == net and line["method"] == method
+    }
+    drawn = [held for row in DRAWN for held in own.get(row, ())]
+    if "in-distribution" not in own or not drawn:
         return ""
-    hits = n = 0
-    for line in told["lines"]:
-        if line["net"] == net and line["method"] == method and line["row"] in DRAWN:
-            hits += line["transformed"]["successes"]
-            n += line["n"] * told["held_back"]
-    low, high = wilson(hits, n)
-    other = own["in-distribution"]
-    if low > other["high"]:
-        return " Drawn signs do better than photographed ones."
-    if high < other["low"]:
-        return " Drawn signs do worse than photographed ones."
-    return " The intervals of drawn and photographed signs overlap."
+    p, delta = mann_whitney(np.array(drawn, float), np.array(own["in-distribution"], float))
+    test = f"Mann-Whitney over pictures, p = {p:.2g}"
+    if not p < LEVEL:
+        return f" Drawn and photographed signs do not differ ({test})."
+    return f" Drawn signs do {'better' if delta > 0 else 'worse'} than photographed ones ({test})."
+
+
+def _across(told: Mapping[str, Any], method: str) -> Iterator[str]:
+    """On which net the same pictures with the same targets hold under more transforms."""
+    held = {
+        net: [
+            held
+            for line in told["lines"]
+            if line["net"] == net and line["method"] == method
+            for held in line["held_each"]
+        ]
+        for net in told["nets"]
+    }
+    first, *others = told["nets"]
+    for net in others:
+        p, effect = signed_ranks(np.array(held[net], float) - np.array(held[first], float))
+        test = f"Wilcoxon over {len(held[net])} pictures, p = {p:.2g}"
+        if p < LEVEL:
+            more = "more" if effect > 0 else "fewer"
+            yield (
+                f"{method}: what is painted on {net} holds under {more} transforms than the same"
+                f" pictures painted on {first} ({test})."
+            )
+        else:
+            yield f"{method}: on {net} and {first} pictures hold alike ({test})."
 
 
 def rates_table(told: Mapping[str, Any]) -> Table:

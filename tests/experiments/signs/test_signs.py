@@ -20,6 +20,7 @@ from evofool.experiments.engine.life import begin
 from evofool.experiments.runs import status, verify
 from evofool.experiments.signs.driven import DrivenRow, SignsDriven, drive_of, metres, parts
 from evofool.experiments.signs.study import SignsStudy, plan, plan_lines
+from evofool.experiments.signs.summary import sentences
 from evofool.experiments.signs.views import at_angle, from_afar, turned
 from evofool.images import decode_png, encode_png
 from evofool.scoring import Scorer
@@ -199,6 +200,25 @@ def test_without_a_drive(folder: Path) -> None:
     study = SignsStudy.make(SignsStudy.load(config(folder, frames=0)))
     assert all(one.driven is None for one in study.rows.painted)
     assert not any(isinstance(one.work, SignsDriven) for one in study.plan.order)
+
+
+def test_pictures_are_what_is_tested_not_their_transforms() -> None:
+    held = {
+        ("in-distribution", "a"): [0, 1, 2, 0, 1, 3],
+        ("logo", "a"): [9, 8, 10, 7, 9, 6],
+        ("in-distribution", "b"): [9, 7, 10, 8, 10, 9],
+        ("logo", "b"): [10, 9, 8, 10, 9, 7],
+    }
+    lines = [
+        {"row": row, "net": net, "method": "m", "held_each": each,
+         "transformed": {"rate": sum(each) / 60}}
+        for (row, net), each in held.items()
+    ]  # fmt: skip
+    first, second, across = sentences({"nets": ["a", "b"], "held_back": 10, "lines": lines})
+    assert "Drawn signs do better than photographed ones (Mann-Whitney over pictures" in first
+    assert "Drawn and photographed signs do not differ" in second
+    assert across.startswith("m: what is painted on b holds under more transforms")
+    assert "Wilcoxon over 12 pictures" in across
 
 
 def test_parts_of_the_way() -> None:
