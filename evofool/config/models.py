@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -331,6 +331,15 @@ class ClassifierConfig(Model):
         if self.transforms is None:
             values.pop("transforms", None)
         return values
+
+    @classmethod
+    def fitting(cls, written: Mapping[str, Any]) -> Collection[str]:
+        """Those of a service, of an ensemble, or of one net on this machine."""
+        if written.get("http") is not None:
+            return ("name", "http", "input_shape", "labels", "output", "link", "probe", "answers")
+        if written.get("ensemble") is not None:
+            return ("name", "ensemble", "rule", "answers", "transforms")
+        return cls.model_fields.keys() - {"http", "ensemble", "rule"}
 
     @property
     def passes(self) -> int:
