@@ -185,6 +185,8 @@ def cluster() -> Iterator[Any]:
 PRELOADED = (
     *("torch", "torchvision", "torch.export", "numba", "cv2", "onnxruntime", "matplotlib.figure"),
     *("evofool", "evofool.cli.app", "evofool.evolution.campaign", "evofool.gallery"),
+    *("scipy.optimize", "rich.progress", "evofool.render.kernel", "evofool.evolution.verify"),
+    *("evofool.experiments.defend.study", "evofool.experiments.attack", "evofool.attacks.registry"),
 )
 START = """
 import os, signal, sys
