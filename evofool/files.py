@@ -13,9 +13,12 @@ import os
 import re
 import stat
 import time
+from contextvars import ContextVar
 from io import BufferedReader
 from pathlib import Path
 
+OWN_PROCESS: ContextVar[bool] = ContextVar("OWN_PROCESS", default=False)
+"""Whether the process is a command of ours, for which limits may be set as a whole."""
 MAX_BYTES = 1 << 30
 """Most bytes of a file, where no smaller limit is given."""
 MAX_PATH = 200

@@ -42,6 +42,11 @@ MAX_FILE = 512 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is decoded. Pillow can read more, but EPS, for one, would start Ghostscript."""
 
+PICTURE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+)
+"""Of files that are taken for pictures where a folder is given."""
+
 PROVENANCE = "evofool"
 """The PNG text key whose value is a JSON object that describes where the picture came from."""
 SIDECAR = "provenance.json"

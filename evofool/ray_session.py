@@ -120,7 +120,7 @@ def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:
                 continue
             where = "Ray" if address is None else f"Ray at {address}"
             problem = "cannot be started" if address is None else "cannot be joined"
-            raise UsageError(f"{where} {problem}: {_first_line(error)}") from error
+            raise UsageError(f"{where} {problem}: {told(error)}") from error
 
 
 def _python_path() -> str:
@@ -147,7 +147,7 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"Ray at {address} cannot be joined: {_first_line(error)}; is its head running there?"
+            f"Ray at {address} cannot be joined: {told(error)}; is its head running there?"
         ) from error
 
 
@@ -168,7 +168,7 @@ def _check_workers(ray: Any, address: str) -> None:
         version, python = ray.get(asked, timeout=_PROBE_SECONDS)
     except Exception as error:
         raise UsageError(
-            f"Ray at {address}: its workers cannot import evofool ({_first_line(error)}); {mend}"
+            f"Ray at {address}: its workers cannot import evofool ({told(error)}); {mend}"
         ) from error
     here = platform.python_version()
     if (version, python) != (__version__, here):
@@ -205,6 +205,10 @@ def _signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
+def told(error: BaseException) -> str:
+    """An error of Ray's in a line, which says most in its last one; at most 300 characters."""
+    text = str(error)
+    if "low on memory" in text:  # followed by a page of advice
+        return "its machine ran low on memory, and Ray ended it"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__

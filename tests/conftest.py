@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Ray's own choice is 15: beside other programs its workers then get next to nothing.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor does it end workers of a test because other programs take the machine's memory.
+os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
 
 # Containers are often set up to keep no bytecode. Then every worker, and every process a test
 # starts, compiles the libraries anew: seconds each time. It is kept here, beside what pytest keeps.
@@ -183,6 +185,8 @@ def cluster() -> Iterator[Any]:
 PRELOADED = (
     *("torch", "torchvision", "torch.export", "numba", "cv2", "onnxruntime", "matplotlib.figure"),
     *("evofool", "evofool.cli.app", "evofool.evolution.campaign", "evofool.gallery"),
+    *("scipy.optimize", "rich.progress", "evofool.render.kernel", "evofool.evolution.verify"),
+    *("evofool.experiments.defend.study", "evofool.experiments.attack", "evofool.attacks.registry"),
 )
 START = """
 import os, signal, sys

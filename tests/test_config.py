@@ -294,6 +294,12 @@ def test_the_seed_argument_wins(folder: Path) -> None:
         ("evolution={children: 1, children: 2}", "is given twice"),
         ("seed.x=3", "seed: must be a whole number, not a mapping"),
         ("classifier=gone.py:net", "override classifier=gone.py:net: no such file"),
+        (
+            "classifier.zzz=1",
+            "known here: answers, crops, input_shape, labels, link, mean, name, onnx",
+        ),
+        ("classifier.pictures=8", "unknown key; known here: answers, crops"),
+        ("pictures=8", "unknown key; known here: classifier, encoding"),
     ],
 )
 def test_a_bad_override_is_named(folder: Path, override: str, expected: str) -> None:

@@ -51,6 +51,14 @@ def test_a_net_of_this_machine_says_nothing_of_services() -> None:
     assert "http" not in to_yaml(loaded.config)
 
 
+def test_an_unknown_key_is_told_those_of_a_service() -> None:
+    campaign = {**config({}), "classifier": {"http": {"url": URL}, "zzz": 1}}
+    with pytest.raises(ConfigError, match="known here: answers, http, input_shape, labels, link, "):
+        load_campaign(campaign)
+    with pytest.raises(ConfigError, match=r"did you mean 'classifier\.http\.pictures'"):
+        load_campaign({**campaign, "classifier": {"http": {"url": URL}, "pictures": 1}})
+
+
 def test_paths_start_from_the_config(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
     (tmp_path / "c.yaml").write_text(

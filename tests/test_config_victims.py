@@ -57,6 +57,7 @@ def test_overrides_reach_it(tmp_path: Path) -> None:
         ("classifier: a\nensemble: least\n", "c.yaml:2: ensemble: says how the nets of `victims`"),
         ("victims:\n- a\n- {ensemble: [b]}\n", "c.yaml:3: victims.1: is an ensemble itself"),
         ("victims:\n- a\n- {name: b, rols: 1}\n", r"c.yaml:3: .*ensemble.1.rols: unknown key"),
+        ("classifier: {ensemble: [a], zzz: 1}\n", r"known here: answers, ensemble, name, rule, tr"),
         ("victims:\n- a\n- gone.onnx\n", r"c.yaml:3: classifier.ensemble.1: no such file: .*gone"),
         ("classifier: {name: a, rule: mean}\n", "c.yaml:1: classifier: rule is for an ensemble"),
     ],

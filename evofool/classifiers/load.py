@@ -17,6 +17,7 @@ from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.ensembles import inspect_ensemble, load_ensemble
 from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
+from evofool.classifiers.prototypes import features_spec, inspect_prototypes, with_prototypes
 from evofool.classifiers.sources import (
     bundled,
     hf_model,
@@ -153,8 +154,9 @@ def load_classifier(
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, task?, transforms?}``, that of an ensemble ``{ensemble: [...],
-            rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
+            link?, mean?, std?, task?, prototypes?, transforms?}``, that of an ensemble
+            ``{ensemble: [...], rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see
+            `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
@@ -173,7 +175,8 @@ def load_classifier(
         return with_answers(victim, parsed.answers)
     else:
         with DEFAULTS.use():
-            victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+            net = _source(parsed).load(features_spec(parsed), folder)
+            victim = with_crops(with_prototypes(net, parsed, folder), parsed.crops)
     victim = with_task(victim, parsed.task)
     return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
@@ -195,7 +198,8 @@ def inspect_classifier(
         from evofool.classifiers.sources.http.source import inspect_http
 
         return inspect_http(parsed, folder)
-    inspection = _source(parsed).inspect(parsed, folder)
+    net = _source(parsed).inspect(features_spec(parsed), folder)
+    inspection = inspect_prototypes(net, parsed, folder)
     if parsed.crops == 1 or inspection.input_shape is None:
         return inspection
     channels, height, width = inspection.input_shape

@@ -32,6 +32,7 @@ from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
+from evofool.files import OWN_PROCESS
 
 app = typer.Typer(
     name="evofool",
@@ -83,6 +84,7 @@ def _top(
     ] = False,
 ) -> None:
     signals.DEBUG.set(debug)
+    OWN_PROCESS.set(True)
 
 
 @app.command(cls=Command)
@@ -451,7 +453,8 @@ def bench(
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="Classifiers to measure (default: mnist-lenet and imagenet-efficientnet-lite0).",
+            help="Classifiers to measure, names or in braces mappings as in a config (default:"
+            " mnist-lenet and imagenet-efficientnet-lite0).",
             autocompletion=completion.classifiers,
         ),
     ] = None,
@@ -465,12 +468,12 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast this machine draws, scores and evolves, and estimate a paper-size run."""
-    from evofool.cli.report import print_bench
+    from evofool.cli.report import print_bench, spec
     from evofool.experiments.bench import bench as measure
 
     victims = classifier or ["mnist-lenet", "imagenet-efficientnet-lite0"]
     report = measure(
-        victims,
+        [spec(victim) for victim in victims],
         alternations=alternations,
         workers=workers,
         device=device,

@@ -150,3 +150,5 @@ def print_bench(report: Report) -> None:
             f"          a campaign of the published size ({run.paper_images:,} images) would take"
             f" {run.paper_hours:,.1f} h"
         )
+    for name, count in report.sent.items():
+        answer(f"sent      {name}: {count:,} pictures")

@@ -399,12 +399,18 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
     if isinstance(_at(document, (*section, "http")), dict):
         http = (*section, "http")
         document = _absolute_key(document, http, "ca", lambda *_: True, check)
-        cache = _at(document, (*http, "cache"))
-        if isinstance(cache, str):  # a folder, made when it is needed
-            where = (*http, "cache")
-            path = str(document.resolve(where, cache))
-            document = document.replaced(where, path, document.place(where))
+        document = _absolute_place(document, (*http, "cache"))  # made when it is needed
+    document = _absolute_place(document, (*section, "prototypes"))
+    document = _absolute_place(document, (*section, "prototypes", "path"))
     return _absolute_key(document, section, "labels", lambda *_: True, check)
+
+
+def _absolute_place(document: Document, where: KeyPath) -> Document:
+    """`document` with the text at `where`, a file or folder that may be missing, absolute."""
+    value = _at(document, where)
+    if not isinstance(value, str):
+        return document
+    return document.replaced(where, str(document.resolve(where, value)), document.place(where))
 
 
 def _nets_at(document: Document, section: KeyPath) -> list[Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -193,6 +193,32 @@ class OnnxConfig(Model):
     fixed_batch: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65536)] | None = None
 
 
+class PrototypesConfig(Model):
+    """Prototypes of the classes, for a net that gives features.
+
+    Attributes:
+        path: a ``.npz`` or ``.safetensors`` file with one point a class, or a folder that holds a
+            folder of pictures for each class, whose mean features are the points.
+        similarity: ``cosine``, or ``euclidean`` for squared distances.
+        scale: what similarities are multiplied by to be logits; by default 10 for cosine, 1 for
+            squared distances.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    similarity: Literal["cosine", "euclidean"] = "cosine"
+    scale: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+
+    @property
+    def factor(self) -> float:
+        """The scale, or its default."""
+        return self.scale or (10.0 if self.similarity == "cosine" else 1.0)
+
+
+def _prototypes(value: Any) -> Any:
+    """A path alone is a mapping that says no more."""
+    return {"path": value} if isinstance(value, str) else value
+
+
 class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
@@ -217,6 +243,7 @@ class ClassifierConfig(Model):
             classes with their confidences, or the first ``label`` alone.
         task: ``multi-label`` of a net whose classes do not exclude each other, ``binary`` of one
             that gives one value for two classes.
+        prototypes: what makes a classifier of a net that gives features.
         http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
@@ -241,6 +268,7 @@ class ClassifierConfig(Model):
     rule: EnsembleRule | None = None
     answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
     task: Literal["binary", "multi-label"] | None = None
+    prototypes: Annotated[PrototypesConfig | None, BeforeValidator(_prototypes)] = None
     http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
@@ -267,6 +295,8 @@ class ClassifierConfig(Model):
             raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
         if self.http is not None and self.ensemble is not None:
             raise ValueError("http and ensemble: a victim is a service or several nets, not both")
+        if self.prototypes is not None and (self.http is not None or self.ensemble is not None):
+            raise ValueError("prototypes are of one net that gives features; name one")
         return self
 
     @model_validator(mode="after")
@@ -289,11 +319,22 @@ class ClassifierConfig(Model):
             values.pop("answers", None)
         if self.task is None:
             values.pop("task", None)
+        if self.prototypes is None:
+            values.pop("prototypes", None)
         if self.http is None:
             values.pop("http", None)
         if self.transforms is None:
             values.pop("transforms", None)
         return values
+
+    @classmethod
+    def fitting(cls, written: Mapping[str, Any]) -> Collection[str]:
+        """Those of a service, of an ensemble, or of one net on this machine."""
+        if written.get("http") is not None:
+            return ("name", "http", "input_shape", "labels", "output", "link", "probe", "answers")
+        if written.get("ensemble") is not None:
+            return ("name", "ensemble", "rule", "answers", "transforms")
+        return cls.model_fields.keys() - {"http", "ensemble", "rule"}
 
     @property
     def passes(self) -> int:

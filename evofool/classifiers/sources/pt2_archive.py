@@ -37,6 +37,8 @@ _EMPTIED = "data/sample_inputs/model.pt"
 
 _PLAIN = re.compile(r"[\w.+\-]{0,400}")
 """Names, among which no Python can be hidden."""
+_VARIABLE = re.compile(r"\w{0,400}")
+"""Names of values, which become variables: ``torch.load`` would be assigned to."""
 _WORDS = frozenset((
     "Abs", "Add", "And", "CeilDiv", "CeilToInt", "CleanDiv", "Eq", "False", "FloorDiv",
     "FloorToInt", "Ge", "Gt", "Identity", "IntTrueDiv", "Integer", "Le", "Lt", "Max", "Min", "Mod",
@@ -229,7 +231,7 @@ class _Checked:
             for name in list(value):
                 if name in _EMPTY:
                     value[name] = _EMPTY[name]()
-                elif name == "device" and isinstance(value[name], dict):
+                elif name in ("device", "as_device") and isinstance(value[name], dict):
                     value[name] = {"type": "cpu", "index": None}  # where everything is loaded
                 else:
                     self._text(name, "name")
@@ -245,7 +247,9 @@ class _Checked:
             _check_operator(text)
         elif key == "expr_str":
             _check_expression(text)
-        elif key not in _FREE and not isinstance(text, _Tree) and not _PLAIN.fullmatch(text):
+        elif key in _FREE or isinstance(text, _Tree):
+            return
+        elif not (_VARIABLE if key in ("name", "as_name") else _PLAIN).fullmatch(text):
             raise _RefusedError(f"{key[:50]} {text[:100]!r} is no name")
 
 

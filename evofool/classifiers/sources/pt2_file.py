@@ -218,6 +218,12 @@ def _net(program: Any, interface: _Interface, name: str) -> ExportedNet:
         held = [tensors[each.target] for each in specs]
     except KeyError as error:
         raise ClassifierError(f"classifier {name}: its tensor {error} is missing") from error
+    for each, tensor in zip(specs, held, strict=True):
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ClassifierError(
+                f"classifier {name}: its tensor {str(each.target)[:100]} repeats a smaller one, and"
+                " may claim any size; export the net with plain weights"
+            )
     graph = program.graph_module
     plain = {
         torch.ops.aten.lift_fresh_copy.default: torch.ops.aten.clone.default,

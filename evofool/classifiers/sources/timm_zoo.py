@@ -121,8 +121,12 @@ def _plan(timm: ModuleType, spec: ClassifierSpec, base: Path) -> _Plan:
     n_classes = config.num_classes if labels is None else len(labels)
     if labels is None:
         labels = _labels(timm, n_classes)
-    if n_classes < 2:
-        raise ClassifierError(f"classifier {spec.name}: has no classes, it only gives features")
+    if spec.prototypes is not None:
+        n_classes, labels = 0, None  # timm leaves the last layer out then
+    elif n_classes < 2:
+        raise ClassifierError(
+            f"classifier {spec.name}: has no classes, it only gives features; give prototypes"
+        )
     file = None if spec.weights is None else resolve(spec.weights, base)
     return _Plan(
         model=model,
@@ -183,10 +187,13 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
         net: nn.Module = timm.create_model(
             plan.model, pretrained=False, num_classes=plan.n_classes, **_size(spec, plan.config)
         )
+        if plan.n_classes == 0:
+            heads = tuple(f"{head}." for head in _heads(plan.config))
+            state = {key: value for key, value in state.items() if not key.startswith(heads)}
         load_strictly(net, state, spec.name, str(plan.file))
         return net
     cached = _cached(plan.config)
-    options = _size(spec, plan.config)
+    options = _size(spec, plan.config) | ({} if plan.n_classes else {"num_classes": 0})
     if cached is not None:  # asks no server for a newer one
         options["pretrained_cfg_overlay"] = {"file": str(cached)}
     elif plan.config.hf_hub_id and not hub_resolves():
@@ -199,6 +206,12 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
             f"classifier {spec.name}: {_how_to_get(plan)} (tried to get it: {line})"
         ) from error
     return made
+
+
+def _heads(config: Any) -> tuple[str, ...]:
+    """Names of the last layers, which give the classes."""
+    named = config.classifier or ()
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _size(spec: ClassifierSpec, config: Any) -> dict[str, object]:

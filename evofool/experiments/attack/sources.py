@@ -27,11 +27,8 @@ from evofool.data import load_dataset
 from evofool.errors import ClassifierError, ConfigError, DataError, ImageError
 from evofool.experiments.attack.picture_labels import assigned, by_file, by_pattern, counted, shown
 from evofool.files import is_file, reason
-from evofool.images import UInt8Images, read_picture, to_hwc
+from evofool.images import PICTURE_SUFFIXES, UInt8Images, read_picture, to_hwc
 
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
-)
 MAX_FILES = 1_000_000
 _RESOURCE_FORK = "._"
 """What macOS puts before the name of a file to hold what other file systems cannot."""
@@ -258,7 +255,7 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
             folders.clear()
         for file in files:
             path = Path(folder) / file
-            if path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() not in PICTURE_SUFFIXES:
                 continue
             if file.startswith(_RESOURCE_FORK):
                 forks += 1
@@ -281,7 +278,9 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
         notes.append(f"{counted(names, 'folder')} that cannot be read left out")
     if not paths:
         more = f"; {'; '.join(notes)}" if notes else ""
-        raise ConfigError(f"{error}{root} holds no pictures ({', '.join(sorted(SUFFIXES))}){more}")
+        raise ConfigError(
+            f"{error}{root} holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}){more}"
+        )
     return sorted(paths), tuple(notes)
 
 

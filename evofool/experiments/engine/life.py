@@ -31,6 +31,7 @@ from evofool.experiments.engine.changes import (
     record_changeable,
     record_changes,
 )
+from evofool.experiments.engine.drawing import write_report
 from evofool.experiments.engine.elsewhere import Elsewhere
 from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.engine.results import Results
@@ -188,8 +189,11 @@ def redraw(study: type[Study[Any]], path: Path | str) -> Result:
     """
     with _opened(study, path, writable=True) as run:
         made, results = _finished(study, run)
+        whole = run.whole()
         report = made.report(results, run.manifest)
-        report.write(run)
+        write_report(report, run)
+        if whole:  # what was changed by hand since its end gets no new digest here
+            run.seal({})
         return Result(run.path, report.summary or {})
 
 
@@ -311,7 +315,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         run.set_meta({"seconds": repr(meter.seconds), "stop_reason": reason})
         drawing = meter.begin("report", 0)
         report = made.report(results, run.manifest)
-        report.write(run)
+        write_report(report, run)
         drawing.end()
     except StoreError:
         raise
@@ -320,7 +324,8 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         run.seal({"status": "interrupted" if interrupted else "failed"})
         if interrupted and made.partial and options.draw_when_stopped:
             report = made.report(results, run.manifest)
-            report.write(run)
+            write_report(report, run)
+            run.seal({})
             return Result(run.path, report.summary or {})
         # whoever waits for the error of a net or a config gets it, whatever stood on that work
         first = error.__cause__ if isinstance(error, WorksFailedError) else error

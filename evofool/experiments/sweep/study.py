@@ -33,6 +33,8 @@ from evofool.store.experiment import ExperimentFolder
 from evofool.store.fixed import Changeable
 from evofool.text import counted
 
+_BY_DIGEST = ("name", "weights", "labels", "prototypes", "ensemble")
+"""Options that the digest of the net tells."""
 _UNBOUNDED = 100
 """Generations that a campaign without a limit of pictures is taken to last, for time left."""
 _FREE = {"name": True, "scoring": {"workers", "ray", "device", "budget"}}
@@ -179,7 +181,7 @@ def _campaign(run: Loaded[Any], known: dict[str, Classifier]) -> SweptRun:
     plain = plain_document(config.model_dump(mode="json", exclude=_FREE), "config").data
     plain["classifier"] = {
         "digest": net.digest,
-        **{k: v for k, v in spec.items() if k not in ("name", "weights", "labels", "ensemble")},
+        **{k: v for k, v in spec.items() if k not in _BY_DIGEST},
     }
     device = pick_device(config.scoring.device).partition(":")[0]
     recipe = {**_by_digest(plain), "device": device, "budget": config.scoring.budget}

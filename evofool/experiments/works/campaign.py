@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 from evofool.classifiers.identity.code import code_digest
 from evofool.config.models import EncodingConfig
 from evofool.errors import StoreError
@@ -17,8 +19,9 @@ from evofool.evolution.verify import verify as verify_evolution
 from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
-from evofool.experiments.works.nets import Net, moved_to, quickest
+from evofool.experiments.works.nets import GivenNet, Net, moved_to, quickest
 from evofool.files import is_file, read_file, reason
+from evofool.images import decode_png
 from evofool.plugins import in_file
 from evofool.render.masks import digest_of
 from evofool.store import CampaignFolder, Check, state_of
@@ -173,12 +176,12 @@ class Campaign(Work):
             yield GenerationRow(
                 row.generation, row.evaluations, None if median is None else float(median)
             )
-        for c, entry in sorted(table.items()):
-            try:
-                png = read_file(path / png_name(c))
-            except OSError as error:
-                raise StoreError(f"{path / png_name(c)}: {reason(error)}") from error
-            yield ChampionRow(c, entry["confidence"], png=png)
+        pngs = {c: _picture(path / png_name(c)) for c in sorted(table)}
+        if pngs and isinstance(self.net, GivenNet):
+            images = np.stack([decode_png(png) for png in pngs.values()])
+            context.take_answers(self.net.classifier, path, images)
+        for c, png in pngs.items():
+            yield ChampionRow(c, table[c]["confidence"], png=png)
 
     def verify(self, context: Context) -> Iterator[Check]:
         """All that `evofool verify` looks at in the campaign's own folder, as one check."""
@@ -228,6 +231,13 @@ class Campaign(Work):
         elif not is_finished(path):
             moved = moved_to(self.net, context)
             resume_evolution(path, classifier=moved, progress=report, should_stop=stop)
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return read_file(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {reason(error)}") from error
 
 
 @work

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from evofool.errors import EvofoolError, Interrupted, ScoringError
-from evofool.ray_session import ONE_THREAD
+from evofool.ray_session import ONE_THREAD, told
 from evofool.ray_watch import RayWatch
 from evofool.scoring.devices import Batch
 from evofool.scoring.ranking import Scores
@@ -154,14 +154,14 @@ class RayPool:
                 )
             except errors.RayTaskError as error:
                 raise ScoringError(
-                    f"{self._name}: a worker on {hand.report.host} failed ({_last_line(error)})"
+                    f"{self._name}: a worker on {hand.report.host} failed ({told(error)})"
                 ) from error
             except errors.GetTimeoutError:  # it lives, and hangs
                 reason = f"it gave no answer in {self._layout.timeout:g} s"
                 self._lost(hand, reason)
                 continue
             except errors.RayError as error:  # the actor, its node, or the answer on its way
-                reason = _last_line(error)
+                reason = told(error)
                 self._lost(hand, reason)
                 continue
             finally:
@@ -358,9 +358,4 @@ class RayPool:
 def _cause(error: Exception) -> str:
     """What kept an actor from starting, without the traceback of its process."""
     cause = getattr(error, "cause", None)
-    return _last_line(cause if isinstance(cause, BaseException) else error)
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    return told(cause if isinstance(cause, BaseException) else error)

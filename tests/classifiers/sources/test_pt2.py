@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import pickle
@@ -40,6 +41,8 @@ class Net(nn.Module):
         hidden = torch.relu(self.norm(self.conv(images)))
         if self.kind == "segmentation":
             return hidden
+        if self.kind == "makes":
+            hidden = hidden * torch.arange(1, 7, device=images.device)[:, None, None]
         scores = self.fc(hidden.mean((2, 3))) + torch.tensor([0.5, 0.0, -0.5])
         if self.kind == "detection":
             return scores, scores + 1
@@ -87,6 +90,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "three": lambda path: save(made(), path, torch.rand(3, 3, SIDE, SIDE), None),
         "sides": lambda path: save(made(), path, pair, sides),
         "mapping": lambda path: save(made("mapping"), path, pair, {0: n}),
+        "makes": lambda path: save(made("makes"), path, pair, {0: n}),
         "bytes": lambda path: save(made("bytes"), path, (pair * 255).to(torch.uint8), {0: n}),
         "detection": lambda path: save(made("detection"), path, pair, {0: n}),
         "segmentation": lambda path: save(made("segmentation"), path, pair, {0: n}),
@@ -137,6 +141,18 @@ def test_a_program_that_takes_bytes_gives_no_gradients(programs: Callable[[str],
     assert np.allclose(scorer.confidence(IMAGES), expected, atol=1e-5)
     with pytest.raises(ScoringError, match="gives no gradients"):
         scorer.gradients(IMAGES, lambda scores, _rows: scores[:, 0])
+
+
+def test_tensors_that_a_program_makes_follow_it_to_another_device(
+    programs: Callable[[str], Path],
+) -> None:
+    victim = load_classifier(str(programs("makes")))
+    assert victim.module is not None
+    images = torch.rand(2, 3, SIDE, SIDE)
+    assert torch.allclose(victim.module(images), made("makes")(images), atol=1e-6)
+    elsewhere = copy.deepcopy(victim.module).to("meta")  # the one other device of every machine
+    assert elsewhere(images.to("meta")).device.type == "meta"
+    assert victim.module(images).device.type == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +247,7 @@ SIZE = ("graph", "tensor_values", "conv2d", "sizes", 0, "as_expr", "expr_str")
         (_at(*SIZE, to="9**9**9**9"), "is no size"),
         (_at(*SIZE, to="Pow(Integer(9), Pow(Integer(9), Integer(99)))"), "is no size"),
         (_at(*NODE, "name", to="x\n    print(1)\n    y"), "is no name"),
+        (_at(*NODE, "name", to="torch.load"), "name 'torch.load' is no name"),
         (_at("graph", "custom_obj_values", to={"a b": {}}), "is no name"),
         (_enum, "is damaged|takes or returns"),
         (_at("module_call_graph", to=4), "is damaged"),
@@ -284,6 +301,38 @@ def test_archives_with_other_parts_are_refused(
 ) -> None:
     with pytest.raises(ClassifierError, match=message):
         load_classifier(changed(programs("any"), tmp_path / "hostile.pt2", files=files))
+
+
+def test_weights_that_claim_to_be_larger_are_refused(
+    programs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    name = "data/weights/model_weights_config.json"
+    with zipfile.ZipFile(programs("any")) as archive:
+        told = json.loads(archive.read(f"any/{name}"))
+    told["config"]["fc.bias"]["tensor_meta"]["sizes"] = [{"as_int": 10**12}]
+    told["config"]["fc.bias"]["tensor_meta"]["strides"] = [{"as_int": 0}]
+    hostile = changed(
+        programs("any"), tmp_path / "hostile.pt2", files={name: json.dumps(told).encode()}
+    )
+    with pytest.raises(ClassifierError, match=r"its tensor fc\.bias repeats a smaller one"):
+        load_classifier(hostile)
+
+
+def test_a_program_of_a_gpu_is_loaded_on_the_cpu(
+    programs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def on_gpu(value: Any) -> None:
+        for part in value.values() if isinstance(value, dict) else value:
+            if isinstance(part, dict) and set(part) == {"type", "index"}:
+                part.update(type="cuda", index=0)
+            elif isinstance(part, dict | list):
+                on_gpu(part)
+
+    moved = changed(programs("makes"), tmp_path / "moved.pt2", on_gpu)
+    victim = load_classifier(moved)
+    images = torch.rand(2, 3, SIDE, SIDE)
+    assert victim.module is not None
+    assert torch.allclose(victim.module(images), made("makes")(images), atol=1e-6)
 
 
 def test_pickled_weights_are_refused(programs: Callable[[str], Path], tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from halves import load_halves
-from ray_works import attacks, stored
+from ray_works import stored
 from toy_sweeps import sweep
 
-from evofool.experiments.attack.study import AttackStudy
 from evofool.experiments.costs import study as costs
 from evofool.experiments.engine import begin, life
 from evofool.experiments.engine.ray import driver
@@ -43,6 +42,9 @@ class Here:
     def stop(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +69,8 @@ COSTS = {
 
 @pytest.mark.parametrize(
     ("study", "config"),
-    [(AttackStudy, attacks()), (costs.CostsStudy, COSTS), (SweepStudy, sweep())],
-    ids=["attacks", "trained nets", "runs of a sweep"],
+    [(costs.CostsStudy, COSTS), (SweepStudy, sweep())],
+    ids=["trained nets", "runs of a sweep"],
 )
 def test_results_are_those_of_works_that_stay(
     study: Any, config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

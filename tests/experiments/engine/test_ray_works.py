@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def test_nets_that_are_trained_there_are_those_of_here(cluster: Any, tmp_path: P
     begin(CostsStudy, config, here)
     assert stored(there) == stored(here)
     assert (there / "costs.csv").read_bytes() == (here / "costs.csv").read_bytes()
-    for file in ("nets/cross-entropy-1.safetensors", "evolution/cross-entropy-1-direct/elites.csv"):
-        assert (there / file).read_bytes() == (here / file).read_bytes()
+    weights = "nets/cross-entropy-1.safetensors"
+    assert (there / weights).read_bytes() == (here / weights).read_bytes()
     written = (there / "evolution" / "cross-entropy-1-direct" / "config.yaml").read_text()
     assert str(there / "nets") in written  # where its net lies now, not where it was trained
     assert all(check.ok for check in verify(there))
@@ -79,8 +80,8 @@ def test_nets_that_are_trained_there_are_those_of_here(cluster: Any, tmp_path: P
 
 def long_attacks() -> dict[str, Any]:
     """So long that something can happen to them."""
-    pgd = {"name": "pgd", "eps": "8/255", "step_size": "1/255", "steps": 1500, "targets": "next"}
-    return attacks(None, attacks=[pgd, {**pgd, "steps": 1501}, "deepfool"], chunk=1)
+    pgd = {"name": "pgd", "eps": "8/255", "step_size": "1/255", "steps": 500, "targets": "next"}
+    return attacks(None, attacks=[pgd, {**pgd, "steps": 501}, "deepfool"], chunk=1)
 
 
 def _act_once(act: Callable[[], None]) -> Callable[[ExperimentProgress], None]:
@@ -148,6 +149,33 @@ def test_a_stop_saves_and_the_rest_is_done_here(cluster: Any, tmp_path: Path) ->
         begin(AttackStudy, long_attacks(), run, options=options)
     assert status(run)["status"] == "interrupted"
     resume(run)
+    begin(AttackStudy, long_attacks(), tmp_path / "here")
+    assert stored(run) == stored(tmp_path / "here")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("stops", [False, True])
+def test_what_tells_of_stops_is_lost(cluster: Any, stops: bool, tmp_path: Path) -> None:
+    """That is no stop, and one that is asked for after it arrives all the same."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        import psutil  # which Ray brings
+
+        for process in psutil.Process().children(recursive=True):
+            if "Signal" in " ".join(process.cmdline()):
+                process.kill()
+                killed.append(process.pid)
+
+    run = tmp_path / "run"
+    options = Options(
+        ray=True, should_stop=lambda: stops and bool(killed), progress=_act_once(kill)
+    )
+    with pytest.raises(Interrupted) if stops else nullcontext():
+        begin(AttackStudy, long_attacks(), run, options=options)
+    assert killed
+    if stops:
+        resume(run)
     begin(AttackStudy, long_attacks(), tmp_path / "here")
     assert stored(run) == stored(tmp_path / "here")
 

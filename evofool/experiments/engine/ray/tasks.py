@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from evofool.errors import ClusterLostError, EvofoolError, UsageError
-from evofool.ray_session import ONE_THREAD, load_ray
+from evofool.ray_session import ONE_THREAD, load_ray, told
 from evofool.ray_watch import RayWatch
 
 _LOOK_SECONDS = 0.5
@@ -44,11 +44,18 @@ class Tasks:
         self._remote = ray.remote(_run)  # once: each sends the function anew, by way of the head
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        # beside the driver, whose end is the end of all: it cannot be lost alone
+        # beside the driver, so that no other machine's end takes it along; if it is ended all the
+        # same, for want of memory as a rule, Ray starts it again and asks again what was asked
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._signal = (
             ray.remote(_signal())
-            .options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here)
+            .options(
+                num_cpus=0,
+                max_concurrency=10_000,
+                scheduling_strategy=here,
+                max_restarts=-1,
+                max_task_retries=-1,
+            )
             .remote()
         )
 
@@ -112,7 +119,7 @@ class Tasks:
                 except ray.exceptions.RayError as error:
                     ended = True
                     self._watch.check(now=True)  # tasks end with Ray's process on their machine
-                    raise TaskLostError(_last_line(error)) from error
+                    raise TaskLostError(told(error)) from error
                 yield value
         except ClusterLostError:
             ended = True  # whoever tells a lost cluster to end a task waits for its head
@@ -123,10 +130,9 @@ class Tasks:
                     ray.cancel(task, force=True)
 
     def stop(self) -> None:
-        """Tell all functions that a stop was asked for."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            self._signal.stop.remote()
+        """Tell all functions that a stop was asked for; again, in case that was lost."""
+        self._stopping.set()
+        self._signal.stop.remote()
 
     def close(self) -> None:
         """Send nothing more."""
@@ -162,7 +168,7 @@ def _run(
 ) -> Iterator[Any]:
     """In a task."""
     ray = load_ray()
-    answer = signal.stopped.remote()
+    answers = [signal.stopped.remote()]
     lock = threading.Lock()
     state = {"stop": False, "asked": 0.0}
 
@@ -173,12 +179,21 @@ def _run(
             now = time.monotonic()
             if not state["stop"] and now - state["asked"] > 0.2:
                 state["asked"] = now
-                state["stop"] = bool(ray.wait([answer], timeout=0)[0])
+                state["stop"] = _came(ray, answers)
+                if not answers:
+                    answers.append(signal.stopped.remote())
             return bool(state["stop"])
 
     yield from function(should_stop, *arguments, ray.get(list(sent)))
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+def _came(ray: Any, answers: list[Any]) -> bool:
+    """Whether the one answer has come; one that was lost is taken out, and is none."""
+    if not ray.wait(answers, timeout=0)[0]:
+        return False
+    try:
+        ray.get(answers[0])
+    except ray.exceptions.RayError:
+        answers.clear()
+        return False
+    return True

@@ -9,7 +9,7 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,11 @@ from evofool.experiments.engine.ray.crossing import (
     State,
     is_plain,
 )
-from evofool.experiments.engine.ray.places import at_home, row_at_home
+from evofool.experiments.engine.ray.places import Homeward
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.study import Study
 from evofool.experiments.engine.work import Artifact, Chunk, Row
-from evofool.files import read_file
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.folder import CONFIG
 from evofool.store.manifest import versions
@@ -208,10 +207,7 @@ def _run(
         return State(context.cost, tuple(context.notes), tuple(context.reads.values()))
 
     step.state = state
-    whole = _Whole(run, planned)
-
-    def crossing(row: Row | StoredRow) -> StoredRow:
-        return row_at_home(_stored(row), str(run.path), request.folder)
+    whole, homeward = _Whole(run, planned), Homeward(run.path, request.folder)
 
     before = _listed(run.path)
     rows: list[StoredRow] = []
@@ -229,7 +225,7 @@ def _run(
         after = _listed(run.path)
         changed = [name for name, stamp in after.items() if before.get(name) != stamp]
         gone = tuple(name for name in before if name not in after)
-        for part in _parts(run.path, request.folder, changed):
+        for part in _parts(homeward.files(changed)):
             put(Changed(part))
         if gone:
             put(Changed((), gone))
@@ -244,10 +240,10 @@ def _run(
                 put(Made(state(), result.name, result.digest))
             elif isinstance(result, Chunk):
                 send_rows()
-                put(Found(state(), tuple(crossing(row) for row in result.rows), True))
+                put(Found(state(), tuple(homeward.row(_stored(row)) for row in result.rows), True))
                 context.keep()
             else:
-                rows.append(crossing(result))
+                rows.append(homeward.row(_stored(result)))
                 if time.monotonic() - sent_at > ROWS_SECONDS:
                     send_rows()
     except AbandonedError:
@@ -311,12 +307,11 @@ def _listed(root: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _parts(root: Path, home: str, names: Sequence[str]) -> Iterator[Files]:
-    """Files with what they hold, some at a time."""
+def _parts(files: Iterable[tuple[str, bytes]]) -> Iterator[Files]:
+    """Some files at a time."""
     part: list[tuple[str, bytes]] = []
     size = 0
-    for name in names:
-        data = at_home(name, read_file(root / name), str(root), home)
+    for name, data in files:
         part.append((name, data))
         size += len(data)
         if size >= PART_BYTES:
