@@ -20,6 +20,7 @@ from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.prototypes import features_spec, inspect_prototypes, with_prototypes
 from evofool.classifiers.sources import (
     bundled,
+    clip_model,
     hf_model,
     live,
     onnx_file,
@@ -98,6 +99,13 @@ SOURCES: tuple[Source, ...] = (
         lambda name: name.startswith(hf_model.PREFIX),
         hf_model.load_hf,
         hf_model.inspect_hf,
+    ),
+    Source(
+        "clip:ARCHITECTURE or clip:path/to/folder",
+        "zero-shot CLIPs of open_clip, with labels: (needs the extra evofool[clip])",
+        lambda name: name.startswith(clip_model.PREFIX),
+        clip_model.load_clip,
+        clip_model.inspect_clip,
     ),
     Source(
         "path/to/NAME.safetensors",

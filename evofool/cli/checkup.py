@@ -31,6 +31,7 @@ PACKAGES = {
 EXTRAS = {
     "timm": ("timm", "pip install 'evofool[timm]'"),
     "transformers": ("transformers", "pip install 'evofool[hf]'"),
+    "open_clip_torch": ("open_clip", "pip install 'evofool[clip]'"),
     "pyarrow": ("pyarrow", "pip install 'evofool[parquet]'"),
     "scikit-learn": ("sklearn", "pip install 'evofool[sklearn]'"),
     "skops": ("skops", "pip install 'evofool[sklearn]'"),

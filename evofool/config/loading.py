@@ -402,6 +402,7 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
         document = _absolute_place(document, (*http, "cache"))  # made when it is needed
     document = _absolute_place(document, (*section, "prototypes"))
     document = _absolute_place(document, (*section, "prototypes", "path"))
+    document = _absolute_key(document, section, "templates", _no_template, check)
     return _absolute_key(document, section, "labels", lambda *_: True, check)
 
 
@@ -533,6 +534,11 @@ def _names_file(value: str, folder: Path) -> bool:
     return ".py:" in value or value.endswith(
         (".onnx", ".pt2", ".safetensors", ".skops", ".yaml", ".yml")
     )
+
+
+def _no_template(value: str, folder: Path) -> bool:
+    """A file of templates, and not one template."""
+    return "{}" not in value
 
 
 def _weights_file(value: str, folder: Path) -> bool:

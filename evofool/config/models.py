@@ -223,12 +223,14 @@ class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``file.onnx``,
-            ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``clip:NAME``,
+            ``file.onnx``, ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
         input_shape: channels, height, width.
         labels: one per class, or the path of a text file with one per line.
+        templates: of a zero-shot CLIP: texts that hold ``{}`` for the name of the class, or the
+            path of a file with one per line.
         output: what the net gives.
         link: how outputs become confidences.
         mean: subtracted from the image on [0, 1], one number or one per channel.
@@ -254,6 +256,7 @@ class ClassifierConfig(Model):
     crops: Annotated[Literal[1, 10], BeforeValidator(_no_bool)] = 1
     input_shape: Annotated[tuple[Side, Side, Side] | None, BeforeValidator(_three)] = None
     labels: Strings = None
+    templates: Strings = None
     output: Literal["logits", "log_probs", "probs", "topk", "label"] | None = None
     link: Literal["softmax", "sigmoid", "identity"] | None = None
     mean: Floats = None
@@ -319,6 +322,8 @@ class ClassifierConfig(Model):
             values.pop("rule", None)
         if self.answers is None:
             values.pop("answers", None)
+        if self.templates is None:
+            values.pop("templates", None)
         if self.task is None:
             values.pop("task", None)
         if self.prototypes is None:

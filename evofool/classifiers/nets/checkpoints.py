@@ -68,11 +68,18 @@ def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) ->
     """
     check_fit(module, state, name, where)
     module.load_state_dict(dict(state), strict=False)
+    check_finite(module, f"classifier {name}: weights: {where}")
+
+
+def check_finite(module: nn.Module, where: str) -> None:
+    """Refuses weights that are no numbers.
+
+    Raises:
+        ClassifierError: a tensor holds NaN or infinity; the message begins with `where`.
+    """
     for key, value in module.state_dict().items():
         if not bool(value.isfinite().all()):
-            raise ClassifierError(
-                f"classifier {name}: weights: {where}: {key} holds NaN or infinite numbers"
-            )
+            raise ClassifierError(f"{where}: {key} holds NaN or infinite numbers")
 
 
 def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> None:
