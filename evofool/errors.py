@@ -67,6 +67,10 @@ class ServiceError(ScoringError):
     """A service gave no usable answer, however often it was asked; what it answered is kept."""
 
 
+class ClusterLostError(ScoringError):
+    """The cluster of Ray that a run is spread over is gone; what was done so far is saved."""
+
+
 class BudgetError(ScoringError):
     """The query budget is spent; nothing of the refused request was scored."""
 

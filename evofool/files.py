@@ -13,9 +13,12 @@ import os
 import re
 import stat
 import time
+from contextvars import ContextVar
 from io import BufferedReader
 from pathlib import Path
 
+OWN_PROCESS: ContextVar[bool] = ContextVar("OWN_PROCESS", default=False)
+"""Whether the process is a command of ours, for which limits may be set as a whole."""
 MAX_BYTES = 1 << 30
 """Most bytes of a file, where no smaller limit is given."""
 MAX_PATH = 200
@@ -155,11 +158,11 @@ def _check_kind(status: os.stat_result, path: Path) -> None:
 def _unusable(text: str) -> str:
     """Why `text` can be no path on any file system, or ""."""
     if "\0" in text:
-        return "holds a NUL character, which no path can"
+        return "holds a NUL character, which is not allowed in a path"
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
-        return "holds a character that no path can (half of a surrogate pair)"
+        return "holds half of a surrogate pair, which is not allowed in a path"
     return ""
 
 

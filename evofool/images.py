@@ -42,6 +42,11 @@ MAX_FILE = 512 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is decoded. Pillow can read more, but EPS, for one, would start Ghostscript."""
 
+PICTURE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+)
+"""Of files that are taken for pictures where a folder is given."""
+
 PROVENANCE = "evofool"
 """The PNG text key whose value is a JSON object that describes where the picture came from."""
 SIDECAR = "provenance.json"
@@ -103,7 +108,7 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
         )
     if shape is not None and array.shape[1:] != shape:
         raise ImageError(
-            f"images of shape {_by(array.shape[1:])} given where {_by(shape)} is wanted"
+            f"images of shape {_by(array.shape[1:])} were given, but {_by(shape)} is needed"
             " (channels x height x width)"
         )
     if array.shape[1] not in (1, 3):
@@ -364,7 +369,7 @@ def _from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
 def _what(error: BaseException) -> str:
     """What is wrong, without Pillow's ``<_io.BufferedReader name=...>``."""
     if isinstance(error, PIL.UnidentifiedImageError):
-        return "it is no picture of a kind that is read: " + ", ".join(FORMATS)
+        return "it is not a picture of a supported kind: " + ", ".join(FORMATS)
     return str(error) or type(error).__name__
 
 

@@ -180,7 +180,7 @@ BUILT_IN: tuple[Kind, ...] = (
         run="evofool.evolution.campaign:evolve",
         result_lines="evofool.evolution.lines:result_lines",
         progress="evofool.evolution.lines:progress",
-        begins="loading the classifier",
+        begins="loading the classifier; a first start also compiles what draws pictures",
         resume="evofool.evolution.campaign:resume",
         status="evofool.evolution.status:status",
         verify="evofool.evolution.verify:verify",
@@ -255,7 +255,7 @@ BUILT_IN: tuple[Kind, ...] = (
     Kind(
         name="reproduce",
         results="evofool.experiments.results:ReproduceRun",
-        about="claims of the literature, put to the test",
+        about="a test of claims of the literature",
         keys=frozenset(("claims", "scale")),
         study="evofool.experiments.reproduce.study:ReproduceStudy",
         plan="evofool.experiments.reproduce.study:plan",
@@ -299,7 +299,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="search",
-        about="a comparison of ways to search",
+        about="a comparison of search methods",
         keys=frozenset(("variants", "baseline", "medians")),
         study="evofool.experiments.search.study:SearchStudy",
         model="evofool.experiments.search.config:SearchConfig",
@@ -315,7 +315,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="signs",
-        about="traffic signs that are read as another",
+        about="traffic signs that are read as other signs",
         keys=frozenset(("held_back", "sides", "angles")),
         study="evofool.experiments.signs.study:SignsStudy",
         model="evofool.experiments.signs.config:SignsConfig",
@@ -406,7 +406,7 @@ def imported(reference: str, what: str) -> Any:
         KindError: it is no reference, its module fails to import, or has no such attribute.
     """
     if not _REFERENCE.fullmatch(reference):
-        raise KindError(f"{what}: {reference[:80]!r} is not written module:attribute")
+        raise KindError(f"{what}: {reference[:80]!r} does not have the form module:attribute")
     module, _, attribute = reference.partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -434,8 +434,8 @@ def _declared(point: Any) -> Kind:
         kind = point.load()
     except Exception as error:  # the package is somebody else's: whatever it raises is its fault
         raise KindError(
-            f"{where}: cannot be imported ({type(error).__name__}: {error}); mend or uninstall its"
-            " package"
+            f"{where}: cannot be imported ({type(error).__name__}: {error}); repair or uninstall"
+            " its package"
         ) from error
     fault = _fault(kind, point.name)
     if fault:
@@ -453,11 +453,11 @@ def _fault(kind: object, name: str) -> str:
     if kind.name != name:
         return f"declares a kind called {kind.name!r}"
     if kind.command != RUN:
-        return f"declares command {kind.command!r}; kinds of other packages have `evofool run`"
+        return f"declares command {kind.command!r}; kinds of other packages use `evofool run`"
     for field in dataclasses.fields(kind):
         value = getattr(kind, field.name)
         if field.name in _REFERENCES and not isinstance(value, str):
-            return f"{field.name} is not written module:attribute"
+            return f"{field.name} does not have the form module:attribute"
     if kind.folder and not (kind.manifest and kind.tables):
         return "has run folders, and so needs manifest and tables"
     if type(kind.schema_version) is not int or kind.schema_version < 1:

@@ -20,7 +20,7 @@ from typing import Any
 
 from evofool.errors import UsageError
 
-MISSING = 'Ray is not installed; pip install "evofool[ray]" brings it'
+MISSING = "Ray is not installed: pip install 'evofool[ray]'"
 ONE_THREAD: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -120,7 +120,7 @@ def _connect(ray: Any, address: str | None, options: Mapping[str, Any]) -> None:
                 continue
             where = "Ray" if address is None else f"Ray at {address}"
             problem = "cannot be started" if address is None else "cannot be joined"
-            raise UsageError(f"{where} {problem}: {_first_line(error)}") from error
+            raise UsageError(f"{where} {problem}: {told(error)}") from error
 
 
 def _python_path() -> str:
@@ -142,12 +142,14 @@ def _check_reachable(address: str) -> None:
     if not (colon and host and port.isdecimal()):
         if address == "auto":
             return
-        raise UsageError(f"Ray at {address}: is no address; give HOST:PORT of its head, or auto")
+        raise UsageError(
+            f"Ray at {address}: is not an address; give HOST:PORT of its head, or auto"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"Ray at {address} cannot be joined: {_first_line(error)}; is its head running there?"
+            f"Ray at {address} cannot be joined: {told(error)}; is its head running there?"
         ) from error
 
 
@@ -168,13 +170,13 @@ def _check_workers(ray: Any, address: str) -> None:
         version, python = ray.get(asked, timeout=_PROBE_SECONDS)
     except Exception as error:
         raise UsageError(
-            f"Ray at {address}: its workers cannot import evofool ({_first_line(error)}); {mend}"
+            f"Ray at {address}: its workers cannot import evofool ({told(error)}); {mend}"
         ) from error
     here = platform.python_version()
     if (version, python) != (__version__, here):
         raise UsageError(
-            f"Ray at {address}: its workers run evofool {version} on Python {python}, this is"
-            f" {__version__} on {here}; {mend}"
+            f"Ray at {address}: its workers run evofool {version} on Python {python}, but this"
+            f" is {__version__} on {here}; {mend}"
         )
 
 
@@ -205,6 +207,10 @@ def _signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
+def told(error: BaseException) -> str:
+    """An error of Ray's in a line, which says most in its last one; at most 300 characters."""
+    text = str(error)
+    if "low on memory" in text:  # followed by a page of advice
+        return "its machine ran low on memory, and Ray ended it"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__

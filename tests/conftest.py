@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 # OpenMP's threads sleep while they wait for each other; else they spin, and on cores that others
 # use too a training of 3 seconds takes 14. Read when torch is loaded, and by children.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Ray's own choice is 15: beside other programs its workers then get next to nothing.
+os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor does it end workers of a test because other programs take the machine's memory.
+os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+
+# Containers are often set up to keep no bytecode. Then every worker, and every process a test
+# starts, compiles the libraries anew: seconds each time. It is kept here, beside what pytest keeps.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache/bytecode")
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 import pytest
 import torch
@@ -161,9 +172,21 @@ def until() -> Until:
     return wait
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Ray on this machine with two cores, joined by this process for all tests of a module."""
+    pytest.importorskip("ray")
+    from evofool.ray_session import session
+
+    with session(cpus=2) as ray:
+        yield ray
+
+
 PRELOADED = (
     *("torch", "torchvision", "torch.export", "numba", "cv2", "onnxruntime", "matplotlib.figure"),
     *("evofool", "evofool.cli.app", "evofool.evolution.campaign", "evofool.gallery"),
+    *("scipy.optimize", "rich.progress", "evofool.render.kernel", "evofool.evolution.verify"),
+    *("evofool.experiments.defend.study", "evofool.experiments.attack", "evofool.attacks.registry"),
 )
 START = """
 import os, signal, sys
@@ -206,10 +229,20 @@ class Forked:
         """The exit code; None while it runs."""
         return self._process.exitcode
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send_signal(self, number: int) -> None:
         """As `os.kill` does."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """And wait until it is gone."""
+        self._process.kill()
+        self._process.join()
 
     def end(self) -> Ended:
         """Wait for its end."""

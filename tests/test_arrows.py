@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
-    frozenset({"kinds", "jit", "ray_session"}),
+    frozenset({"kinds", "jit", "ray_session", "ray_watch"}),
     frozenset({"randomness"}),
     frozenset({"images", "config", "operators"}),
     frozenset({"render", "classifiers", "data"}),
@@ -64,11 +66,36 @@ def imports_of(tree: ast.AST, file: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
-def violations(source: str, file: Path) -> list[str]:
-    """What `source`, standing in `file`, imports that it may not."""
+@dataclass(frozen=True)
+class Facts:
+    """What a file imports, calls and where it names a stream; each with its line."""
+
+    imports: tuple[tuple[int, str], ...]
+    calls: tuple[tuple[int, str], ...]
+    """``print``, ``.train``."""
+    streams: tuple[int, ...]
+
+
+@cache
+def facts(file: Path) -> Facts:
+    """Of a file, which is parsed once for all the tests."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    calls, streams = [], []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            calls.append((node.lineno, node.func.id))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            calls.append((node.lineno, f".{node.func.attr}"))
+        elif isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr"):
+            streams.append(node.lineno)
+    return Facts(tuple(imports_of(tree, file)), tuple(calls), tuple(streams))
+
+
+def violations(imports: Iterable[tuple[int, str]], file: Path) -> list[str]:
+    """Which of the lines and names that `file` imports it may not."""
     own = module_of(file).split(".")[1]
     found = []
-    for line, name in imports_of(ast.parse(source), file):
+    for line, name in imports:
         parts = name.split(".")
         if parts[0] == "encodings":
             found.append(f"{line}: {name} is Python's own package; use evofool.encodings")
@@ -88,7 +115,7 @@ def violations(source: str, file: Path) -> list[str]:
 def test_arrows_point_down(file: Path) -> None:
     own = module_of(file).split(".")[1]
     assert own in HEIGHT, f"{own} has no row: give it one here and in the design"
-    assert violations(file.read_text(encoding="utf-8"), file) == []
+    assert violations(facts(file).imports, file) == []
 
 
 @pytest.mark.parametrize(
@@ -109,7 +136,7 @@ def test_arrows_point_down(file: Path) -> None:
     ],
 )
 def test_an_arrow_that_points_up_is_seen(where: str, source: str) -> None:
-    assert violations(source, ROOT / where)
+    assert violations(imports_of(ast.parse(source), ROOT / where), ROOT / where)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +150,7 @@ def test_an_arrow_that_points_up_is_seen(where: str, source: str) -> None:
     ],
 )
 def test_an_arrow_that_points_down_is_let_be(where: str, source: str) -> None:
-    assert violations(source, ROOT / where) == []
+    assert violations(imports_of(ast.parse(source), ROOT / where), ROOT / where) == []
 
 
 MUTUAL = {
@@ -133,18 +160,18 @@ MUTUAL = {
 }
 
 
-def circle(sources: Mapping[str, tuple[str, Path]]) -> list[str]:
+def circle(imports: Mapping[str, Iterable[tuple[int, str]]]) -> list[str]:
     """Modules that import each other in a circle, the first one again at the end; empty: none do.
 
     Args:
-        sources: text and file by dotted name. Imports count on any level and under any condition.
+        imports: lines and names, as `imports_of` gives them, by the dotted name of the module.
     """
     needs: dict[str, set[str]] = {}
-    for module, (source, file) in sources.items():
+    for module, names in imports.items():
         needs[module] = set()
-        for _, imported in imports_of(ast.parse(source), file):
+        for _, imported in names:
             name = imported
-            while name and name not in sources:  # what is imported may be a name in a module
+            while name and name not in imports:  # what is imported may be a name in a module
                 name = name.rpartition(".")[0]
             if (module, name) not in MUTUAL:
                 needs[module] |= {name} - {"", module}
@@ -156,8 +183,7 @@ def circle(sources: Mapping[str, tuple[str, Path]]) -> list[str]:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    sources = {module_of(file): (file.read_text(encoding="utf-8"), file) for file in FILES}
-    assert circle(sources) == []
+    assert circle({module_of(file): facts(file).imports for file in FILES}) == []
 
 
 @pytest.mark.parametrize(
@@ -170,21 +196,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     ],
 )
 def test_a_circle_is_seen(source: str, seen: bool) -> None:
-    sources = {
-        f"evofool.gallery.{name}": (text, PACKAGE / "gallery" / f"{name}.py")
+    imports = {
+        f"evofool.gallery.{name}": list(
+            imports_of(ast.parse(text), PACKAGE / "gallery" / f"{name}.py")
+        )
         for name, text in (("x", "from evofool.gallery.y import f"), ("y", source), ("z", ""))
     }
-    assert bool(circle(sources)) == seen
-
-
-def calls_in(file: Path) -> Iterator[tuple[int, str]]:
-    """Lines and names of what is called: ``print``, ``.train``."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Name):
-                yield node.lineno, node.func.id
-            elif isinstance(node.func, ast.Attribute):
-                yield node.lineno, f".{node.func.attr}"
+    assert bool(circle(imports)) == seen
 
 
 def test_only_the_command_line_prints() -> None:
@@ -192,18 +210,12 @@ def test_only_the_command_line_prints() -> None:
     for file in FILES:
         if file.is_relative_to(PACKAGE / "cli"):
             continue
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        talkers += [f"{file}:{line}" for line, name in calls_in(file) if name == "print"]
+        known = facts(file)
+        talkers += [f"{file}:{line}" for line, name in known.calls if name == "print"]
         talkers += [
-            f"{file}:{line}"
-            for line, name in imports_of(tree, file)
-            if name.split(".")[0] == "rich"
+            f"{file}:{line}" for line, name in known.imports if name.split(".")[0] == "rich"
         ]
-        talkers += [
-            f"{file}:{node.lineno}"
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr")
-        ]
+        talkers += [f"{file}:{line}" for line in known.streams]
     assert talkers == []
 
 
@@ -212,7 +224,7 @@ def test_only_training_sets_train_mode() -> None:
         f"{file}:{line}"
         for file in FILES
         if not file.is_relative_to(PACKAGE / "training")
-        for line, name in calls_in(file)
+        for line, name in facts(file).calls
         if name == ".train"
     ]
     assert found == []
@@ -223,7 +235,7 @@ def test_only_the_store_knows_the_database() -> None:
         f"{file}:{line}: {name}"
         for file in FILES
         if not file.is_relative_to(PACKAGE / "store")
-        for line, name in imports_of(ast.parse(file.read_text(encoding="utf-8")), file)
+        for line, name in facts(file).imports
         if name.split(".")[0] == "sqlite3"
     ]
     assert found == []

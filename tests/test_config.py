@@ -199,7 +199,7 @@ APPENDED = [  # as line 8
     ("b: *x", "8: b: aliases (*x) are refused"),
     ("<<: {seed: 3}", "8: <<: unknown key"),
     ("seed: !!python/object/apply:os.system [ls]", "8: seed: tags (!name) are refused"),
-    ("---\nseed: 3", "8: a second document"),
+    ("---\nseed: 3", "8: holds a second document"),
     ("seed: [1\nx: 2", "9: is not valid YAML"),
     ("\tseed: 1", "8: is not valid YAML"),
     ("seed: \x07", "8: holds the character U+0007"),
@@ -285,15 +285,21 @@ def test_the_seed_argument_wins(folder: Path) -> None:
         ("evolution.children=0", "override evolution.children=0: must be at least 1, not 0"),
         ("stop.foo=null", "override stop.foo=null: unknown key"),
         ("foo=1", "override foo=1: unknown key"),
-        ("evolution.children", "an override is written key=value"),
-        ("=3", "an override is written key=value"),
-        ("a..b=3", "an override is written key=value"),
+        ("evolution.children", "write an override as key=value"),
+        ("=3", "write an override as key=value"),
+        ("a..b=3", "write an override as key=value"),
         ("evolution.children=", "has no value; `evolution.children=null`"),
         ("evolution.classes=[1, 2", "override evolution.classes=[1, 2: is not valid YAML"),
         ("encoding.preset=&a x", "anchors"),
         ("evolution={children: 1, children: 2}", "is given twice"),
         ("seed.x=3", "seed: must be a whole number, not a mapping"),
         ("classifier=gone.py:net", "override classifier=gone.py:net: no such file"),
+        (
+            "classifier.zzz=1",
+            "known here: answers, crops, input_shape, labels, link, mean, name, onnx",
+        ),
+        ("classifier.pictures=8", "unknown key; known here: answers, crops"),
+        ("pictures=8", "unknown key; known here: classifier, encoding"),
     ],
 )
 def test_a_bad_override_is_named(folder: Path, override: str, expected: str) -> None:
@@ -337,6 +343,18 @@ def test_a_shipped_config_is_found_by_name_from_anywhere(folder: Path) -> None:
     names = ("quickstart", "quickstart.yaml", "configs/quickstart.yaml")
     assert {load_campaign(name).config.stop.evaluations for name in names} == {16200}
     assert load_campaign("papers/nguyen2015/imagenet-cppn").config.evolution.initial == 400
+
+
+def test_a_shipped_config_that_is_broken_spoils_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not read where another is named."""
+    (folder / "good.yaml").write_text(BASE)
+    (folder / "broken.yaml").write_text("{")
+    monkeypatch.setattr("evofool.config.loading.shipped_folder", lambda: folder)
+    assert load_campaign("good").config.evolution.children == 20
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        load_campaign("broken")
 
 
 @pytest.mark.parametrize("name", [config.name for config in shipped() if config.kind == "evolve"])

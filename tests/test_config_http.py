@@ -51,6 +51,14 @@ def test_a_net_of_this_machine_says_nothing_of_services() -> None:
     assert "http" not in to_yaml(loaded.config)
 
 
+def test_an_unknown_key_is_told_those_of_a_service() -> None:
+    campaign = {**config({}), "classifier": {"http": {"url": URL}, "zzz": 1}}
+    with pytest.raises(ConfigError, match="known here: answers, http, input_shape, labels, link, "):
+        load_campaign(campaign)
+    with pytest.raises(ConfigError, match=r"did you mean 'classifier\.http\.pictures'"):
+        load_campaign({**campaign, "classifier": {"http": {"url": URL}, "pictures": 1}})
+
+
 def test_paths_start_from_the_config(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
     (tmp_path / "c.yaml").write_text(
@@ -70,12 +78,12 @@ def test_paths_start_from_the_config(tmp_path: Path) -> None:
         ({"url": "https://example.org/?api_key=1"}, "must not hold a secret"),
         ({"url": "https://example.org/#x"}, "fragment"),
         ({"url": "https://exa mple.org/"}, "must be http://HOST"),
-        ({"url": "http://example.org", "auth": {"env": "KEY"}}, "https:// only"),
+        ({"url": "http://example.org", "auth": {"env": "KEY"}}, "only over https://"),
         ({"auth": {"token": "abc"}}, "unknown key"),
         ({"auth": {"env": "A B"}}, "env"),
         ({"headers": {"X-Api-Key": "abc"}}, "looks like a secret"),
         ({"headers": {"Authorization": "abc"}}, "looks like a secret"),
-        ({"headers": {"X": "a\nb"}}, "is no header"),
+        ({"headers": {"X": "a\nb"}}, "is not a header"),
         ({"headers": {"Host": "a"}}, "cannot be set"),
         ({"preset": "custom"}, "request and answer"),
         ({"request": {"body": "raw"}}, "request and answer"),

@@ -21,7 +21,7 @@ from evofool.errors import EvofoolError
 LANGUAGES = ("", "python", "yaml", "toml", "text")  # nothing: commands
 OTHER_PROGRAMS = {
     "pip", "uv", "ray", "cut", "curl", "docker", "git", "ruff", "mypy", "pre-commit", ".ci/run",
-    ".ci/site",
+    ".ci/site", ".ci/first-hour", ".ci/lowest",
 }  # fmt: skip
 EXAMPLES = {
     "run": "quickstart",
@@ -34,7 +34,7 @@ EXAMPLES = {
     "sweep": "quickstart",
 }
 """What CONFIG stands for, and what parts of a config are tried in, by command."""
-NAMED = re.compile(r"[\w./-]+\.(?:safetensors|pth|onnx|skops|py)\b|RUN/victim.yaml")
+NAMED = re.compile(r"[\w./-]+\.(?:safetensors|pth|pt2|onnx|skops|py)\b|RUN/victim.yaml")
 RUNNABLE = [block for page in PAGES for block in blocks(page) if block.excuse is None]
 GROUP: Any = typer.main.get_command(app)
 

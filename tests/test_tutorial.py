@@ -39,6 +39,7 @@ def test_the_notebook_is_the_page(maker: ModuleType) -> None:
     assert all(cell["outputs"] == [] for cell in code)
 
 
+@pytest.mark.slow
 def test_it_runs_and_comes_out_as_the_page_says(
     maker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links to where their targets are on the site."""
+    """Lead links to where their targets are on the site; give the first page all of its width."""
+    if page.file.src_uri == PAGES["README.md"]:
+        page.meta["hide"] = ["navigation"]  # it has no sisters to list
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, _commands())
     return TOKEN.sub(partial(_token, page=page, files=files), markdown)

@@ -49,6 +49,8 @@ def with_answers(classifier: Classifier, answers: Answers | None) -> Classifier:
             f"{name}: are of one net on this machine, without crops, an ensemble or transforms;"
             " leave answers away (a predict function tells what it tells: output: topk or label)"
         )
+    if classifier.multi_label:
+        raise ClassifierError(f"{name}: are of nets that choose one class, not task: multi-label")
     if answers != "label" and answers >= classifier.n_classes:
         raise ClassifierError(
             f"{name}: {answers} of {classifier.n_classes} classes is all of them; list fewer, or"

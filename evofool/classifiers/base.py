@@ -46,6 +46,8 @@ class Resize:
         frame: height and width of the frame; by default a square, and with ``crop`` of an input
             that is not square whatever gives the shorter side.
         fill: colour of the border, a level of 0 to 255 for each channel; by default black.
+        cut: where the cut begins if the centre lies between two pixels: at the ``even`` one, as in
+            torchvision, or at the ``lower`` one, as in transformers.
     """
 
     shorter_side: int
@@ -53,6 +55,7 @@ class Resize:
     fit: Literal["crop", "squash", "pad"] = "crop"
     frame: tuple[int, int] | None = None
     fill: tuple[int, ...] | None = None
+    cut: Literal["even", "lower"] = "even"
 
     def __repr__(self) -> str:
         """Without defaults beyond the first two: addresses of stored results hold this text."""
@@ -60,8 +63,9 @@ class Resize:
             "shorter_side": self.shorter_side,
             "interpolation": self.interpolation,
         }
-        others: dict[str, object] = {"fit": self.fit, "frame": self.frame, "fill": self.fill}
-        shown |= {key: value for key, value in others.items() if value not in (None, "crop")}
+        others = {name: getattr(self, name) for name in ("fit", "frame", "fill", "cut")}
+        plain = (None, "crop", "even")
+        shown |= {key: value for key, value in others.items() if value not in plain}
         return f"Resize({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
 
@@ -133,6 +137,8 @@ class Classifier:
         transformed: the net behind transforms of every picture, of a victim that has any; its
             outputs are combined log-odds (of a single transform the net's own), and `module` is
             set where the net's is.
+        multi_label: whether classes do not exclude each other: each whose confidence is above a
+            half is claimed (`evofool.classifiers.tasks`).
     """
 
     name: str
@@ -158,6 +164,7 @@ class Classifier:
     lock: CallLock = field(default_factory=CallLock, repr=False, compare=False)
     ensemble: Ensemble | None = None
     transformed: Transformed | None = None
+    multi_label: bool = False
 
     @property
     def headline(self) -> str:

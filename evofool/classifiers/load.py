@@ -17,10 +17,14 @@ from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.ensembles import inspect_ensemble, load_ensemble
 from evofool.classifiers.nets.architectures import ARCHITECTURES
 from evofool.classifiers.pictures import cropped_side, with_crops
+from evofool.classifiers.prototypes import features_spec, inspect_prototypes, with_prototypes
 from evofool.classifiers.sources import (
     bundled,
+    clip_model,
+    hf_model,
     live,
     onnx_file,
+    pt2_file,
     sklearn_file,
     timm_zoo,
     torchvision_zoo,
@@ -28,9 +32,13 @@ from evofool.classifiers.sources import (
     user_file,
 )
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
+from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
 from evofool.text import suggestion
+
+GROUP = "evofool.classifiers"
+"""The entry point group by which packages offer sources of victims."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,20 @@ SOURCES: tuple[Source, ...] = (
         timm_zoo.inspect_timm,
     ),
     Source(
+        "hf:OWNER/NAME or hf:path/to/folder",
+        "image classifiers of Hugging Face (needs the extra evofool[hf])",
+        lambda name: name.startswith(hf_model.PREFIX),
+        hf_model.load_hf,
+        hf_model.inspect_hf,
+    ),
+    Source(
+        "clip:ARCHITECTURE or clip:path/to/folder",
+        "zero-shot CLIPs of open_clip, with labels: (needs the extra evofool[clip])",
+        lambda name: name.startswith(clip_model.PREFIX),
+        clip_model.load_clip,
+        clip_model.inspect_clip,
+    ),
+    Source(
         "path/to/NAME.safetensors",
         "weights that evofool train wrote, with their card NAME.json beside them",
         lambda name: name.endswith(trained.SUFFIX),
@@ -100,15 +122,22 @@ SOURCES: tuple[Source, ...] = (
         onnx_file.inspect_onnx,
     ),
     Source(
+        "path/to/file.pt2",
+        "a program that torch.export.save wrote, with gradients",
+        lambda name: name.endswith(pt2_file.SUFFIX),
+        pt2_file.load_pt2,
+        pt2_file.inspect_pt2,
+    ),
+    Source(
         "sklearn:path/to/file.skops",
-        "a classifier of scikit-learn, asked as a black box (needs the extra evofool[sklearn])",
+        "a scikit-learn classifier, used as a black box (needs the extra evofool[sklearn])",
         sklearn_file.is_sklearn,
         sklearn_file.load_sklearn,
         sklearn_file.inspect_sklearn,
     ),
     Source(
         "object:NAME",
-        "a Classifier made in Python, given to evolve, attack, defend or resume as classifier=",
+        "a Classifier made in Python, passed to evolve, attack, defend or resume as classifier=",
         lambda name: name.startswith(live.PREFIX),
         live.load_live,
         live.inspect_live,
@@ -126,20 +155,21 @@ SOURCES: tuple[Source, ...] = (
 def load_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Classifier:
-    """The classifier (the victim) that a config names: loaded, in evaluation mode, and probed.
+    """Load the classifier (the victim) that a config names, in evaluation mode, and probe it.
 
     >>> victim = evofool.load_classifier("mnist-lenet")
     >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
 
     Args:
         spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, transforms?}``, that of an ensemble ``{ensemble: [...], rule?,
-            transforms?}`` or of a service ``{http: {url: ...}}``; see `ClassifierSpec`.
+            link?, mean?, std?, task?, prototypes?, transforms?}``, that of an ensemble
+            ``{ensemble: [...], rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see
+            `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
     Raises:
-        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier; the
+        ClassifierError: unknown, missing, damaged, refused as unsafe, or not a classifier; the
             message explains what to do.
     """
     parsed = parse_spec(spec)
@@ -149,10 +179,13 @@ def load_classifier(
     elif parsed.http is not None:
         from evofool.classifiers.sources.http.source import load_http
 
-        return with_answers(load_http(parsed, folder), parsed.answers)
+        victim = with_task(load_http(parsed, folder), parsed.task)
+        return with_answers(victim, parsed.answers)
     else:
         with DEFAULTS.use():
-            victim = with_crops(_source(parsed).load(parsed, folder), parsed.crops)
+            net = _source(parsed).load(features_spec(parsed), folder)
+            victim = with_crops(with_prototypes(net, parsed, folder), parsed.crops)
+    victim = with_task(victim, parsed.task)
     return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 
@@ -173,7 +206,8 @@ def inspect_classifier(
         from evofool.classifiers.sources.http.source import inspect_http
 
         return inspect_http(parsed, folder)
-    inspection = _source(parsed).inspect(parsed, folder)
+    net = _source(parsed).inspect(features_spec(parsed), folder)
+    inspection = inspect_prototypes(net, parsed, folder)
     if parsed.crops == 1 or inspection.input_shape is None:
         return inspection
     channels, height, width = inspection.input_shape
@@ -188,7 +222,7 @@ def inspect_classifier(
 
 def sources() -> tuple[Source, ...]:
     """`SOURCES`, then those of entry points."""
-    return (*SOURCES, *(point.load() for point in entry_points(group="evofool.classifiers")))
+    return (*SOURCES, *(point.load() for point in entry_points(group=GROUP)))
 
 
 def names() -> tuple[str, ...]:

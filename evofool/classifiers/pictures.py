@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import PIL.Image
@@ -48,9 +50,31 @@ def prepare(picture: PIL.Image.Image, classifier: Classifier) -> UInt8Images:
     picture = picture.resize(size, _FILTERS["bicubic" if resize is None else resize.interpolation])
     if resize is not None and resize.fit == "pad":
         picture = _padded(picture, (width, height), resize.fill)
-    left = round((picture.width - width) / 2)
-    top = round((picture.height - height) / 2)
+    whole = math.floor if resize is not None and resize.cut == "lower" else round
+    left, top = whole((picture.width - width) / 2), whole((picture.height - height) / 2)
     return picture_to_array(picture.crop((left, top, left + width, top + height)), channels)
+
+
+def in_words(resize: Resize, shape: Shape, mean: Sequence[float], std: Sequence[float]) -> str:
+    """One line that tells people what happens to a picture before a net of input `shape` sees it.
+
+    Args:
+        resize: of `prepare`.
+        shape: channels, height and width.
+        mean: of each channel, subtracted from levels on [0, 1].
+        std: of each channel, divided by afterwards.
+    """
+    height, width = shape[1:]
+    high, wide = resize.frame or (resize.shorter_side,) * 2
+    frame = f"{wide}" if high == wide else f"{high} x {wide}"
+    how = {
+        "crop": f"shorter side {frame}" if high == wide else f"until {frame} is covered",
+        "squash": f"to {frame}",
+        "pad": f"into {frame}, with a border",
+    }[resize.fit]
+    centre, scale = (", ".join(f"{value:.4g}" for value in part) for part in (mean, std))
+    crop = f"{width}" if height == width else f"{height} x {width}"
+    return f"{how} {resize.interpolation}, centre crop {crop}, (x - ({centre})) / ({scale})"
 
 
 def fitted(images: UInt8Images, shape: Shape) -> UInt8Images:
@@ -85,7 +109,12 @@ def with_crops(classifier: Classifier, crops: int) -> Classifier:
     if crops == classifier.crops:
         return classifier
     if classifier.ensemble is not None:
-        raise ClassifierError(f"classifier {classifier.name}: an ensemble averages no crops")
+        raise ClassifierError(f"classifier {classifier.name}: an ensemble cannot average crops")
+    if classifier.multi_label:
+        raise ClassifierError(
+            f"classifier {classifier.name}: crops: 10 is for nets that choose one class; this one"
+            " claims several (task: multi-label)"
+        )
     if classifier.crops != 1:
         raise ClassifierError(
             f"classifier {classifier.name}: has {classifier.crops} crops already;"

@@ -12,25 +12,35 @@ from pydantic import ValidationError
 from evofool.classifiers.labels import check_labels, read_labels
 from evofool.config import ClassifierConfig
 from evofool.config.base import Model
-from evofool.config.models import OnnxConfig
+from evofool.config.models import OnnxConfig, PrototypesConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.errors import ClassifierError
 from evofool.files import PathError, absolute_path, reason, short
 from evofool.images import Shape
+
+_INNER: Mapping[str, type[Model]] = {
+    "onnx": OnnxConfig,
+    "prototypes": PrototypesConfig,
+    "transforms": TransformsConfig,
+}
+"""Options that are mappings themselves."""
 
 
 class ClassifierSpec(ClassifierConfig):
     """The ``classifier:`` part of a config, with the checks that sources of victims need."""
 
     def allow(self, kind: str, keys: Iterable[str]) -> None:
-        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops`, `answers` and
-        `transforms` always do).
+        """Refuses options that mean nothing to a `kind` of victim (`name`, `crops`, `answers`,
+        `transforms` and several labels always do).
 
         Raises:
             ClassifierError: naming the first such option and what may be given.
         """
         allowed = {"name", "crops", *keys}
-        for key in sorted(self.model_fields_set - allowed - {"answers", "transforms"}):
+        everywhere = {"answers", "prototypes", "transforms"} | (
+            {"task"} if self.task == "multi-label" else set()
+        )
+        for key in sorted(self.model_fields_set - allowed - everywhere):
             if getattr(self, key) is not None:
                 raise ClassifierError(
                     f"classifier {self.name}: {key} cannot be set for {kind};"
@@ -56,6 +66,7 @@ class Inspection:
         n_classes: number of classes, None if only loading shows it.
         ready: whether everything it needs is on this machine.
         missing: what is not, and how to get it; empty if ready.
+        about: what is known of it, one line; empty if nothing is.
     """
 
     name: str
@@ -63,6 +74,7 @@ class Inspection:
     n_classes: int | None
     ready: bool
     missing: str = ""
+    about: str = ""
 
     def lines(self, work: str, ready: bool = True) -> list[str]:
         """What a dry run prints of it, of the `work` there is to do, and whether it can be done.
@@ -97,12 +109,12 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0]) if first["loc"] else ""
-        depth = {"onnx": 2, "transforms": 2, "ensemble": 3}.get(key, 1)
+        depth = {"onnx": 2, "prototypes": 2, "transforms": 2, "ensemble": 3}.get(key, 1)
         place = ".".join(str(part) for part in first["loc"][:depth]) or "classifier"
         message = first["msg"].removeprefix("Value error, ")
         model: type[Model] = ClassifierSpec
         if depth == 2:
-            model = OnnxConfig if key == "onnx" else TransformsConfig
+            model = _INNER[key]
         known = ", ".join(model.model_fields)
         hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
         raise ClassifierError(f"classifier: {place}: {message}{hint}") from error

@@ -32,6 +32,7 @@ from evofool.cli.serving import serve
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import Command
 from evofool.errors import EvofoolError, Interrupted, UsageError
+from evofool.files import OWN_PROCESS
 
 app = typer.Typer(
     name="evofool",
@@ -43,12 +44,14 @@ app = typer.Typer(
 )
 
 Moved = Annotated[
-    str | None, typer.Option("--classifier", help="Where the victim's file is now, if it moved.")
+    str | None,
+    typer.Option("--classifier", help="The new path of the classifier's file, if it has moved."),
 ]
 MovedEncoding = Annotated[
-    str | None, typer.Option("--encoding", help="Where the encoding's file is now, if it moved.")
+    str | None,
+    typer.Option("--encoding", help="The new path of the encoding's file, if it has moved."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 
 
 class Listed(StrEnum):
@@ -81,20 +84,26 @@ def _top(
     ] = False,
 ) -> None:
     signals.DEBUG.set(debug)
+    OWN_PROCESS.set(True)
 
 
 @app.command(cls=Command)
 def run(
     config: ConfigName,
     overrides: Overrides = None,
+    scale: Annotated[
+        Literal["small", "medium", "paper"] | None,
+        typer.Option(help="How much is done, of a config that has a scale: short for scale=..."),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     dry_run: DryRun = False,
     reuse: Reuse = None,
     ray: Ray = None,
 ) -> None:
-    """Run a config of any kind, as the command of its kind would."""
-    running.begin("run", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
+    """Run a config of any kind: the same as the command for its kind."""
+    changes = [*(overrides or ()), *(() if scale is None else (f"scale={scale}",))]
+    running.begin("run", config, changes, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
 @app.command(cls=Command)
@@ -109,7 +118,7 @@ def evolve(
     host: Host = "127.0.0.1",
     ray: Ray = None,
 ) -> None:
-    """Evolve images that a classifier is sure about, into a new run folder."""
+    """Evolve images that fool a classifier, in a new run folder."""
     watched = running.Served(host, port) if watch else None
     running.begin("evolve", config, overrides, out, seed, dry_run, watched, ray=ray)
 
@@ -124,7 +133,7 @@ def attack(
     reuse: Reuse = None,
     ray: Ray = None,
 ) -> None:
-    """Attack a classifier with gradients or queries, into a new run folder."""
+    """Attack a classifier with gradients or queries, in a new run folder."""
     running.begin("attack", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
@@ -138,10 +147,10 @@ def defend(
     reuse: Reuse = None,
     ray: Ray = None,
 ) -> None:
-    """Judge a defense: attack it in every way, with its undefended net beside it.
+    """Judge a defense: attack the defended net in every way, beside the undefended one.
 
-    A config of kind retrain makes a class of what fools, again and again; one of kind costs
-    compares cost functions.
+    A config of kind retrain trains a net with fooling images as a class of their own, for several
+    rounds. A config of kind costs compares cost functions.
     """
     running.begin("defend", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
@@ -156,7 +165,7 @@ def transfer(
     reuse: Reuse = None,
     ray: Ray = None,
 ) -> None:
-    """Make pictures on some nets, by evolution and by attacks, and show them to others."""
+    """Test whether pictures made on some nets, by evolution and attacks, also fool others."""
     running.begin("transfer", config, overrides, out, seed, dry_run, reuse=reuse, ray=ray)
 
 
@@ -166,8 +175,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="CONFIG [KEY=VALUE]... | RUN...",
-            help="A config, or the name of a shipped one, with changes to it such as seed=2; or"
-            " run folders of evolve, attack and compare.",
+            help="A config file or the name of a shipped config, with changes such as seed=2;"
+            " or run folders of evolve, attack and compare.",
             autocompletion=completion.configs,
         ),
     ],
@@ -179,8 +188,8 @@ def compare(
 ) -> None:
     """Compare evolution, gradients, queries and chance on the same nets at the same cost.
 
-    Of a config it runs every method on every net; of run folders it compares what they hold, and
-    scores nothing again.
+    With a config, run every method on every net. With run folders, compare what they hold,
+    without scoring anything again.
     """
     running.compare(given, out, seed, dry_run, reuse, ray)
 
@@ -188,18 +197,21 @@ def compare(
 @app.command(cls=Command)
 def reproduce(
     claims: Annotated[
-        list[str], typer.Argument(help="Names of claims (evofool list claims), or all.")
+        list[str], typer.Argument(help="Names of claims (see evofool list claims), or all.")
     ],
     scale: Annotated[
         Literal["small", "medium", "paper"],
-        typer.Option(help="How much is done: small is for two CPU cores."),
+        typer.Option(help="How large the tests are; small is for two CPU cores."),
     ] = "small",
     imagenet: Annotated[
         Path | None,
-        typer.Option(help="Labelled pictures of ImageNet: labels.csv, and images/ beside it."),
+        typer.Option(
+            help="Folder of labelled ImageNet pictures: labels.csv, and images/ beside it."
+        ),
     ] = None,
     picbreeder: Annotated[
-        Path | None, typer.Option(help="Pictures of CPPNs in which people recognise something.")
+        Path | None,
+        typer.Option(help="Folder of CPPN pictures in which people recognise something."),
     ] = None,
     out: Out = None,
     seed: Seed = None,
@@ -207,10 +219,10 @@ def reproduce(
     reuse: Reuse = None,
     ray: Ray = None,
 ) -> None:
-    """Put claims of the literature to the test: published beside measured, with a verdict.
+    """Test claims of the literature: published and measured figures, with a verdict.
 
-    All that is asked for at one scale goes into one folder, runs/reproduce-SCALE: what is there
-    already costs nothing more.
+    All claims at one scale share one folder, runs/reproduce-SCALE, and what is already there
+    costs nothing more.
     """
     given = {"imagenet": imagenet, "picbreeder": picbreeder}
     folders = {key: folder for key, folder in given.items() if folder is not None}
@@ -224,8 +236,8 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=A,B,C]...",
-            help="Keys of the config with the values that they take, such as"
-            " evolution.children=50,200; seeds=1..5; a key with one value is the same for all.",
+            help="Keys of the config with their values, such as evolution.children=50,200 and"
+            " seeds=1..5; a key with one value is the same for all runs.",
         ),
     ] = None,
     out: Out = None,
@@ -236,7 +248,7 @@ def sweep(
 ) -> None:
     """Run a campaign, attacks or a defense with every combination of values and seeds.
 
-    Makes a table and plots over the grid; every run has a folder of its own below.
+    Make a table and plots over the grid. Every run has its own subfolder.
     """
     running.sweep(config, grid or (), out, dry_run, at_once, reuse, ray)
 
@@ -247,7 +259,7 @@ def resume(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            help="stop.KEY=VALUE, scoring.workers=N, scoring.budget=N, scoring.ray=null."
+            help="Changes: stop.KEY=VALUE, scoring.workers=N, scoring.budget=N, scoring.ray=null."
         ),
     ] = None,
     classifier: Moved = None,
@@ -256,17 +268,17 @@ def resume(
     ray: Ray = None,
     at_once: AtOnce = 1,
 ) -> None:
-    """Go on with an interrupted run, to the same end as if it had never stopped.
+    """Continue an interrupted run, with the same result as if it had never stopped.
 
-    An experiment whose config.yaml was edited goes on with what the edited config needs, and
-    keeps what it shares with the old one.
+    If the config.yaml of an experiment was edited, continue with what the edited config needs,
+    and keep the results that it shares with the old one.
     """
     running.go_on(run, overrides, classifier, encoding, reuse, ray, at_once)
 
 
 @app.command(cls=Command)
 def status(run: RunPath, as_json: AsJson = False) -> None:
-    """How far a run is."""
+    """Show how far a run has come."""
     from evofool.cli.report import print_status
     from evofool.experiments.runs import status as status_of
 
@@ -285,12 +297,12 @@ def verify(
     engine: Annotated[
         Literal["torch", "onnxruntime"] | None,
         typer.Option(
-            help="What scores the pictures again (default: torch where the victim's module is at"
-            " hand, whatever scored the run)."
+            help="The engine that scores the pictures again (default: torch if the classifier's"
+            " module is available, whatever scored the run)."
         ),
     ] = None,
 ) -> None:
-    """Check that a run folder is whole and that its pictures do what they claim."""
+    """Check that a run folder is intact and that its pictures do what they claim."""
     from evofool.cli.report import print_check
     from evofool.experiments.runs import verify as verify_run
 
@@ -314,21 +326,27 @@ def train(
     config: ConfigName,
     overrides: Overrides = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the weights go.")] = Path("weights"),
+    out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("weights"),
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch the data set first if it is not here.")
+        bool,
+        typer.Option(
+            "--download", help="Download the data set first if it is not on this machine."
+        ),
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume/--fresh", help="Go on from a checkpoint in --out, or start over."),
+        typer.Option(
+            "--resume/--fresh", help="Continue from a checkpoint in --out, or start over."
+        ),
     ] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and print the config only.")
+        bool, typer.Option("--dry-run", help="Only check and print the config.")
     ] = False,
 ) -> None:
-    """Train a classifier; writes NAME.safetensors and its card NAME.json.
+    """Train a classifier, and write NAME.safetensors and its card NAME.json.
 
-    Interrupted or killed, the same command goes on from the last checkpoint to the same weights.
+    After an interruption or a kill, the same command continues from the last checkpoint and ends
+    with the same weights.
     """
     from evofool.experiments.trained import plan_lines, run_training
     from evofool.training.config import load_training
@@ -356,22 +374,23 @@ def score(
     classifier: Annotated[
         str | None,
         typer.Option(
-            help="The victim: a name, or in braces a mapping as in a config (default: the one"
-            " that ships with evofool and that the pictures claim).",
+            help="The classifier: a name, or a mapping in braces as in a config (default: the"
+            " classifier that the pictures name, if it ships with evofool).",
             autocompletion=completion.classifiers,
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 5,
     transforms: Annotated[
         str | None,
         typer.Option(
-            help="Score under these and tell the answers under others: in braces as in a config,"
-            " '{k: 8, rotation: 10}', or a config whose classifier has them."
+            help="Score under these transforms, and report the answers under other ones: in"
+            " braces as in a config, '{k: 8, rotation: 10}', or a config whose classifier"
+            " has transforms."
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a classifier says of pictures, beside what the pictures claim."""
+    """Show what a classifier says about pictures, and what the pictures claim."""
     from evofool.cli.report import print_readings, spec
     from evofool.cli.report import transforms as given
     from evofool.evolution.reading import read
@@ -393,34 +412,36 @@ def list_(
     what: Annotated[
         Listed,
         typer.Argument(
-            help="attacks, claims, classes, classifiers, configs, datasets, defenses, encodings,"
-            " kinds."
+            help="One of attacks, claims, classes, classifiers, configs, datasets, defenses,"
+            " encodings, kinds."
         ),
     ],
     victim: Annotated[
         str | None,
         typer.Argument(
-            help="Of classes: the victim, a name or a mapping in braces.",
+            help="For classes: the classifier, a name or a mapping in braces.",
             autocompletion=completion.classifiers,
         ),
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Argument(help="Of classes: only these, such as 151-285, tench or '*shark*'."),
+        typer.Argument(help="For classes: list only these, such as 151-285, tench or '*shark*'."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What can be named in a config."""
+    """List what a config can name."""
     from evofool.cli import listing
 
     if what is Listed.CLASSES:
         from evofool.cli.report import spec
 
         if victim is None:
-            raise UsageError("list classes: of which victim? evofool list classes mnist-lenet")
+            raise UsageError(
+                "list classes: of which classifier? For example: evofool list classes mnist-lenet"
+            )
         rows = listing.classes(spec(victim), classes or ())
     elif victim is not None:
-        raise UsageError(f"list {what.value}: takes nothing more; {victim!r} is too much")
+        raise UsageError(f"list {what.value}: takes no further argument; remove {victim!r}")
     else:
         rows = listing.LISTS[what.value]()
     if as_json:
@@ -434,24 +455,27 @@ def bench(
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="Victims (default: mnist-lenet and imagenet-efficientnet-lite0).",
+            help="Classifiers to measure, names or in braces mappings as in a config (default:"
+            " mnist-lenet and imagenet-efficientnet-lite0).",
             autocompletion=completion.classifiers,
         ),
     ] = None,
     alternations: Annotated[
-        int, typer.Option(min=1, help="Generations held against bare scoring.")
+        int, typer.Option(min=1, help="Generations to compare with bare scoring.")
     ] = 9,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads (default: cores).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads (default: cores).")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """How fast this machine renders, scores and evolves, and what a paper-size run would cost."""
-    from evofool.cli.report import print_bench
+    """Measure how fast this machine draws, scores and evolves, and estimate a paper-size run."""
+    from evofool.cli.report import print_bench, spec
     from evofool.experiments.bench import bench as measure
 
     victims = classifier or ["mnist-lenet", "imagenet-efficientnet-lite0"]
     report = measure(
-        victims,
+        [spec(victim) for victim in victims],
         alternations=alternations,
         workers=workers,
         device=device,
@@ -465,7 +489,7 @@ def bench(
 
 @app.command(cls=Command)
 def doctor(as_json: AsJson = False) -> None:
-    """What is installed, which devices and engines work, what is missing and how to get it."""
+    """Show what is installed, which devices and engines work, and how to get what is missing."""
     from evofool.cli import checkup
     from evofool.cli.progress import watch_checkup
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 from evofool.errors import EvofoolError
+
+WIDTH = 60
+"""Characters of a description: fish takes the second line of a longer one for another word."""
 
 
 def configs(incomplete: str) -> list[tuple[str, str]]:
@@ -15,7 +19,11 @@ def configs(incomplete: str) -> list[tuple[str, str]]:
 
     matching: list[tuple[str, str]] = []
     with contextlib.suppress(EvofoolError):
-        matching = [(c.name, c.description) for c in shipped() if c.name.startswith(incomplete)]
+        matching = [
+            (config.name, textwrap.shorten(config.description, WIDTH, placeholder="..."))
+            for config in shipped()
+            if config.name.startswith(incomplete)
+        ]
     return (
         matching
         + [(str(path), "") for path in _paths(incomplete) if path.suffix in (".yaml", ".yml")]

@@ -34,69 +34,92 @@ def drive(
         list[Path],
         typer.Argument(
             metavar="PICTURE... | RUN",
-            help="Pictures of signs; or one run folder of evolve or attack, whose pictures are.",
+            help="Pictures of signs, or one run folder of evolve or attack with such pictures.",
         ),
     ],
     classifier: Annotated[
         str | None,
         typer.Option(
-            help="The victim: a name, or in braces a mapping as in a config (default: the one"
-            " that ships with evofool and that the signs claim).",
+            help="The classifier: a name, or a mapping in braces as in a config (default: the"
+            " classifier that the signs name, if it ships with evofool).",
             autocompletion=completion.classifiers,
         ),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            help="The class that the signs are to be taken for (default: what each claims); of a"
-            " run, only those made for it."
+            help="The class that the signs should be read as (default: what each sign claims);"
+            " with a run, only signs made for it."
         ),
     ] = None,
     true: Annotated[
         str | None,
-        typer.Option(help="What they really show: without a target, whatever else is read fools."),
+        typer.Option(
+            help="The class that the signs really show; without a target, any other answer fools."
+        ),
     ] = None,
-    frames: Annotated[int, typer.Option(help="Of the film: each is a query.")] = 100,
-    far: Annotated[float, typer.Option("--from", help="Metres to the sign at first.")] = 40.0,
-    near: Annotated[float, typer.Option("--to", help="Metres to it at last.")] = 6.0,
+    frames: Annotated[
+        int, typer.Option(help="Number of frames in the drive; each is a query.")
+    ] = 100,
+    far: Annotated[
+        float, typer.Option("--from", help="Distance to the sign at the start, in metres.")
+    ] = 40.0,
+    near: Annotated[
+        float, typer.Option("--to", help="Distance to the sign at the end, in metres.")
+    ] = 6.0,
     angle: Annotated[
-        float, typer.Option(help="Degrees that it is turned away from the road at last.")
+        float,
+        typer.Option(
+            help="Angle by which the sign is turned away from the road at the end, in degrees."
+        ),
     ] = 15.0,
-    width_mm: Annotated[float, typer.Option("--width-mm", help="Of the sign.")] = 600.0,
+    width_mm: Annotated[
+        float, typer.Option("--width-mm", help="Width of the sign in millimetres.")
+    ] = 600.0,
     shape: Annotated[
-        Cut, typer.Option(help="What it is cut to (auto: its transparency, else a square).")
+        Cut,
+        typer.Option(
+            help="Shape that the sign is cut to (auto: by its transparency, else a square)."
+        ),
     ] = Cut.AUTO,
     jitter: Annotated[
-        float, typer.Option(help="Of the simulated detector's box, as a share of its side.")
+        float,
+        typer.Option(help="Jitter of the simulated detector's box, as a share of its side."),
     ] = 0.05,
     margin: Annotated[
-        float, typer.Option(help="That it leaves around the sign, as a share of its side.")
+        float, typer.Option(help="Margin of the box around the sign, as a share of its side.")
     ] = 0.0,
     lenticular: Annotated[
         bool,
         typer.Option(
             "--lenticular",
-            help="Two pictures behind lenses: the first is seen from the front, the second once the"
-            " car has come nearer.",
+            help="Two pictures behind lenses: the first is seen from the front, the second once"
+            " the car has come nearer.",
         ),
     ] = False,
     switch: Annotated[
-        float, typer.Option(help="With --lenticular: degrees at which one becomes the other.")
+        float,
+        typer.Option(
+            help="With --lenticular: angle at which one picture changes to the other, in degrees."
+        ),
     ] = 15.0,
-    seed: Annotated[int, typer.Option(help="Of street, light, noise and detector.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of street, light, noise and detector.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="A new folder (default: runs/drive-NAME).")
     ] = None,
     video: Annotated[
-        bool, typer.Option("--video", help="An annotated film of the sign that fools most.")
+        bool,
+        typer.Option("--video", help="Also make an annotated film of the sign that fools most."),
     ] = False,
-    stills: Annotated[int, typer.Option(min=1, max=20, help="Columns of the strip.")] = 6,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    stills: Annotated[
+        int, typer.Option(min=1, max=20, help="Number of columns in the strip of stills.")
+    ] = 6,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only JSON.")] = False,
 ) -> None:
-    """Put signs into drawn streets and ask a classifier in every frame of a drive past them.
+    """Put signs into drawn streets, drive past them, and let a classifier read every frame.
 
-    The detector is simulated: the classifier gets the sign's own box, jittered, resized to its
-    input.
+    The detector is simulated: the classifier gets the box around the sign, with some jitter,
+    resized to its input.
     """
     from evofool.cli.report import spec
     from evofool.cli.running import free_folder

@@ -26,19 +26,19 @@ def export(
     out: Annotated[
         Path,
         typer.Option(
-            help="What is written: a new folder for imagefolder, else a file that ends in .npz,"
-            " .parquet or .md."
+            help="Where to write: a new folder for imagefolder, otherwise a file ending in"
+            " .npz, .parquet or .md."
         ),
     ],
     format: Annotated[
         Format,
         typer.Option(
             help="imagefolder: PNGs with metadata.csv and a card; npz: arrays; parquet: a table"
-            " with the pictures inside; card: what they are, in Markdown."
+            " that contains the pictures; card: a description of the pictures in Markdown."
         ),
     ] = Format.IMAGEFOLDER,
     encoding: Annotated[
-        str | None, typer.Option(help="Where the encoding's file is now, if it moved.")
+        str | None, typer.Option(help="The new path of the encoding's file, if it has moved.")
     ] = None,
 ) -> None:
     """Write the pictures of a run of evolve or attack as a data set that other programs read."""

@@ -42,9 +42,12 @@ class Film(StrEnum):
 
 
 Watch = Annotated[bool, typer.Option("--watch", help="Serve the growing gallery on this machine.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Of --watch (default: any free one).")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port of --watch (default: any free one).")
+]
 Host = Annotated[
-    str, typer.Option(help="Interface of --watch; any but loopback can be reached by others.")
+    str,
+    typer.Option(help="Network interface of --watch; other machines can reach any but loopback."),
 ]
 
 
@@ -57,7 +60,8 @@ def gallery(
         typer.Option(help="Folder (or file) to write to; needed for several runs."),
     ] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Only the N surest pictures of each run.")
+        int | None,
+        typer.Option(min=1, help="Only the N pictures with the highest confidence of each run."),
     ] = None,
     single_file: Annotated[
         bool, typer.Option("--single-file", help="One page with everything inside (25 MB at most).")
@@ -65,56 +69,68 @@ def gallery(
     ancestors: Annotated[
         str,
         typer.Option(
-            "--ancestry", metavar="N|all|none", help="Pictures whose ancestors are drawn."
+            "--ancestry",
+            metavar="N|all|none",
+            help="Number of pictures whose ancestors are drawn.",
         ),
     ] = "auto",
     scores: Annotated[
         AskVictim,
         typer.Option(
-            help="Ask the victim for top classes; auto: only one that ships with evofool."
+            help="Ask the classifier for the top classes; auto: only if it ships with evofool."
         ),
     ] = AskVictim.AUTO,
     size: Annotated[
-        int | None, typer.Option(min=1, help="With --class: draw it anew, its longer side so long.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --class: draw the picture again with a longer side of this many pixels.",
+        ),
     ] = None,
     one_class: Annotated[
         str | None,
-        typer.Option("--class", help="The class of --size and --film: index, name or pattern."),
+        typer.Option("--class", help="The class for --size and --film: index, name or pattern."),
     ] = None,
     classes: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only pictures of these: an index, a name, a range 151-285 or a pattern *shark*;"
-            " may be given again."
+            help="Only pictures of these classes: an index, a name, a range 151-285 or a"
+            " pattern *shark* (may be repeated)."
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="What stands above the page.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title above the page.")] = None,
     enlarge: Annotated[
         bool,
-        typer.Option("--enlarge", help="With --size: repeat pixels where there are only those."),
+        typer.Option(
+            "--enlarge", help="With --size: repeat pixels if the encoding cannot draw larger."
+        ),
     ] = False,
     film: Annotated[
         Film | None,
-        typer.Option(help="A film of ancestries: of --class, or of the --top surest (12)."),
+        typer.Option(
+            help="Make an animation of ancestries: of --class, or of the --top surest (12)."
+        ),
     ] = None,
     watch: Watch = False,
     port: Port = 0,
     host: Host = "127.0.0.1",
     classifier: Annotated[
         str | None,
-        typer.Option(help="Where the victim's file is now, if it moved (for --scores always)."),
+        typer.Option(
+            help="The new path of the classifier's file, if it has moved (for --scores always)."
+        ),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Where the encoding's file is now, if it moved.")
+        str | None, typer.Option(help="The new path of the encoding's file, if it has moved.")
     ] = None,
 ) -> None:
-    """Make a page from run folders, with everything beside it; or one picture, film, live view."""
+    """Make a gallery page from run folders, or one large picture, an animation, a live view."""
     if one_class is not None or size is not None or film is not None:
         _one(runs, one_class, size, enlarge, film, out, encoding, top)
         return
     if watch:
         if len(runs) != 1:
-            raise UsageError("--watch shows one run")
+            raise UsageError("--watch shows only one run; name one")
         with served(runs[0], host, port, encoding), contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.5)
@@ -135,7 +151,7 @@ def gallery(
     if built.contact_sheet is not None:
         answer(str(built.contact_sheet))
     if not built.pictures:
-        remark("there is no picture yet; the page says so")
+        remark("there are no pictures yet, and the page says so")
 
 
 def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
@@ -154,7 +170,10 @@ def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iter
 
     with LiveServer(run, host, port, encoding) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
-            remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
+            remark(
+                f"warning: {host} can be reached from other machines; whoever reaches it sees"
+                " the run"
+            )
         remark(f"watch it at {server.url}")
         yield
 
@@ -191,7 +210,9 @@ def _one(
         answer(str(done.path), f"{done.width} x {done.height}")
         return
     if one_class is None or (size is None) == (film is None) or len(runs) != 1:
-        raise UsageError("one picture needs one run folder, --class and either --size or --film")
+        raise UsageError(
+            "a single picture needs one run folder, --class, and either --size or --film"
+        )
     if size is not None:
         done = printing.enlarge(runs[0], one_class, size, out, repeat=enlarge, moved=moved)
     else:
@@ -206,5 +227,5 @@ def _count(text: str, option: str) -> int | None:
     if text in ("all", "none"):
         return 10**9 if text == "all" else 0
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"{option}: {text!r} is neither a number, nor all, none or auto")
+        raise UsageError(f"{option}: {text!r} is neither a number nor all, none or auto")
     return int(text)

@@ -31,7 +31,7 @@ def classifiers() -> list[Row]:
                 "input": None if inspection.input_shape is None else list(inspection.input_shape),
                 "classes": inspection.n_classes,
                 "ready": inspection.ready,
-                "note": inspection.missing,
+                "note": inspection.missing or inspection.about,
             }
         )
     for form, about in forms():

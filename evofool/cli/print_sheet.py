@@ -39,32 +39,36 @@ def print_sheet(
     ],
     one_class: Annotated[
         str | None,
-        typer.Option("--class", help="Of a run: the class, by index, name or pattern."),
+        typer.Option("--class", help="With a run: the class, by index, name or pattern."),
     ] = None,
     width_mm: Annotated[
-        float, typer.Option("--width-mm", help="Of the picture on paper; its height follows.")
+        float,
+        typer.Option(
+            "--width-mm", help="Width of the picture on paper; the height follows from it."
+        ),
     ] = 600.0,
-    dpi: Annotated[int, typer.Option(help="Dots an inch.")] = 300,
+    dpi: Annotated[int, typer.Option(help="Dots per inch.")] = 300,
     paper: Annotated[
-        Paper, typer.Option(help="Larger pictures are tiled over pages with crop marks.")
+        Paper,
+        typer.Option(help="Paper size; larger pictures are tiled over pages with crop marks."),
     ] = Paper.A4,
     resample: Annotated[
         Resample,
         typer.Option(
-            help="For pictures that have only their own pixels; nearest repeats each of them."
+            help="How to enlarge pictures that cannot be drawn larger; nearest repeats each pixel."
         ),
     ] = Resample.NEAREST,
     out: Annotated[
         Path | None, typer.Option(help="A new folder (default: runs/print-NAME).")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Where the encoding's file is now, if it moved.")
+        str | None, typer.Option(help="The new path of the encoding's file, if it has moved.")
     ] = None,
 ) -> None:
     """Lay a picture out for print: a PDF at its true size, and a PNG at the given dpi.
 
-    Pictures of a campaign whose encoding draws at any size are drawn anew with every pixel of the
-    print.
+    If the encoding of a campaign can draw at any size, its pictures are drawn again at the full
+    resolution of the print.
     """
     from evofool.cli.running import free_folder
     from evofool.gallery import Moved

@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as Bar
-
 from evofool.cli.terminal import remark
 from evofool.text import inert
 
@@ -48,6 +44,10 @@ Show = Callable[[str, float | None], None]
 
 @contextmanager
 def _shown(first: str) -> Iterator[Show]:
+    from rich.console import Console  # here: most commands show no bar
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
+
     console = Console(stderr=True)
     if console.is_terminal:
         # folders and attacks are anybody's to name: no markup

@@ -16,7 +16,6 @@ from evofool.cli.gallery import served, shown, stay
 from evofool.cli.progress import watch_run
 from evofool.cli.terminal import answer, remark
 from evofool.cli.usage import RAY_HERE
-from evofool.config import kind_of, ray_overrides
 from evofool.errors import UsageError
 from evofool.files import is_file
 
@@ -104,7 +103,7 @@ def reproduce(
     folder = out or Path("runs") / f"reproduce-{scale}"
     if is_file(folder / "manifest.json") and not dry_run:
         if seed is not None:
-            raise UsageError(f"--seed: {folder} has one already; name another --out")
+            raise UsageError(f"--seed: {folder} already has a seed; name another --out")
         add_claims(folder, claims, scale, folders)
         go_on(folder, None, None, None, reuse, ray)
         return
@@ -206,7 +205,11 @@ def go_on(
 
 def _kind_of(config: str | Mapping[str, Any], command: str) -> Kind:
     """The kind of a config; a mapping names it."""
-    return kind_of(config, command) if isinstance(config, str) else kinds.find(str(config["kind"]))
+    if not isinstance(config, str):
+        return kinds.find(str(config["kind"]))
+    from evofool.config import kind_of  # here: no other command waits for the models of configs
+
+    return kind_of(config, command)
 
 
 def _of_kind(
@@ -226,11 +229,15 @@ def _of_kind(
             "at_once": at_once,
         }
     if reuse:
-        raise UsageError(f"--reuse: {kind.about} has no rows that another run could share")
+        raise UsageError(
+            f"--reuse: {kind.about} has no rows that another run could share; run it without"
+        )
     if at_once > 1:
-        raise UsageError(f"--at-once: {kind.about} is one run")
+        raise UsageError(f"--at-once: {kind.about} is a single run; run it without")
     if ray is not None and kind.name != "evolve":
-        raise UsageError(f"--ray: {kind.about} is one computation; run it without")
+        raise UsageError(f"--ray: {kind.about} is a single computation; run it without")
+    from evofool.config import ray_overrides
+
     return ray_overrides(address), {}
 
 

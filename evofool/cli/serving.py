@@ -22,38 +22,48 @@ def serve(
     classifier: Annotated[
         str,
         typer.Argument(
-            help="A name, or in braces a mapping as in a config.",
+            help="The classifier: a name, or a mapping in braces as in a config.",
             autocompletion=completion.classifiers,
         ),
     ],
     host: Annotated[
-        str, typer.Option(help="Interface; any but loopback can be reached by others.")
+        str, typer.Option(help="Network interface; other machines can reach any but loopback.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")] = 8000,
     output: Annotated[
         Literal["probs", "logits", "topk", "label"] | None,
-        typer.Option(help="What is answered (default: probs, or label where there is no more)."),
+        typer.Option(
+            help="Kind of answer (default: probs, or label if the classifier has no more)."
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Classes that topk tells.")] = 5,
-    batch: Annotated[int, typer.Option(min=1, max=65536, help="Pictures of a forward pass.")] = 64,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes in a topk answer.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, max=65536, help="Pictures per forward pass.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads (default: cores).")] = None,
-    max_body: Annotated[int, typer.Option(min=1, help="Most megabytes of a request.")] = 16,
-    max_pictures: Annotated[int, typer.Option(min=1, help="Most pictures of a request.")] = 256,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads (default: cores).")
+    ] = None,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest request, in megabytes.")] = 16,
+    max_pictures: Annotated[
+        int, typer.Option(min=1, help="Largest number of pictures in a request.")
+    ] = 256,
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Most pixels of a picture; larger ones are not decoded.")
+        int,
+        typer.Option(
+            min=1, help="Largest number of pixels in a picture; larger pictures are not decoded."
+        ),
     ] = 4096 * 4096,
     wait: Annotated[
-        float, typer.Option(min=0, max=1000, help="Milliseconds that wait for more pictures.")
+        float,
+        typer.Option(min=0, max=1000, help="Milliseconds to wait for more pictures before a pass."),
     ] = 4.0,
     log: Annotated[
-        Path | None, typer.Option(help="File that gets one line a request (default: stderr).")
+        Path | None, typer.Option(help="File that gets one line per request (default: stderr).")
     ] = None,
 ) -> None:
-    """Serve a classifier over HTTP: the reference endpoint for victims that are services.
+    """Serve a classifier over HTTP, as evofool expects it of services that it attacks.
 
-    POST /v1/predict, GET /v1/metadata, GET /health; docs/http.md has the contract. Ends at SIGTERM
-    or Ctrl-C after the answers in hand.
+    POST /v1/predict, GET /v1/metadata, GET /health; docs/http.md has the contract. On SIGTERM or
+    Ctrl-C, finish the answers in progress and end.
     """
     try:
         from evofool.scoring.serving import Contract, Limits, Server
@@ -86,7 +96,7 @@ def serve(
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, leave)
             if not is_loopback(host):
-                remark(f"evofool: {host} can be reached by others, who are asked for no password")
+                remark(f"evofool: {host} can be reached by others, and no password is required")
             answer(f"serving {victim.headline} at {server.url}")
             server.run()
     finally:

@@ -10,7 +10,6 @@ from typer.core import TyperCommand
 
 from evofool import kinds
 from evofool.cli import terminal
-from evofool.config import RAY_ADDRESS
 from evofool.text import suggestion
 
 CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
@@ -28,11 +27,14 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """``--ray`` may stand alone; what follows is its address only if it looks like one."""
-        if any("--ray" in parameter.opts for parameter in self.params):
+        if "--ray" in args and any("--ray" in parameter.opts for parameter in self.params):
+            from evofool.config import RAY_ADDRESS  # models of configs take half a second to build
+
+            address = rf"{RAY_ADDRESS}|\w+://.*"  # ray:// too, which is refused in words of its own
             following = [*args[1:], ""]
             args = [
                 f"--ray={RAY_HERE}"
-                if arg == "--ray" and not re.fullmatch(RAY_ADDRESS, following[place])
+                if arg == "--ray" and not re.fullmatch(address, following[place])
                 else arg
                 for place, arg in enumerate(args)
             ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from evofool import kinds
+from evofool.config.base import Model
 from evofool.config.document import Document, KeyPath, describe_type
 from evofool.errors import ConfigError
 from evofool.kinds import Kind
@@ -60,7 +61,7 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     # A misspelt key makes two errors, "missing" and "unknown": only the second says what to mend.
     first = min(details, key=_rank)
     path = written_path(first, document.data)
-    message = _message(first, path, model)
+    message = _message(first, path, model, document.data)
     others = len({written_path(detail, document.data) for detail in details}) - 1
     if others:
         message += f" (and {others} more problem{'s' if others > 1 else ''})"
@@ -134,13 +135,15 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [inner for part in get_args(annotation) for inner in _models_in(part)]
 
 
-def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
+def _message(
+    detail: ErrorDetails, path: KeyPath, model: type[BaseModel], data: Mapping[str, Any]
+) -> str:
     kind, value = detail["type"], detail["input"]
     context = detail.get("ctx", {})
     if kind == "missing":
         return "is missing, and it has no default"
     if kind == "extra_forbidden":
-        return _unknown(detail, path, model)
+        return _unknown(detail, path, model, data)
     if kind == "value_error":
         return str(context["error"])
     if kind in ("literal_error", "union_tag_invalid"):
@@ -158,7 +161,7 @@ def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
     if kind in ("string_too_short", "string_pattern_mismatch"):
         return f"is not a usable text: {_shown(value)} ({detail['msg'].lower()})"
     if kind == "string_unicode":
-        return f"holds half of a surrogate pair, which is no character: {_shown(value)}"
+        return f"holds half of a surrogate pair, which is not a character: {_shown(value)}"
     wanted = _WANTED.get(kind.split("_")[0])
     if kind.startswith("model") and any("name" in m.model_fields for m in models_at(model, path)):
         wanted = "a name or a mapping"  # the shorthand
@@ -171,7 +174,7 @@ def _hint(kind: str, value: object) -> str:
     if kind.startswith("int") and isinstance(value, float) and value.is_integer():
         return f"; write {int(value)}"
     if kind.startswith("bool") and value in ("yes", "no", "on", "off"):
-        return "; YAML 1.2 knows only true and false"
+        return "; YAML 1.2 has only true and false"
     return ""
 
 
@@ -190,7 +193,9 @@ def _choice(
     return f"must be {allowed}, not {given or _shown(value)}{suggestion(given, words)}"
 
 
-def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
+def _unknown(
+    detail: ErrorDetails, path: KeyPath, model: type[BaseModel], data: Mapping[str, Any]
+) -> str:
     key = str(path[-1])
     around = models_at(model, path[:-1])
     chosen = [m for m in around if any(part in _tags(m) for part in detail["loc"])]
@@ -199,26 +204,34 @@ def _unknown(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str
     if chosen and owners:
         tag = _tags(chosen[0])[0]
         return f"belongs to {' and '.join(owners)}, not to {tag}; remove it"
-    fields = sorted({name for m in mine for name in m.model_fields})
-    elsewhere = None if key in fields else key_called(model, key, near=False)
+    section: Any = data
+    for part in path[:-1]:
+        section = section[part]
+    fields = sorted({name for m in mine for name in _fitting(m, section)})
+    elsewhere = None if key in fields else key_called(model, key, data, near=False)
     if elsewhere is not None:
         return f"unknown key; did you mean {elsewhere!r}?"
-    mend = suggestion(key, fields)
-    if not mend and (elsewhere := key_called(model, key)) is not None:
+    mend = suggestion(key, sorted({name for m in mine for name in m.model_fields}))
+    # a key of another kind of victim is no misspelt one
+    spelt = key_called(model, key, near=False) is None
+    if not mend and spelt and (elsewhere := key_called(model, key, data)) is not None:
         mend = f"; did you mean {elsewhere!r}?"
     return f"unknown key{mend or '; known here: ' + ', '.join(fields)}"
 
 
-def key_called(model: type[BaseModel], name: str, *, near: bool = True) -> str | None:
+def key_called(
+    model: type[BaseModel], name: str, data: object = None, *, near: bool = True
+) -> str | None:
     """The key of a config whose last part is `name`, such as ``stop.generations``.
 
     Args:
         model: of the config.
         name: the last part.
+        data: the config, for keys that can stand in it alone; without it, in any.
         near: whether a key that is only spelt like it will do.
     """
     keys: dict[str, str] = {}
-    for key in _keys(model, ()):  # those nearest to the top first
+    for key in _keys(model, (), data):  # those nearest to the top first
         keys.setdefault(key[-1].casefold(), ".".join(key))
     wanted = name.casefold()
     if wanted in keys:
@@ -227,15 +240,26 @@ def key_called(model: type[BaseModel], name: str, *, near: bool = True) -> str |
     return None if nearest is None else keys[nearest]
 
 
-def _keys(model: type[BaseModel], above: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _keys(model: type[BaseModel], above: tuple[str, ...], data: object) -> list[tuple[str, ...]]:
     """Every key path of a config, those nearest to the top first; items of lists are left out."""
     keys: dict[tuple[str, ...], None] = {}
+    fitting = _fitting(model, data)
     for name, field in model.model_fields.items():
+        if name not in fitting:
+            continue
         keys[*above, name] = None
         if len(above) < _DEEPEST and get_origin(field.annotation) is not tuple:
+            within = data.get(name) if isinstance(data, Mapping) else None
             for inner in _models_in(field.annotation):
-                keys |= dict.fromkeys(_keys(inner, (*above, name)))
+                keys |= dict.fromkeys(_keys(inner, (*above, name), within))
     return sorted(keys, key=len)
+
+
+def _fitting(model: type[BaseModel], section: object) -> Collection[str]:
+    """Keys of `model` that can stand in a `section`; all of them where it is not written."""
+    if issubclass(model, Model) and section is not None:
+        return model.fitting(section if isinstance(section, Mapping) else {"name": section})
+    return model.model_fields.keys()
 
 
 def _tags(model: type[BaseModel]) -> list[str]:

@@ -24,18 +24,19 @@ from evofool.config.document import (
     scalar,
 )
 from evofool.config.explain import explain, looks_like, models_at
+from evofool.config.folders import names_folder, with_prefix_of, without_prefix
 from evofool.config.models import Campaign
 from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims
 from evofool.errors import ConfigError
-from evofool.files import PathError, expanded, is_file, read_file, reason, short
+from evofool.files import PathError, expanded, is_file, is_folder, read_file, reason, short
 from evofool.kinds import Kind
 from evofool.text import suggested
 
 M = TypeVar("M", bound=BaseModel)
 
-WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".npz", ".h5")
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".pt2", ".npz", ".h5")
 _NEEDLESS = "sklearn:"
 """Before a file whose suffix says as much."""
 
@@ -198,14 +199,13 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
             return path
     except (OSError, PathError) as error:
         raise ConfigError(f"{str(source)[:80]!r}: cannot be read ({reason(error)})") from None
-    there = shipped()
-    names = {config.name: config.path for config in there}
+    names = _shipped_files()
     wanted = path.as_posix().removeprefix("./").removeprefix("configs/")
     wanted = wanted.removesuffix(".yaml").removesuffix(".yml")
     if wanted in names:
         return names[wanted]
     beside = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    listed = [config.name for config in there if fitting is None or config.kind in fitting]
+    listed = [config.name for config in shipped() if fitting is None or config.kind in fitting]
     near = dict.fromkeys((suggested(str(path), beside), suggested(wanted, listed)))
     close = [name for name in near if name is not None]
     mend = f"did you mean {' or '.join(close)}? " if close else ""
@@ -214,14 +214,19 @@ def find(source: Path | str, fitting: Collection[str] | None = None) -> Path:
 
 def shipped() -> list[Shipped]:
     """The configs that come with evofool, in order of name; nested names have slashes."""
-    folder = shipped_folder()
     configs = []
-    for path in sorted(folder.rglob("*.yaml")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+    for name, path in _shipped_files().items():
         first = read_file(path).decode().split("\n", 1)[0]
         kind = _kind(load_yaml(path).data)
         configs.append(Shipped(name, path, kind, first.lstrip("# ").rstrip()))
     return configs
+
+
+def _shipped_files() -> dict[str, Path]:
+    """By name, in order; none of them is read: there are a hundred."""
+    folder = shipped_folder()
+    paths = sorted(folder.rglob("*.yaml"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
 
 
 def shipped_folder() -> Path:
@@ -257,6 +262,9 @@ def moved_classifier(path: str, config: Path) -> str:
     weights = apart and path.endswith((".safetensors", ".pt", ".pth"))
     if weights:
         return f"classifier.weights={_quoted(path)}"
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if isinstance(name, str):
+        path = with_prefix_of(name, path)
     return f"classifier.name={_quoted(_with_attribute(path, written))}"
 
 
@@ -321,7 +329,7 @@ def _override(document: Document, text: str, model: type[BaseModel]) -> Document
     key = key.strip()
     path = key_path(key)
     if not equals or not all(path) or not path:
-        raise ConfigError(f"{place.label}: an override is written key=value or key.sub=value")
+        raise ConfigError(f"{place.label}: write an override as key=value or key.sub=value")
     if not written.strip():
         raise ConfigError(f"{place.label}: has no value; `{key}=null` goes back to the default")
     value = load_value(written, place.label)
@@ -386,16 +394,24 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
             document = absolute_classifier(document, (*section, "ensemble", index), check)
         return document
     document = _absolute_key(document, section, "name", _names_file, check)
+    document = _absolute_folder(document, section, check)
     document = _absolute_key(document, section, "weights", _weights_file, check)
     if isinstance(_at(document, (*section, "http")), dict):
         http = (*section, "http")
         document = _absolute_key(document, http, "ca", lambda *_: True, check)
-        cache = _at(document, (*http, "cache"))
-        if isinstance(cache, str):  # a folder, made when it is needed
-            where = (*http, "cache")
-            path = str(document.resolve(where, cache))
-            document = document.replaced(where, path, document.place(where))
+        document = _absolute_place(document, (*http, "cache"))  # made when it is needed
+    document = _absolute_place(document, (*section, "prototypes"))
+    document = _absolute_place(document, (*section, "prototypes", "path"))
+    document = _absolute_key(document, section, "templates", _no_template, check)
     return _absolute_key(document, section, "labels", lambda *_: True, check)
+
+
+def _absolute_place(document: Document, where: KeyPath) -> Document:
+    """`document` with the text at `where`, a file or folder that may be missing, absolute."""
+    value = _at(document, where)
+    if not isinstance(value, str):
+        return document
+    return document.replaced(where, str(document.resolve(where, value)), document.place(where))
 
 
 def _nets_at(document: Document, section: KeyPath) -> list[Any] | None:
@@ -490,6 +506,19 @@ def _absolute_key(
     return _absolute_text(document, where, value, check)
 
 
+def _absolute_folder(document: Document, section: KeyPath, check: bool) -> Document:
+    """`document` with the folder of an ``hf:FOLDER`` at `section` absolute."""
+    inner = _at(document, section)
+    where: KeyPath = (*section, "name") if isinstance(inner, dict) else section
+    value = _at(document, where)
+    if not isinstance(value, str) or not names_folder(value, document.place(where).folder):
+        return document
+    path = document.resolve(where, without_prefix(value))
+    if check and not is_folder(path):
+        raise document.error(where, f"no such folder: {short(path)}")
+    return document.replaced(where, with_prefix_of(value, str(path)), document.place(where))
+
+
 def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) -> Document:
     """`document` with `value`, the path at `where` and perhaps a name in that file, absolute."""
     value = value.removeprefix(_NEEDLESS)
@@ -502,7 +531,14 @@ def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) 
 
 
 def _names_file(value: str, folder: Path) -> bool:
-    return ".py:" in value or value.endswith((".onnx", ".safetensors", ".skops", ".yaml", ".yml"))
+    return ".py:" in value or value.endswith(
+        (".onnx", ".pt2", ".safetensors", ".skops", ".yaml", ".yml")
+    )
+
+
+def _no_template(value: str, folder: Path) -> bool:
+    """A file of templates, and not one template."""
+    return "{}" not in value
 
 
 def _weights_file(value: str, folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evofool.config.base import Model as Model
+from evofool.config.folders import without_prefix, written_as_folder
 from evofool.config.http import HttpConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
@@ -26,7 +27,7 @@ RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 """``151-285``: an inclusive range of class indices."""
 
 
-_SUFFIXES = (".safetensors", ".onnx", ".skops", ".yaml", ".yml")
+_SUFFIXES = (".safetensors", ".onnx", ".pt2", ".skops", ".yaml", ".yml")
 """Of files that name a victim."""
 RAY_ADDRESS = r"auto|[\w.\-]+:\d{1,5}|\[[0-9a-fA-F:.]+\]:\d{1,5}"
 """Where a cluster of Ray is: ``auto`` or ``HOST:PORT``."""
@@ -146,6 +147,8 @@ def _bare(name: str) -> str:
     if ".py:" in name:
         file, _, function = name.rpartition(".py:")
         return f"{PurePath(file).name}:{function}"
+    if written_as_folder(without_prefix(name)) and without_prefix(name) != name:
+        return PurePath(name).name
     path = PurePath(name)
     return path.stem if path.suffix in _SUFFIXES else name
 
@@ -190,19 +193,47 @@ class OnnxConfig(Model):
     fixed_batch: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65536)] | None = None
 
 
+class PrototypesConfig(Model):
+    """Prototypes of the classes, for a net that gives features.
+
+    Attributes:
+        path: a ``.npz`` or ``.safetensors`` file with one point a class, or a folder that holds a
+            folder of pictures for each class, whose mean features are the points.
+        similarity: ``cosine``, or ``euclidean`` for squared distances.
+        scale: what similarities are multiplied by to be logits; by default 10 for cosine, 1 for
+            squared distances.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    similarity: Literal["cosine", "euclidean"] = "cosine"
+    scale: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+
+    @property
+    def factor(self) -> float:
+        """The scale, or its default."""
+        return self.scale or (10.0 if self.similarity == "cosine" else 1.0)
+
+
+def _prototypes(value: Any) -> Any:
+    """A path alone is a mapping that says no more."""
+    return {"path": value} if isinstance(value, str) else value
+
+
 class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``file.onnx``,
-            ``sklearn:file.skops`` or ``file.py:function``.
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``clip:NAME``,
+            ``file.onnx``, ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
         input_shape: channels, height, width.
-        labels: one a class, or the path of a text file with one a line.
+        labels: one per class, or the path of a text file with one per line.
+        templates: of a zero-shot CLIP: texts that hold ``{}`` for the name of the class, or the
+            path of a file with one per line.
         output: what the net gives.
         link: how outputs become confidences.
-        mean: subtracted from the image on [0, 1], one number or one a channel.
+        mean: subtracted from the image on [0, 1], one number or one per channel.
         std: divided by after that.
         onnx: of an ONNX graph: what it does not say itself.
         probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at
@@ -212,6 +243,9 @@ class ClassifierConfig(Model):
         rule: of an ensemble: its log-odds of a class are the least of its nets' or their mean.
         answers: what a net on this machine tells, as if it were a service: so many of its likeliest
             classes with their confidences, or the first ``label`` alone.
+        task: ``multi-label`` of a net whose classes do not exclude each other, ``binary`` of one
+            that gives one value for two classes.
+        prototypes: what makes a classifier of a net that gives features.
         http: a service, instead of a net on this machine.
         transforms: what is done to every picture before the net sees it, k times over; the k
             answers become one.
@@ -222,6 +256,7 @@ class ClassifierConfig(Model):
     crops: Annotated[Literal[1, 10], BeforeValidator(_no_bool)] = 1
     input_shape: Annotated[tuple[Side, Side, Side] | None, BeforeValidator(_three)] = None
     labels: Strings = None
+    templates: Strings = None
     output: Literal["logits", "log_probs", "probs", "topk", "label"] | None = None
     link: Literal["softmax", "sigmoid", "identity"] | None = None
     mean: Floats = None
@@ -235,6 +270,8 @@ class ClassifierConfig(Model):
     ] = None
     rule: EnsembleRule | None = None
     answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
+    task: Literal["binary", "multi-label"] | None = None
+    prototypes: Annotated[PrototypesConfig | None, BeforeValidator(_prototypes)] = None
     http: HttpConfig | None = None
     transforms: TransformsConfig | None = None
 
@@ -260,14 +297,18 @@ class ClassifierConfig(Model):
         if self.rule is not None and self.ensemble is None:
             raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
         if self.http is not None and self.ensemble is not None:
-            raise ValueError("http and ensemble: a victim is a service or several nets, not both")
+            raise ValueError(
+                "http and ensemble: a victim is either a service or several nets, not both"
+            )
+        if self.prototypes is not None and (self.http is not None or self.ensemble is not None):
+            raise ValueError("prototypes are of one net that gives features; name one")
         return self
 
     @model_validator(mode="after")
     def _no_crops_beside(self) -> Self:
         if self.transforms is not None and self.crops != 1:
             raise ValueError(
-                "transforms cannot be had with ten crops, which are another way to look at a"
+                "transforms do not work with ten crops, which are another way to look at a"
                 " picture several times; set crops: 1"
             )
         return self
@@ -281,11 +322,26 @@ class ClassifierConfig(Model):
             values.pop("rule", None)
         if self.answers is None:
             values.pop("answers", None)
+        if self.templates is None:
+            values.pop("templates", None)
+        if self.task is None:
+            values.pop("task", None)
+        if self.prototypes is None:
+            values.pop("prototypes", None)
         if self.http is None:
             values.pop("http", None)
         if self.transforms is None:
             values.pop("transforms", None)
         return values
+
+    @classmethod
+    def fitting(cls, written: Mapping[str, Any]) -> Collection[str]:
+        """Those of a service, of an ensemble, or of one net on this machine."""
+        if written.get("http") is not None:
+            return ("name", "http", "input_shape", "labels", "output", "link", "probe", "answers")
+        if written.get("ensemble") is not None:
+            return ("name", "ensemble", "rule", "answers", "transforms")
+        return cls.model_fields.keys() - {"http", "ensemble", "rule"}
 
     @property
     def passes(self) -> int:
@@ -304,7 +360,7 @@ class ClassifierConfig(Model):
     @classmethod
     def _per_channel(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is not None and len(value) not in (1, 3):
-            raise ValueError(f"must be one number or three (one a channel), not {len(value)}")
+            raise ValueError(f"must be one number or three (one per channel), not {len(value)}")
         return value
 
     @field_validator("std")
@@ -382,7 +438,7 @@ class _OneClass(_Evolution):
     @classmethod
     def _no_lag(cls, value: int) -> int:
         if value != 0:
-            raise ValueError("only map_elites can lag behind its scores")
+            raise ValueError("only map_elites can have a lag; set lag: 0")
         return value
 
 
@@ -407,7 +463,7 @@ class MuPlusLambdaConfig(_OneClass):
         if self.cxpb + self.mutpb > 1:
             raise ValueError(f"cxpb + mutpb must be at most 1, not {self.cxpb + self.mutpb:g}")
         if self.cxpb + self.mutpb == 0:
-            raise ValueError("cxpb + mutpb must be above 0: copies alone lead nowhere")
+            raise ValueError("cxpb + mutpb must be above 0: with only copies, nothing evolves")
         if self.cxpb > 0 and min(self.mu, self.initial) < 2:
             raise ValueError("crossover takes two parents: set cxpb to 0, or mu and initial to 2")
         return self
@@ -511,7 +567,9 @@ class RayConfig(Model):
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(RAY_ADDRESS, value):
-            raise ValueError(f"must be auto or HOST:PORT, not {value!r}")
+            client = value.startswith("ray://")
+            mend = " of its head; run evofool on a node of the cluster" if client else ""
+            raise ValueError(f"must be auto or HOST:PORT{mend}, not {value!r}")
         return value
 
 

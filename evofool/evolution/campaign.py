@@ -16,7 +16,14 @@ from deap import base, tools
 
 from evofool.config import Campaign, Loaded, load_campaign, to_yaml
 from evofool.encodings import Encoding
-from evofool.errors import BudgetError, Interrupted, ScoringError, StoreError, UsageError
+from evofool.errors import (
+    BudgetError,
+    ClusterLostError,
+    Interrupted,
+    ScoringError,
+    StoreError,
+    UsageError,
+)
 from evofool.evolution.archive import Win
 from evofool.evolution.curve import write_curve
 from evofool.evolution.deap_toolbox import check_toolbox, replaced_in
@@ -56,6 +63,8 @@ COMMIT_SECONDS = 10.0
 """Longest wait for the next transaction all the same."""
 SUMMARY_SECONDS = 10.0
 """Least time between rewrites of ``summary.json`` while the campaign runs."""
+
+_ELSEWHERE = " scoring.ray=null (without Ray), or --ray ADDRESS (on another cluster)"
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def evolve(
         ScoringError: the victim failed, or a tool; what was done so far is saved.
     """
     if isinstance(source, Loaded) and (overrides or seed is not None):
-        raise UsageError("a config that is loaded already takes no overrides and no other seed")
+        raise UsageError("a config that is already loaded takes no overrides and no other seed")
     loaded = source if isinstance(source, Loaded) else load_campaign(source, overrides, seed)
     CampaignFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
@@ -223,7 +232,7 @@ class _Loop:
         parts, last = self.parts, rows[-1]
         fault = progress_fault(rows, parts.config, parts.classifier)
         if fault:
-            raise StoreError(f"{self.run_folder.path}: cannot be gone on with: {fault}")
+            raise StoreError(f"{self.run_folder.path}: cannot be resumed: {fault}")
         parts.algorithm.restore(self.run_folder.state())
         self.generation = last.generation
         self._earlier = last.seconds
@@ -274,7 +283,8 @@ class _Loop:
                 if self._pictures_when_stopped and self._sound:
                     return self._finish("interrupted", None)
                 self._say_interrupted()
-            raise type(error)(f"{error}; {self._way_on()}") from error
+            lost = isinstance(error, ClusterLostError)
+            raise type(error)(f"{error}; {self._way_on()}{_ELSEWHERE if lost else ''}") from error
         return self._finish("finished", reason)
 
     def _save(self) -> None:
@@ -329,8 +339,8 @@ class _Loop:
     def _way_on(self) -> str:
         path = self.run_folder.path
         if self.generation < 0:
-            return f"nothing was stored yet: evofool resume {path} begins anew"
-        return f"generation {self.generation} is saved; go on with: evofool resume {path}"
+            return f"nothing was stored yet; evofool resume {path} starts again"
+        return f"generation {self.generation} is saved; continue with: evofool resume {path}"
 
     def _stop_reason(self) -> str | None:
         stop = self.parts.config.stop

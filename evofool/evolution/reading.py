@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from evofool.config import find_class
 from evofool.errors import StoreError, UsageError
 from evofool.images import PROVENANCE, SIDECAR, read_picture, read_text
 from evofool.scoring import Scorer
+from evofool.scoring.services import ServiceEngine
 from evofool.scoring.statistics import wilson
+from evofool.store.answers import Answers
 from evofool.store.files import json_object, read_json
 
 
@@ -76,6 +79,9 @@ def read(
 ) -> list[Reading]:
     """Score pictures of any size, each resized as the victim wants natural pictures.
 
+    What a service answers is kept in the folder ``http.cache`` of the victim, if it names one, and
+    a picture whose answer is there is not sent. That may be the folder of a run.
+
     Args:
         paths: of the pictures.
         classifier: the victim; None takes the one that all of the pictures claim, if it ships
@@ -87,6 +93,7 @@ def read(
     Raises:
         ImageError: a file is not a picture.
         ClassifierError: the victim cannot be had.
+        StoreError: answers cannot be kept.
         UsageError: no classifier is given, and the pictures claim none of ours or several.
     """
     claims = [claim_beside(path) for path in paths]
@@ -97,7 +104,7 @@ def read(
         victim = with_transforms(victim, parse_transforms(transforms))
     images = np.stack([prepare(read_picture(path), victim) for path in paths])
     others = 0 if victim.transformed is None else victim.transformed.config.held_back
-    with Scorer(victim) as scorer:
+    with Scorer(victim) as scorer, keeping_answers(scorer):
         confidence = scorer.confidence(images)
         answers = scorer.held_back(images, others).labels if others else None
     readings: list[Reading] = []
@@ -120,6 +127,22 @@ def read(
             )
         )
     return readings
+
+
+@contextmanager
+def keeping_answers(scorer: Scorer) -> Iterator[None]:
+    """Use and keep the answers of a service that names a folder for them, outside of any run.
+
+    Raises:
+        StoreError: they cannot be kept.
+    """
+    engine = scorer.running
+    if not (isinstance(engine, ServiceEngine) and engine.cache is not None):
+        yield
+        return
+    with closing(Answers(engine.cache)) as answers:
+        scorer.keep_answers(lambda _: answers)
+        yield
 
 
 def _withstood(labels: NDArray[np.int64], class_index: int) -> dict[str, Any]:
@@ -166,8 +189,8 @@ def victim_claimed(claims: Sequence[Mapping[str, Any] | None]) -> str:
     name = next(iter(named), "")
     if len(named) != 1 or None in claims or name not in BUNDLED:
         raise UsageError(
-            "say by --classifier which one shall be asked: the pictures do not all claim the same"
-            " one of those that ship with evofool"
+            "name the classifier to ask with --classifier, since the pictures do not all name"
+            " the same classifier among those that ship with evofool"
         )
     return name
 

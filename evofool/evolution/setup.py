@@ -204,7 +204,7 @@ def make_parts(
     if classifier.output == "label":
         raise loaded.error_at(
             "classifier",
-            f"{classifier.name} gives labels only; evolution needs confidences to climb",
+            f"{classifier.name} gives only labels, but evolution needs confidences",
         )
     renderer, breeder = recorded_in(manifest) if manifest is not None else (None, None)
     if any(name in replaced for name in VARIATION):
@@ -246,8 +246,8 @@ def _check_backdrop(
 ) -> None:
     """Refuse classes that the background alone is taken for: nothing is left to be evolved.
 
-    Of ``classes: all`` it cannot be helped that one is. The background goes through a scorer of its
-    own, since it is no picture of the campaign.
+    Where all classes are evolved it cannot be helped that one is. The background goes through a
+    scorer of its own, since it is no picture of the campaign.
 
     Args:
         loaded: the config.
@@ -259,7 +259,8 @@ def _check_backdrop(
         ConfigError: the config names such a class.
     """
     evolution = loaded.config.evolution
-    if isinstance(evolution, MapElitesConfig) and evolution.classes == "all":
+    every = set(range(classifier.n_classes)) - {classifier.reject}
+    if isinstance(evolution, MapElitesConfig) and every <= set(chosen):
         return
     with Scorer(classifier, device="cpu", workers=1, batch=1) as scorer:
         found = scorer.score(backdrop[None], keep_unscored=True)
@@ -268,9 +269,9 @@ def _check_backdrop(
         named = "classes" if isinstance(evolution, MapElitesConfig) else "target"
         raise loaded.error_at(
             ("evolution", named),
-            f"the background alone is {classifier.labels[taken]} ({taken}) to {classifier.name}"
-            f" already, with confidence {found.confidence[0, taken]:.2f}; leave that class out, or"
-            " give another encoding.background",
+            f"{classifier.name} already sees class {classifier.labels[taken]} ({taken}) in the"
+            f" background alone, with confidence {found.confidence[0, taken]:.2f}; leave that"
+            " class out, or give another encoding.background",
         )
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -104,13 +104,14 @@ class CampaignSpeed:
 
 @dataclass(frozen=True)
 class Report:
-    """All of a bench."""
+    """All of a bench; `sent` is how many pictures each service among the victims was sent."""
 
     machine: dict[str, Any]
     rendering: list[Rendering]
     scoring: list[Scoring]
     suggested_batch: dict[str, int]
     campaign: list[CampaignSpeed]
+    sent: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -118,7 +119,7 @@ class Report:
 
 
 def bench(
-    classifiers: Sequence[str],
+    classifiers: Sequence[str | Mapping[str, Any]],
     *,
     alternations: int = 9,
     seconds: float = 1.0,
@@ -129,7 +130,7 @@ def bench(
     """Measure this machine.
 
     Args:
-        classifiers: victims, as in a config.
+        classifiers: victims, as in a config. A service is sent every picture that is measured.
         alternations: generations that are held against bare scoring.
         seconds: at least so long each rendering and scoring rate is measured.
         workers: threads; by default one for each usable core, on a GPU `WORKERS_ON_A_GPU` at most.
@@ -152,18 +153,27 @@ def bench(
         say(f"rendering at {side}")
         rate, renderer = rendering_rate((channels, side, side), seconds, here)
         rendering.append(Rendering(side, channels, rate, renderer, here))
-    for name, victim in zip(classifiers, victims, strict=True):
+    sent: dict[str, int] = {}
+    for spec, victim in zip(classifiers, victims, strict=True):
+        name = spec if isinstance(spec, str) else victim.name
+        tally = _Tally(victim)
+        if victim.is_service:
+            say(f"{name} is a service: each picture is sent to it, and may have to be paid for")
         rows = []
-        for engine in ("torch", "onnxruntime"):
-            say(f"scoring {name} with {engine}")
-            rows += scoring_rates(victim, engine, device, workers, seconds)
+        for engine in ("auto",) if victim.predict is not None else ("torch", "onnxruntime"):
+            say(f"scoring {name}" if engine == "auto" else f"scoring {name} with {engine}")
+            rows += scoring_rates(victim, engine, device, workers, seconds, tally)
         scoring += rows
         best = max(rows, key=lambda row: row.images_per_second)
         suggested[name] = suggest(rows, best.engine)
         say(f"a campaign against {name}")
         campaigns.append(
-            campaign_speed(name, victim, suggested[name], workers, device, alternations, seconds)
+            campaign_speed(
+                spec, victim, suggested[name], workers, device, alternations, seconds, tally
+            )
         )
+        if victim.is_service:
+            sent[name] = tally.sent
     machine = {
         "platform": platform.platform(),
         "processor": processor(),
@@ -171,18 +181,29 @@ def bench(
         "usable_cores": usable_cores(),
         "versions": versions(),
     }
-    return Report(machine, rendering, scoring, suggested, campaigns)
+    return Report(machine, rendering, scoring, suggested, campaigns, sent)
 
 
-def _victim(name: str) -> Classifier:
+class _Tally:
+    """Counts the pictures that a victim is sent."""
+
+    def __init__(self, victim: Classifier) -> None:
+        self.sent = victim.probed
+
+    def add(self, sent: Mapping[str, int]) -> None:
+        """What a ledger shows."""
+        self.sent += sent["total"]
+
+
+def _victim(spec: str | Mapping[str, Any]) -> Classifier:
     """A victim that a campaign can be measured with.
 
     Raises:
         UsageError: it cannot be had, or gives nothing that evolution could climb.
     """
-    victim = load_classifier(name)
+    victim = load_classifier(spec)
     if victim.output == "label":
-        raise UsageError(f"bench: {name} gives labels only; evolution needs confidences to climb")
+        raise UsageError(f"bench: {victim.name} gives only labels, but evolution needs confidences")
     return victim
 
 
@@ -218,7 +239,7 @@ def grown(encoding: encodings.Encoding[Any], count: int) -> list[Any]:
 
 
 def scoring_rates(
-    victim: Classifier, engine: str, device: str, workers: int, seconds: float
+    victim: Classifier, engine: str, device: str, workers: int, seconds: float, tally: _Tally
 ) -> list[Scoring]:
     """Images a second of one engine over batches; none where it cannot serve the victim."""
     rates: list[Scoring] = []
@@ -236,6 +257,8 @@ def scoring_rates(
                 rate = _rate(partial(_scored, scorer, ready, 2 * workers), seconds)
             except OutOfMemory:
                 return rates
+            finally:
+                tally.add(scorer.ledger.shown())
             rates.append(
                 Scoring(victim.name, scorer.engine, scorer.device, workers, batch, rate, scorer.way)
             )
@@ -249,18 +272,19 @@ def suggest(rows: Sequence[Scoring], engine: str) -> int:
 
 
 def campaign_speed(
-    name: str,
+    spec: str | Mapping[str, Any],
     victim: Classifier,
     batch: int,
     workers: int,
     device: str,
     alternations: int,
     seconds: float,
+    tally: _Tally,
 ) -> CampaignSpeed:
     """A real CPPN campaign in a temporary folder, each generation beside bare scoring."""
     children = 8 * batch if batch <= 32 else 4 * batch
     config = {
-        "classifier": name,
+        "classifier": spec,
         "encoding": {"name": "cppn"},
         "evolution": {"initial": children, "children": children},
         "stop": {"generations": WARM_UP + alternations},
@@ -281,7 +305,9 @@ def campaign_speed(
             bare.append(resumed - now)
 
         with tempfile.TemporaryDirectory(prefix="evofool-bench-") as folder:
-            evolve(load_campaign(config), Path(folder) / "run", progress=between)
+            run = evolve(load_campaign(config), Path(folder) / "run", progress=between)
+            tally.add(run.summary["sent"])
+        tally.add(scorer.ledger.shown())
         engine, here = scorer.engine, scorer.device
     generations, bare = generations[1 + WARM_UP :], bare[1 + WARM_UP :]
     ratios = [b / g for b, g in zip(bare, generations, strict=True)]
@@ -290,7 +316,7 @@ def campaign_speed(
     scored = median(bare) / children * (1 if accelerated(here) else workers)
     rate = children / median(generations)
     return CampaignSpeed(
-        classifier=name,
+        classifier=spec if isinstance(spec, str) else victim.name,
         encoding="cppn",
         engine=engine,
         device=here,

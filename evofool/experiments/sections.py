@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
 from evofool.config import ClassifierConfig, Model
-from evofool.config.models import Count, Positive, listed
+from evofool.config.models import Count, EncodingConfig, Positive, gathered, listed
 from evofool.experiments.engine.context import Scoring
 from evofool.plugins import in_file
 
@@ -38,38 +38,65 @@ def called(encoding: str) -> str:
     return f"{Path(file).stem}.{attribute}"
 
 
+class EncodingEntry(EncodingConfig):
+    """An encoding of an experiment: by name alone, or with options beside it.
+
+    Attributes:
+        called: in files and tables; by default as `called` says.
+    """
+
+    called: Annotated[str, Field(pattern=r"^\w[\w .-]{0,59}$")] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        return gathered({"name": value} if isinstance(value, str) else value, "name", "called")
+
+    @model_serializer
+    def _spread(self) -> Any:
+        own = {"name": self.name} | ({} if self.called is None else {"called": self.called})
+        return {**own, **self.options} if self.options or self.called else self.name
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.called or called(self.name)
+
+
 class EvolutionBudget(Model):
     """Evolution as an attacker: MAP-Elites over all classes, the same on every net.
 
     Attributes:
-        encodings: by name or ``path/to/file.py:Class``, with the options that each has by default.
+        encodings: by name or ``path/to/file.py:Class``, with the options that each has by default,
+            or ``{name: masked, called: sticker, inner: ...}`` with others.
         initial: random individuals before the first generation.
         children: individuals a generation.
         generations: not counting the initial individuals.
     """
 
-    encodings: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = (
-        "direct",
-        "cppn",
-    )
+    encodings: Annotated[
+        tuple[EncodingEntry, ...], BeforeValidator(listed), Field(min_length=1)
+    ] = (EncodingEntry(name="direct"), EncodingEntry(name="cppn"))
     initial: Count = 200
     children: Count = 200
     generations: Positive = 50
 
     @field_validator("encodings")
     @classmethod
-    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        no_repeats(value)
-        names = [called(encoding) for encoding in value]
+    def _once(cls, value: tuple[EncodingEntry, ...]) -> tuple[EncodingEntry, ...]:
+        no_repeats(tuple(one.model_dump_json() for one in value))
+        names = [one.title for one in value]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two would be called {name} in tables; rename a file or a class")
+                raise ValueError(
+                    f"two would be called {name} in tables; give one another name by its key called"
+                )
         return value
 
     @property
-    def named(self) -> dict[str, str]:
+    def named(self) -> dict[str, EncodingEntry]:
         """The encodings by the names that files and tables give them."""
-        return {called(encoding): encoding for encoding in self.encodings}
+        return {one.title: one for one in self.encodings}
 
 
 class EvolutionThreat(EvolutionBudget):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from evofool.errors import StoreError
 from evofool.files import reason
-from evofool.store.database import SQLITE_ERRORS, connect
+from evofool.store.database import SQLITE_ERRORS, connect, fault
 
 FILE = "answers.sqlite"
 WAIT_SECONDS = 600.0
@@ -103,7 +103,7 @@ class Answers:
         try:
             yield
         except SQLITE_ERRORS as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._path}: {fault(error)}") from error
 
 
 def _sum(address: bytes, value: bytes) -> bytes:

@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evofool.errors import StoreError
-from evofool.files import is_file, reason
+from evofool.files import OWN_PROCESS, is_file, reason
 
-SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
-"""Of a damaged file even the message may not be text; and not every text or number fits in."""
+SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
+"""Of a damaged file even the message may not be text; and not every text, number or row fits in."""
+MOST_BYTES = 512 * 1024 * 1024
+"""Of a text or blob: the state of CMA-ES over as many genes as it takes has 400 MB."""
+MOST_MEMORY = 2 * MOST_BYTES
+"""Of all connections of a process of ours: SQLite holds the largest value twice."""
 
 
 def make_tables(path: Path, tables: Mapping[str, str], version: int) -> None:
@@ -28,7 +32,7 @@ def make_tables(path: Path, tables: Mapping[str, str], version: int) -> None:
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {version}")
     except SQLITE_ERRORS as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {fault(error)}") from error
 
 
 def connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connection:
@@ -46,6 +50,9 @@ def connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connect
         db = sqlite3.connect(
             _uri(path, writable=writable), timeout=30, check_same_thread=False, uri=True
         )
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+        if OWN_PROCESS.get():  # also rows that are only passed on the way to another take memory
+            db.execute(f"PRAGMA hard_heap_limit = {MOST_MEMORY}")
         db.execute("PRAGMA trusted_schema = OFF")
         if writable:
             db.execute("PRAGMA journal_mode = WAL")
@@ -55,8 +62,13 @@ def connect(path: Path, *, writable: bool, new: bool = False) -> sqlite3.Connect
     except SQLITE_ERRORS as error:
         if db is not None:
             db.close()
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {fault(error)}") from error
     return db
+
+
+def fault(error: BaseException) -> str:
+    """What one of `SQLITE_ERRORS` says, for a message."""
+    return str(error) or "a row wants more memory than there is for it"
 
 
 def _check_files(path: Path, *, writable: bool) -> None:
@@ -70,9 +82,9 @@ def _check_files(path: Path, *, writable: bool) -> None:
         except (OSError, ValueError) as error:
             raise StoreError(f"{file}: cannot be read ({reason(error)})") from error
         if stat.S_ISLNK(mode) and (writable or suffix):
-            raise StoreError(f"{file}: is a link, and a run is written into its own folder only")
+            raise StoreError(f"{file}: is a link, but a run is written only into its own folder")
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise StoreError(f"{file}: is no regular file")
+            raise StoreError(f"{file}: is not a regular file")
 
 
 def _uri(path: Path, *, writable: bool) -> str:

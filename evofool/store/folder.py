@@ -19,7 +19,7 @@ from evofool.errors import FolderError, StoreError
 from evofool.files import PathError, expanded, is_file, is_folder, reason, short, sweep
 from evofool.seal import is_sealed, sealed
 from evofool.store import rows_seal
-from evofool.store.database import SQLITE_ERRORS, connect, make_tables
+from evofool.store.database import SQLITE_ERRORS, connect, fault, make_tables
 from evofool.store.files import (
     check_place,
     json_bytes,
@@ -367,7 +367,7 @@ class Folder:
         try:
             yield
         except SQLITE_ERRORS as error:
-            raise StoreError(f"{self.path / DATABASE}: {error}") from error
+            raise StoreError(f"{self.path / DATABASE}: {fault(error)}") from error
 
     def _check_kind(self) -> None:
         kind = self.manifest.get("kind")

@@ -104,7 +104,7 @@ def source_spec(
     if isinstance(loaded, Loaded):
         base = loaded.document.place(("adversary", "sources", index)).folder
     spec = ClassifierSpec.model_validate(written.model_dump(exclude_unset=True))
-    bare = _BARE.fullmatch(spec.name) and not spec.name.endswith((".safetensors", ".onnx"))
+    bare = _BARE.fullmatch(spec.name) and not spec.name.endswith((".safetensors", ".onnx", ".pt2"))
     if bare and spec.weights is None and spec.name not in BUNDLED:
         path = (out / f"{spec.name}.safetensors").absolute()
         spec = spec.model_copy(update={"name": str(path)})
@@ -116,6 +116,6 @@ def absent_source(spec: ClassifierSpec, written: str, out: Path) -> str:
     if spec.name == written or is_file(Path(spec.name)):
         return ""
     return (
-        f"{spec.name} is not there; train it into the same folder first (evofool train"
+        f"{spec.name} does not exist; train it into the same folder first (evofool train"
         f" configs/train/{written}.yaml --out {out}), or give the path of a weights file"
     )

@@ -242,7 +242,7 @@ VICTIMS = [
     ("return lambda x: np.zeros((len(x), 9))", "labels", "9"),
     ("return lambda x: (np.zeros((len(x), 7)), 1)", None, "tuple"),
     ("return lambda x: np.full((len(x), 7), np.nan)", None, "finite"),
-    ("return lambda x: np.random.random((len(x), 7))", None, "other values"),
+    ("return lambda x: np.random.random((len(x), 7))", None, "different values"),
     ("raise KeyError('x')", None, "KeyError"),
 ]
 
@@ -310,6 +310,33 @@ def test_signals_save_and_say_so(
     done = evofool("resume", run, f"stop.generations={found['generations'] + 2}")
     assert done.returncode == 0, done.stderr
     assert evofool("verify", run).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_it_at_once(
+    evofool: Any, start_evofool: Any, config: Path, until: Any, number: int
+) -> None:
+    """The victim is held, so the first cannot be obeyed; nothing that was stored is lost."""
+    run, hold, said = config.parent / "run", config.parent / "hold", config.parent / "said"
+    hold.touch()
+    process = start_evofool(
+        "evolve", config, "--out", run, stderr=said, TOY_BATCHES="20", TOY_HOLD=str(hold)
+    )
+    until(process, hold.with_suffix(".held").exists)
+    process.send_signal(number)
+    until(process, lambda: "once more ends it at once" in said.read_text())
+    stored = status(run)
+    assert stored["status"] == "running"
+    process.send_signal(number)
+    assert process.end().returncode == -number
+    assert "saved" not in said.read_text()
+    found = status(run)
+    assert found["status"] == "interrupted"
+    assert found["generations"] >= stored["generations"]
+    hold.unlink()
+    assert evofool("resume", run).returncode == 0
+    assert evofool("evolve", config, "--out", config.parent / "whole").returncode == 0
+    assert status(run)["archive_digest"] == status(config.parent / "whole")["archive_digest"]
 
 
 def test_progress_is_plain_lines_away_from_a_terminal(evofool: Any, config: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import resource
 import shutil
 import sqlite3
@@ -98,6 +99,81 @@ def a_blob_that_claims_more(run: Path) -> None:
     (run / "run.sqlite").write_bytes(data.replace(before, after))
 
 
+def blobs_of_gigabytes(run: Path) -> None:
+    """Rows that say 2 GB and go round in circles, and one of 4 GB, in a file of 5 MB on disk.
+
+    SQLite takes the size of a row on trust as long as the file is as long as that, and follows its
+    chain of pages wherever it leads.
+    """
+    real = (
+        256 * OVERFLOW + 800
+    )  # so that more of each row lies in its first page than will be wanted
+    with closing(sqlite3.connect(run / "run.sqlite")) as db, db:
+        db.execute("UPDATE individuals SET genome = zeroblob(?) WHERE genome IS NOT NULL", (real,))
+        db.execute("DELETE FROM meta WHERE key = 'rows_sha256'")
+    data = bytearray((run / "run.sqlite").read_bytes())
+    rows = [
+        at
+        for page in range(len(data) // PAGE)
+        for at in cells_of(data, page)
+        if holds_a_blob(data, at, real)
+    ]
+    assert len(rows) > 3
+    for at in rows:
+        claim(data, at, real, 4_000_000_000 if at == rows[-1] else 2_000_000_000)
+    pages = 4_400_000_000 // PAGE
+    data[28:32] = struct.pack(">I", pages)
+    (run / "run.sqlite").write_bytes(data)
+    os.truncate(run / "run.sqlite", pages * PAGE)  # a hole
+
+
+PAGE, OVERFLOW = 4096, 4092
+LEAST = (PAGE - 12) * 32 // 255 - 23
+"""Bytes of a row that stay in its page when the rest goes to others, at least."""
+
+
+def cells_of(data: bytearray, page: int) -> list[int]:
+    """Where the cells of a page of an index lie, past the number of the page below each."""
+    head = page * PAGE + 100 * (page == 0)
+    if data[head] not in (2, 10):
+        return []
+    start = head + (12 if data[head] == 2 else 8)
+    count = int.from_bytes(data[head + 3 : head + 5])
+    pointers = struct.unpack_from(f">{count}H", data, start)
+    return [page * PAGE + pointer + 4 * (data[head] == 2) for pointer in pointers]
+
+
+def holds_a_blob(data: bytearray, at: int, size: int) -> bool:
+    """Whether the cell at `at` is a row with a blob of `size` bytes."""
+    whole, begin = read_varint(data, at)
+    return whole > size and varint(2 * size + 12) in data[begin : begin + data[begin]]
+
+
+def claim(data: bytearray, at: int, real: int, claimed: int) -> None:
+    """Have the row at `at`, with a blob of `real` bytes, say that it has about `claimed`."""
+    size, begin = read_varint(data, at)
+    local = LEAST + (size - LEAST) % OVERFLOW
+    overflow = bytes(data[begin + local : begin + local + 4])
+    header = data[begin : begin + data[begin]]
+    claimed += (3000 - claimed) % OVERFLOW  # only the least of it stays in the page
+    after = header.replace(varint(2 * real + 12), varint(2 * claimed + 12))
+    after[0] = len(after)
+    row = after + data[begin + len(header) : begin + local]
+    cell = varint(size - len(header) - real + len(after) + claimed) + row[:LEAST] + overflow
+    assert at + len(cell) <= begin + local + 4
+    data[at : at + len(cell)] = cell
+    first = (int.from_bytes(overflow) - 1) * PAGE
+    data[first : first + 4] = overflow  # what comes after it is itself
+
+
+def read_varint(data: bytearray, at: int) -> tuple[int, int]:
+    """A number, and where it ends."""
+    number = 0
+    while data[at] & 128:
+        number, at = number << 7 | data[at] & 127, at + 1
+    return number << 7 | data[at], at + 1
+
+
 def varint(number: int) -> bytes:
     digits = [number & 127]
     while number := number >> 7:
@@ -136,7 +212,8 @@ def names_that_lead_out(run: Path) -> None:
 
 HARM = [
     a_huge_genome, a_cyclic_genome, weights_that_are_nan, a_blob_that_claims_more,
-    a_picture_without_end, a_picture_of_gigabytes, pictures_elsewhere, names_that_lead_out,
+    blobs_of_gigabytes, a_picture_without_end, a_picture_of_gigabytes, pictures_elsewhere,
+    names_that_lead_out,
 ]  # fmt: skip
 
 

@@ -146,9 +146,9 @@ def test_the_classes_of_a_victim(answered: Say) -> None:
     assert [row["class_index"] for row in chosen] == sorted(
         {0, 1} | {k for k, label in enumerate(labels) if "f" in label.casefold()}
     )
-    assert "no class is called like" in refused("list", "classes", victim, "nothing*")
-    assert "of which victim" in refused("list", "classes")
-    assert "'x' is too much" in refused("list", "configs", "x")
+    assert "no class matches" in refused("list", "classes", victim, "nothing*")
+    assert "of which classifier" in refused("list", "classes")
+    assert "remove 'x'" in refused("list", "configs", "x")
 
 
 @pytest.fixture(scope="module")
@@ -176,12 +176,24 @@ def test_a_gallery_of_some_classes_under_a_title(answered: Say, run: Path, tmp_p
     assert "--classes 9: run: no class 9" in refused("gallery", run, "--classes", "9")
 
 
+def test_the_scale_of_a_config_is_an_option(
+    answered: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVOFOOL_DATA", str(tmp_path))  # without data a dry run loads no net
+    text = answered("run", "signs/gtsrb", "--scale", "paper", "--dry-run")
+    assert "scale: paper" in text
+    assert "  k: 32" in text
+    message = refused("run", "signs/gtsrb", "--scale", "medium", "--dry-run")
+    assert "must be one of small, paper, not medium" in message
+    assert "unknown key" in refused("run", "quickstart", "--scale", "paper", "--dry-run")
+
+
 def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None:
     film = tmp_path / "a.webp"
     assert str(film) in answered("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)
     assert film.is_file()
     message = refused("gallery", run, "--class", "*", "--film", "webp")
-    assert "fits 7 classes (0 0, 1 1" in message
+    assert "matches 7 classes (0 0, 1 1" in message
     assert "no class is called 'zebra'" in refused(
         "gallery", run, "--class", "zebra", "--size", "9"
     )
@@ -209,7 +221,7 @@ def test_a_dry_run_loads_a_users_victim(answered: Say, tmp_path: Path) -> None:
         message = refused(command, config, f"{key}={victim}:fails", "--dry-run")
         assert "the service is down" in message
     message = refused("evolve", "quickstart", f"classifier={victim}:label", "--dry-run")
-    assert "gives labels only" in message
+    assert "gives only labels" in message
     message = refused("defend", "defend/mnist-jpeg", f"base={victim}:probs", "--dry-run")
     assert "is a black box" in message
 

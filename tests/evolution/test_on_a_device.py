@@ -47,7 +47,9 @@ def _sections(**others: Any) -> dict[str, Any]:
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton")
 def test_a_campaign_in_tritons_interpreter(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-c", INTERPRETED, json.dumps(_sections()), str(run)]
+    # the interpreter takes a tenth of a second for each picture
+    few = _sections(evolution={"initial": 8, "children": 8}, stop={"generations": 1})
+    command = [sys.executable, "-c", INTERPRETED, json.dumps(few), str(run)]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,11 @@ from ray_pools import linear_campaign, over_ray, watched_pools
 from evofool.errors import ScoringError, UsageError
 from evofool.evolution.campaign import Progress, evolve, resume
 from evofool.evolution.status import status
-from evofool.ray_session import session
 from evofool.scoring.ray import RayPool
 from evofool.scoring.ray import pool as pool_module
 
 pytestmark = pytest.mark.cluster
 Until = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Ray on this machine, with room for two workers."""
-    pytest.importorskip("ray")
-    with session(cpus=2) as ray:
-        yield ray
 
 
 @pytest.fixture(scope="module")
@@ -92,37 +81,25 @@ def test_all_workers_killed_at_once_are_replaced(
     assert not new  # closed with the run
 
 
-def test_workers_that_cannot_be_replaced_end_the_run_saved(
-    cluster: Any,
-    alone: dict[str, Any],
-    tmp_path: Path,
-    pools: list[RayPool],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pool_module, "START_SECONDS", 0.0)
-
-    def kill() -> None:
-        monkeypatch.setattr(pools[0], "_hire", lambda: None)
-        for report in pools[0].reports:
-            os.kill(report.pid, signal.SIGKILL)
-
-    run = tmp_path / "run"
-    monkeypatch.setattr(pool_module, "START_SECONDS", 180.0)
-    with pytest.raises(ScoringError, match=r"no worker of Ray is left.*evofool resume"):
-        evolve(over_ray(linear_campaign()), run, progress=at(3, kill))
-    assert status(run)["generations"] == 3
-    assert (
-        resume(run, overrides=["scoring.ray=null"]).summary["archive_digest"]
-        == (alone["archive_digest"])
-    )
-
-
 VICTIM = """
-import sys
+import os, sys, time
 import torch
 sys.path.append({toys!r})
 from linear import Linear, SIDE
 from evofool.classifiers import from_module
+
+def once(act):  # by one worker alone, as soon as the file is there
+    if os.getpid() != {driver}:
+        try:
+            os.remove({flag!r})
+        except FileNotFoundError:
+            return
+        act()
+
+def fail():
+    raise RuntimeError("not now")
+
+{loaded}
 
 class Picky(Linear):
     def forward(self, x):
@@ -137,19 +114,76 @@ def victim():
 
 
 @pytest.fixture
-def picky(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def flag(tmp_path: Path) -> Path:
+    """What `once` in the victim of `picky` waits for."""
+    return tmp_path / "flag"
+
+
+@pytest.fixture
+def picky(tmp_path: Path, flag: Path) -> Callable[..., dict[str, Any]]:
     """A campaign whose victim is torch code in a file of its own, with `change` in it."""
 
-    def make(change: str, **sections: Any) -> dict[str, Any]:
+    def make(change: str = "pass", loaded: str = "", **sections: Any) -> dict[str, Any]:
         file = tmp_path / "picky.py"
-        file.write_text(VICTIM.format(toys=str(Path(__file__).parents[1] / "toys"), change=change))
+        toys = str(Path(__file__).parents[1] / "toys")
+        file.write_text(
+            VICTIM.format(
+                toys=toys, change=change, loaded=loaded, driver=os.getpid(), flag=str(flag)
+            )
+        )
         scoring = {"batch": 16, "workers": 2, "engine": "torch"}
         return linear_campaign(
             classifier={"name": f"{file}:victim", "probe": "none"}, scoring=scoring,
-            stop={"generations": 4}, **sections,
+            **{"stop": {"generations": 4}, **sections},
         )  # fmt: skip
 
     return make
+
+
+def test_a_worker_that_hangs_is_replaced(
+    cluster: Any, picky: Callable[..., dict[str, Any]], flag: Path, tmp_path: Path
+) -> None:
+    config = picky("once(lambda: time.sleep(1e6))")
+    here = evolve(config, tmp_path / "here").summary
+    over = over_ray(config, timeout=8.0)
+    there = evolve(over, tmp_path / "there", progress=at(1, flag.touch)).summary
+    assert not flag.exists()
+    assert there["archive_digest"] == here["archive_digest"]
+    assert there["sent"]["queries"] == here["sent"]["queries"]
+    assert there["sent"]["retries"] > 0
+
+
+def test_a_start_that_fails_is_tried_again(
+    cluster: Any, picky: Callable[..., dict[str, Any]], flag: Path, tmp_path: Path
+) -> None:
+    config = picky(loaded="once(fail)")
+    here = evolve(config, tmp_path / "here").summary
+    flag.touch()
+    there = evolve(over_ray(config), tmp_path / "there").summary
+    assert not flag.exists()
+    assert there["archive_digest"] == here["archive_digest"]
+    assert there["sent"]["retries"] == 0
+
+
+def test_workers_that_cannot_be_replaced_end_the_run_saved(
+    cluster: Any, picky: Callable[..., dict[str, Any]], tmp_path: Path, pools: list[RayPool]
+) -> None:
+    """Since the victim that they load has changed meanwhile."""
+    config = picky()
+    file, run = tmp_path / "picky.py", tmp_path / "run"
+    before = file.read_text()
+
+    def kill() -> None:
+        file.write_text(before.replace("pass", "logits = logits * 2"))
+        for report in pools[0].reports:
+            os.kill(report.pid, signal.SIGKILL)
+
+    with pytest.raises(ScoringError, match=r"no Ray worker is left.*same paths.*evofool resume"):
+        evolve(over_ray(config), run, progress=at(2, kill))
+    file.write_text(before)
+    assert status(run)["generations"] == 2
+    done = resume(run, overrides=["scoring.ray=null"]).summary
+    assert done["archive_digest"] == evolve(config, tmp_path / "here").summary["archive_digest"]
 
 
 def test_out_of_memory_halves_as_here(
@@ -196,7 +230,7 @@ def test_a_victim_that_changed_on_a_worker_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another file at the same path, as on a machine that was not updated."""
-    config = picky("pass")
+    config = picky()
     sent = pool_module.sent
 
     def late(*arguments: Any) -> Any:
@@ -207,6 +241,35 @@ def test_a_victim_that_changed_on_a_worker_is_refused(
     monkeypatch.setattr(pool_module, "sent", late)
     with pytest.raises((UsageError, ScoringError), match="same files must lie at the same paths"):
         evolve(over_ray(config), tmp_path / "run")
+
+
+DEADLY = """
+import os, signal, sys
+sys.path.append({toys!r})
+from exact import Bytes
+
+class Deadly(Bytes):
+    name = "deadly"
+    def render(self, genomes, size):
+        if os.getpid() != {driver} and os.path.exists({flag!r}):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().render(genomes, size)
+"""
+
+
+def test_a_micro_batch_that_kills_its_workers_ends_the_run_saved(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "ATTEMPTS", 2)
+    file, flag, run = tmp_path / "deadly.py", tmp_path / "flag", tmp_path / "run"
+    toys = str(Path(__file__).parents[1] / "toys")
+    file.write_text(DEADLY.format(toys=toys, driver=os.getpid(), flag=str(flag)))
+    config = over_ray(linear_campaign(encoding=f"{file}:Deadly"), actors=1)
+    with pytest.raises(
+        ScoringError, match=r"2 workers in a row were lost over one.*evofool resume"
+    ):
+        evolve(config, run, progress=at(2, flag.touch))
+    assert status(run)["generations"] == 2
 
 
 BOXED = """
@@ -263,18 +326,18 @@ def test_genomes_of_any_class_travel(
 
 
 DRIVER = """
-import sys
-sys.path[:0] = {paths!r}
+import os, sys
 from ray_pools import linear_campaign, over_ray
 from evofool.evolution.campaign import evolve
 from evofool.cli import signals
 from evofool.errors import Interrupted
 
+os.setsid()  # a process group of its own, as a shell gives it
 signals.exit_on_signals()
-config = linear_campaign(stop={{"generations": 100000}})
+config = linear_campaign(stop={"generations": 100000})
 with signals.stop_requested() as stop:
     try:
-        evolve(over_ray(config), {run!r}, should_stop=stop)
+        evolve(over_ray(config), sys.argv[1], should_stop=stop)
     except Interrupted as error:
         print(error)
         sys.exit(signals.exit_code())
@@ -282,26 +345,9 @@ with signals.stop_requested() as stop:
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts a driver in a process group of its own, as a shell does."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start() -> subprocess.Popen[str]:
-        code = DRIVER.format(
-            paths=[str(Path(__file__).parents[1] / "support")], run=str(tmp_path / "run")
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], start_new_session=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+def driver(forked: Callable[..., Any], tmp_path: Path) -> Any:
+    """A campaign in a process of its own, which starts Ray."""
+    return forked(DRIVER, tmp_path / "run")
 
 
 def _stored(run: Path) -> int:
@@ -311,14 +357,10 @@ def _stored(run: Path) -> int:
         return -1
 
 
-def test_a_killed_driver_is_resumed(
-    driver: Callable[[], subprocess.Popen[str]], tmp_path: Path, until: Until
-) -> None:
+def test_a_killed_driver_is_resumed(driver: Any, tmp_path: Path, until: Until) -> None:
     run = tmp_path / "run"
-    process = driver()
-    until(process, lambda: _stored(run) >= 5)
-    process.kill()
-    process.wait()
+    until(driver, lambda: _stored(run) >= 5)
+    driver.kill()
     limit = _stored(run) + 5
     done = resume(run, overrides=[f"stop.generations={limit}", "scoring.ray=null"]).summary
     alone = evolve(linear_campaign(stop={"generations": limit}), tmp_path / "alone").summary
@@ -328,15 +370,14 @@ def test_a_killed_driver_is_resumed(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_whole_group_saves(
-    driver: Callable[[], subprocess.Popen[str]], tmp_path: Path, until: Until, number: int
+    driver: Any, tmp_path: Path, until: Until, number: int
 ) -> None:
     """As Ctrl-C at a terminal: the workers must not die of it before the driver has saved."""
     run = tmp_path / "run"
-    process = driver()
-    until(process, lambda: _stored(run) >= 5)
-    os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 128 + number, err
-    assert "is saved; go on with" in out
-    assert "was lost" not in err
+    until(driver, lambda: _stored(run) >= 5)
+    os.killpg(driver.pid, number)
+    ended = driver.end()
+    assert ended.returncode == 128 + number, ended.stderr
+    assert "is saved; continue with" in ended.stdout
+    assert "was lost" not in ended.stderr
     assert status(run)["status"] == "interrupted"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from ray_clusters import cluster
 from ray_pools import linear_campaign, over_ray, watched_pools
 
 from evofool.evolution.campaign import Progress, evolve
@@ -33,35 +33,27 @@ def _lives(pid: int) -> bool:
 def test_a_node_that_is_removed_and_one_that_joins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
     pools = watched_pools(monkeypatch)
-    cluster: Any = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-    )
-    try:
-        gone, _ = (cluster.add_node(num_cpus=1) for _ in range(2))
+    with cluster(0) as made:
+        gone, _ = (made.add_node(num_cpus=1) for _ in range(2))
         nodes: list[set[str]] = []
 
         def change(now: Progress) -> None:
             if now.generation == 2:
                 reports = pools[0].reports
                 nodes.append({report.node for report in reports})
-                cluster.remove_node(gone, allow_graceful=False)
+                made.remove_node(gone, allow_graceful=False)
                 # a worker outlives its node by seconds, and would go on answering
                 until(lambda: not all(_lives(report.pid) for report in reports))
             if now.generation == 6:
                 nodes.append({report.node for report in pools[0].reports})
-                cluster.add_node(num_cpus=1)
+                made.add_node(num_cpus=1)
                 until(lambda: len(pools[0].reports) == 2)
                 nodes.append({report.node for report in pools[0].reports})
 
         done = evolve(
-            over_ray(linear_campaign(), address=cluster.address), tmp_path / "run", progress=change
+            over_ray(linear_campaign(), address=made.address), tmp_path / "run", progress=change
         ).summary
-    finally:
-        cluster.shutdown()
     alone = evolve(linear_campaign(), tmp_path / "alone").summary
     assert done["archive_digest"] == alone["archive_digest"]
     assert done["sent"]["queries"] == alone["sent"]["queries"]

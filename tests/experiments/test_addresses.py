@@ -47,6 +47,7 @@ from evofool.experiments.retrain.retrained import Retrained
 from evofool.experiments.retrain.shown import Ascent, Shown
 from evofool.experiments.search.campaigns import VariantCampaign
 from evofool.experiments.search.witnesses import SurestShown
+from evofool.experiments.signs.driven import SignsDriven
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.sweep.works import SweptRun
 from evofool.experiments.transfer.works import ChampionsShown, Ranked
@@ -117,6 +118,7 @@ def examples() -> list[Work]:
         DefendedNet(net, {"name": "median", "size": 3}, None, None, scoring, net),
         Diagnosed(net, net, pictures, Probe(0.1, 0.01), scoring),
         LossSurfaces(net, (Clean(net, pictures, scoring),), pictures, 0.1, 3, 1, scoring),
+        campaign.with_options({"inner": {"name": "direct"}, "mask": {"shape": "disc"}}),
         PresetCampaign(
             net, "cppn", 200, 200, 50, 10, scoring, 1, preset="released", fitness="probability"
         ),
@@ -158,6 +160,7 @@ def examples() -> list[Work]:
         SweptRun("attack", {"works": [judged.address], "budget": None}),
         painted,
         SignsSeen(painted, 10, (32, 16), (0.0, 30.0)),
+        SignsDriven(painted, 40),
     ]
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from halves import load_halves
 
 from evofool.attacks.query.noise import noise_images
 from evofool.classifiers import from_module
-from evofool.data import Dataset
 from evofool.errors import ConfigError, FolderError, Interrupted, UsageError
 from evofool.experiments.costs import study
 from evofool.experiments.costs.study import CostsStudy
@@ -40,16 +40,6 @@ def config(**sections: Any) -> dict[str, Any]:
         "evolution": {"encodings": ["direct"], "initial": 8, "children": 8, "generations": 2},
         **sections,
     }
-
-
-def load_halves(name: str, split: str, _folder: object = None) -> Dataset:
-    """96 grey pictures of 16 x 16: bright left halves against bright right halves."""
-    rng = np.random.default_rng(0 if split == "train" else 1)
-    labels = rng.integers(0, 2, 96)
-    images = rng.integers(0, 100, (96, 1, 16, 16), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, :, 8 * label : 8 * label + 8] += 100
-    return Dataset(name, split, images, labels.astype(np.int64), ("left", "right"))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -126,7 +116,7 @@ def test_what_was_stopped_goes_on_to_the_same_table(
     finished: Path, tmp_path: Path, stops: int
 ) -> None:
     calls = iter(range(10_000))
-    with pytest.raises(Interrupted, match="go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="continue with: evofool resume"):
         begin(
             CostsStudy,
             config(),

@@ -33,6 +33,7 @@ from evofool.experiments.engine.life import resume as resume_study
 from evofool.experiments.engine.progress import ExperimentProgress
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.experiments.works.answers import AnswerRow
+from evofool.experiments.works.campaign import Campaign, EncodedCampaign
 from evofool.experiments.works.defended import DefendedRow
 from evofool.scoring import Scorer
 from evofool.store import Result
@@ -367,6 +368,23 @@ def test_a_training_that_diverges_names_its_step(
     Path(trained["train"]).write_text(text)
     with pytest.raises(EvofoolError, match=r"defense\.train: .*step \d+"):
         defend(config(defense=trained, evolution=None), tmp_path / "run")
+
+
+def test_evolution_takes_an_encoding_with_options() -> None:
+    options = {"inner": {"name": "direct"}, "mask": {"shape": "disc", "size": 0.5}}
+    evolution = {
+        "encodings": [{"name": "masked", "called": "sticker", **options}, "direct"],
+        "initial": 10, "children": 10, "generations": 2, "seeds": [1],
+    }  # fmt: skip
+    study = DefendStudy.make(DefendStudy.load(config(evolution=evolution)))
+    campaigns = [one for one in study.plan.order if isinstance(one.work, Campaign)]
+    assert [one.called for one in campaigns if isinstance(one.work, EncodedCampaign)] == [
+        "undefended-sticker-1", "defended-sticker-1"
+    ]  # fmt: skip
+    for one in campaigns:
+        masked = isinstance(one.work, EncodedCampaign)
+        written = {"name": "masked", **options} if masked else {"name": "direct"}
+        assert one.work.config({})["encoding"] == written  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from halves import load_halves
 
-from evofool.data import Dataset
 from evofool.errors import EvofoolError, FolderError, Interrupted, UsageError
 from evofool.experiments import training_verify
 from evofool.experiments.runs import verify
@@ -34,16 +33,6 @@ NOT_SAID_WHEN_SEALED_ANEW = {
     "config.adversary.random_start": "where the attack succeeds from any start",
     "config.temperature": "as config.epochs",
 }
-
-
-def load_halves(name: str, split: str = "test", _folder: object = None) -> Dataset:
-    """96 grey pictures of 16 x 16, bright on the left or on the right."""
-    rng = np.random.default_rng(0 if split == "train" else 1)
-    labels = rng.integers(0, 2, 96)
-    images = rng.integers(0, 100, (96, 1, 16, 16), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, :, 8 * label : 8 * label + 8] += 100
-    return Dataset(name, split, images, labels.astype(np.int64), ("left", "right"))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,18 @@ from evofool.classifiers import load_classifier
 from evofool.classifiers.pictures import fitted
 from evofool.data import load_dataset
 from evofool.errors import ConfigError, Interrupted
+from evofool.experiments.engine import Scoring
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
+from evofool.experiments.sections import EncodingEntry, EvolutionBudget
 from evofool.experiments.transfer.lines import plan_lines
 from evofool.experiments.transfer.plots import shown, wrapped
 from evofool.experiments.transfer.study import TransferStudy, plan
 from evofool.experiments.transfer.works import ranks_of
-from evofool.images import read_picture
+from evofool.experiments.works.campaign import Campaign
+from evofool.experiments.works.nets import GivenNet
+from evofool.images import encode_png, read_picture
+from evofool.render.masks import Mask
 from evofool.scoring import Scorer
 from evofool.store.experiment import ExperimentFolder
 
@@ -131,7 +136,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert (found["status"], found["works"], found["finished"]) == ("finished", works, works)
     checks = list(verify(finished))
     assert all(check.ok for check in checks), checks
-    assert sum("are answered as stored" in check.detail for check in checks) > 15
+    assert sum("get the stored answers" in check.detail for check in checks) > 15
     latex = (finished / "report" / "transfer.tex").read_text()
     assert latex.count(r"\begin{tabular}") == 4 + 2 * 2
     page = (finished / "report" / "index.html").read_text(encoding="utf-8")
@@ -259,6 +264,43 @@ def test_evolution_for_some_classes_only(folder: Path, finished: Path, tmp_path:
     assert names == {f"mnist-lenet-direct-{k:04d}.png" for k in (3, 8, 9)}
 
 
+def test_evolution_on_a_part_of_a_picture(folder: Path, tmp_path: Path) -> None:
+    disc = {"shape": "disc", "size": 0.6}
+    sticker = {"name": "masked", "called": "sticker", "inner": "direct", "mask": disc}
+    evolution = {"encodings": [sticker], "initial": 20, "children": 20, "generations": 1}
+    nets = {"sources": [LENET], "targets": [f"{folder / 'nets.py'}:small"]}
+    wanted = config(folder, evolution={**evolution, "seeds": [1]}, attacks=[], noise=5, **nets)
+    begin(TransferStudy, {**wanted, "images": None}, tmp_path / "run")
+    assert any("sticker" in cell[0] for cell in table(tmp_path / "run"))
+    files = sorted((tmp_path / "run" / "evolution").rglob("images/*.png"))
+    outside = ~Mask.model_validate(disc).raster((28, 28))
+    pictures = np.stack([np.asarray(read_picture(file)) for file in files])
+    assert (pictures[:, outside] == 128).all()
+
+
+def test_an_encoding_with_options_has_an_address_without_paths(
+    folder: Path, tmp_path: Path
+) -> None:
+    """And none of its own where it has no options: addresses stay as they were."""
+    addresses = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "street.png").write_bytes(encode_png(np.zeros((1, 28, 28), np.uint8)))
+        entry = EncodingEntry.model_validate(
+            {"name": "masked", "inner": "direct", "mask": {"shape": "disc"},
+             "background": {"picture": str(tmp_path / name / "street.png")}}
+        )  # fmt: skip
+        net = GivenNet("ab" * 32)
+        campaign = Campaign.of(net, entry, EvolutionBudget(), 10, Scoring(100, "cpu"), 1)
+        addresses.append(campaign.address)
+        assert campaign.config({})["encoding"] == {"name": "masked", **entry.options}
+    assert addresses[0] == addresses[1]
+    plain = Campaign.of(
+        net, EncodingEntry.model_validate("direct"), EvolutionBudget(), 10, Scoring(100, "cpu"), 1
+    )
+    assert type(plain) is Campaign
+
+
 def test_all_classes_in_a_list_are_the_campaign_of_all_classes(folder: Path) -> None:
     def addresses(classes: Any) -> set[str]:
         sections = config(folder)
@@ -268,6 +310,12 @@ def test_all_classes_in_a_list_are_the_campaign_of_all_classes(folder: Path) -> 
 
     assert addresses("all") == addresses(list(range(10)))
     assert addresses("all") != addresses(["0-8"])
+
+
+def test_a_net_and_the_same_under_transforms_have_names_of_their_own(folder: Path) -> None:
+    seen = {"name": LENET, "transforms": {"k": 2, "brightness": 0.1}}
+    matrix = TransferStudy.make(TransferStudy.load(config(folder, targets=[LENET, seen]))).matrix
+    assert [net.name for net in matrix.targets] == [LENET, f"{LENET} under 2 transforms"]
 
 
 def test_a_dry_run_counts_the_works_and_says_what_is_left_out(folder: Path) -> None:
@@ -309,11 +357,11 @@ def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Pat
         ({"evolution": None, "attacks": [], "images": None}, "nothing to show"),
         ({"images": None}, "attacks without images"),
         ({"attacks": []}, "images without attacks"),
-        ({"images": {"noise": "uniform"}}, "labels of their own"),
+        ({"images": {"noise": "uniform"}}, "their own labels"),
         ({"attacks": [{"name": "step-ll", "targets": "random"}]}, "remove targets"),
         ({"attacks": ["step-l"]}, "attacks.0: no attack is called 'step-l'"),
         ({"attacks": ["ascent"]}, "attacks.0: "),
-        ({"attacks": ["fgsm", "fgsm"]}, "attacks.1: fgsm is there twice"),
+        ({"attacks": ["fgsm", "fgsm"]}, "attacks.1: fgsm occurs twice"),
         ({"sources": [LENET, LENET]}, "names one twice"),
         ({"sources": [{"train": "train/mnist-bb"}]}, "sources.0.train"),
         ({"sources": [{"train": "train/mnist-b", "epochs": 0}]}, "epochs"),

@@ -209,7 +209,7 @@ def test_gradients_of_large_images_are_taken_a_few_at_a_time(make_scorer: MakeSc
     assert sum(small.sizes) == scorer.forward_images == scorer.backward_images == 20
     each = linear[2].weight.detach().numpy().reshape(4, 3, 4, 1, 4, 1) / 2500
     expected = np.broadcast_to(each, (4, 3, 4, 50, 4, 50)).reshape(4, 3, side, side)
-    assert found.values == pytest.approx(expected[np.arange(20) % 4], abs=1e-9)
+    np.testing.assert_allclose(found.values, expected[np.arange(20) % 4], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])

@@ -24,10 +24,15 @@ _batches = itertools.count(1)
 
 
 def _pace() -> None:
-    """What a test asks for: be slow, and after so many batches wait as long as a file is there."""
+    """What a test asks for: be slow, and after so many batches wait as long as a file is there.
+
+    Whoever waits says so by a file beside it, ``NAME.held``.
+    """
     time.sleep(float(os.environ.get("TOY_SECONDS_A_BATCH", "0")))
     if next(_batches) > int(os.environ.get("TOY_BATCHES", "1000000000")):
-        while Path(os.environ["TOY_HOLD"]).exists():
+        hold = Path(os.environ["TOY_HOLD"])
+        while hold.exists():
+            hold.with_suffix(".held").touch()
             time.sleep(0.01)
 
 

@@ -42,6 +42,7 @@ class DeepFool(Attack):
     """
 
     name: ClassVar[str] = "deepfool"
+    one_class: ClassVar[bool] = True
     aim: ClassVar[Aim] = "untargeted"
     paper: ClassVar[str] = "Moosavi-Dezfooli et al., CVPR 2016"
 

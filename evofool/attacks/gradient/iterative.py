@@ -90,6 +90,7 @@ class IterLL(_Iterative):
     """Step-LL repeated, the least likely class of the clean image kept (Kurakin et al., 2016)."""
 
     name: ClassVar[str] = "iter-ll"
+    one_class: ClassVar[bool] = True
     aim: ClassVar[Aim] = "untargeted"
     paper: ClassVar[str] = "Kurakin et al., 2016"
 

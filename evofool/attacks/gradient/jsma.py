@@ -112,6 +112,7 @@ class JSMA(_Saliency):
     """
 
     name: ClassVar[str] = "jsma"
+    one_class: ClassVar[bool] = True
 
     def craft(self, job: Job) -> None:
         def loss(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -141,6 +142,7 @@ class SimplifiedJSMA(_Saliency):
     """
 
     name: ClassVar[str] = "jsma-simplified"
+    one_class: ClassVar[bool] = True
 
     features: int = 2
     of: Literal["confidence", "logit"] = "confidence"

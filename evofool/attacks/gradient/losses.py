@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from evofool.attacks.result import NONE, Labels
 from evofool.classifiers.base import Classifier
+from evofool.classifiers.tasks import CLAIMED
 
 if TYPE_CHECKING:
     import torch
@@ -40,18 +42,28 @@ class Goal:
         """int64 (N,), the class whose score must rise (targets) or fall (labels)."""
         self.sign = np.where(targets == NONE, -1.0, 1.0).astype(np.float32)
 
-    def success(self, predicted: Labels, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def success(
+        self,
+        predicted: Labels,
+        rows: NDArray[np.int64],
+        confidence: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.bool_]:
         """Whether the classes `predicted` for pictures of `rows` are what was wanted.
 
         Args:
             predicted: (n,), the victim's top-1 classes.
             rows: (n,), which of the N images the pictures belong to.
+            confidence: (n,), in the class sought; needed where classes do not exclude each other,
+                and the goal is that the target is claimed, or the label is not.
 
         Returns:
             (n,), whether the goal is reached; of an image without a goal, whether the victim gave
             any class.
         """
         same = predicted == self.sought[rows]
+        if self._classifier.multi_label:
+            assert confidence is not None
+            same = (self.sought[rows] != NONE) & (confidence > CLAIMED)
         hit: NDArray[np.bool_] = np.where(self.targets[rows] == NONE, ~same, same)
         hit &= predicted != NONE  # the victim gave no usable scores
         if self._classifier.reject is not None:  # no answer fools nobody
@@ -125,7 +137,8 @@ class Goal:
         """Lead of the best other class over the label, or of the target over the best other, (n,).
 
         It is a difference of logits where the victim gives them, else of log-confidences. Where the
-        victim may reject, an untargeted image must lead over the rejection as well.
+        victim may reject, an untargeted image must lead over the rejection as well. Where several
+        classes may be claimed, it is the lead over being claimed or not.
 
         Args:
             outputs: floating n x classes.
@@ -137,6 +150,8 @@ class Goal:
         sought = torch.from_numpy(self.sought).to(rows.device)[rows]
         sign = torch.from_numpy(self.sign).to(rows.device)[rows]
         own = outputs.gather(1, sought[:, None])[:, 0]
+        if self._classifier.multi_label:
+            return sign * (own - half_sure(self._classifier))
         others = outputs.scatter(1, sought[:, None], float("-inf"))
         reject = self._classifier.reject
         if reject is None:
@@ -149,6 +164,11 @@ class Goal:
             own - torch.maximum(others, declined),
             others - torch.maximum(own, declined),
         )
+
+
+def half_sure(classifier: Classifier) -> float:
+    """What `class_scores` are where the confidence is a half and classes do not compete."""
+    return 0.0 if classifier.output == "logits" else -math.log(2)
 
 
 def class_scores(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:

@@ -97,6 +97,7 @@ class StepLL(Attack):
     """
 
     name: ClassVar[str] = "step-ll"
+    one_class: ClassVar[bool] = True
     aim: ClassVar[Aim] = "untargeted"
     paper: ClassVar[str] = "Kurakin et al., 2016; Tramèr et al., ICLR 2018"
 
@@ -120,6 +121,7 @@ class RStepLL(Attack):
     """
 
     name: ClassVar[str] = "r-step-ll"
+    one_class: ClassVar[bool] = True
     aim: ClassVar[Aim] = "untargeted"
     paper: ClassVar[str] = "Tramèr et al., ICLR 2018"
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evofool.attacks.gradient.losses import half_sure
 from evofool.attacks.job import Job, Rows
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.scoring import Scores
@@ -231,7 +232,9 @@ class Rounder:
             pictures = np.stack([ladders[i].picture(float(gain[i])) for i in active])
             scores = self.job.scores(rows[active], pictures)
             margin = margins_of(self.job, rows[active], scores)
-            fools = self.job.goal.success(scores.labels, rows[active]) & (margin >= self.lead)
+            fools = margin >= self.lead
+            if not self.job.scorer.classifier.multi_label:  # whose margin is all that counts
+                fools &= self.job.goal.success(scores.labels, rows[active])
             for k, i in enumerate(active.tolist()):
                 if fools[k]:
                     high[i], high_margin[i] = gain[i], margin[k]
@@ -302,6 +305,10 @@ def margins_of(job: Job, rows: Rows, scores: Scores) -> Floats:
         values = -np.logaddexp(0.0, -scores.log_odds)
     sought = job.goal.sought[rows][:, None]
     own = np.take_along_axis(values, sought, 1)[:, 0]
+    victim = job.scorer.classifier
+    if victim.multi_label:
+        lead: Floats = job.goal.sign[rows] * (own - half_sure(victim))
+        return np.nan_to_num(lead, nan=-FURTHEST, posinf=FURTHEST, neginf=-FURTHEST)
     others = values.copy()
     np.put_along_axis(others, sought, -np.inf, 1)
     sign, reject = job.goal.sign[rows], job.scorer.classifier.reject

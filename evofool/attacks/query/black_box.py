@@ -18,11 +18,14 @@ def progress(job: Job, rows: Rows, scores: Scores) -> NDArray[np.float64]:
     over logits that is the difference of the logits, whatever has saturated). Targeted: the
     log-odds of the target, which order pictures as its confidence and its cross-entropy do. Where
     the victim may reject, the rejection is no class to aim at: it counts only once the picture has
-    left its label, as in `Goal.climb`. A picture without scores gets -inf.
+    left its label, as in `Goal.climb`. Where several classes may be claimed, the log-odds of the
+    label are to fall. A picture without scores gets -inf.
     """
     sought = job.goal.sought[rows]
     at = np.arange(len(rows)), np.maximum(sought, 0)
     odds = scores.log_odds
+    if job.scorer.classifier.multi_label:
+        return np.where(scores.scored, job.goal.sign[rows] * odds[at], -np.inf)
     with np.errstate(invalid="ignore"):  # NaN where there are no scores
         logs = -np.logaddexp(0.0, -odds)
     own = logs[at].copy()

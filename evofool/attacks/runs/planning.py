@@ -90,8 +90,8 @@ def _fitting(
     if aim == "targeted" and targets == "none":
         raise loaded.error_at(
             key,
-            f"{name} is targeted: set targets, to one of"
-            f" {', '.join(aim for aim in AIMS if aim != 'none')} or to a class",
+            f"{name} is targeted: set targets to a class, or to one of"
+            f" {', '.join(aim for aim in AIMS if aim != 'none')}",
         )
     return targets
 
@@ -104,7 +104,8 @@ def items_of(
     seed: int | None,
     reject: int | None = None,
 ) -> list[tuple[int, int]]:
-    """(image, target) of all that an attack is to do, without images of their target's class.
+    """(image, target) of all that an attack is to do, without images of their target's class, or
+    for which the victim claims it already.
 
     Where the victim has a class for "no answer" (`reject`), nothing is aimed at it, and images of
     it, which fool nobody to begin with, are only for attacks without a goal.
@@ -122,7 +123,7 @@ def items_of(
         for image in images
         if image.used and (reject is None or image.label != reject or attack.aim == "any")
         for target in _targets(targets, image, classes, seed, reject)
-        if target != image.label
+        if target != image.label and target not in (image.claimed or ())
     ]
 
 
@@ -143,8 +144,8 @@ def check_rows(
     for row in rows:
         if row.item >= len(items) or items[row.item] != (row.image, row.target):
             raise StoreError(
-                f"{path}: damaged: result {row.item} of {name} is of no image and target that this"
-                " attack has"
+                f"{path}: damaged: result {row.item} of {name} belongs to no image and target of"
+                " this attack"
             )
 
 
@@ -157,7 +158,8 @@ def _targets(
         return [image.least_likely]
     if isinstance(targets, int):
         return [targets]
-    others = [c for c in range(classes) if c not in (image.label, reject)]
+    taken = {image.label, reject, *(image.claimed or ())}
+    others = [c for c in range(classes) if c not in taken]
     if targets == "all" or not others:
         return others
     if targets == "next":

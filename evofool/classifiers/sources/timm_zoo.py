@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import socket
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from evofool.classifiers.base import Classifier, Interpolation, Resize
 from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.labels import shipped_labels
+from evofool.classifiers.pictures import in_words
+from evofool.classifiers.sources.hub import hub_resolves
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 from evofool.images import Shape
@@ -42,20 +41,6 @@ class _Plan:
     labels: tuple[str, ...] | None
     n_classes: int
 
-    @property
-    def preprocessing(self) -> str:
-        height, width = self.input_shape[1:]
-        high, wide = self.resize.frame or (self.resize.shorter_side,) * 2
-        square = f"{wide}" if high == wide else f"{high} x {wide}"
-        how = {
-            "crop": f"shorter side {square}" if high == wide else f"until {square} is covered",
-            "squash": f"to {square}",
-            "pad": f"into {square}, with a border",
-        }[self.resize.fit]
-        mean, std = (", ".join(f"{value:.4g}" for value in part) for part in (self.mean, self.std))
-        crop = f"{width}" if height == width else f"{height} x {width}"
-        return f"{how} {self.resize.interpolation}, centre crop {crop}, (x - ({mean})) / ({std})"
-
 
 def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
     """A timm model; weights come from its cache, else its download, or from a file.
@@ -78,7 +63,7 @@ def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
         mean=plan.mean,
         std=plan.std,
         resize=plan.resize,
-        preprocessing=plan.preprocessing,
+        preprocessing=in_words(plan.resize, plan.input_shape, plan.mean, plan.std),
         source=None if plan.file is None else (plan.file, sha256_file(plan.file)),
         keep=True,
     )
@@ -136,8 +121,12 @@ def _plan(timm: ModuleType, spec: ClassifierSpec, base: Path) -> _Plan:
     n_classes = config.num_classes if labels is None else len(labels)
     if labels is None:
         labels = _labels(timm, n_classes)
-    if n_classes < 2:
-        raise ClassifierError(f"classifier {spec.name}: has no classes, it only gives features")
+    if spec.prototypes is not None:
+        n_classes, labels = 0, None  # timm leaves the last layer out then
+    elif n_classes < 2:
+        raise ClassifierError(
+            f"classifier {spec.name}: has no classes, it only gives features; give prototypes"
+        )
     file = None if spec.weights is None else resolve(spec.weights, base)
     return _Plan(
         model=model,
@@ -198,13 +187,16 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
         net: nn.Module = timm.create_model(
             plan.model, pretrained=False, num_classes=plan.n_classes, **_size(spec, plan.config)
         )
+        if plan.n_classes == 0:
+            heads = tuple(f"{head}." for head in _heads(plan.config))
+            state = {key: value for key, value in state.items() if not key.startswith(heads)}
         load_strictly(net, state, spec.name, str(plan.file))
         return net
     cached = _cached(plan.config)
-    options = _size(spec, plan.config)
+    options = _size(spec, plan.config) | ({} if plan.n_classes else {"num_classes": 0})
     if cached is not None:  # asks no server for a newer one
         options["pretrained_cfg_overlay"] = {"file": str(cached)}
-    elif plan.config.hf_hub_id and not _hub_resolves():
+    elif plan.config.hf_hub_id and not hub_resolves():
         raise ClassifierError(f"classifier {spec.name}: {_how_to_get(plan)} (no network)")
     try:
         made: nn.Module = timm.create_model(plan.model, pretrained=True, **options)
@@ -214,6 +206,12 @@ def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
             f"classifier {spec.name}: {_how_to_get(plan)} (tried to get it: {line})"
         ) from error
     return made
+
+
+def _heads(config: Any) -> tuple[str, ...]:
+    """Names of the last layers, which give the classes."""
+    named = config.classifier or ()
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _size(spec: ClassifierSpec, config: Any) -> dict[str, object]:
@@ -248,24 +246,11 @@ def _cached(config: Any) -> Path | None:
     return None
 
 
-def _hub_resolves() -> bool:
-    """Whether the hub can be reached at all: without a network its client retries for a minute."""
-    if urllib.request.getproxies():
-        return True
-    try:
-        from huggingface_hub import constants
-
-        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
-    except (ImportError, OSError):
-        return False
-    return True
-
-
 def _how_to_get(plan: _Plan) -> str:
     origin = plan.config.hf_hub_id or plan.config.url
     if not origin:
-        return f"timm has no weights for {plan.model}; give a file of your own as weights: FILE"
+        return f"timm has no weights for {plan.model}; give your own file as weights: FILE"
     return (
         f"the weights of {plan.model} ({origin}) are not on this machine; load them once with a"
-        " network, or give a file of your own as weights: FILE.safetensors"
+        " network, or give your own file as weights: FILE.safetensors"
     )

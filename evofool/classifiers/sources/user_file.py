@@ -14,10 +14,11 @@ from evofool.classifiers.checks.probe import probe
 from evofool.classifiers.identity.siblings import imported_files, sha256_files, sha256_source
 from evofool.classifiers.sources.user_code import UserCode
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
+from evofool.classifiers.tasks import two_classes, two_predicted
 from evofool.errors import ClassifierError, EvofoolError
 from evofool.files import read_file
 
-_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe")
+_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "probe", "task")
 
 
 def matches(name: str) -> bool:
@@ -51,13 +52,13 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
         )
     if spec.input_shape is None:
         raise ClassifierError(
-            f"classifier {spec.name}: input_shape: is needed beside a module or a predict"
+            f"classifier {spec.name}: input_shape: is needed with a module or a predict"
             " function; set [channels, height, width]"
         )
     labels = spec.read_labels(base)
     if _is_module(made):
         victim = from_module(
-            made,  # type: ignore[arg-type]
+            two_classes(made, spec.output, spec.task),  # type: ignore[arg-type]
             input_shape=spec.input_shape,
             name=spec.name,
             labels=labels,
@@ -76,7 +77,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             " which gets uint8 images; normalise inside it"
         )
     victim = from_predict(
-        made,
+        two_predicted(made, spec.output or "probs", spec.task),
         input_shape=spec.input_shape,
         name=spec.name,
         labels=labels,
@@ -131,10 +132,11 @@ def _call(name: str, code: UserCode, function: str) -> object:
 
 def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> Classifier:
     for key in _KEYS:
-        if key != "probe" and getattr(spec, key) is not None:
+        later = key == "probe" or (key == "task" and spec.task == "multi-label")
+        if not later and getattr(spec, key) is not None:
             raise ClassifierError(
-                f"classifier {spec.name}: {key} cannot be set, the function returns a Classifier"
-                " that says it itself"
+                f"classifier {spec.name}: {key} cannot be set, since the function returns a"
+                " Classifier that has it"
             )
     title = made.title or ("" if made.name in UNNAMED else made.name)
     classifier = dataclasses.replace(made, name=spec.name, title=title, source=source)

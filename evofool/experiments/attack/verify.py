@@ -22,6 +22,7 @@ from evofool.attacks.runs.rows import (
     read_images,
 )
 from evofool.attacks.runs.summary import stem
+from evofool.classifiers.tasks import CLAIMED
 from evofool.experiments.attack.held_back import withstood
 from evofool.experiments.attack.outputs import HELD_BACK, TABLE, AttackOutputs
 from evofool.experiments.attack.parts import AttackParts
@@ -157,7 +158,7 @@ def _again(
                 if not gap <= engines.tolerance:
                     name = f"{claim.work.planned.name}, image {row.image}"
                     apart.append(
-                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed,"
+                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed, but"
                         f" {now:.6g} is found"
                     )
             same = (row.l0, row.l2, row.linf) == (measured.l0[k], measured.l2[k], measured.linf[k])
@@ -199,7 +200,7 @@ def _under_others(
             answers += len(part) * each.transforms
     if answers:
         fine = apart <= (TURNED * answers if engines.other else 0)
-        detail = f"{apart} of {answers} answers under other transforms are not the stored"
+        detail = f"{apart} of {answers} answers under other transforms differ from the stored ones"
         yield Check("held back", fine, detail if apart else f"{answers} answers are as stored")
 
 
@@ -218,10 +219,15 @@ def _possible(
     """
     away = NONE if attack.aim == "any" else source
     goal = Goal(scorer.classifier, np.array([away]), np.array([row.target]))
-    hit = bool(goal.success(np.array([label]), np.zeros(1, np.int64))[0])
+    sought, many = int(goal.sought[0]), scorer.classifier.multi_label
+    sure = None if confidence is None else confidence[[label if sought == NONE else sought]]
+    hit = bool(goal.success(np.array([label]), np.zeros(1, np.int64), sure)[0])
+    if many and sure is not None and sought != NONE:
+        hit_or_not = {True, False} if abs(sure[0] - CLAIMED) <= engines.tolerance else {hit}
+        if attack.least_confidence == 0 or len(hit_or_not) == 2:
+            return hit_or_not
     least = attack.least_confidence
     if not hit or least == 0 or confidence is None:
         return {hit}
-    sought = int(goal.sought[0])
     above = float(confidence[label if sought == NONE else sought]) - least
     return {True, False} if abs(above) <= engines.tolerance else {above > 0}

@@ -23,6 +23,7 @@ from evofool.attacks.runs.rows import (
 )
 from evofool.attacks.runs.ssim import ssim
 from evofool.classifiers import Classifier
+from evofool.classifiers.tasks import CLAIMED
 from evofool.errors import BudgetError, ConfigError, StoreError
 from evofool.experiments.attack.sources import Sample, Source, read_samples
 from evofool.experiments.engine import Chunk, Context, Output, Row, Work, outside
@@ -122,6 +123,7 @@ class JudgedImages(Work):
         n = len(samples)
         confidence: list[float | None] = [None] * n
         least = [NONE] * n
+        claimed: list[tuple[int, ...] | None] = [None] * n
         if victim.output == "label":
             predicted = scorer.labels(pixels).tolist()
         else:
@@ -135,15 +137,20 @@ class JudgedImages(Work):
             if victim.reject is not None:
                 odds[:, victim.reject] = np.inf  # no answer is no class to aim at
             least = np.where(scores.scored, odds.argmin(axis=1), NONE).tolist()
+            if victim.multi_label:
+                told = scores.confidence > CLAIMED
+                claimed = [tuple(np.flatnonzero(row).tolist()) for row in told]
         rows = []
         for i, sample in enumerate(samples):
             label = predicted[i] if sample.label == NONE else sample.label
-            used = label == predicted[i] or not self.only_correct
+            all_claimed = claimed[i]
+            right = label == predicted[i] if all_claimed is None else label in all_claimed
+            used = right or not self.only_correct
             used = used and predicted[i] != NONE  # there is no answer to lead away from
             rows.append(
                 ImageRow(
                     start + i, sample.source, int(label), predicted[i], confidence[i], least[i],
-                    bool(used), png=encode_png(sample.pixels),
+                    bool(used), claimed[i], png=encode_png(sample.pixels),
                 )
             )  # fmt: skip
         return rows

@@ -30,7 +30,7 @@ class Method(Model):
         name: in tables and plots; made from the rest by default.
         initial: of evolution: random individuals before the first generation.
         children: of evolution: individuals a generation.
-        options: of an attack: its parameters.
+        options: of an attack its parameters, of evolution those of the encoding.
     """
 
     evolution: Annotated[str, Field(min_length=1)] | None = None
@@ -58,9 +58,9 @@ class Method(Model):
                 f"must name exactly one of {', '.join(SOURCES)}, not "
                 + (" and ".join(given) or "none of them")
             )
-        if self.attack is None and self.options:
+        if self.attack is None and self.evolution is None and self.options:
             key = next(iter(self.options))
-            raise ValueError(f"unknown key {key!r} of a method with {given[0]}")
+            raise ValueError(f"unknown key {key!r} for a method with {given[0]}")
         return self
 
     @model_serializer

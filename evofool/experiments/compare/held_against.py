@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from evofool.classifiers import Classifier
-from evofool.classifiers.base import short_name
 from evofool.config import Loaded
 from evofool.data import load_dataset
 from evofool.data.base import Dataset
 from evofool.errors import DataError
-from evofool.experiments.checked import loaded_net
+from evofool.experiments.checked import loaded_net, told_apart
 from evofool.experiments.compare.config import CompareConfig
 from evofool.experiments.compare.elsewhere import Elsewhere
 from evofool.experiments.compare.searches import Arm, LeftOut, Measure
@@ -49,7 +48,7 @@ def nearest(
     left_out: list[LeftOut] = []
     for victim, net in nets.items():
         if data.shape != net.input_shape:
-            reason = f"the pictures of {data.name} have another shape than {net.name} takes"
+            reason = f"the pictures of {data.name} do not have the shape that {net.name} takes"
             left_out.append(LeftOut(victim, DISTANCE, reason))
             continue
         given = GivenNet.of(net, {})
@@ -84,10 +83,12 @@ def elsewhere(
     measures: list[Measure] = []
     left_out: list[LeftOut] = []
     names: set[str] = set()
-    for number, spec in enumerate(loaded.config.transfer):
+    targets = [
+        loaded_net(loaded, ("transfer", number), spec)
+        for number, spec in enumerate(loaded.config.transfer)
+    ]
+    for number, (target, name) in enumerate(zip(targets, told_apart(targets), strict=True)):
         where = ("transfer", number)
-        target = loaded_net(loaded, where, spec)
-        name = short_name(target.name)
         if name in names:
             raise loaded.error_at(where, f"two nets are called {name}; name each once")
         names.add(name)
@@ -99,7 +100,7 @@ def elsewhere(
                 left_out.append(LeftOut(victim, what, "it is the same net"))
                 continue
             if target.output == "label":
-                reason = "the net gives labels only, and no confidences"
+                reason = "the net gives only labels, no confidences"
                 left_out.append(LeftOut(victim, what, reason))
                 continue
             try:

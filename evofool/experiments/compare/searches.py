@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from evofool import encodings
 from evofool.attacks import Attack, GradientAscent, registry
-from evofool.classifiers import Classifier
-from evofool.classifiers.base import short_name
 from evofool.config import Loaded
 from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
@@ -169,8 +167,8 @@ class Compared:
 def arm(
     loaded: Loaded[CompareConfig],
     index: int,
-    net: Classifier,
-    spec: Mapping[str, Any],
+    name: str,
+    given: GivenNet,
     scoring: Scoring,
     pictures: Mapping[str, Pictures | str],
 ) -> Arm | LeftOut:
@@ -179,8 +177,8 @@ def arm(
     Args:
         loaded: the config.
         index: of the method.
-        net: the victim.
-        spec: how the config names it.
+        name: of the victim in tables.
+        given: the victim.
         scoring: how images are scored.
         pictures: natural ones by split, or why there are none.
 
@@ -188,15 +186,15 @@ def arm(
         ConfigError: an unknown encoding or attack, or a parameter that is wrong.
     """
     config, method = loaded.config, loaded.config.methods[index]
+    net = given.classifier
     classes = min(config.classes or net.n_classes, net.n_classes)
-    given, share = GivenNet.of(net, spec), config.budget // classes
+    share = config.budget // classes
     runs: dict[int, Search] = {}
-    name = short_name(net.name)
     if not net.white_box:
         scoring = replace(scoring, engine="auto")
     sees, family, each = _kind_of(loaded, index, method), "chance", 1
     if net.output == "label":
-        return LeftOut(name, method.title, "the net gives labels only, and no confidences")
+        return LeftOut(name, method.title, "the net gives only labels, no confidences")
     if method.attack is not None:
         family, each = ("gradients" if sees == "weights" else "queries"), classes
         for seed in config.seeds:
@@ -293,7 +291,8 @@ def _attack(
     if len(attacks) > 1:
         raise loaded.error_at(
             ("methods", index),
-            "a list of values makes several methods; write each by itself",
+            "a list of values would make several methods; write each of them as a method of its"
+            " own",
         )
     return attacks[0]
 
@@ -319,7 +318,7 @@ def _evolved(
     campaign = Campaign(
         net, method.evolution, initial, children, generations, classes, scoring, seed
     )
-    return Evolved(campaign, config.budget)
+    return Evolved(campaign.with_options(method.options), config.budget)
 
 
 def _file_name(text: str) -> str:

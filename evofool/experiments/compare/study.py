@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from evofool.classifiers import Classifier
-from evofool.classifiers.base import short_name
 from evofool.config import Loaded, load_model
 from evofool.config.document import load_yaml
 from evofool.config.loading import find, validate, with_seed
 from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import DataError
-from evofool.experiments.checked import inspected, loaded_net
+from evofool.experiments.checked import inspected, loaded_net, told_apart
 from evofool.experiments.compare.config import CompareConfig, resolve
 from evofool.experiments.compare.held_against import elsewhere, nearest
 from evofool.experiments.compare.passes import TimedPasses, machine_of, this_machine
@@ -99,9 +98,14 @@ class CompareStudy(Study[CompareConfig]):
         labels: dict[str, tuple[str, ...]] = {}
         passes: dict[str, TimedPasses] = {}
         nets: dict[str, Classifier] = {}
-        for number, spec in enumerate(config.victims):
-            net = loaded_net(loaded, ("victims", number), spec)
-            name = short_name(net.name)
+        loaded_nets = [
+            loaded_net(loaded, ("victims", number), spec)
+            for number, spec in enumerate(config.victims)
+        ]
+        called = told_apart(loaded_nets)
+        for number, (spec, net, name) in enumerate(
+            zip(config.victims, loaded_nets, called, strict=True)
+        ):
             if name in labels:
                 raise loaded.error_at(
                     ("victims", number), f"two nets are called {name}; name each once"
@@ -115,9 +119,8 @@ class CompareStudy(Study[CompareConfig]):
             nets[name] = net
             pictures = _natural(loaded, net)
             for index in range(len(config.methods)):
-                made = arm(
-                    loaded, index, net, spec.model_dump(exclude_none=True), scoring, pictures
-                )
+                given = GivenNet.of(net, spec.model_dump(exclude_none=True))
+                made = arm(loaded, index, name, given, scoring, pictures)
                 if isinstance(made, Arm):
                     arms.append(made)
                 else:
@@ -219,8 +222,8 @@ def _check_share(loaded: Loaded[CompareConfig], name: str, classes: int, passes:
         raise loaded.error_at(
             "budget",
             f"{loaded.config.budget} forward-equivalents are {share} for each of the {classes}"
-            f" classes of {name}; a method needs at least {LEAST_SHARE * passes} to take two steps"
-            f" and to look at the result: raise it to {least}, or name fewer classes",
+            f" classes of {name}, but a method needs at least {LEAST_SHARE * passes} to take two"
+            f" steps and score the result: raise it to {least}, or name fewer classes",
         )
 
 
@@ -238,7 +241,7 @@ def _natural(loaded: Loaded[CompareConfig], net: Classifier) -> dict[str, Pictur
             continue
         if data.shape != net.input_shape:
             by_split[split] = (
-                f"the pictures of {data.name} have another shape than {net.name} takes"
+                f"the pictures of {data.name} do not have the shape that {net.name} takes"
             )
             continue
         # which class a picture is of does not matter: each is looked at for all

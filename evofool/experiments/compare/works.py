@@ -1,15 +1,15 @@
 """Works that look for a picture of every class of a net, and note how far they came at what cost.
 
 All count in forward-equivalents: images that went forward through the net plus twice the images
-that gradients were taken of. Whatever a method is after, its rows are alike: one a class.
+that gradients were taken of. Whatever a method is after, its rows are alike: one per class.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,7 +237,9 @@ class Evolved(Work):
         """
         campaign = self.campaign
         encoding = campaign.written or campaign.encoding
-        drawn = drawing("encoding", encoding, net.input_shape, campaign.seed)
+        drawn = drawing(
+            "encoding", encoding, net.input_shape, campaign.seed, campaign.encoding_options
+        )
         with context.scorer(net, campaign.scoring, counted=False) as scorer:
             show(scorer, trace, drawn, campaign.initial, 1 + max(campaign.goals))
 
@@ -249,12 +251,14 @@ Draw = Callable[[int, int], UInt8Images]
 """Pictures `a` to `b` - 1 of a source, uint8 N x C x H x W."""
 
 
-def drawing(source: str, name: str, shape: Shape, seed: int) -> Draw:
+def drawing(
+    source: str, name: str, shape: Shape, seed: int, options: Mapping[str, Any] | None = None
+) -> Draw:
     """Pictures of noise, or random ones of an encoding, that depend on (seed, number) alone."""
     if source == "noise":
         kind: NoiseKind = name  # type: ignore[assignment]  # which the config has checked
         return lambda a, b: np.stack([noise_image(kind, shape, seed, k) for k in range(a, b)])
-    encoding = encodings.load(name, shape)
+    encoding = encodings.load(name, shape, options)
 
     def sampled(a: int, b: int) -> UInt8Images:
         rngs = (generator(seed, Stream.SAMPLE, 0, k) for k in range(a, b))

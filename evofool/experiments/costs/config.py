@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from evofool.config import Model
 from evofool.config.document import Document
-from evofool.config.loading import absolute_code
+from evofool.config.loading import absolute_code, absolute_pictures
 from evofool.config.models import Count, listed
 from evofool.experiments.sections import EvolutionBudget, ExperimentScoring, no_repeats
 from evofool.training import TrainConfig
@@ -132,4 +132,5 @@ def resolve(config: CostsConfig, document: Document, check_files: bool) -> Docum
     Raises:
         ConfigError: a file is missing.
     """
+    document = absolute_pictures(document, ("evolution", "encodings"), check_files)
     return absolute_code(document, ("evolution", "encodings"), check_files)

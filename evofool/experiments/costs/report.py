@@ -1,4 +1,4 @@
-"""``report/`` of a comparison: how much of it is the cost function?"""
+"""``report/`` of a comparison: how much does the cost function matter?"""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ TITLES: Mapping[str, str] = {
 QUESTIONS: Mapping[str, str] = {
     CLEAN: "Clean test pictures: errors",
     FLOATS: "Noise N(0, I), as drawn: some class is claimed",
-    PICTURES: "The same noise as pictures, cut to [0, 1] and 8 bits: some class is claimed",
+    PICTURES: (
+        "The same noise as pictures, clipped to [0, 1] and rounded to 8 bits: some class is claimed"
+    ),
     FGSM_ROW: "FGSM: errors",
 }
 PUBLISHED: Sequence[tuple[str, str]] = (
@@ -83,7 +85,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
             rows.append({"loss": net.loss, "encoding": encoding, "champions": shown})
     page = PAGES.render(
         "costs.html",
-        title="How much of it is the cost function?",
+        title="How much does the cost function matter?",
         manifest=manifest,
         summary=summary,
         titles=TITLES,

@@ -130,7 +130,7 @@ class DenoiserDefense(Model):
             if key not in ("name", "weights") and getattr(self, key) != field.default
         ]
         if self.weights is not None and others:
-            raise ValueError(f"weights: are trained already; leave out {', '.join(others)}")
+            raise ValueError(f"weights: are already trained; leave out {', '.join(others)}")
         return self
 
 
@@ -267,6 +267,7 @@ def resolve(config: DefendConfig, document: Document, check_files: bool) -> Docu
         document = _training(document, train, check_files)
     document = absolute_code(document, ("defense",), check_files)
     document = absolute_pictures(document, ("defense",), check_files)
+    document = absolute_pictures(document, ("evolution", "encodings"), check_files)
     return absolute_code(document, ("evolution", "encodings"), check_files)
 
 

@@ -67,6 +67,10 @@ def prepare(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
         ConfigError: the defense does not fit the net, at its place.
     """
     name = loaded.config.defense.name
+    if base.classifier.multi_label:
+        raise loaded.error_at(
+            "base", "defenses are for nets that choose one class, not for task: multi-label"
+        )
     return _PREPARING.get(name, _around)(loaded, base, scoring)
 
 
@@ -201,7 +205,9 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
         except AttackError as error:
             raise loaded.error_at(at, str(error)) from error
         except UsageError as error:
-            raise loaded.error_at(at, f"{error}; a denoiser learns from untargeted ones") from error
+            raise loaded.error_at(
+                at, f"{error}; a denoiser learns from untargeted attacks"
+            ) from error
     return chosen
 
 

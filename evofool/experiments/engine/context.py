@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,10 @@ from evofool.experiments.engine.progress import Tally, Told
 from evofool.experiments.engine.results import Results, everything_below
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.work import Row, Work, outside
+from evofool.images import UInt8Images
 from evofool.scoring import Scorer
+from evofool.scoring.services import ServiceEngine
+from evofool.store.answers import Answers
 from evofool.store.manifest import versions
 from evofool.store.records.works import Cost, Read
 
@@ -137,12 +140,35 @@ class Context:
                 useful = self._kept.get(id(scorer), 0)
                 raise
             finally:
-                if books:
+                if self.spending is not None and books and not self.spending.verifies:
                     scorer.ledger.settle(scorer.queries if useful is None else useful)
                 self._scorers.remove(scorer)
                 self._closed += _cost(scorer)
                 if scorer.batch < scoring.batch:
-                    self.notes.append(f"out of memory: {scorer.batch} images a forward pass")
+                    self.notes.append(f"out of memory: {scorer.batch} images per forward pass")
+
+    def take_answers(self, net: Classifier, folder: Path, images: UInt8Images) -> None:
+        """Keep what a service has answered about `images` in another run's folder here as well, so
+        that no work sends them again. Where the service has a cache of its own they are shared.
+
+        Args:
+            net: that was asked.
+            folder: of the other run.
+            images: N x C x H x W.
+
+        Raises:
+            StoreError: answers cannot be read or kept.
+        """
+        if not net.is_service or self.spending is None:
+            return
+        with Scorer(net) as scorer:
+            engine = scorer.running
+            assert isinstance(engine, ServiceEngine)
+            if engine.cache is not None:
+                return
+            addresses = [engine.address(image) for image in images]
+        with closing(Answers(folder)) as there:
+            self.spending.bookings.answers().keep(there.find(addresses))
 
     def keep(self) -> None:
         """What has been sent so far was for rows that are stored now."""

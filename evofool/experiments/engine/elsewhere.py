@@ -45,6 +45,7 @@ class Elsewhere(Protocol):
 
         Raises:
             LostError: the process is gone.
+            ClusterLostError: all processes are.
             EvofoolError: what the work raised.
         """
         ...

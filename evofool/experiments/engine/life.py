@@ -31,6 +31,7 @@ from evofool.experiments.engine.changes import (
     record_changeable,
     record_changes,
 )
+from evofool.experiments.engine.drawing import write_report
 from evofool.experiments.engine.elsewhere import Elsewhere
 from evofool.experiments.engine.progress import Meter, OnProgress
 from evofool.experiments.engine.results import Results
@@ -108,7 +109,7 @@ def begin(
         EvofoolError: a work failed; what was done so far is saved.
     """
     if isinstance(source, Loaded) and (overrides or seed is not None):
-        raise UsageError("a config that is loaded already takes no overrides and no other seed")
+        raise UsageError("a config that is already loaded takes no overrides and no other seed")
     options = options or Options(**fields)
     loaded = source if isinstance(source, Loaded) else study.load(source, overrides, seed)
     ExperimentFolder.check_free(Path(out))
@@ -188,8 +189,11 @@ def redraw(study: type[Study[Any]], path: Path | str) -> Result:
     """
     with _opened(study, path, writable=True) as run:
         made, results = _finished(study, run)
+        whole = run.whole()
         report = made.report(results, run.manifest)
-        report.write(run)
+        write_report(report, run)
+        if whole:  # what was changed by hand since its end gets no new digest here
+            run.seal({})
         return Result(run.path, report.summary or {})
 
 
@@ -286,7 +290,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         if taken.works:
             options.say(f"taken over from {taken.run}: {listed(taken.works)}")
         else:
-            options.say(f"{taken.run} holds nothing that is still to be done")
+            options.say(f"{taken.run} holds nothing that this run still needs")
     sent = sum(work.cost.queries for a, work in run.works().items() if a in plan)
     meter = Meter(options.progress, options.should_stop, run.seconds(), sent)
     results, reason = Results(run, plan), ""
@@ -311,7 +315,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         run.set_meta({"seconds": repr(meter.seconds), "stop_reason": reason})
         drawing = meter.begin("report", 0)
         report = made.report(results, run.manifest)
-        report.write(run)
+        write_report(report, run)
         drawing.end()
     except StoreError:
         raise
@@ -320,13 +324,14 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         run.seal({"status": "interrupted" if interrupted else "failed"})
         if interrupted and made.partial and options.draw_when_stopped:
             report = made.report(results, run.manifest)
-            report.write(run)
+            write_report(report, run)
+            run.seal({})
             return Result(run.path, report.summary or {})
         # whoever waits for the error of a net or a config gets it, whatever stood on that work
         first = error.__cause__ if isinstance(error, WorksFailedError) else error
         raise (type(first) if isinstance(first, EvofoolError) else type(error))(
-            f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
-            f" resume {run.path}"
+            f"{('stopped' if interrupted else error)}; what is done is saved; continue with:"
+            f" evofool resume {run.path}"
         ) from error
     run.seal({"status": "finished"})
     return Result(run.path, report.summary or {})
@@ -354,8 +359,7 @@ def _workers(
         options.say(f"--ray: {reason}; the works are done here, one after the other")
         yield None, 1, None
         return
-    with _cluster(made, options.ray) as ray:
-        works = RayWorks(ray, made, run)
+    with _cluster(made, options.ray) as ray, RayWorks(ray, made, run) as works:
         at_once = min(works.at_once, len(made.plan))
         with ThreadPoolExecutor(at_once, "works") as threads:
             yield threads, at_once, works
@@ -386,7 +390,7 @@ def _finished(study: type[Study[Any]], run: ExperimentFolder) -> tuple[Study[Any
     missing = [p.title for p in made.plan if not results.is_finished(p.work)]
     if missing and not made.partial:
         raise FolderError(
-            f"{run.path}: cannot be drawn yet, {listed(missing)} not done; go on with"
+            f"{run.path}: cannot be drawn yet: {listed(missing)} not done; continue with"
             f" evofool resume {run.path}"
         )
     return made, results

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from evofool.errors import (
     BudgetError,
+    ClusterLostError,
     EvofoolError,
     Interrupted,
     RunBusyError,
@@ -84,6 +85,7 @@ def run_plan(
         WorksFailedError: works failed; all that does not depend on them is done. A work alone
             raises its own error.
         BudgetError: none failed, but some have spent their share before they were through.
+        ClusterLostError: no other work can be sent elsewhere; all that is done is stored.
         StoreError: the folder is damaged or cannot be written.
     """
     executor = executor or Serial()
@@ -174,7 +176,7 @@ class _Runner:
             if error is None:
                 finished.add(planned.work.address)
             elif isinstance(error, EvofoolError) and not isinstance(
-                error, Interrupted | RunBusyError | StoreError
+                error, Interrupted | RunBusyError | StoreError | ClusterLostError
             ):
                 self._failed[planned.work.address] = error
             else:
@@ -190,7 +192,9 @@ class _Runner:
         if not others and not self._skipped:
             raise first
         more = f" (and {len(others)} more)" if others else ""
-        left = f"; {len(self._skipped)} that depend on them were not begun" if self._skipped else ""
+        left = (
+            f"; {len(self._skipped)} that depend on them were not started" if self._skipped else ""
+        )
         raise WorksFailedError(
             f"{self._plan[address].title} failed{more}{left}: {first}"
         ) from first
@@ -214,7 +218,8 @@ class _Runner:
                     raise Interrupted("stopped") from error
                 if attempt == ATTEMPTS:
                     raise ScoringError(
-                        f"{planned.title}: {ATTEMPTS} workers in turn were lost over it ({error})"
+                        f"{planned.title}: {ATTEMPTS} workers in a row were lost while doing it"
+                        f" ({error})"
                     ) from error
                 logging.getLogger("evofool").warning(
                     "%s: its worker was lost (%s); it is done again", planned.title, error
@@ -289,8 +294,9 @@ class _Runner:
                 digest = ""
             if digest != artifact.digest:
                 raise StoreError(
-                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was made;"
-                    " put it back as it was, or remove it: evofool resume then makes it again"
+                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was"
+                    " made; restore the original, or remove it, and evofool resume makes it"
+                    " again"
                 )
 
 

@@ -25,12 +25,19 @@ class Spending:
         shares: most queries of a work, by address, over all processes; a work that is not named
             may send what it likes.
         every_net: whether nets on this machine are booked as well.
+        verifies: whether works are verified, so that what is sent is no query of theirs.
     """
 
     bookings: Bookings
     budget: int | None = None
     shares: Mapping[str, int] = field(default_factory=dict)
     every_net: bool = False
+    verifies: bool = False
+
+    @classmethod
+    def of_verifying(cls, run: ExperimentFolder) -> Spending | None:
+        """What `verify` sends to services: booked beside the queries, where it can be written."""
+        return cls(run.bookings, verifies=True) if run.can_book else None
 
     def share(self, address: str) -> int | None:
         """Most queries of a work, or None."""
@@ -42,6 +49,8 @@ class Spending:
 
     def attach(self, scorer: Scorer) -> None:
         """Book what `scorer` sends from now on, and keep what a service answers."""
+        if self.verifies:
+            scorer.heading = Heading.VERIFY
         scorer.ledger.attach(_OfScorer(self.bookings, self.budget))
         scorer.keep_answers(self.bookings.answers)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from evofool.errors import StoreError
 from evofool.experiments.engine.context import Context
+from evofool.experiments.engine.drawing import drawn_digests, is_picture
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.progress import Meter
 from evofool.experiments.engine.results import Results
+from evofool.experiments.engine.spending import Spending
 from evofool.files import read_file
 from evofool.report.output import Drawn
 from evofool.store import Check
@@ -32,6 +34,7 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
         report: draws the files again.
     """
     run = results.folder
+    spending = Spending.of_verifying(run)
     whole = True
     for planned in plan:
         work = planned.work
@@ -39,7 +42,9 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
             whole = False
             stored = results.stored(work)
             if stored is not None and stored.finished:
-                yield Check(planned.title, False, "what it made or stood on is not as it was")
+                yield Check(
+                    planned.title, False, "something that it made or depends on has changed"
+                )
             else:
                 yield Check(planned.title, None, "not done yet (evofool resume)")
             continue
@@ -56,21 +61,32 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
             True,
             f"{counted(n, 'row')} read, {counted(len(work.makes), 'artifact')} as made",
         )
-        context = Context(results, planned, Meter(None, None, 0.0).begin(planned.title, 0), None)
+        told = Meter(None, None, 0.0).begin(planned.title, 0)
+        context = Context(results, planned, told, None, spending)
         yield from work.verify(context)
     if not whole or run.meta().get("status") != "finished":
         yield Check("report", None, "not drawn yet: the run has not ended (evofool resume)")
         return
     drawn = _Files()
     report(results, run.manifest).write(drawn)
+    try:
+        digests = drawn_digests(run.meta())
+    except StoreError as error:
+        yield Check("report", False, str(error))
+        return
     for name, data in drawn.files.items():
-        if name.endswith((".png", ".svg")):
-            continue  # what draws them may be another version
         try:
-            same = read_file(run.path / name) == data
+            there = read_file(run.path / name)
         except OSError:
-            same = False
-        yield Check(name, same, "holds the stored rows" if same else "differs or is missing")
+            there = None
+        if there == data:
+            yield Check(name, True, "holds the stored rows")
+        elif not is_picture(name):
+            yield Check(name, False, "differs or is missing")
+        elif digests is not None:
+            same = there is not None and hashlib.sha256(there).hexdigest() == digests.get(name)
+            yield Check(name, same, "is as it was drawn" if same else "differs or is missing")
+        # else nobody knows what an older run drew; what draws now may be another version
 
 
 def check_works(run: ExperimentFolder) -> Check:

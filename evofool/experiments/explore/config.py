@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from evofool.config import ClassifierConfig, Model
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document
-from evofool.config.loading import absolute_classifier, absolute_code
+from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
 from evofool.config.models import Count, listed
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
 from evofool.experiments.transfer.config import absolute_images
@@ -101,7 +101,7 @@ class ExploreConfig(Model):
     Attributes:
         classifier: the net.
         classes: the first so many are sought by evolution; None is all.
-        evolution: campaigns, one an encoding and seed.
+        evolution: campaigns, one per encoding and seed.
         images: natural pictures with labels of their own.
         repetition, decision_map, embedding, source_target, goal_switching: what is looked at; None
             leaves it out.
@@ -133,14 +133,14 @@ class ExploreConfig(Model):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not any(getattr(self, section) is not None for section in SECTIONS):
-            raise ValueError(f"asks for nothing: add at least one of {', '.join(SECTIONS)}")
+            raise ValueError(f"asks for no part: add at least one of {', '.join(SECTIONS)}")
         for section in ("decision_map", "embedding", "source_target"):
             if getattr(self, section) is not None and self.images is None:
                 raise ValueError(f"{section} needs natural pictures: add images")
         if self.images is not None and (
             self.images.noise is not None or self.images.labels == "victim"
         ):
-            raise ValueError("images: must be pictures with labels of their own")
+            raise ValueError("images: must be pictures with their own labels")
         return self
 
 
@@ -153,6 +153,7 @@ def resolve(config: ExploreConfig, document: Document, check_files: bool) -> Doc
     document = absolute_classifier(document, ("classifier",), check_files)
     if config.images is not None:
         document = absolute_images(document, config.images, check_files)
+    document = absolute_pictures(document, ("evolution", "encodings"), check_files)
     for section in (("evolution", "encodings"), ("decision_map",), ("source_target",)):
         document = absolute_code(document, section, check_files)
     return document

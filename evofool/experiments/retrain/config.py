@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evofool.config import ClassifierConfig, Model, find
 from evofool.config.document import Document, KeyPath
-from evofool.config.loading import absolute_classifier, absolute_code
+from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
 from evofool.config.models import Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, called
@@ -137,11 +137,11 @@ class RetrainConfig(Model):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        known = (*self.evolution.encodings, ALL)
+        known = (*(one.called or one.name for one in self.evolution.encodings), ALL)
         for name in self.trained_on:
             if name not in known:
                 raise ValueError(
-                    f"trained_on: {name!r} is none of evolution.encodings; allowed:"
+                    f"trained_on: {name!r} is not one of evolution.encodings; allowed:"
                     f" {', '.join(known)}"
                 )
         if len(set(self.trained_on)) < len(self.trained_on):
@@ -171,6 +171,7 @@ def resolve(config: RetrainConfig, document: Document, check_files: bool) -> Doc
         document = _training(document, config.base.name, check_files)
     for index in range(len(config.others)):
         document = absolute_classifier(document, ("others", index), check_files)
+    document = absolute_pictures(document, ("evolution", "encodings"), check_files)
     for key in (("evolution", "encodings"), ("trained_on",)):
         document = absolute_code(document, key, check_files)
     return document
@@ -204,7 +205,7 @@ def _check_counts(config: RetrainConfig, document: Document) -> None:
         if wanted > scored:
             raise document.error(
                 f"images.{key}",
-                f"{wanted:,} fooling images are wanted of each run of evolution, which scores"
-                f" only {scored:,} (initial + generations x children); lower it, or raise"
+                f"{wanted:,} fooling images are needed from each campaign, which scores only"
+                f" {scored:,} (initial + generations x children); lower it, or raise"
                 " evolution.generations",
             )

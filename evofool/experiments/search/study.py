@@ -15,7 +15,7 @@ from evofool.classifiers.identity.code import code_digest
 from evofool.config import Loaded, yaml_lines
 from evofool.config.models import MapElitesConfig
 from evofool.errors import EncodingError
-from evofool.experiments.checked import loaded_net
+from evofool.experiments.checked import loaded_net, told_apart
 from evofool.experiments.engine import Plan, Planned, Results, Scoring
 from evofool.experiments.engine.study import Study
 from evofool.experiments.search.campaigns import VariantCampaign
@@ -64,11 +64,7 @@ class SearchStudy(Study[SearchConfig]):
     def make(cls, loaded: Loaded[SearchConfig]) -> SearchStudy:
         config = loaded.config
         nets = [loaded_net(loaded, ("victims", k), spec) for k, spec in enumerate(config.victims)]
-        names = [net.headline for net in nets]
-        called = [
-            name if names.count(name) == 1 else f"{name} ({net.digest[:6]})"
-            for name, net in zip(names, nets, strict=True)
-        ]
+        called = told_apart(nets)
         scoring = config.scoring.resolved()
         searched = []
         witnesses = list(others(loaded, scoring))
@@ -93,8 +89,9 @@ class SearchStudy(Study[SearchConfig]):
             if not any(other.name in one.shown for one in searched):
                 raise loaded.error_at(
                     ("shown_to", number),
-                    f"{other.name} would be shown nothing: it has other classes than the nets that"
-                    " are searched, or is the only one of them; name another net, or leave it out",
+                    f"{other.name} would be shown nothing: its classes differ from those of the"
+                    " searched nets, or it is the only one of them; name another net, or leave"
+                    " it out",
                 )
         return cls(loaded, searched)
 

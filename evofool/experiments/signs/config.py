@@ -13,8 +13,10 @@ from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code
 from evofool.config.models import listed
 from evofool.config.transforms import TransformsConfig
+from evofool.errors import EvofoolError
 from evofool.experiments.sections import ExperimentScoring, Sources, no_repeats
 from evofool.experiments.transfer.config import absolute_images
+from evofool.report.paper import layout_of, shape_of
 
 RowName: TypeAlias = Literal["in-distribution", "logo", "custom"]
 ROWS: tuple[RowName, ...] = ("in-distribution", "logo", "custom")
@@ -30,6 +32,29 @@ PERSPECTIVE, BRIGHTNESS = 0.07, 0.15
 """Of the paper's transforms."""
 RESAMPLE: dict[str, list[int]] = {"small": [16, 64], "paper": [32, 600]}
 """Sides of what a camera takes, which the paper enlarges up to 600 pixels."""
+
+
+class PrintConfig(Model):
+    """How a sign is laid out for print.
+
+    Attributes:
+        width_mm: of the picture on paper.
+        dpi: dots an inch.
+        paper: that it is spread over: ``a4``, ``a3`` or ``letter``.
+    """
+
+    width_mm: Annotated[float, Field(ge=10, le=5000)] = 600.0
+    dpi: Annotated[int, Field(ge=30, le=2400)] = 100
+    paper: Literal["a4", "a3", "letter"] = "a4"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        try:
+            shape_of((1, 1), self.width_mm, self.dpi)
+            layout_of((self.width_mm, self.width_mm), self.paper)
+        except EvofoolError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class SignsConfig(Model):
@@ -48,6 +73,8 @@ class SignsConfig(Model):
         held_back: other transforms of the same ranges that painted pictures are shown under.
         sides: pixels of a sign's side as the camera takes it, which grow fewer with the distance.
         angles: degrees by which the board is turned about its upright axis.
+        frames: of a drive by each painted picture; 0 is none.
+        print: how the best sign of each net is laid out for print.
         scale: ``small``, or ``paper`` with its steps and its 32 transforms.
         shown: whether the page shows photographed signs as well.
         scoring: how pictures are scored.
@@ -78,6 +105,8 @@ class SignsConfig(Model):
         BeforeValidator(listed),
         Field(min_length=1, max_length=50),
     ] = (0.0, 15.0, 30.0, 45.0, 60.0)
+    frames: Annotated[int, Field(ge=0, le=1000)] = 40
+    print: PrintConfig = Field(default_factory=PrintConfig)
     scale: Literal["small", "paper"] = "small"
     shown: bool = True
     scoring: ExperimentScoring = Field(default_factory=ExperimentScoring)
@@ -117,9 +146,11 @@ class SignsConfig(Model):
     @classmethod
     def _of_the_scale(cls, value: Any) -> Any:
         """What is said nowhere, so that the config of a run says it."""
-        scale = value.get("scale", "small") if isinstance(value, Mapping) else None
-        if not isinstance(value, Mapping) or scale not in SCALES:
+        if not isinstance(value, Mapping):
             return value
+        scale = value.get("scale")
+        if not isinstance(scale, str) or scale not in SCALES:
+            scale = "small"  # the field's own check says what is wrong with another one
         given = value.get("transforms")
         if given is None:
             given = {
@@ -139,7 +170,7 @@ class SignsConfig(Model):
                 " or leave it out of rows"
             )
         if self.images.noise is not None or self.images.labels == "victim":
-            raise ValueError("images: must be pictures with labels of their own")
+            raise ValueError("images: must be pictures with their own labels")
         return self
 
     @property

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from evofool.experiments.signs.config import SignsConfig
+from evofool.experiments.signs.driven import SignsDriven
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 
 
@@ -18,12 +19,14 @@ class Painted:
         net: its name.
         method: the attack's name.
         seen: the work that shows what it painted.
+        driven: the one that drives by; None without a drive.
     """
 
     row: str
     net: str
     method: str
     seen: SignsSeen
+    driven: SignsDriven | None = None
 
     @property
     def painted(self) -> PaintedSigns:

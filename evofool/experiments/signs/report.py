@@ -10,6 +10,7 @@ import numpy as np
 
 from evofool.experiments.engine import Results
 from evofool.experiments.signs.painted import Rows, file_name
+from evofool.experiments.signs.shown import on_paper, strips
 from evofool.experiments.signs.summary import rates_table, summary, views_table
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.figures import (
@@ -25,6 +26,7 @@ from evofool.report.figures import (
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Picture, Section, sections_page
 from evofool.report.theme import Colours
+from evofool.signs.footage import Approach
 from evofool.text import probability
 
 SHOWN = 12
@@ -58,9 +60,11 @@ def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> R
         _curves(told, files, "turned", "How far from the side?", told["angles"],
                 "degrees by which the board is turned"),
     ]  # fmt: skip
-    sections += _pictures(experiment, results, files)
+    sections += _driven(experiment, results, told, files)
+    paper, beside = on_paper(experiment, results, told)
+    sections += [paper, *_pictures(experiment, results, files)]
     page = sections_page(
-        "Signs that are read as another",
+        "Signs that are read as other signs",
         [section for section in sections if section is not None],
         subject="signs",
         lede=[*told["sentences"], *experiment.notes],
@@ -71,10 +75,33 @@ def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> R
             "command": told["command"],
             "took": f"{told['seconds']:.0f} s",
         },
-        files=("signs.csv", "views.csv", "summary.json", "config.yaml"),
+        files=("signs.csv", "views.csv", "summary.json", "config.yaml", *beside),
     )
     tables = {"signs.csv": rates_table(told), "views.csv": views_table(told)}
-    return Report(page, files, tables, told)
+    return Report(page, files, tables, told, beside)
+
+
+def _driven(
+    experiment: Rows, results: Results, told: Mapping[str, Any], files: dict[str, bytes]
+) -> list[Section]:
+    if not told["frames"]:
+        return []
+    about = "metres to the sign"
+    way = Approach()
+    note = (
+        f"Every picture as a square board of {way.side * 1000:g} mm in a drawn street,"
+        f" {told['frames']} frames from {way.far:g} to {way.near:g} m, with light, blur, noise and"
+        " a simulated detector; a frame counts if the net's first answer is the target. Frames of"
+        " one sign are not independent. Stills are of the sign of each kind that is read most"
+        " often, whichever method painted it. evofool drive makes a film of any picture of this"
+        " page."
+    )
+    figures = _figures(told, files, "along", told["metres"], about)
+    pictures = strips(experiment, results, told, files)
+    return [
+        Section("Driven by", note, figures, abreast=True),
+        Section("Stills", "", pictures=pictures),
+    ]
 
 
 def _curves(
@@ -87,17 +114,28 @@ def _curves(
 ) -> Section | None:
     if len(places) < 2:
         return None
-    figures = []
-    for number, net in enumerate(told["nets"]):
-        lines = [line for line in told["lines"] if line["net"] == net]
-        name = f"{key}-{number}"
-        files |= light_and_dark(name, partial(_plot, net, lines, key, places, about))
-        figures.append(Figure(name, f"{net}: share of pictures read as the target over {about}"))
+    figures = _figures(told, files, key, places, about)
     note = (
         "A line for each kind of picture and method: the share of the pictures that are called the"
         " target. The detector is taken to cut the sign out of the camera's picture exactly."
     )
     return Section(title, note, figures, abreast=True)
+
+
+def _figures(
+    told: Mapping[str, Any],
+    files: dict[str, bytes],
+    key: str,
+    places: Sequence[float],
+    about: str,
+) -> list[Figure]:
+    figures = []
+    for number, net in enumerate(told["nets"]):
+        lines = [line for line in told["lines"] if line["net"] == net]
+        name = f"{key}-{number}"
+        files |= light_and_dark(name, partial(_plot, net, lines, key, places, about))
+        figures.append(Figure(name, f"{net}: share that is read as the target over {about}"))
+    return figures
 
 
 def _plot(
@@ -122,7 +160,7 @@ def _plot(
                   linewidth=2, label=label)  # fmt: skip
     dress(axes, colours, net)
     axes.set_ylim(-0.04, 1.04)
-    if key == "afar":
+    if key != "turned":  # from far to near
         axes.invert_xaxis()
     name_axes(axes, colours, x=about, y="read as the target")
     grid_lines(axes, colours)

@@ -17,11 +17,12 @@ from evofool.config import Loaded, yaml_lines
 from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import AttackError, DataError, UsageError
 from evofool.experiments.attack.sources import Sample, open_source, read_samples
-from evofool.experiments.checked import check_like, inspected, loaded_net
+from evofool.experiments.checked import check_like, inspected, loaded_net, told_apart
 from evofool.experiments.engine import Plan, Planned, Results
 from evofool.experiments.engine.lines import work_lines
 from evofool.experiments.engine.study import Study
 from evofool.experiments.signs.config import DRAWN, SCALES, SignsConfig, resolve
+from evofool.experiments.signs.driven import SignsDriven
 from evofool.experiments.signs.painted import Painted, Rows
 from evofool.experiments.signs.works import PaintedSigns, SignsSeen
 from evofool.experiments.works.nets import GivenNet
@@ -48,6 +49,8 @@ class SignsStudy(Study[SignsConfig]):
         for one in rows.painted:
             what = f"{one.row} for {one.net} by {one.method}"
             planned += [Planned(what, one.painted), Planned(f"{what}, seen", one.seen)]
+            if one.driven is not None:
+                planned.append(Planned(f"{what}, driven by", one.driven))
         super().__init__(loaded, Plan(planned))
 
     @classmethod
@@ -58,11 +61,7 @@ class SignsStudy(Study[SignsConfig]):
         for k, net in enumerate(nets):
             check_like(loaded, ("nets", k), net, nets[0])
             _check_shape(loaded, k, net)
-        names = [net.headline for net in nets]
-        called = [
-            name if names.count(name) == 1 else f"{name} ({net.digest[:6]})"
-            for name, net in zip(names, nets, strict=True)
-        ]
+        called = told_apart(nets)
         scoring = config.scoring.resolved()
         notes: list[str] = []
         painted = []
@@ -77,7 +76,8 @@ class SignsStudy(Study[SignsConfig]):
                     _check_victim(loaded, index, attack, net)
                     work = PaintedSigns(given, pictures, targets, attack, config.seen, scoring)
                     seen = SignsSeen(work, config.held_back, config.sides, config.angles)
-                    painted.append(Painted(row, name, method, seen))
+                    driven = SignsDriven(work, config.frames) if config.frames else None
+                    painted.append(Painted(row, name, method, seen, driven))
         return cls(loaded, Rows(config, tuple(painted), nets[0].labels, tuple(notes)))
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:

@@ -1,14 +1,16 @@
-"""What an experiment on signs came to: rates with intervals, a line a row, net and method."""
+"""What an experiment on signs came to: rates with intervals, a line per row, net and method."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from evofool.attacks.runs.statistics import share, wilson
+from evofool.attacks.runs.statistics import share
+from evofool.experiments.compare.paired import mann_whitney, signed_ranks
 from evofool.experiments.engine import Results
+from evofool.experiments.signs.driven import DrivenRow, metres, parts
 from evofool.experiments.signs.painted import Rows
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.columns import Cell
@@ -21,6 +23,8 @@ PUBLISHED = (
 )
 """The claim that was read in the paper's text; its shares of success were not: none is shown."""
 DRAWN = ("logo", "custom")
+LEVEL = 0.05
+"""Of tests."""
 
 
 def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +34,10 @@ def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> 
     for one in experiment.painted:
         painted = results.rows(one.painted, PaintedRow)
         seen = results.rows(one.seen, SeenRow)
-        lines.append(_line(one.row, one.net, one.method, config.held_back, painted, seen))
+        line = _line(one.row, one.net, one.method, config.held_back, painted, seen)
+        if one.driven is not None:
+            line |= _driven(results.rows(one.driven, DrivenRow), painted)
+        lines.append(line)
     nets = list(dict.fromkeys(one.net for one in experiment.painted))
     told: dict[str, Any] = {
         "kind": "signs",
@@ -41,6 +48,8 @@ def summary(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> 
         "transforms": config.seen.result,
         "sides": list(config.sides),
         "angles": list(config.angles),
+        "frames": config.frames,
+        "metres": metres(config.frames) if config.frames else [],
         "lines": lines,
         "published": {"claim": PUBLISHED[0], "source": PUBLISHED[1]},
         "command": str(manifest.get("command") or ""),
@@ -70,6 +79,7 @@ def _line(
         "before": sum(a.before == b.target for a, b in zip(seen, painted, strict=True)),
         "untransformed": share(plain, n),
         "transformed": share(sum(one.held for one in seen), n * held_back),
+        "held_each": [one.held for one in seen],
         "under_all": share(sum(one.held == held_back for one in seen), n),
         "median_confidence": float(np.median([one.confidence for one in seen])),
         "change": float(np.mean([one.change for one in painted])),
@@ -79,8 +89,21 @@ def _line(
     }
 
 
+def _driven(rows: Sequence[DrivenRow], painted: Sequence[PaintedRow]) -> dict[str, Any]:
+    """How many frames are read as the target: in all, and along the way."""
+    hits = np.array(
+        [[read == one.target for read in row.read] for row, one in zip(rows, painted, strict=True)]
+    )
+    along = [hits[:, list(part)] for part in parts(hits.shape[1])]
+    return {
+        "driven": {"n": hits.size, **share(int(hits.sum()), hits.size)},
+        "along": [{"n": part.size, **share(int(part.sum()), part.size)} for part in along],
+    }
+
+
 def sentences(told: Mapping[str, Any]) -> list[str]:
-    """One a net and method: what holds under the transforms that were held back."""
+    """What holds under the transforms that were held back, by net and method, and whether drawn
+    signs and nets differ in it."""
     lines = []
     methods = list(dict.fromkeys(line["method"] for line in told["lines"]))
     for net in told["nets"]:
@@ -92,27 +115,53 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
             }
             shares = ", ".join(f"{row} {percent(one['rate'])}" for row, one in own.items())
             text = f"{net}, {method}, under {told['held_back']} transforms held back: {shares}."
-            text += _beside(own, told, net, method)
-            lines.append(text)
+            lines.append(text + _beside(told, net, method))
+    for method in methods:
+        lines += _across(told, method)
     return lines
 
 
-def _beside(own: Mapping[str, Any], told: Mapping[str, Any], net: str, method: str) -> str:
-    """Whether drawn signs beat photographed ones, by intervals that do not meet."""
-    if "in-distribution" not in own or not set(DRAWN) & set(own):
+def _beside(told: Mapping[str, Any], net: str, method: str) -> str:
+    """Whether drawn signs hold under more transforms than photographed ones: a test over pictures,
+    since the transforms of one picture are not independent."""
+    own = {
+        line["row"]: line["held_each"]
+        for line in told["lines"]
+        if line["net"] == net and line["method"] == method
+    }
+    drawn = [held for row in DRAWN for held in own.get(row, ())]
+    if "in-distribution" not in own or not drawn:
         return ""
-    hits = n = 0
-    for line in told["lines"]:
-        if line["net"] == net and line["method"] == method and line["row"] in DRAWN:
-            hits += line["transformed"]["successes"]
-            n += line["n"] * told["held_back"]
-    low, high = wilson(hits, n)
-    other = own["in-distribution"]
-    if low > other["high"]:
-        return " Drawn signs do better than photographed ones."
-    if high < other["low"]:
-        return " Drawn signs do worse than photographed ones."
-    return " The intervals of drawn and photographed signs overlap."
+    p, delta = mann_whitney(np.array(drawn, float), np.array(own["in-distribution"], float))
+    test = f"Mann-Whitney over pictures, p = {p:.2g}"
+    if not p < LEVEL:
+        return f" Drawn and photographed signs do not differ ({test})."
+    return f" Drawn signs do {'better' if delta > 0 else 'worse'} than photographed ones ({test})."
+
+
+def _across(told: Mapping[str, Any], method: str) -> Iterator[str]:
+    """On which net the same pictures with the same targets hold under more transforms."""
+    held = {
+        net: [
+            held
+            for line in told["lines"]
+            if line["net"] == net and line["method"] == method
+            for held in line["held_each"]
+        ]
+        for net in told["nets"]
+    }
+    first, *others = told["nets"]
+    for net in others:
+        p, effect = signed_ranks(np.array(held[net], float) - np.array(held[first], float))
+        test = f"Wilcoxon over {len(held[net])} pictures, p = {p:.2g}"
+        if p < LEVEL:
+            more = "more" if effect > 0 else "fewer"
+            yield (
+                f"{method}: what is painted on {net} holds under {more} transforms than the same"
+                f" pictures painted on {first} ({test})."
+            )
+        else:
+            yield f"{method}: on {net} and {first} pictures hold alike ({test})."
 
 
 def rates_table(told: Mapping[str, Any]) -> Table:
@@ -124,6 +173,8 @@ def rates_table(told: Mapping[str, Any]) -> Table:
         Rate("under all", bounds=("all_low", "all_high")),
         Number("change", form=".3f"), Number("cost", form=",.0f"),
     ]  # fmt: skip
+    if told["frames"]:
+        columns.append(Rate("driven by", bounds=("driven_low", "driven_high")))
     rows: list[list[Cell]] = []
     for line in told["lines"]:
         shares = (line["untransformed"], line["transformed"], line["under_all"])
@@ -131,25 +182,36 @@ def rates_table(told: Mapping[str, Any]) -> Table:
             [
                 line["row"], line["net"], line["method"], line["n"], line["before"],
                 *(_estimate(one) for one in shares), line["change"], line["cost"],
+                *([_estimate(line["driven"])] if told["frames"] else []),
             ]
         )  # fmt: skip
     return Table(columns, rows)
 
 
 def views_table(told: Mapping[str, Any]) -> Table:
-    """``views.csv``: a line a row, net, method and view."""
+    """``views.csv``: a line per row, net, method and view."""
     columns = [
         Text("picture"), Text("net"), Text("method"), Text("view"), Number("at"), Count("n"),
         Rate("success", bounds=("low", "high")),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for line in told["lines"]:
-        for view, places in (("side", told["sides"]), ("angle", told["angles"])):
-            shares = line["afar"] if view == "side" else line["turned"]
-            for at, one in zip(places, shares, strict=True):
-                rows.append(
-                    [line["row"], line["net"], line["method"], view, at, line["n"], _estimate(one)]
-                )
+        seen = [("side", told["sides"], line["afar"]), ("angle", told["angles"], line["turned"])]
+        if told["frames"]:
+            seen.append(("metres", told["metres"], line["along"]))
+        for view, places, shares in seen:
+            rows += [
+                [
+                    line["row"],
+                    line["net"],
+                    line["method"],
+                    view,
+                    at,
+                    one.get("n", line["n"]),
+                    _estimate(one),
+                ]
+                for at, one in zip(places, shares, strict=True)
+            ]
     return Table(columns, rows)
 
 

@@ -14,6 +14,7 @@ from evofool import kinds
 from evofool.config import Loaded, Model, kind_of
 from evofool.config.document import Document
 from evofool.config.explain import looks_like
+from evofool.config.folders import names_folder, with_prefix_of, without_prefix
 from evofool.config.loading import absolute_code
 from evofool.config.models import Positive, listed
 from evofool.errors import EvofoolError
@@ -24,7 +25,7 @@ BASES = ("evolve", "attack", "defend")
 """Kinds of config that can be swept."""
 MOST = 100
 """Runs, unless ``most`` says more."""
-_FILES = (".onnx", ".safetensors", ".skops", ".yaml", ".yml")
+_FILES = (".onnx", ".pt2", ".safetensors", ".skops", ".yaml", ".yml")
 
 
 class SweepConfig(Model):
@@ -71,7 +72,7 @@ class SweepConfig(Model):
     def _axes(cls, value: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
         for key, values in value.items():
             if key in ("seed", "seeds"):
-                raise ValueError("seeds stand beside the grid: seeds: [1, 2, 3]")
+                raise ValueError("seeds belong beside the grid: seeds: [1, 2, 3]")
             for one in values:
                 if sum(one == other and type(one) is type(other) for other in values) > 1:
                     raise ValueError(f"{key}: names {shown(one)} twice")
@@ -100,8 +101,8 @@ def resolve(config: SweepConfig, document: Document, check_files: bool) -> Docum
     if config.count > config.most:
         raise document.error(
             "most",
-            f"{config.count:,} runs, and most allows {config.most}: write most={config.count}, or"
-            " give fewer values or seeds",
+            f"{config.count:,} runs, but most allows {config.most}: write most={config.count},"
+            " or give fewer values or seeds",
         )
     if isinstance(config.base, str):
         source = _beside(document, ("base",), config.base) or config.base
@@ -203,6 +204,10 @@ def _absolute(document: Document, key: tuple[str | int, ...]) -> Document:
     elif isinstance(value, list | tuple):
         for index in range(len(value)):
             document = _absolute(document, (*key, index))
+    elif isinstance(value, str) and names_folder(value, document.place(key).folder):
+        folder = document.resolve(key, without_prefix(value))
+        place = document.place(key)
+        return document.replaced(key, with_prefix_of(value, str(folder)), place)
     elif isinstance(value, str) and value.endswith(_FILES):
         path = _beside(document, key, value)
         if path is not None:

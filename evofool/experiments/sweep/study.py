@@ -33,6 +33,8 @@ from evofool.store.experiment import ExperimentFolder
 from evofool.store.fixed import Changeable
 from evofool.text import counted
 
+_BY_DIGEST = ("name", "weights", "labels", "prototypes", "ensemble")
+"""Options that the digest of the net tells."""
 _UNBOUNDED = 100
 """Generations that a campaign without a limit of pictures is taken to last, for time left."""
 _FREE = {"name": True, "scoring": {"workers", "ray", "device", "budget"}}
@@ -159,9 +161,7 @@ def _campaign(run: Loaded[Any], known: dict[str, Classifier]) -> SweptRun:
     """The work of a campaign, whose net is loaded once for all that have it."""
     config = run.config
     if config.scoring.ray is not None:
-        raise run.error_at(
-            "scoring.ray", "the runs of a sweep are spread as wholes: evofool sweep --ray"
-        )
+        raise run.error_at("scoring.ray", "a sweep spreads whole runs: use evofool sweep --ray")
     spec = config.classifier.model_dump(mode="json", exclude_none=True)
     key = str(spec)
     try:
@@ -179,7 +179,7 @@ def _campaign(run: Loaded[Any], known: dict[str, Classifier]) -> SweptRun:
     plain = plain_document(config.model_dump(mode="json", exclude=_FREE), "config").data
     plain["classifier"] = {
         "digest": net.digest,
-        **{k: v for k, v in spec.items() if k not in ("name", "weights", "labels", "ensemble")},
+        **{k: v for k, v in spec.items() if k not in _BY_DIGEST},
     }
     device = pick_device(config.scoring.device).partition(":")[0]
     recipe = {**_by_digest(plain), "device": device, "budget": config.scoring.budget}
@@ -218,9 +218,9 @@ def _check_budget(loaded: Loaded[SweepConfig], run: Loaded[Any], title: str) -> 
     scoring = run.config.scoring
     if not hasattr(scoring, "budget"):
         raise loaded.error_at(
-            "budget", "defenses are judged by as many pictures as their config says; leave it out"
+            "budget", "the config of a defense fixes its number of pictures; leave it out"
         )
     if scoring.budget is not None:
         raise loaded.error_at(
-            "budget", f"{title} has a scoring.budget of its own; leave one of them out"
+            "budget", f"{title} has its own scoring.budget; leave one of them out"
         )

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 from evofool.classifiers import Classifier, from_members
-from evofool.classifiers.base import short_name
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded, load_model
@@ -56,7 +55,7 @@ class MatrixNet:
     @classmethod
     def of(cls, net: Classifier) -> MatrixNet:
         """A net that is loaded, outside of any matrix."""
-        return cls(short_name(net.name), GivenNet.of(net, {}), net, net.white_box, ())
+        return cls(net.headline, GivenNet.of(net, {}), net, net.white_box, ())
 
     @property
     def file(self) -> str:

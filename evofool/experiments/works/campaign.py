@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 from evofool.classifiers.identity.code import code_digest
+from evofool.config.models import EncodingConfig
 from evofool.errors import StoreError
 from evofool.evolution.campaign import evolve
 from evofool.evolution.campaign import resume as resume_evolution
@@ -16,8 +19,11 @@ from evofool.evolution.verify import verify as verify_evolution
 from evofool.experiments.engine import Artifact, Context, Row, Work, outside
 from evofool.experiments.engine.context import Scoring
 from evofool.experiments.engine.work import work
-from evofool.experiments.works.nets import Net, moved_to, quickest
+from evofool.experiments.works.nets import GivenNet, Net, moved_to, quickest
 from evofool.files import is_file, read_file, reason
+from evofool.images import decode_png
+from evofool.plugins import in_file
+from evofool.render.masks import digest_of
 from evofool.store import CampaignFolder, Check, state_of
 from evofool.store.records.works import Cost
 
@@ -105,7 +111,7 @@ class Campaign(Work):
     def of(
         cls,
         net: Net,
-        encoding: str,
+        encoding: EncodingConfig,
         budget: Budget,
         classes: int | tuple[int, ...],
         scoring: Scoring,
@@ -114,12 +120,26 @@ class Campaign(Work):
         """A campaign of the size that a config says, in an encoding as a config names it."""
         if not isinstance(classes, int) and classes == tuple(range(len(classes))):
             classes = len(classes)  # the same campaign has one address, however it is written
-        code = code_digest(encoding)  # not the path: an address is the same wherever files lie
-        identity = encoding if code is None else f"{encoding.rpartition(':')[2]} {code}"
-        return cls(
+        name = encoding.name
+        code = code_digest(name)  # not the path: an address is the same wherever files lie
+        identity = name if code is None else f"{name.rpartition(':')[2]} {code}"
+        campaign = Campaign(
             net, identity, budget.initial, budget.children, budget.generations, classes,
-            quickest(net, scoring), seed, encoding,
+            quickest(net, scoring), seed, name,
         )  # fmt: skip
+        return campaign.with_options(encoding.options)
+
+    def with_options(self, options: Mapping[str, Any]) -> Campaign:
+        """The same with options of its encoding, as a config has them; without any it is itself."""
+        if not options:
+            return self
+        own: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        return EncodedCampaign(**own, options=without_paths(options), given=dict(options))
+
+    @property
+    def encoding_options(self) -> Mapping[str, Any]:
+        """Of the encoding, as a config has them; empty where they are those by default."""
+        return {}
 
     @property
     def goals(self) -> tuple[int, ...]:
@@ -156,12 +176,12 @@ class Campaign(Work):
             yield GenerationRow(
                 row.generation, row.evaluations, None if median is None else float(median)
             )
-        for c, entry in sorted(table.items()):
-            try:
-                png = read_file(path / png_name(c))
-            except OSError as error:
-                raise StoreError(f"{path / png_name(c)}: {reason(error)}") from error
-            yield ChampionRow(c, entry["confidence"], png=png)
+        pngs = {c: _picture(path / png_name(c)) for c in sorted(table)}
+        if pngs and isinstance(self.net, GivenNet):
+            images = np.stack([decode_png(png) for png in pngs.values()])
+            context.take_answers(self.net.classifier, path, images)
+        for c, png in pngs.items():
+            yield ChampionRow(c, table[c]["confidence"], png=png)
 
     def verify(self, context: Context) -> Iterator[Check]:
         """All that `evofool verify` looks at in the campaign's own folder, as one check."""
@@ -179,7 +199,7 @@ class Campaign(Work):
         """
         return {
             "classifier": dict(classifier),
-            "encoding": {"name": self.written or self.encoding},
+            "encoding": {"name": self.written or self.encoding, **self.encoding_options},
             "evolution": {
                 "algorithm": "map_elites",
                 "initial": self.initial,
@@ -211,6 +231,52 @@ class Campaign(Work):
         elif not is_finished(path):
             moved = moved_to(self.net, context)
             resume_evolution(path, classifier=moved, progress=report, should_stop=stop)
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return read_file(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {reason(error)}") from error
+
+
+@work
+class EncodedCampaign(Campaign):
+    """MAP-Elites against a net with options of the encoding, such as a mask.
+
+    Attributes:
+        options: that it does not have by default; of a picture its sha256 and not its path.
+        given: the same as the config has them.
+    """
+
+    kind: ClassVar[str] = "encoded-campaign"
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] | None = outside(default=None)
+
+    @property
+    def encoding_options(self) -> Mapping[str, Any]:
+        return self.options if self.given is None else self.given
+
+
+def without_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of an encoding with files by what is in them: the same wherever these lie.
+
+    Raises:
+        ValueError: a picture cannot be read.
+    """
+
+    def plain(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: plain(name, inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain("", inner) for inner in value]
+        if key == "picture" and isinstance(value, str):
+            return digest_of(value)
+        code = code_digest(value) if isinstance(value, str) and in_file(value) else None
+        return value if code is None else f"{value.rpartition(':')[2]} {code}"
+
+    return {name: plain(name, inner) for name, inner in options.items()}
 
 
 def is_finished(path: Path) -> bool:

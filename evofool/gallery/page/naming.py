@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from evofool.config.folders import without_prefix, written_as_folder
 from evofool.text import bare
 
-_SUFFIXES = (".py", ".onnx", ".safetensors", ".skops", ".pth", ".pt", ".ckpt", ".bin")
+_SUFFIXES = (".py", ".onnx", ".pt2", ".safetensors", ".skops", ".pth", ".pt", ".ckpt", ".bin")
 
 
 def display_names(victims: Sequence[str]) -> dict[str, str]:
@@ -43,6 +44,8 @@ def _short(victim: str, folders: int) -> str:
 
 def _parts(victim: str) -> tuple[str, str]:
     """The path, and the function of ``path.py:function``."""
+    if written_as_folder(without_prefix(victim)):
+        victim = without_prefix(victim)
     path, _, function = victim.rpartition(":")
     return (path, function) if path.endswith(".py") else (victim, "")
 

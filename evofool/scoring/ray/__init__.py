@@ -3,6 +3,7 @@
 `ray` itself is imported by `evofool.ray_session` alone, and only where it is asked for.
 """
 
-from evofool.scoring.ray.pool import Layout, RayPool
+from evofool.scoring.ray.layout import Layout
+from evofool.scoring.ray.pool import RayPool
 
 __all__ = ["Layout", "RayPool"]

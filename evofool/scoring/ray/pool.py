@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from evofool.errors import EvofoolError, Interrupted, ScoringError, UsageError
-from evofool.ray_session import ONE_THREAD
+from evofool.errors import EvofoolError, Interrupted, ScoringError
+from evofool.ray_session import ONE_THREAD, told
+from evofool.ray_watch import RayWatch
 from evofool.scoring.devices import Batch
 from evofool.scoring.ranking import Scores
+from evofool.scoring.ray.layout import Layout
 from evofool.scoring.ray.sending import sent
 from evofool.scoring.ray.worker import Report, Setting, Worker, probe_digest, versions
 from evofool.scoring.scorer import Scorer
@@ -32,44 +34,17 @@ START_SECONDS = 180.0
 """How long a pool without any actor waits for one: at the start, and when all were lost."""
 GATHER_SECONDS = 30.0
 """How long the start waits for further actors once one is ready; later ones join later."""
+_LOOK_SECONDS = 1.0
+"""How often it is asked whether the cluster is there, while an answer is waited for."""
+_END_SECONDS = 5.0
 _TICK = 0.2
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How many actors there are, and what each of them has.
+@dataclass(eq=False)
+class _Place:
+    """Of an actor that is being started; None until Ray knows of it."""
 
-    Attributes:
-        actors: None is as many as the cluster has room for.
-        cores: CPU cores of each, and micro-batches that it computes at once.
-        gpus: of each, 0 or 1.
-        timeout: seconds after which an actor that does not answer is taken to hang.
-    """
-
-    actors: int | None = None
-    cores: int = 1
-    gpus: int = 0
-    timeout: float = 1800.0
-
-    def fitting(self, nodes: Sequence[Mapping[str, Any]]) -> int:
-        """The number of actors: as asked for, or as many as `ray.nodes()` have room for.
-
-        Raises:
-            UsageError: no node has room for a single one.
-        """
-        room = 0
-        for node in nodes:
-            if node.get("Alive"):
-                has = node.get("Resources", {})
-                cores = int(has.get("CPU", 0)) // self.cores
-                room += min(cores, int(has.get("GPU", 0))) if self.gpus else cores
-        if room == 0:
-            gpu = " and a GPU" if self.gpus else ""
-            raise UsageError(
-                f"scoring.ray: no machine of the cluster has {self.cores} CPU cores{gpu} for a"
-                " worker; set scoring.ray.cores to fewer, or join another cluster"
-            )
-        return self.actors or room
+    actor: Any | None = None
 
 
 @dataclass(eq=False)
@@ -96,6 +71,7 @@ class RayPool:
         UsageError: the victim cannot be sent, there is no room, or the workers are not like this
             process.
         ScoringError: no worker can be started.
+        ClusterLostError: the cluster is gone.
         Interrupted: a stop was asked for meanwhile.
     """
 
@@ -120,13 +96,22 @@ class RayPool:
             device, scorer.batch, scorer.rows_per_call, scorer.precision, layout.cores
         )
         self._sent: tuple[Any, Any] = ray.put(victim), ray.put((painter, setting))
+        # once: each `ray.remote` sends the class anew
+        self._worker = ray.remote(Worker).options(
+            num_cpus=layout.cores,
+            num_gpus=layout.gpus,
+            max_concurrency=layout.cores,
+            max_restarts=0,  # what was sent to it is booked again when it is sent again
+            runtime_env={"env_vars": dict(ONE_THREAD)},
+        )
         self._changed = threading.Condition()
         self._ready: list[_Hand] = []
-        self._coming: set[Any] = set()
+        self._coming: set[_Place] = set()
         self._failed = 0
         self._reason = ""
         self._closed = False
         self._unlike: set[str] = set()
+        self._watch = RayWatch(ray)
         slots = DEPTH * layout.cores * self.actors
         self.threads: Executor = ThreadPoolExecutor(slots, "ray")
         self.ahead = slots + self.actors
@@ -155,6 +140,7 @@ class RayPool:
 
         Raises:
             OutOfMemory, ScoringError: as there.
+            ClusterLostError: the cluster is gone.
             Interrupted: a stop was asked for while no worker was left.
         """
         errors = self._ray.exceptions
@@ -163,20 +149,19 @@ class RayPool:
             hand = self._take()
             try:
                 sending(attempt > 0)
-                answer = self._ray.get(
-                    hand.actor.score.remote(parcel.content, batch, confirming, pictures),
-                    timeout=self._layout.timeout,
+                answer = self._answer(
+                    hand.actor.score.remote(parcel.content, batch, confirming, pictures)
                 )
             except errors.RayTaskError as error:
                 raise ScoringError(
-                    f"{self._name}: a worker on {hand.report.host} failed ({_last_line(error)})"
+                    f"{self._name}: a worker on {hand.report.host} failed ({told(error)})"
                 ) from error
             except errors.GetTimeoutError:  # it lives, and hangs
                 reason = f"it gave no answer in {self._layout.timeout:g} s"
                 self._lost(hand, reason)
                 continue
             except errors.RayError as error:  # the actor, its node, or the answer on its way
-                reason = _last_line(error)
+                reason = told(error)
                 self._lost(hand, reason)
                 continue
             finally:
@@ -186,20 +171,35 @@ class RayPool:
             scores: tuple[Scores, Batch | None] = answer
             return scores
         raise ScoringError(
-            f"{self._name}: {ATTEMPTS} workers in turn were lost over one micro-batch ({reason})"
+            f"{self._name}: {ATTEMPTS} workers in a row were lost over one micro-batch ({reason})"
         )
+
+    def _answer(self, asked: Any) -> Any:
+        """What an actor gives; as `ray.get`, but for the cluster that may be lost meanwhile."""
+        end = time.monotonic() + self._layout.timeout
+        while True:
+            left = max(0.0, end - time.monotonic())
+            try:
+                return self._ray.get(asked, timeout=min(_LOOK_SECONDS, left))
+            except self._ray.exceptions.GetTimeoutError:
+                self._watch.check()
+                if left <= _LOOK_SECONDS:
+                    raise
 
     def close(self) -> None:
         """End the actors; what still waits for them fails."""
         with self._changed:
             self._closed = True
-            actors = [hand.actor for hand in self._ready] + list(self._coming)
+            actors = [hand.actor for hand in self._ready]
+            actors += [place.actor for place in self._coming]
             self._ready.clear()
             self._coming.clear()
             self._changed.notify_all()
-        for actor in actors:
-            self._end(actor)
+        for ending in [self._end(actor) for actor in actors]:
+            if ending is not None:
+                ending.join(_END_SECONDS)
         self.threads.shutdown(wait=True, cancel_futures=True)
+        self._watch.close()
 
     def __enter__(self) -> RayPool:
         return self
@@ -225,42 +225,33 @@ class RayPool:
                 self._changed.wait(_TICK)
 
     def _hire(self) -> None:
-        """Start an actor and let a thread wait until it is ready: the cluster may have no room."""
-        layout, ray = self._layout, self._ray
-        actor = (
-            ray.remote(Worker)
-            .options(
-                num_cpus=layout.cores,
-                num_gpus=layout.gpus,
-                max_concurrency=layout.cores,
-                max_restarts=0,  # what was sent to it is booked again when it is sent again
-                runtime_env={"env_vars": dict(ONE_THREAD)},
-            )
-            .remote(*self._sent)
-        )
+        """Let a thread start an actor and wait for it: the cluster may have no room, or no head."""
+        place = _Place()
         with self._changed:
-            self._coming.add(actor)
-        threading.Thread(target=self._welcome, args=(actor,), name="ray-start", daemon=True).start()
+            self._coming.add(place)
+        threading.Thread(target=self._welcome, args=(place,), name="ray-start", daemon=True).start()
 
-    def _welcome(self, actor: Any) -> None:
-        """In a thread: wait until an actor is ready, and take it in if it is fit."""
+    def _welcome(self, place: _Place) -> None:
+        """In a thread: start an actor, and take it in if it is fit."""
         hand, problem = None, ""
         try:
-            hand = _Hand(actor, self._ray.get(actor.report.remote()))
+            place.actor = self._worker.remote(*self._sent)
+            hand = _Hand(place.actor, self._ray.get(place.actor.report.remote()))
             problem = self._unfit(hand.report)
         except Exception as error:  # whatever kept it from starting is told, here or later
             problem = _cause(error)
         with self._changed:
-            if actor not in self._coming:  # closed meanwhile
+            if place not in self._coming:  # closed meanwhile
+                self._end(place.actor)
                 return
-            self._coming.discard(actor)
+            self._coming.discard(place)
             if hand is not None and not problem:
                 self._failed = 0
                 self._ready.append(hand)
             else:
                 self._failed += 1
                 self._reason = problem
-                self._end(actor)
+                self._end(place.actor)
                 # at the start, too, one failure may be the machine's: it is tried once more
                 if self._failed < FAILED_STARTS and (self._ready or self._failed == 1):
                     self._hire()
@@ -283,8 +274,9 @@ class RayPool:
         if known and report.probe != self._probe and report.host not in self._unlike:
             self._unlike.add(report.host)
             logging.getLogger("evofool").warning(
-                "%s computes other last bits than this machine: which pictures win may depend on"
-                " which worker scores them, and the run is not reproducible to the last bit",
+                "%s computes slightly different floats than this machine: which pictures win"
+                " may depend on which worker scores them, and the run is not reproducible to"
+                " the last bit",
                 report.host,
             )
         with self._changed:
@@ -302,13 +294,14 @@ class RayPool:
         """The actor with the least to do, once one has room."""
         with self._changed:
             while True:
+                self._watch.check()
                 if not self._ready:
                     self._wait_for_one()
                 hand = min(self._ready, key=lambda each: each.busy)
                 if hand.busy < DEPTH * self._layout.cores:
                     hand.busy += 1
                     return hand
-                self._changed.wait()
+                self._changed.wait(_LOOK_SECONDS)
 
     def _give_back(self, hand: _Hand) -> None:
         with self._changed:
@@ -320,16 +313,20 @@ class RayPool:
         end = time.monotonic() + START_SECONDS
         while not self._ready:
             if self._closed:
-                raise ScoringError("the workers of Ray have been ended")
+                raise ScoringError("the Ray workers have been ended")
+            self._watch.check()
             if self._should_stop():
                 raise Interrupted("stopped")
             if not self._coming or time.monotonic() > end:
-                why = self._reason or f"the cluster gave no room for one in {START_SECONDS:.0f} s"
-                raise ScoringError(f"no worker of Ray is left, and none can be started: {why}")
+                why = self._reason or (
+                    f"the cluster had no room for one within {START_SECONDS:.0f} s"
+                )
+                raise ScoringError(f"no Ray worker is left, and none can be started: {why}")
             self._changed.wait(_TICK)
 
     def _lost(self, hand: _Hand, reason: str) -> None:
         """Another actor in place of one that is lost; several threads may notice the same."""
+        self._watch.check(now=True)  # workers end with what runs of Ray on their machine
         with self._changed:
             if self._closed or hand not in self._ready:
                 return
@@ -340,24 +337,28 @@ class RayPool:
                 self._hire()
             self._changed.notify_all()
         logging.getLogger("evofool").warning(
-            "a worker of Ray on %s was lost (%s); %d left, its pictures are sent again",
+            "a Ray worker on %s was lost (%s); %d left, its pictures are sent again",
             hand.report.host, reason, left,
         )  # fmt: skip
         self._end(hand.actor)
 
-    def _end(self, actor: Any) -> None:
-        try:
-            self._ray.kill(actor, no_restart=True)
-        except Exception:  # it, its node or the whole cluster may be gone already
-            logging.getLogger("evofool").debug("an actor could not be ended", exc_info=True)
+    def _end(self, actor: Any | None) -> threading.Thread | None:
+        """End an actor, in a thread: while the head is away Ray waits for it to answer."""
+        if actor is None or self._watch.is_lost:  # with the cluster all actors end
+            return None
+
+        def end() -> None:
+            try:
+                self._ray.kill(actor, no_restart=True)
+            except Exception:  # it, its node or the whole cluster may be gone already
+                logging.getLogger("evofool").debug("an actor could not be ended", exc_info=True)
+
+        thread = threading.Thread(target=end, name="ray-end", daemon=True)
+        thread.start()
+        return thread
 
 
 def _cause(error: Exception) -> str:
     """What kept an actor from starting, without the traceback of its process."""
     cause = getattr(error, "cause", None)
-    return _last_line(cause if isinstance(cause, BaseException) else error)
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    return told(cause if isinstance(cause, BaseException) else error)

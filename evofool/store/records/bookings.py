@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evofool.errors import BudgetError, StoreError
 from evofool.store.answers import Answers
-from evofool.store.database import SQLITE_ERRORS, connect
+from evofool.store.database import SQLITE_ERRORS, connect, fault
 from evofool.store.rows_seal import seal_bookings
 
 PREFIX = "sent."
@@ -36,7 +36,7 @@ class Bookings:
         self._path = database
         self._db = connect(database, writable=True)
         self._lock = threading.Lock()
-        self._answers: Answers | None = None
+        self._answers: dict[Path, Answers] = {}
         with self._errors():
             self._db.isolation_level = None
             self._db.execute(f"PRAGMA busy_timeout = {int(WAIT_SECONDS * 1000)}")
@@ -98,7 +98,7 @@ class Bookings:
                 self.add({"probe": pictures}, limit)
             except BudgetError as error:
                 raise BudgetError(
-                    f"{error}: to load the victim alone sends it {pictures} pictures; raise"
+                    f"{error}: loading the victim alone sends it {pictures} pictures; raise"
                     " scoring.budget"
                 ) from error
         return pictures
@@ -110,15 +110,16 @@ class Bookings:
             StoreError: that cannot be written, or is damaged.
         """
         with self._lock:
-            if self._answers is None:
-                self._answers = Answers(cache or self._path.parent)
-            return self._answers
+            folder = cache or self._path.parent
+            if folder not in self._answers:  # each service may name a folder of its own
+                self._answers[folder] = Answers(folder)
+            return self._answers[folder]
 
     def close(self) -> None:
         """Close the connection."""
-        if self._answers is not None:
-            self._answers.close()
-            self._answers = None
+        for answers in self._answers.values():
+            answers.close()
+        self._answers.clear()
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
@@ -127,7 +128,7 @@ class Bookings:
         try:
             yield
         except SQLITE_ERRORS as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._path}: {fault(error)}") from error
 
 
 def read_bookings(db: sqlite3.Connection, path: Path) -> dict[str, int]:
@@ -150,5 +151,5 @@ def _sent(stored: Mapping[str, int]) -> int:
 
 def _count(key: object, value: object, path: Path) -> int:
     if not (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19):
-        raise StoreError(f"{path}: {str(key)[:60]} is damaged: it is no count")
+        raise StoreError(f"{path}: {str(key)[:60]} is damaged: it is not a count")
     return int(value)

@@ -23,7 +23,7 @@ VICTIMS = Path(__file__).parents[2] / "victims"
         # right: measured; share: of all 1000 pictures, as stated with the weights
         ("squeezenet.py:squeezenet", 227, 41, 0.601),
         ("mobilenet.py:mobilenet_v1", 224, 39, 0.552),
-        ("mobilenet.py:mobilenet_v2", 224, 58, 0.879),
+        pytest.param("mobilenet.py:mobilenet_v2", 224, 58, 0.879, marks=pytest.mark.slow),
     ],
 )
 def test_what_the_nets_get_right_and_their_gradients(

@@ -281,7 +281,7 @@ def test_timm_uses_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_timm_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_a, **_k: None)
-    monkeypatch.setattr("evofool.classifiers.sources.timm_zoo._hub_resolves", lambda: False)
+    monkeypatch.setattr("evofool.classifiers.sources.timm_zoo.hub_resolves", lambda: False)
     assert not inspect_classifier("timm:test_resnet").ready
     with pytest.raises(ClassifierError, match=r"not on this machine.*weights: FILE"):
         load_classifier("timm:test_resnet")

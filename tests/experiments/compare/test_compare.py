@@ -24,6 +24,7 @@ from evofool.experiments.compare.study import CompareStudy, plan
 from evofool.experiments.engine import Options, Results, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
 from evofool.images import decode_png, encode_png
+from evofool.render.masks import Mask
 from evofool.scoring import Scorer
 from evofool.scoring.ranking import sigmoid
 from evofool.store import Result
@@ -283,7 +284,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     begin(CompareStudy, config(seeds=[1], methods=list(METHODS[3:5])), tmp_path / "run")
     assert "median_low" not in rows(tmp_path / "run")[0]
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "There is one seed only, so no interval is drawn." in text
+    assert "There is only one seed, so no interval is drawn." in text
 
 
 def test_what_a_net_cannot_give_is_left_out_and_said(
@@ -304,7 +305,7 @@ def test_what_a_net_cannot_give_is_left_out_and_said(
     assert "needs gradients, which" in text
     lines = result_lines(Result(tmp_path / "run", json.loads(
         (tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))), [])  # fmt: skip
-    assert any("left out: gradient-ascent on exact.py:victim: " in line for line in lines)
+    assert any("left out: gradient-ascent on toy: " in line for line in lines)
 
 
 def test_pictures_are_shown_to_what_has_the_same_classes(tmp_path: Path) -> None:
@@ -314,12 +315,12 @@ def test_pictures_are_shown_to_what_has_the_same_classes(tmp_path: Path) -> None
     result = begin(CompareStudy, wanted, tmp_path / "run")
     left_out = {each["method"]: each["reason"] for each in result.summary["left_out"]}
     assert left_out.keys() == {
-        "transfer to linear.py:victim", "transfer to layered_nets.py:victim"
+        "transfer to linear", "transfer to layers"
     }  # fmt: skip
-    assert left_out["transfer to linear.py:victim"] == "it is the same net"
-    assert "share no classes" in left_out["transfer to layered_nets.py:victim"]
+    assert left_out["transfer to linear"] == "it is the same net"
+    assert "share no classes" in left_out["transfer to layers"]
     (row,) = rows(tmp_path / "run", "transfer.csv")
-    assert (row["target"], row["method"]) == ("exact.py:victim", "noise uniform")
+    assert (row["target"], row["method"]) == ("toy", "noise uniform")
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert "What other nets make of the pictures" in text
     assert "share no classes" in text
@@ -330,10 +331,42 @@ def test_two_nets_are_compared_side_by_side(tmp_path: Path) -> None:
     wanted = config(victims=[WHITE, BLACK], seeds=[1], methods=list(METHODS[2:4]))
     begin(CompareStudy, wanted, tmp_path / "run")
     assert [(r["net"], r["method"]) for r in rows(tmp_path / "run")] == [
-        ("linear.py:victim", "square"), ("linear.py:victim", "random direct"),
-        ("exact.py:victim", "square"), ("exact.py:victim", "random direct"),
+        ("linear", "square"), ("linear", "random direct"),
+        ("toy", "square"), ("toy", "random direct"),
     ]  # fmt: skip
     assert (tmp_path / "run" / "report" / "net-1-best.png").is_file()
+
+
+def test_a_net_and_the_same_under_transforms_have_names_of_their_own() -> None:
+    two, other = ({"k": 2, "seed": seed, "brightness": 0.1} for seed in (1, 2))
+    nets: list[Any] = [WHITE, {"name": WHITE, "transforms": two}]
+    named = "linear", "linear under 2 transforms"
+    wanted = config(victims=nets, transfer=nets, methods=[{"noise": "uniform"}])
+    compared = CompareStudy.make(CompareStudy.load(wanted)).compared
+    assert tuple(compared.labels) == named
+    assert {measure.target for measure in compared.measures} >= set(named)
+    nets[0] = {"name": WHITE, "transforms": other}
+    compared = CompareStudy.make(CompareStudy.load(config(victims=nets, seeds=[1]))).compared
+    assert len(compared.labels) == 2
+    assert all(name.startswith(f"{named[1]} (") for name in compared.labels)
+
+
+def test_evolution_on_a_part_of_a_picture(tmp_path: Path) -> None:
+    disc = {"shape": "disc", "size": 0.7}
+    method = {
+        "evolution": "masked", "name": "a sticker", "inner": "direct", "mask": disc,
+        "background": [9, 9, 9], "initial": 8, "children": 8,
+    }  # fmt: skip
+    wanted = config(methods=[method], seeds=[1], data=None)
+    begin(CompareStudy, wanted, tmp_path / "run")
+    outside = ~Mask.model_validate(disc).raster((6, 6))
+    files = sorted((tmp_path / "run" / "pictures").glob("*.png"))
+    assert len(files) == CLASSES
+    pictures = np.stack([decode_png(file.read_bytes()) for file in files])
+    assert (pictures[:, :, outside] == 9).all()
+    assert (pictures[:, :, ~outside] != 9).any()
+    assert rows(tmp_path / "run")[0]["method"] == "a sticker"
+    assert all(check.ok is not False for check in verify(tmp_path / "run"))
 
 
 def test_a_dry_run_says_what_there_is_to_do() -> None:
@@ -361,16 +394,16 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"methods": [{"attack": "gradient-assent"}]}, "methods.0.attack", "gradient-ascent"),
         ({"methods": [{"attack": "deepfool"}]}, "methods.0.attack", "cannot be aimed"),
         ({"methods": [{"attack": "square", "tries": 3}]}, "methods.0", "tries"),
-        ({"methods": [{"attack": "pgd", "step_size": [0.1, 0.2]}]}, "methods.0", "by itself"),
+        ({"methods": [{"attack": "pgd", "step_size": [0.1, 0.2]}]}, "methods.0", "of its own"),
         ({"methods": [{"attack": "pgd", "noise": "dim"}]}, "methods.0", "exactly one of"),
         ({"methods": [{"random": "cppn", "queries": 3}]}, "methods.0", "unknown key 'queries'"),
         ({"methods": [{"noise": "dim"}] * 2}, "methods", "two methods are called 'noise dim'"),
         ({"methods": []}, "methods", "must have 1 items"),
         ({"budget": 55}, "budget", "55 forward-equivalents are 7 for each of the 7 classes of"),
-        ({"victims": [WHITE, WHITE]}, "victims.1", "two nets are called linear.py:victim"),
+        ({"victims": [WHITE, WHITE]}, "victims.1", "two nets are called linear"),
         ({"seeds": [1, 1]}, "seeds", "names one twice"),
         ({"transfer": ["no/such.py:net"]}, "transfer.0", "no/such.py"),
-        ({"transfer": [WHITE, WHITE]}, "transfer.1", "two nets are called linear.py:victim"),
+        ({"transfer": [WHITE, WHITE]}, "transfer.1", "two nets are called linear"),
         ({"rounds": 3}, "rounds", "unknown key"),
     ],
 )

@@ -13,6 +13,7 @@ from toy_works import RAN
 
 from evofool import kinds
 from evofool.experiments.engine import Meter, Plan, Results, run_plan
+from evofool.experiments.engine.ray import driver
 from evofool.kinds import Kind
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.manifest import new_manifest
@@ -48,3 +49,17 @@ def carry_out(folder: ExperimentFolder) -> Callable[..., Results]:
         return run_plan(plan, folder, Meter(None, None, 0.0), **options)
 
     return carry_out
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[driver.RayWorks]:
+    """What experiments of this process send their works to."""
+    made: list[driver.RayWorks] = []
+
+    class Watched(driver.RayWorks):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(driver, "RayWorks", Watched)
+    return made

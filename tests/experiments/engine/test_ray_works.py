@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_works import attacks, search
+from ray_works import attacks, search, seconds, stored, table
 
 from evofool.errors import Interrupted, ScoringError, UsageError
 from evofool.experiments.attack.study import AttackStudy
@@ -29,52 +26,6 @@ from evofool.ray_session import session
 
 TOYS = Path(__file__).parents[2] / "toys"
 Until = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Ray on this machine, with room for two works."""
-    pytest.importorskip("ray")
-    with session(cpus=2) as ray:
-        yield ray
-
-
-def stored(run: Path) -> list[tuple[Any, ...]]:
-    """Rows of all works, and what these took, but for seconds."""
-    db = sqlite3.connect(run / "run.sqlite")
-    rows: list[tuple[Any, ...]] = []
-    for address, kind, item, content, png in db.execute("SELECT * FROM rows ORDER BY 1, 2, 3"):
-        fields = json.loads(content)
-        fields.pop("seconds", None)
-        rows.append((address, kind, item, fields, len(png or b"")))
-    works = "SELECT address, finished, queries, forward_images, backward_images, notes FROM works"
-    digests = "SELECT address, name, path, digest FROM artifacts"
-    for query in (works, digests):
-        rows += db.execute(f"{query} ORDER BY 1, 2").fetchall()
-    db.close()
-    return rows
-
-
-def table(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as text:
-        rows = list(csv.DictReader(text))
-    for row in rows:
-        row.pop("seconds", None)
-    return rows
-
-
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[driver.RayWorks]:
-    """What experiments of this process send their works to."""
-    made: list[driver.RayWorks] = []
-
-    class Watched(driver.RayWorks):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            made.append(self)
-
-    monkeypatch.setattr(driver, "RayWorks", Watched)
-    return made
 
 
 @pytest.mark.slow
@@ -120,8 +71,8 @@ def test_nets_that_are_trained_there_are_those_of_here(cluster: Any, tmp_path: P
     begin(CostsStudy, config, here)
     assert stored(there) == stored(here)
     assert (there / "costs.csv").read_bytes() == (here / "costs.csv").read_bytes()
-    for file in ("nets/cross-entropy-1.safetensors", "evolution/cross-entropy-1-direct/elites.csv"):
-        assert (there / file).read_bytes() == (here / file).read_bytes()
+    weights = "nets/cross-entropy-1.safetensors"
+    assert (there / weights).read_bytes() == (here / weights).read_bytes()
     written = (there / "evolution" / "cross-entropy-1-direct" / "config.yaml").read_text()
     assert str(there / "nets") in written  # where its net lies now, not where it was trained
     assert all(check.ok for check in verify(there))
@@ -129,8 +80,8 @@ def test_nets_that_are_trained_there_are_those_of_here(cluster: Any, tmp_path: P
 
 def long_attacks() -> dict[str, Any]:
     """So long that something can happen to them."""
-    pgd = {"name": "pgd", "eps": "8/255", "step_size": "1/255", "steps": 1500, "targets": "next"}
-    return attacks(None, attacks=[pgd, {**pgd, "steps": 1501}, "deepfool"], chunk=1)
+    pgd = {"name": "pgd", "eps": "8/255", "step_size": "1/255", "steps": 500, "targets": "next"}
+    return attacks(None, attacks=[pgd, {**pgd, "steps": 501}, "deepfool"], chunk=1)
 
 
 def _act_once(act: Callable[[], None]) -> Callable[[ExperimentProgress], None]:
@@ -179,7 +130,9 @@ def test_a_work_that_kills_its_workers_is_given_up(
                     os.kill(pid, signal.SIGKILL)
 
     run = tmp_path / "run"
-    with pytest.raises(ScoringError, match=r"2 workers in turn were lost over it.*evofool resume"):
+    with pytest.raises(
+        ScoringError, match=r"2 workers in a row were lost while doing it.*evofool resume"
+    ):
         begin(AttackStudy, attacks(None), run, ray=True, progress=kill)
     assert status(run)["finished"] == 4
     begin(AttackStudy, attacks(None), tmp_path / "here")
@@ -194,10 +147,37 @@ def test_a_stop_saves_and_the_rest_is_done_here(cluster: Any, tmp_path: Path) ->
         ray=True, should_stop=lambda: bool(stop), progress=_act_once(lambda: stop.append(True))
     )
     run = tmp_path / "run"
-    with pytest.raises(Interrupted, match="what is done is saved; go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="what is done is saved; continue with: evofool resume"):
         begin(AttackStudy, long_attacks(), run, options=options)
     assert status(run)["status"] == "interrupted"
     resume(run)
+    begin(AttackStudy, long_attacks(), tmp_path / "here")
+    assert stored(run) == stored(tmp_path / "here")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("stops", [False, True])
+def test_what_tells_of_stops_is_lost(cluster: Any, stops: bool, tmp_path: Path) -> None:
+    """That is no stop, and one that is asked for after it arrives all the same."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        import psutil  # which Ray brings
+
+        for process in psutil.Process().children(recursive=True):
+            if "Signal" in " ".join(process.cmdline()):
+                process.kill()
+                killed.append(process.pid)
+
+    run = tmp_path / "run"
+    options = Options(
+        ray=True, should_stop=lambda: stops and bool(killed), progress=_act_once(kill)
+    )
+    with pytest.raises(Interrupted) if stops else nullcontext():
+        begin(AttackStudy, long_attacks(), run, options=options)
+    assert killed
+    if stops:
+        resume(run)
     begin(AttackStudy, long_attacks(), tmp_path / "here")
     assert stored(run) == stored(tmp_path / "here")
 
@@ -221,31 +201,28 @@ def test_another_victim_on_a_worker_is_refused(
 
 
 DRIVER = """
-import sys
+import json, sys
 from evofool.experiments.search.study import SearchStudy
 from evofool.experiments.engine import begin
 
-begin(SearchStudy, {config!r}, {run!r}, ray=True)
+begin(SearchStudy, json.loads(sys.argv[1]), sys.argv[2], ray=True)
 """
 
 
 @pytest.mark.cluster
-def test_a_killed_driver_is_resumed(tmp_path: Path, until: Until) -> None:
+def test_a_killed_driver_is_resumed(
+    forked: Callable[..., Any], tmp_path: Path, until: Until
+) -> None:
     """What was finished is not done again."""
-    pytest.importorskip("ray")
     run, here = tmp_path / "run", tmp_path / "here"
     config = search(seeds=[1, 2, 3, 4], evaluations=400)
-    code = DRIVER.format(config=config, run=str(run))
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    try:
-        until(process, lambda: run.exists() and _finished(run) >= 2)
-    finally:
-        process.kill()
-        process.wait()
-    before = _seconds(run)
+    process = forked(DRIVER, json.dumps(config), run)
+    until(process, lambda: _finished(run) >= 2)
+    process.kill()
+    before = seconds(run)
     assert 2 <= len(before) < 8
     resume(run)
-    after = _seconds(run)
+    after = seconds(run)
     assert {address: after[address] for address in before} == before
     begin(SearchStudy, config, here)
     assert stored(run) == stored(here)
@@ -256,10 +233,3 @@ def _finished(run: Path) -> int:
         return int(status(run)["finished"])
     except Exception:  # not there yet
         return -1
-
-
-def _seconds(run: Path) -> dict[str, float]:
-    db = sqlite3.connect(run / "run.sqlite")
-    found = dict(db.execute("SELECT address, seconds FROM works WHERE finished").fetchall())
-    db.close()
-    return found

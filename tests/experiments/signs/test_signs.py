@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,17 @@ from evofool.classifiers import load_classifier
 from evofool.errors import ConfigError
 from evofool.experiments.engine.life import begin
 from evofool.experiments.runs import status, verify
+from evofool.experiments.signs.driven import DrivenRow, SignsDriven, drive_of, metres, parts
 from evofool.experiments.signs.study import SignsStudy, plan, plan_lines
+from evofool.experiments.signs.summary import sentences
 from evofool.experiments.signs.views import at_angle, from_afar, turned
 from evofool.images import decode_png, encode_png
 from evofool.scoring import Scorer
+from evofool.signs.drive import Aim, drive
+from evofool.signs.footage import Approach, Footage
+from evofool.signs.plates import make_sign
 
-SIDE, CLASSES, PICTURES = 8, 4, 3
+SIDE, CLASSES, PICTURES, FRAMES = 8, 4, 3, 2
 NETS = f"""
 import torch
 from torch import nn
@@ -83,6 +89,8 @@ def config(folder: Path, **changes: Any) -> dict[str, Any]:
         "held_back": 4,
         "sides": [8, 4],
         "angles": [0, 30],
+        "frames": FRAMES,
+        "print": {"width_mm": 100, "dpi": 60},
         **changes,
     }
 
@@ -125,7 +133,7 @@ def test_a_line_for_each_picture_net_and_method(finished: Path) -> None:
         # side 8 is the picture's own and 0 degrees face it
         assert line["afar"][0] == line["turned"][0] == line["untransformed"]
     views = table(finished, "views.csv")
-    assert len(views) == 12 * 4
+    assert len(views) == 12 * (4 + FRAMES)
 
 
 def test_successes_are_those_of_the_saved_pictures(finished: Path, folder: Path) -> None:
@@ -145,6 +153,80 @@ def test_successes_are_those_of_the_saved_pictures(finished: Path, folder: Path)
     assert line["untransformed"]["successes"] == found
     median = float(np.median(sure[np.arange(PICTURES), targets]))
     assert line["median_confidence"] == pytest.approx(median, rel=1e-4)
+
+
+def test_frames_of_the_drive_are_those_of_the_saved_pictures(finished: Path, folder: Path) -> None:
+    pictures = painted(finished, "custom", "tiny", "sign-embedding")
+    targets = page_targets(finished, "custom, tiny, sign-embedding")
+    with Scorer(load_classifier(f"{folder / 'nets.py'}:tiny")) as scorer:
+        drives = [
+            drive(scorer, Footage(make_sign(picture), Approach(frames=FRAMES), k), Aim(target))
+            for k, (picture, target) in enumerate(zip(pictures, targets, strict=True))
+        ]
+    summary = json.loads((finished / "summary.json").read_text())
+    (line,) = [
+        line
+        for line in summary["lines"]
+        if (line["row"], line["net"], line["method"]) == ("custom", "tiny", "sign-embedding")
+    ]
+    assert line["driven"]["n"] == PICTURES * FRAMES
+    assert line["driven"]["successes"] == sum(one.fooled for one in drives)
+    farthest = sum(one.sights[0].fooled for one in drives)
+    assert (line["along"][0]["successes"], summary["metres"]) == (farthest, [40.0, 6.0])
+    # what the page draws again from rows is what was driven
+    again = drive_of(DrivenRow(1, tuple(s.read for s in drives[1].sights),
+                               tuple(s.confidence or 0.0 for s in drives[1].sights)),
+                     pictures[1], targets[1])  # fmt: skip
+    assert again.sights == tuple(replace(s, aimed=None) for s in drives[1].sights)
+
+
+def test_the_best_sign_of_each_net_is_laid_out_for_print(finished: Path) -> None:
+    page = (finished / "report" / "index.html").read_text()
+    saved = {
+        decode_png(file.read_bytes()).tobytes(): file.name
+        for file in (finished / "report" / "pictures").iterdir()
+    }
+    for number, net in enumerate(("tiny", "other")):
+        sheet = decode_png((finished / "print" / f"{net}.png").read_bytes())
+        assert sheet.shape == (3, 236, 236)  # 100 mm at 60 dots an inch
+        own = sheet[:, 15::30, 15::30][:, :SIDE, :SIDE]  # the middle of each pixel of the sign
+        assert net in saved[np.ascontiguousarray(own).tobytes()]
+        assert (finished / "print" / f"{net}.pdf").read_bytes().startswith(b"%PDF")
+        assert f"../print/{net}.pdf" in page
+        assert f"drive-{number}.png" in page
+
+
+def test_without_a_drive(folder: Path) -> None:
+    study = SignsStudy.make(SignsStudy.load(config(folder, frames=0)))
+    assert all(one.driven is None for one in study.rows.painted)
+    assert not any(isinstance(one.work, SignsDriven) for one in study.plan.order)
+
+
+def test_pictures_are_what_is_tested_not_their_transforms() -> None:
+    held = {
+        ("in-distribution", "a"): [0, 1, 2, 0, 1, 3],
+        ("logo", "a"): [9, 8, 10, 7, 9, 6],
+        ("in-distribution", "b"): [9, 7, 10, 8, 10, 9],
+        ("logo", "b"): [10, 9, 8, 10, 9, 7],
+    }
+    lines = [
+        {"row": row, "net": net, "method": "m", "held_each": each,
+         "transformed": {"rate": sum(each) / 60}}
+        for (row, net), each in held.items()
+    ]  # fmt: skip
+    first, second, across = sentences({"nets": ["a", "b"], "held_back": 10, "lines": lines})
+    assert "Drawn signs do better than photographed ones (Mann-Whitney over pictures" in first
+    assert "Drawn and photographed signs do not differ" in second
+    assert across.startswith("m: what is painted on b holds under more transforms")
+    assert "Wilcoxon over 12 pictures" in across
+
+
+def test_parts_of_the_way() -> None:
+    for frames in (1, 2, 5, 7, 40):
+        every = [frame for part in parts(frames) for frame in part]
+        assert every == list(range(frames))
+    assert metres(1) == [40.0]
+    assert metres(40) == sorted(metres(40), reverse=True)
 
 
 def test_evolution_costs_at_most_as_much(finished: Path) -> None:
@@ -175,6 +257,8 @@ def test_it_can_be_checked_and_says_how_far_it_is(finished: Path) -> None:
         ({"transforms": {"held_back": 3}}, "held_back stands beside"),
         ({"sides": [8, 8]}, "twice"),
         ({"angles": [90]}, "angles"),
+        ({"print": {"width_mm": 5000, "dpi": 2400}}, "pixels, more than"),
+        ({"print": {"width_mm": 5000, "dpi": 30}}, "pages of a4, more than"),
         ({"scale": "large"}, "scale"),
     ],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from toy_sweeps import campaign, sweep
 from evofool.errors import Interrupted
 from evofool.evolution.campaign import evolve
 from evofool.experiments.engine import begin
+from evofool.experiments.engine.drawing import KEY, drawn_digests
+from evofool.experiments.engine.life import redraw
 from evofool.experiments.runs import resume, status, verify
 from evofool.experiments.sweep.study import SweepStudy
 from evofool.experiments.sweep.summary import mean_of
 from evofool.images import read_picture
+from evofool.store.experiment import ExperimentFolder
 
 GRID = {"evolution.children": [8, 12], "evolution.initial": [10, 20]}
 
@@ -71,14 +76,50 @@ def test_tables_and_plots_are_over_the_grid(finished: Path) -> None:
 
 
 def test_verify_looks_into_the_runs(finished: Path, tmp_path: Path) -> None:
-    import shutil
-
     assert all(check.ok for check in verify(finished))
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
     picture = next((copy / "runs").rglob("images/*.png"))
     picture.write_bytes(b"nothing")
     assert any(check.ok is False for check in verify(copy))
+
+
+def test_verify_finds_every_file_of_a_report_that_was_changed(
+    finished: Path, tmp_path: Path
+) -> None:
+    """One bit of each; of plots too, which another matplotlib would draw otherwise."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    files = [path for path in (copy / "report").rglob("*") if path.is_file()]
+    for path in files:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    found = {check.name for check in verify(copy) if check.ok is False}
+    assert found == {str(path.relative_to(copy)) for path in files}
+    assert any(name.endswith(".png") for name in found)
+
+
+def test_plots_of_another_version_are_as_they_were_drawn(finished: Path, tmp_path: Path) -> None:
+    """Also after the report is drawn again; of a run without digests nobody knows."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    redraw(SweepStudy, copy)
+    plot = copy / "report" / "sweep-1.png"
+    plot.write_bytes(plot.read_bytes() + b"other")  # what a decoder does not read
+    with ExperimentFolder.open(copy, writable=True) as run:
+        digests = {**drawn_digests(run.meta()), "report/sweep-1.png": sha256(plot)}  # type: ignore[dict-item]
+        run.set_meta({KEY: json.dumps(digests)})
+    assert not [check for check in verify(copy) if check.ok is False]
+    plot.unlink()
+    assert [c.name for c in verify(copy) if c.ok is False] == ["report/sweep-1.png"]
+    with ExperimentFolder.open(copy, writable=True) as run:
+        run.set_meta({KEY: ""})
+    assert not [check for check in verify(copy) if check.ok is False]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_several_at_once_are_as_one_after_the_other(finished: Path, tmp_path: Path) -> None:
@@ -95,7 +136,7 @@ def test_a_stop_keeps_what_is_done(finished: Path, tmp_path: Path) -> None:
         if now.done == 3:
             stop.append(True)
 
-    with pytest.raises(Interrupted, match="go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="continue with: evofool resume"):
         begin(SweepStudy, sweep(grid=GRID), run, should_stop=lambda: bool(stop), progress=progress)
     assert status(run)["finished"] == 3
     resume(run)

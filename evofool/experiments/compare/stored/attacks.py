@@ -17,7 +17,6 @@ from evofool.attacks.runs.rows import (
     read_results,
     role_of,
 )
-from evofool.classifiers.base import short_name
 from evofool.errors import AttackError, StoreError
 from evofool.experiments.compare.searches import SEEN, Sees
 from evofool.experiments.compare.stored.search import (
@@ -33,6 +32,7 @@ from evofool.experiments.compare.stored.search import (
 from evofool.store import state_of
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.files import json_object
+from evofool.store.manifest import headline
 from evofool.store.records.works import WorkRow
 
 
@@ -46,7 +46,7 @@ def attacks(path: Path) -> list[FoundSearch | NotCompared]:
     """
     with ExperimentFolder.open(path) as run:
         known = run.manifest["classifier"]
-        victim = VictimOf(short_name(known["name"]), known["digest"], tuple(known["labels"]))
+        victim = VictimOf(headline(run.manifest), known["digest"], tuple(known["labels"]))
         roles = run.roles()
         found = []
         for index in range(len(roles.keys() - {IMAGES})):
@@ -62,7 +62,7 @@ def _attack(
 ) -> FoundSearch | NotCompared:
     work, name = run.work(address), run.path.name
     if work is None:
-        return NotCompared(name, victim.name, f"attack {index}", "it was not begun")
+        return NotCompared(name, victim.name, f"attack {index}", "it was not started")
     attack, settings = _settings(run, work)
     title = registry.title(str(attack.pop("name", f"attack {index}")))
     if isinstance(attack.get("setting"), str) and attack["setting"] != "evofool":
@@ -70,7 +70,8 @@ def _attack(
     if settings.get("targets") == "none":
         return NotCompared(
             name, victim.name, title,
-            "it is aimed at no class, and leads away from one; targets in its config aim it",
+            "it is not aimed at a class, but leads away from one; set targets in its config to"
+            " aim it",
         )  # fmt: skip
     rows = read_results(run, address)
     scored = [row for row in rows if row.target != NONE and row.sought_confidence is not None]

@@ -27,6 +27,7 @@ from evofool.experiments.compare.works import win_cost
 from evofool.files import read_file
 from evofool.images import encode_png
 from evofool.store import CampaignFolder, state_of
+from evofool.store.manifest import headline
 
 CHANCE = ("seed", "name", "scoring", "kind", "classifier")
 """Keys of a config that make no other method: of the net the digest counts."""
@@ -43,7 +44,7 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
         state = state_of(run)[0]
         generations, wins, elites = run.generations(), run.wins(), run.elites()
     known = manifest["classifier"]
-    victim = VictimOf(short_name(known["name"]), known["digest"], tuple(known["labels"]))
+    victim = VictimOf(headline(manifest), known["digest"], tuple(known["labels"]))
     encoding = short_name(manifest["encoding"]["name"])
     title = f"evolution {encoding}"
     if not generations or not elites:
@@ -55,7 +56,9 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     for win in wins:
         g = win.id.generation
         if g not in forward or win.class_index >= len(victim.labels):
-            raise StoreError(f"{path}: damaged: the win of {win.id} is of no generation or class")
+            raise StoreError(
+                f"{path}: damaged: the win of {win.id} belongs to no generation or class"
+            )
         cost = win_cost(win.id.child, forward.get(g - 1, 0), forward[g], passes)
         seen[win.class_index].append((cost, win.log_odds))
     best = {}
@@ -135,4 +138,4 @@ def _saved(path: Path, class_index: int, table: Mapping[int, Mapping[str, Any]])
 
 
 def _mend(path: Path) -> str:
-    return f"evofool resume {path} writes it anew"
+    return f"evofool resume {path} writes it again"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from evofool.errors import EvofoolError, UsageError
-from evofool.ray_session import ONE_THREAD, load_ray
+from evofool.errors import ClusterLostError, EvofoolError, UsageError
+from evofool.ray_session import ONE_THREAD, load_ray, told
+from evofool.ray_watch import RayWatch
 
+_LOOK_SECONDS = 0.5
+"""How often it is asked whether to stop, and whether the cluster is there."""
 Asked = Callable[[], bool]
 """Whether a stop was asked for."""
 
@@ -38,18 +40,32 @@ class Tasks:
         if self.cores < 1:
             raise UsageError("--ray: no machine of the cluster has a CPU core for a work")
         self._stopping = threading.Event()
+        self._watch = RayWatch(ray)
+        self._remote = ray.remote(_run)  # once: each sends the function anew, by way of the head
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        # beside the driver, whose end is the end of all: it cannot be lost alone
+        # beside the driver, so that no other machine's end takes it along; if it is ended all the
+        # same, for want of memory as a rule, Ray starts it again and asks again what was asked
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._signal = (
-            ray.remote(_Signal)
-            .options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here)
+            ray.remote(_signal())
+            .options(
+                num_cpus=0,
+                max_concurrency=10_000,
+                scheduling_strategy=here,
+                max_restarts=-1,
+                max_task_retries=-1,
+            )
             .remote()
         )
 
     def put(self, value: object) -> Any:
-        """`value` in the object store; what this gives may be among the `sent` of `stream`."""
+        """`value` in the object store; what this gives may be among the `sent` of `stream`.
+
+        Raises:
+            ClusterLostError: the cluster is gone.
+        """
+        self._watch.check(now=True)
         return self._ray.put(value)
 
     def stream(
@@ -72,25 +88,23 @@ class Tasks:
         Raises:
             TaskLostError: its process is gone. What the function itself raised is raised as Ray
                 raises it.
+            ClusterLostError: the whole cluster is.
         """
         ray = self._ray
-        task = (
-            ray.remote(_run)
-            .options(
-                num_cpus=min(cores, self.most),
-                num_gpus=gpus,
-                num_returns="streaming",
-                max_retries=0,  # whoever stores what comes knows from where to go on
-                runtime_env={"env_vars": dict(ONE_THREAD)},
-            )
-            .remote(self._signal, function, list(sent), arguments)
-        )
+        task = self._remote.options(
+            num_cpus=min(cores, self.most),
+            num_gpus=gpus,
+            num_returns="streaming",
+            max_retries=0,  # whoever stores what comes knows from where to go on
+            runtime_env={"env_vars": dict(ONE_THREAD)},
+        ).remote(self._signal, function, list(sent), arguments)
         begun = ended = False
         try:
             while True:
                 if not begun and self._stopping.is_set():
-                    raise TaskLostError("stopped before it had begun")
-                ready, _ = ray.wait([task], timeout=None if begun else 0.5)
+                    raise TaskLostError("stopped before it had started")
+                self._watch.check()
+                ready, _ = ray.wait([task], timeout=_LOOK_SECONDS)
                 if not ready:
                     continue
                 begun = True
@@ -104,31 +118,46 @@ class Tasks:
                     raise
                 except ray.exceptions.RayError as error:
                     ended = True
-                    raise TaskLostError(_last_line(error)) from error
+                    self._watch.check(now=True)  # tasks end with Ray's process on their machine
+                    raise TaskLostError(told(error)) from error
                 yield value
+        except ClusterLostError:
+            ended = True  # whoever tells a lost cluster to end a task waits for its head
+            raise
         finally:
             if not ended:
                 with contextlib.suppress(Exception):  # the cluster may be gone, too
                     ray.cancel(task, force=True)
 
     def stop(self) -> None:
-        """Tell all functions that a stop was asked for."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            self._signal.stop.remote()
+        """Tell all functions that a stop was asked for; again, in case that was lost."""
+        self._stopping.set()
+        self._signal.stop.remote()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._watch.close()
 
 
-class _Signal:
-    """An actor that tasks ask whether to stop: the answer comes when they are to."""
+def _signal() -> type:
+    """An actor that tasks ask whether to stop: the answer comes when they are to.
 
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
+    A class within a function travels as code: its process need not import evofool, and is there
+    seconds earlier, with a tenth of the memory.
+    """
+    import asyncio
 
-    async def stop(self) -> None:
-        self._event.set()
+    class Signal:
+        def __init__(self) -> None:
+            self._event = asyncio.Event()
 
-    async def stopped(self) -> None:
-        await self._event.wait()
+        async def stop(self) -> None:
+            self._event.set()
+
+        async def stopped(self) -> None:
+            await self._event.wait()
+
+    return Signal
 
 
 def _run(
@@ -139,7 +168,7 @@ def _run(
 ) -> Iterator[Any]:
     """In a task."""
     ray = load_ray()
-    answer = signal.stopped.remote()
+    answers = [signal.stopped.remote()]
     lock = threading.Lock()
     state = {"stop": False, "asked": 0.0}
 
@@ -150,12 +179,21 @@ def _run(
             now = time.monotonic()
             if not state["stop"] and now - state["asked"] > 0.2:
                 state["asked"] = now
-                state["stop"] = bool(ray.wait([answer], timeout=0)[0])
+                state["stop"] = _came(ray, answers)
+                if not answers:
+                    answers.append(signal.stopped.remote())
             return bool(state["stop"])
 
     yield from function(should_stop, *arguments, ray.get(list(sent)))
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+def _came(ray: Any, answers: list[Any]) -> bool:
+    """Whether the one answer has come; one that was lost is taken out, and is none."""
+    if not ray.wait(answers, timeout=0)[0]:
+        return False
+    try:
+        ray.get(answers[0])
+    except ray.exceptions.RayError:
+        answers.clear()
+        return False
+    return True

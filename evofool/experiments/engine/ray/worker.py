@@ -9,13 +9,14 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from evofool import kinds
 from evofool.errors import EvofoolError, UsageError
 from evofool.experiments.engine.context import Context
+from evofool.experiments.engine.plan import Planned
 from evofool.experiments.engine.progress import Tally
 from evofool.experiments.engine.ray.crossing import (
     OWN,
@@ -32,17 +33,15 @@ from evofool.experiments.engine.ray.crossing import (
     State,
     is_plain,
 )
+from evofool.experiments.engine.ray.places import Homeward
 from evofool.experiments.engine.results import Results
 from evofool.experiments.engine.spending import Spending
 from evofool.experiments.engine.study import Study
 from evofool.experiments.engine.work import Artifact, Chunk, Row
-from evofool.files import read_file
-from evofool.seal import sealed
 from evofool.store.experiment import ExperimentFolder
-from evofool.store.files import json_bytes, json_object
 from evofool.store.folder import CONFIG
-from evofool.store.manifest import MANIFEST, versions
-from evofool.store.records.works import Cost, StoredRow
+from evofool.store.manifest import versions
+from evofool.store.records.works import ArtifactRow, Cost, StoredRow, WorkRow
 from evofool.training import TrainProgress
 
 TELL_SECONDS = 0.5
@@ -165,7 +164,8 @@ def _work(
                 named = [f"{k} {own.get(k)} instead of {v}" for k, v in request.versions.items()
                          if own.get(k) != v]  # fmt: skip
                 raise UsageError(
-                    f"a worker of Ray has {', '.join(named)}: install the same on every machine"
+                    f"a Ray worker has {', '.join(named)}: install the same versions on every"
+                    " machine"
                 )
             with ExperimentFolder.create(root, request.manifest, request.config) as run:
                 run.set_meta(request.meta)
@@ -189,8 +189,8 @@ def _run(
     made = _study(request, run)
     if request.address not in made.plan:
         raise UsageError(
-            "what this experiment's config names is something else on a machine of the cluster: the"
-            " same files must lie at the same paths on every machine"
+            "something that this experiment's config names is different on a machine of the"
+            " cluster: the same files must lie at the same paths on every machine"
         )
     planned = made.plan[request.address]
     step = _Step(should_stop, put)
@@ -208,6 +208,8 @@ def _run(
         return State(context.cost, tuple(context.notes), tuple(context.reads.values()))
 
     step.state = state
+    whole, homeward = _Whole(run, planned), Homeward(run.path, request.folder)
+
     before = _listed(run.path)
     rows: list[StoredRow] = []
     sent_at = time.monotonic()
@@ -224,7 +226,7 @@ def _run(
         after = _listed(run.path)
         changed = [name for name, stamp in after.items() if before.get(name) != stamp]
         gone = tuple(name for name in before if name not in after)
-        for part in _parts(run.path, request.folder, changed):
+        for part in _parts(homeward.files(changed)):
             put(Changed(part))
         if gone:
             put(Changed((), gone))
@@ -235,13 +237,14 @@ def _run(
             if isinstance(result, Artifact):
                 send_rows()
                 send_files()
+                whole.add(result)
                 put(Made(state(), result.name, result.digest))
             elif isinstance(result, Chunk):
                 send_rows()
-                put(Found(state(), tuple(_stored(row) for row in result.rows), True))
+                put(Found(state(), tuple(homeward.row(_stored(row)) for row in result.rows), True))
                 context.keep()
             else:
-                rows.append(_stored(result))
+                rows.append(homeward.row(_stored(result)))
                 if time.monotonic() - sent_at > ROWS_SECONDS:
                     send_rows()
     except AbandonedError:
@@ -254,6 +257,26 @@ def _run(
     send_rows()
     send_files()
     put(Ended(state()))
+
+
+class _Whole:
+    """Books a work's own artifacts in the folder it is done in: it may read what it has made."""
+
+    def __init__(self, run: ExperimentFolder, planned: Planned) -> None:
+        work = planned.work
+        self._run = run
+        self._row = run.work(work.address) or WorkRow(
+            work.address, work.kind, work.version, work.definition
+        )
+        self._places = {name: work.place(name, planned.called) for name in work.makes}
+        run.begin(self._row, [self._of(name, "") for name in work.makes])
+
+    def _of(self, name: str, digest: str) -> ArtifactRow:
+        return ArtifactRow(self._row.address, name, self._places[name], digest)
+
+    def add(self, artifact: Artifact) -> None:
+        """It lies there from now on."""
+        self._run.commit(self._row, (), [self._of(artifact.name, artifact.digest)])
 
 
 def _study(request: Request, run: ExperimentFolder) -> Study[Any]:
@@ -285,12 +308,11 @@ def _listed(root: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _parts(root: Path, home: str, names: Sequence[str]) -> Iterator[Files]:
-    """Files with what they hold, some at a time."""
+def _parts(files: Iterable[tuple[str, bytes]]) -> Iterator[Files]:
+    """Some files at a time."""
     part: list[tuple[str, bytes]] = []
     size = 0
-    for name in names:
-        data = _repointed(name, read_file(root / name), str(root), home)
+    for name, data in files:
         part.append((name, data))
         size += len(data)
         if size >= PART_BYTES:
@@ -298,12 +320,3 @@ def _parts(root: Path, home: str, names: Sequence[str]) -> Iterator[Files]:
             part, size = [], 0
     if part:
         yield tuple(part)
-
-
-def _repointed(name: str, data: bytes, root: str, home: str) -> bytes:
-    """A campaign's config and manifest, with the place where its net will lie."""
-    file = name.rpartition("/")[2]
-    if file not in (CONFIG, MANIFEST) or root.encode() not in data:
-        return data
-    text = data.decode().replace(root, home)
-    return text.encode() if file == CONFIG else json_bytes(sealed(json_object(text, Path(name))))
