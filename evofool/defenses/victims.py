@@ -224,7 +224,8 @@ def check_defense(base: Classifier, defense: Defense) -> None:
     if base.module is None:
         raise UsageError(
             f"defense {defense.name}: {base.name} is a black box; a defense goes around a net:"
-            " name a bundled, torchvision or timm classifier, or a .py file that returns a module"
+            " name a bundled, torchvision, timm or hf classifier, or a .py file that returns a"
+            " module"
         )
     if base.crops > 1:
         raise UsageError(f"defense {defense.name}: {base.name} averages crops; set crops: 1")

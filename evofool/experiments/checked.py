@@ -92,8 +92,8 @@ def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:
         raise loaded.error_at(
             where,
             f"{net.name} is a black box; a defense goes around a net, and its matrix needs"
-            " gradients: name a bundled, torchvision or timm classifier, weights, or a .py file"
-            " that returns a module",
+            " gradients: name a bundled, torchvision, timm or hf classifier, weights, or a .py"
+            " file that returns a module",
         )
     if net.crops > 1:
         raise loaded.error_at(where, f"{net.name} averages crops; set crops: 1")
