@@ -130,14 +130,14 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "sklearn:path/to/file.skops",
-        "a classifier of scikit-learn, asked as a black box (needs the extra evofool[sklearn])",
+        "a scikit-learn classifier, used as a black box (needs the extra evofool[sklearn])",
         sklearn_file.is_sklearn,
         sklearn_file.load_sklearn,
         sklearn_file.inspect_sklearn,
     ),
     Source(
         "object:NAME",
-        "a Classifier made in Python, given to evolve, attack, defend or resume as classifier=",
+        "a Classifier made in Python, passed to evolve, attack, defend or resume as classifier=",
         lambda name: name.startswith(live.PREFIX),
         live.load_live,
         live.inspect_live,
@@ -155,7 +155,7 @@ SOURCES: tuple[Source, ...] = (
 def load_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Classifier:
-    """The classifier (the victim) that a config names: loaded, in evaluation mode, and probed.
+    """Load the classifier (the victim) that a config names, in evaluation mode, and probe it.
 
     >>> victim = evofool.load_classifier("mnist-lenet")
     >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
@@ -169,7 +169,7 @@ def load_classifier(
             directory.
 
     Raises:
-        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier; the
+        ClassifierError: unknown, missing, damaged, refused as unsafe, or not a classifier; the
             message explains what to do.
     """
     parsed = parse_spec(spec)

@@ -143,7 +143,7 @@ def _rendering() -> tuple[State, str]:
     encoding = load("cppn", (3, 32, 32))
     genome = encoding.sample(np.random.default_rng(1))
     pixels = encoding.render([genome], (32, 32))
-    return "ok", f"cppn renders {pixels.shape[2]}x{pixels.shape[3]} by numba"
+    return "ok", f"numba renders cppn at {pixels.shape[2]}x{pixels.shape[3]}"
 
 
 def _cache() -> tuple[State, str]:

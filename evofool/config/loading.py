@@ -329,7 +329,7 @@ def _override(document: Document, text: str, model: type[BaseModel]) -> Document
     key = key.strip()
     path = key_path(key)
     if not equals or not all(path) or not path:
-        raise ConfigError(f"{place.label}: an override is written key=value or key.sub=value")
+        raise ConfigError(f"{place.label}: write an override as key=value or key.sub=value")
     if not written.strip():
         raise ConfigError(f"{place.label}: has no value; `{key}=null` goes back to the default")
     value = load_value(written, place.label)

@@ -90,7 +90,7 @@ def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> Non
     """
     wanted = module.state_dict()
     shapes = [
-        f"{key} is {_by(state[key])} where {_by(wanted[key])} is wanted"
+        f"{key} is {_by(state[key])}, not {_by(wanted[key])}"
         for key in wanted
         if key in state and state[key].shape != wanted[key].shape
     ]
@@ -102,7 +102,7 @@ def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> Non
         *(f"unknown {key}" for key in extra),
         *shapes,
         *(
-            f"{key} is {type_name(state[key].dtype)} where {type_name(wanted[key].dtype)} is wanted"
+            f"{key} is {type_name(state[key].dtype)}, not {type_name(wanted[key].dtype)}"
             for key in wanted
             if key in state and kind_of(state[key].dtype) != kind_of(wanted[key].dtype)
         ),

@@ -170,7 +170,7 @@ class SignsConfig(Model):
                 " or leave it out of rows"
             )
         if self.images.noise is not None or self.images.labels == "victim":
-            raise ValueError("images: must be pictures with labels of their own")
+            raise ValueError("images: must be pictures with their own labels")
         return self
 
     @property

@@ -64,7 +64,7 @@ def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> R
     paper, beside = on_paper(experiment, results, told)
     sections += [paper, *_pictures(experiment, results, files)]
     page = sections_page(
-        "Signs that are read as another",
+        "Signs that are read as other signs",
         [section for section in sections if section is not None],
         subject="signs",
         lede=[*told["sentences"], *experiment.notes],

@@ -1,4 +1,4 @@
-"""What an experiment on signs came to: rates with intervals, a line a row, net and method."""
+"""What an experiment on signs came to: rates with intervals, a line per row, net and method."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def rates_table(told: Mapping[str, Any]) -> Table:
 
 
 def views_table(told: Mapping[str, Any]) -> Table:
-    """``views.csv``: a line a row, net, method and view."""
+    """``views.csv``: a line per row, net, method and view."""
     columns = [
         Text("picture"), Text("net"), Text("method"), Text("view"), Number("at"), Count("n"),
         Rate("success", bounds=("low", "high")),
