@@ -76,7 +76,7 @@ class SignsConfig(Model):
         frames: of a drive by each painted picture; 0 is none.
         print: how the best sign of each net is laid out for print.
         scale: ``small``, or ``paper`` with its steps and its 32 transforms.
-        shown: whether the page shows photographed signs as well.
+        shown: whether the page shows painted photographs, as pictures, stills or in print, as well.
         scoring: how pictures are scored.
         seed: of targets, and of attacks that have none of their own.
     """
