@@ -161,8 +161,8 @@ def load_classifier(
     >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
 
     Args:
-        spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, task?, prototypes?, transforms?}``, that of an ensemble
+        spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, templates?,
+            output?, link?, mean?, std?, task?, prototypes?, transforms?}``, that of an ensemble
             ``{ensemble: [...], rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see
             `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
