@@ -8,7 +8,7 @@
 >>> run.images(), run.to_frame()
 >>> run = evofool.attack("configs/attack-mnist.yaml", "runs/attacks", seed=1)
 
-Each name is imported when it is first asked for.
+Each name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def make_gallery(
     out: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Gallery:
-    """Write a page that shows run folders, with all pictures beside it; opens in any browser.
+    """Write a gallery page of run folders, with all pictures beside it; it opens in any browser.
 
     >>> evofool.make_gallery(run).page
     >>> evofool.make_gallery(["runs/a", "runs/b"], "page.html", single_file=True, top=20)
@@ -103,7 +103,7 @@ def make_gallery(
         runs: a run folder, what `evolve` or `attack` returned, or several of these.
         out: the folder to write to; needed for several runs, by default ``gallery/`` inside the
             run. With ``single_file`` the page itself.
-        options: those of `evofool.gallery.Options`: ``top`` (only so many pictures of each run),
+        options: those of `evofool.gallery.Options`: ``top`` (how many pictures of each run),
             ``classes``, ``ancestry``, ``scores``, ``single_file``, ``title``.
 
     Returns:
@@ -113,7 +113,7 @@ def make_gallery(
         StoreError: no run folder, a damaged one, or `out` cannot be written.
         UsageError: several runs without `out`, an unknown option, or a page that would be too
             large.
-        ConfigError: an encoding cannot be had.
+        ConfigError: an encoding is not available.
     """
     import dataclasses
     from pathlib import Path

@@ -158,11 +158,11 @@ def _check_kind(status: os.stat_result, path: Path) -> None:
 def _unusable(text: str) -> str:
     """Why `text` can be no path on any file system, or ""."""
     if "\0" in text:
-        return "holds a NUL character, which no path can"
+        return "holds a NUL character, which is not allowed in a path"
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
-        return "holds a character that no path can (half of a surrogate pair)"
+        return "holds half of a surrogate pair, which is not allowed in a path"
     return ""
 
 

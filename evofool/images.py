@@ -108,7 +108,7 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
         )
     if shape is not None and array.shape[1:] != shape:
         raise ImageError(
-            f"images of shape {_by(array.shape[1:])} given where {_by(shape)} is wanted"
+            f"images of shape {_by(array.shape[1:])} were given, but {_by(shape)} is needed"
             " (channels x height x width)"
         )
     if array.shape[1] not in (1, 3):
@@ -369,7 +369,7 @@ def _from_16_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
 def _what(error: BaseException) -> str:
     """What is wrong, without Pillow's ``<_io.BufferedReader name=...>``."""
     if isinstance(error, PIL.UnidentifiedImageError):
-        return "it is no picture of a kind that is read: " + ", ".join(FORMATS)
+        return "it is not a picture of a supported kind: " + ", ".join(FORMATS)
     return str(error) or type(error).__name__
 
 

@@ -27,7 +27,7 @@ def jit(signature: str, fastmath: frozenset[str] = frozenset()) -> Callable[[F],
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
         try:
             if not _has_place(function):
-                raise OSError("there is no home to keep it in")
+                raise OSError("there is no home folder to keep it in")
             return cast(F, numba.njit(signature, cache=True, **options)(function))
         except Exception as error:  # a cache can fail in many ways; other faults come up again
             machine_code = cast(F, numba.njit(signature, **options)(function))

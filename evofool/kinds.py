@@ -406,7 +406,7 @@ def imported(reference: str, what: str) -> Any:
         KindError: it is no reference, its module fails to import, or has no such attribute.
     """
     if not _REFERENCE.fullmatch(reference):
-        raise KindError(f"{what}: {reference[:80]!r} is not written module:attribute")
+        raise KindError(f"{what}: {reference[:80]!r} does not have the form module:attribute")
     module, _, attribute = reference.partition(":")
     try:
         return getattr(import_module(module), attribute)
@@ -434,8 +434,8 @@ def _declared(point: Any) -> Kind:
         kind = point.load()
     except Exception as error:  # the package is somebody else's: whatever it raises is its fault
         raise KindError(
-            f"{where}: cannot be imported ({type(error).__name__}: {error}); mend or uninstall its"
-            " package"
+            f"{where}: cannot be imported ({type(error).__name__}: {error}); repair or uninstall"
+            " its package"
         ) from error
     fault = _fault(kind, point.name)
     if fault:
@@ -453,11 +453,11 @@ def _fault(kind: object, name: str) -> str:
     if kind.name != name:
         return f"declares a kind called {kind.name!r}"
     if kind.command != RUN:
-        return f"declares command {kind.command!r}; kinds of other packages have `evofool run`"
+        return f"declares command {kind.command!r}; kinds of other packages use `evofool run`"
     for field in dataclasses.fields(kind):
         value = getattr(kind, field.name)
         if field.name in _REFERENCES and not isinstance(value, str):
-            return f"{field.name} is not written module:attribute"
+            return f"{field.name} does not have the form module:attribute"
     if kind.folder and not (kind.manifest and kind.tables):
         return "has run folders, and so needs manifest and tables"
     if type(kind.schema_version) is not int or kind.schema_version < 1:

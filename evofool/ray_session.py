@@ -20,7 +20,7 @@ from typing import Any
 
 from evofool.errors import UsageError
 
-MISSING = 'Ray is not installed; pip install "evofool[ray]" brings it'
+MISSING = "Ray is not installed: pip install 'evofool[ray]'"
 ONE_THREAD: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -142,7 +142,9 @@ def _check_reachable(address: str) -> None:
     if not (colon and host and port.isdecimal()):
         if address == "auto":
             return
-        raise UsageError(f"Ray at {address}: is no address; give HOST:PORT of its head, or auto")
+        raise UsageError(
+            f"Ray at {address}: is not an address; give HOST:PORT of its head, or auto"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -173,8 +175,8 @@ def _check_workers(ray: Any, address: str) -> None:
     here = platform.python_version()
     if (version, python) != (__version__, here):
         raise UsageError(
-            f"Ray at {address}: its workers run evofool {version} on Python {python}, this is"
-            f" {__version__} on {here}; {mend}"
+            f"Ray at {address}: its workers run evofool {version} on Python {python}, but this"
+            f" is {__version__} on {here}; {mend}"
         )
 
 

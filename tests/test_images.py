@@ -111,7 +111,7 @@ def test_check_images_names_what_it_found(images: object, message: str) -> None:
 
 
 def test_check_images_names_the_wanted_shape() -> None:
-    with pytest.raises(ImageError, match="1 x 4 x 5 given where 3 x 4 x 5 is wanted"):
+    with pytest.raises(ImageError, match="1 x 4 x 5 were given, but 3 x 4 x 5 is needed"):
         check_images(np.zeros((2, 1, 4, 5), np.uint8), (3, 4, 5))
 
 
@@ -525,7 +525,7 @@ def test_what_is_wrong_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="the file is empty"):
         read_picture(path)
     path.write_bytes(b"hello")
-    with pytest.raises(ImageError, match="no picture of a kind that is read: PNG, JPEG") as caught:
+    with pytest.raises(ImageError, match="not a picture of a supported kind: PNG, JPEG") as caught:
         read_picture(path)
     assert "_io." not in str(caught.value)
 

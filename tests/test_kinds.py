@@ -127,8 +127,8 @@ def test_a_string_that_leads_nowhere_is_one_message() -> None:
     for reference, why in (
         ("evofool.evolution.nothing:plan", "ModuleNotFoundError"),
         ("evofool.evolution.setup:nothing", "has no attribute 'nothing'"),
-        ("evofool.evolution.setup", "not written module:attribute"),
-        ("os; import x:y", "not written module:attribute"),
+        ("evofool.evolution.setup", "does not have the form module:attribute"),
+        ("os; import x:y", "does not have the form module:attribute"),
     ):
         with pytest.raises(KindError, match=why) as info:
             dataclasses.replace(evolve, plan=reference).part("plan")
@@ -174,7 +174,7 @@ def test_the_kind_of_another_package_is_served_everywhere(
     state = json.loads(answered("status", out, "--json"))
     assert (state["kind"], state["status"], state["squares"]) == ("survey", "finished", 4)
     assert "ok      squares" in answered("verify", out)
-    with pytest.raises(EvofoolError, match="--engine: the nets of a run of kind survey"):
+    with pytest.raises(EvofoolError, match="--engine: a run of kind survey"):
         answered("verify", out, "--engine", "torch")
     page = tmp_path / "page"
     answered("gallery", out, "--out", page)
@@ -310,8 +310,8 @@ def test_a_folder_of_an_older_schema_says_how_to_make_it_again(
         with pytest.raises(StoreError) as info:
             look(folder)
         message = str(info.value)
-        assert message.startswith(f"{folder}: has schema version 2, this evofool reads 3")
-        assert f"by: {shown.format(folder)}; its pages stay as they are: {page}" in message
+        assert message.startswith(f"{folder}: has schema version 2, but this evofool reads 3")
+        assert f"with: {shown.format(folder)}; its pages stay as they are: {page}" in message
         assert message.isprintable()
     assert page.read_text() == "a page"
     made(newer, tmp_path / "new")

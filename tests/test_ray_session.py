@@ -32,8 +32,8 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nonsense", "is no address; give HOST:PORT"),
-        (":6379", "is no address"),
+        ("nonsense", "is not an address; give HOST:PORT"),
+        (":6379", "is not an address"),
         ("ray://127.0.0.1:10001", "client protocol cannot stream"),
         ("127.0.0.1:99999999", "cannot be joined"),
     ],
@@ -62,5 +62,5 @@ def test_without_ray_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_ray)
-    with pytest.raises(UsageError, match=r'pip install "evofool\[ray\]"'), ray_session.session():
+    with pytest.raises(UsageError, match=r"pip install 'evofool\[ray\]'"), ray_session.session():
         pass

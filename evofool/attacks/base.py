@@ -148,7 +148,7 @@ class Attack(ABC):
         allowed = self.allowed(scorer.classifier.input_shape[1:])
         own = None if self.aim == "any" else labels  # which then are nothing to get away from
         if trace is not None and targets is None:
-            raise UsageError(f"{self.name}: a trace is of searches for a class: give targets")
+            raise UsageError(f"{self.name}: a trace records searches for a class: give targets")
         job = Job(scorer, images, own, targets, ids, self.seed, trace, allowed)
         self.check_aim(labels is not None, targets is not None)
         job.threshold = self.least_confidence if trace is None else math.inf
@@ -217,8 +217,8 @@ class Attack(ABC):
         self.allowed(victim.input_shape[1:])
         if self.needs == "gradients" and not victim.white_box:
             raise UsageError(
-                f"{self.name} needs gradients, which {victim.name} does not give; use a black-box"
-                " attack (square, nes, one-pixel, substitute)"
+                f"{self.name} needs gradients, which {victim.name} does not give; use a"
+                " black-box attack (square, nes, one-pixel, substitute)"
             )
         if self.one_class and victim.multi_label:
             raise UsageError(
@@ -227,7 +227,8 @@ class Attack(ABC):
             )
         if self.needs == "scores" and victim.output == "label":
             raise UsageError(
-                f"{self.name} needs confidences, {victim.name} gives labels only; use substitute"
+                f"{self.name} needs confidences, but {victim.name} gives only labels; use"
+                " substitute"
             )
 
     def check_aim(self, labels: bool, targets: bool) -> None:
@@ -237,7 +238,9 @@ class Attack(ABC):
         if not targets and self.aim == "targeted":
             raise UsageError(f"{self.name} is targeted: give targets")
         if not targets and not labels and self.aim != "any":
-            raise UsageError(f"{self.name}: give labels (to be called anything else) or targets")
+            raise UsageError(
+                f"{self.name}: give labels (to make the victim answer anything else) or targets"
+            )
 
 
 def _required(each: Field[Any]) -> bool:

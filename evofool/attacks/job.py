@@ -102,7 +102,7 @@ class Job:
         self.clean = on_lattice(images)
         if self.clean.shape[1:] != shape:
             raise ImageError(
-                f"images of shape {self.clean.shape[1:]} given where {shape} is wanted"
+                f"images of shape {self.clean.shape[1:]} were given, but {shape} is needed"
                 " (channels, height, width); prepare(picture, classifier) resizes pictures"
             )
         n = len(self.clean)
@@ -119,8 +119,8 @@ class Job:
         for what, classes_ in (("label", self.labels), ("target", self.targets)):
             if reject is not None and (classes_ == reject).any():
                 raise UsageError(
-                    f"{what} {reject} of image {int(np.argmax(classes_ == reject))} stands for no"
-                    " answer; leave such images out"
+                    f'{what} {reject} of image {int(np.argmax(classes_ == reject))} means "no'
+                    ' answer"; leave such images out'
                 )
         self.seed = seed
         self.ids = np.arange(n) if ids is None else _classes(ids, n, 2**62, "ids")
@@ -147,7 +147,7 @@ class Job:
         left = scorer.left
         if left is not None and left < n:
             raise BudgetError(
-                f"the query budget has {left} images left, judging {n} results alone takes {n}"
+                f"the query budget has {left} images left, but judging {n} results alone takes {n}"
             )
 
     def __len__(self) -> int:
@@ -371,7 +371,7 @@ class Job:
         if self.open.any():
             self.notes.append(
                 f"the query budget ended with {int(self.open.sum())} of {len(self)} images"
-                " unfinished; they are as they stood then"
+                " unfinished; they are kept as they were then"
             )
         return AttackResult(
             attack=name,
@@ -471,7 +471,7 @@ def _classes(given: ArrayLike | None, n: int, classes: int, what: str) -> Labels
     array = np.asarray(given)
     if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer):
         raise UsageError(
-            f"{what} must be {n} integers, one an image, not {array.dtype} of shape {array.shape}"
+            f"{what} must be {n} integers, one per image, not {array.dtype} of shape {array.shape}"
         )
     if array.size and not (array.min() >= 0 and array.max() < classes):
         wrong = int(array.min() if array.min() < 0 else array.max())

@@ -97,8 +97,8 @@ def describe(name: str) -> Description:
         return _described(checked_attack(offered.factory, name), name=name)
     near = suggestion(name, (*own, *entry_names(GROUP))) or "; there are " + ", ".join(own)
     raise AttackError(
-        f"no attack is called {name!r}{near} (path/to/file.py:Class is one of your own,"
-        f" {PREFIX}NAME one of an installed foolbox)"
+        f"no attack is called {name!r}{near} (write path/to/file.py:Class for your own,"
+        f" {PREFIX}NAME for one of an installed foolbox)"
     )
 
 
@@ -139,7 +139,7 @@ def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
         raise AttackError(f"{name}: a grid of {size} combinations; at most {MAX_GRID}")
     missing = [p.name for p in entry.parameters if p.required and p.name not in options]
     if missing:
-        raise AttackError(f"{name}: {missing[0]} must be given, it has no default")
+        raise AttackError(f"{name}: {missing[0]} must be given, since it has no default")
     nested = [p for p in entry.parameters if p.type is Attack]
     choices += [[(p.name, p.default)] for p in nested if p.name not in options]
     for combination in itertools.product(*choices):
@@ -207,7 +207,7 @@ def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         return [_checked(name, parameter, value)]
     if not value:
-        raise AttackError(f"{name}: an empty list; give a value, or several for a grid",
+        raise AttackError(f"{name}: an empty list; give one value, or several for a grid",
                           parameter.name)  # fmt: skip
     try:  # a parameter may itself be a list; a grid of such ones is a list of lists
         return [_checked(name, parameter, tuple(value))]

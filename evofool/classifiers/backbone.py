@@ -28,5 +28,5 @@ class BackboneConfig(BaseModel):
     @classmethod
     def _bundled(cls, value: str) -> str:
         if value not in BUNDLED:
-            raise ValueError(f"{value!r} is no bundled net; known: {', '.join(BUNDLED)}")
+            raise ValueError(f"{value!r} is not a bundled net; known: {', '.join(BUNDLED)}")
         return value

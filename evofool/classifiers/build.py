@@ -55,7 +55,7 @@ def from_module(
     keep: bool = False,
     probe: ProbeLevel = "full",
 ) -> Classifier:
-    """A classifier (the victim) of a torch module, whose gradients can be taken too: a white box.
+    """Make a classifier (the victim) from a torch module; it has gradients, so it is a white box.
 
     >>> victim = evofool.from_module(net, input_shape=(3, 32, 32), labels=NAMES, mean=[0.5])
 
@@ -67,9 +67,9 @@ def from_module(
             N x classes.
         input_shape: channels, height, width of one image.
         name: for messages and run folders.
-        labels: one a class; by default ``"0"`` to ``"n-1"``, as many as a probe shows classes.
+        labels: one per class; by default ``"0"`` to ``"n-1"``, as many as a probe finds classes.
         output: what the module gives: ``logits``, ``log_probs`` or ``probs``; by default
-            ``probs`` where all rows of a probe are probabilities that sum to 1, else ``logits``.
+            ``probs`` if all rows of a probe are probabilities that sum to 1, else ``logits``.
         link: how logits become confidences; by default a softmax (for ``probs``: as they are).
             ``log_probs`` with ``identity`` are confidences that need not sum to 1.
         mean: subtracted from every channel of the input.
@@ -105,8 +105,9 @@ def from_module(
             ) from error
         if refers_to(copied, module):
             raise ClassifierError(
-                f"classifier {name}: the module cannot be copied (a hook or function of it refers"
-                " to the module itself, and would to the original); give keep=True to hand it over"
+                f"classifier {name}: the module cannot be copied (a hook or function in it"
+                " refers to the module itself; in a copy it would still refer to the original);"
+                " give keep=True to hand it over"
             )
         module = copied
     wrapped = normalised(module, mean, std, shape[0], name)
@@ -157,20 +158,20 @@ def from_predict(
     source: tuple[Path, str] | None = None,
     probe: ProbeLevel = "small",
 ) -> Classifier:
-    """A classifier (the victim) of a function from images to confidences or labels: a black box.
+    """Make a classifier (the victim) from a function of images: a black box.
 
     >>> victim = evofool.from_predict(call_the_service, input_shape=(3, 64, 64), labels=NAMES)
 
     Its digest is the sha256 of the file that defines it, or of the file of `predict` itself, with
-    the arrays, tensors and modules that the function holds; for one made at a prompt the compiled
-    code takes the place of the file. It does not cover a service that the function calls.
+    the arrays, tensors and modules that the function holds. For a function made at a prompt, the
+    compiled code replaces the file. The digest does not cover a service that the function calls.
 
     Args:
         predict: called with C-contiguous uint8 batches N x C x H x W of any length; gives what
             `output` says, N x classes or N labels.
         input_shape: channels, height, width of one image.
         name: for messages and run folders.
-        labels: one a class; needed for ``label``, else by default ``"0"`` to ``"n-1"``.
+        labels: one per class; needed for ``label``, otherwise by default ``"0"`` to ``"n-1"``.
         output: what it returns: N x classes of ``probs``, ``logits``, ``log_probs`` or ``topk``
             (NaN for classes that are left out), or ``label``, (N,) integers.
         link: how logits become confidences; by default a softmax.
@@ -258,7 +259,7 @@ def normalised(
     """`module` behind (x - mean) / std, or itself where neither is given.
 
     Raises:
-        ClassifierError: `mean` or `std` has neither one entry nor one a channel.
+        ClassifierError: `mean` or `std` has neither one entry nor one per channel.
     """
     if mean is None and std is None:
         return module
@@ -321,7 +322,7 @@ def _empty_buffers(module: nn.Module) -> dict[int, Any]:
 
 
 def freeze(module: nn.Module) -> None:
-    """Evaluation mode, and no gradients for parameters (those for images are still had).
+    """Evaluation mode, without gradients for parameters (gradients for images stay available).
 
     Nets in plain lists and other attributes are reached too, which `nn.Module.eval` does not do.
     """

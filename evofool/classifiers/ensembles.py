@@ -148,7 +148,7 @@ def common_shape(shapes: Sequence[Shape]) -> Shape:
 def _members(spec: ClassifierSpec) -> list[ClassifierSpec]:
     spec.allow("an ensemble", ("ensemble", "rule"))
     if spec.crops != 1:
-        raise ClassifierError(f"classifier {spec.name}: an ensemble averages no crops")
+        raise ClassifierError(f"classifier {spec.name}: an ensemble cannot average crops")
     members: Sequence[ClassifierConfig] = spec.ensemble or ()
     return [ClassifierSpec.model_validate(m.model_dump(exclude_unset=True)) for m in members]
 
@@ -156,11 +156,11 @@ def _members(spec: ClassifierSpec) -> list[ClassifierSpec]:
 def _check_member(member: Classifier, where: str) -> None:
     if member.ensemble is not None:
         raise ClassifierError(
-            f"{where}: {member.headline} is an ensemble itself; list its members instead"
+            f"{where}: {member.headline} is itself an ensemble; list its members instead"
         )
     if member.transformed is not None:
         raise ClassifierError(
-            f"{where}: {member.headline} has transforms of its own; give them to the ensemble, so"
+            f"{where}: {member.headline} has its own transforms; give them to the ensemble, so"
             " that all its nets see the same picture"
         )
     if member.multi_label:
@@ -170,12 +170,12 @@ def _check_member(member: Classifier, where: str) -> None:
         )
     if member.output == "label":
         raise ClassifierError(
-            f"{where}: {member.headline} gives labels only, and so no log-odds to combine"
+            f"{where}: {member.headline} gives only labels, so it has no log-odds to combine"
         )
     if member.is_service:
         raise ClassifierError(
-            f"{where}: {member.headline} is a service, which is asked by itself; take nets of this"
-            " machine"
+            f"{where}: {member.headline} is a service, which cannot be part of an ensemble; use"
+            " nets on this machine"
         )
     if member.crops > 1:
         raise ClassifierError(f"{where}: {member.headline} averages crops; set its crops: 1")
@@ -202,8 +202,8 @@ def _shared_classes(
     if len(kept) < 2:
         names = ", ".join(member.headline for member in members)
         raise ClassifierError(
-            f"{where}: {names} share {len(kept)} class{'es' if not kept else ''}, and an ensemble"
-            " needs two at least; name nets of the same classes"
+            f"{where}: {names} share {len(kept)} class{('es' if not kept else '')}, but an"
+            " ensemble needs at least two; name nets of the same classes"
         )
     labels = tuple(own[c] for c in kept)
     classes = tuple(tuple(shared[c] for c in kept) for shared in maps)
@@ -247,7 +247,7 @@ def _left_out(
     if not parts:
         return ""
     return (
-        f"its {len(labels)} classes are those that all members have; left out are"
+        f"its {len(labels)} classes are those that all members have; classes left out:"
         f" {', '.join(parts)}"
     )
 

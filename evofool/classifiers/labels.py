@@ -40,7 +40,7 @@ def numbered_labels(n_classes: int) -> tuple[str, ...]:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Labels of a UTF-8 file, with or without a byte order mark: one a line, or (``.json``) JSON.
+    """Labels of a UTF-8 file, with or without a byte order mark: one per line, or (``.json``) JSON.
 
     JSON may be a list of names; an object ``{"0": name, ...}``; ``imagenet_class_index.json``,
     whose values are ``[WordNet id, name]``; the reverse ``{name: index}``, such as torchvision's
@@ -66,8 +66,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if path.suffix.lower() != ".json":
         if text.lstrip().startswith("{"):
             raise ClassifierError(
-                f"labels: {path}: begins with {{, so it does not hold one name a line; save it as"
-                " JSON in a file that ends in .json"
+                f"labels: {path}: begins with {{, so it does not hold one name per line; save it"
+                " as JSON in a file that ends in .json"
             )
         return check_labels(_lines(text), str(path))
     try:
@@ -104,7 +104,7 @@ def check_labels(labels: Sequence[object], where: str) -> tuple[str, ...]:
         checked.append(name)
     if len(checked) < 2:
         raise ClassifierError(
-            f"labels: {where}: {len(checked)} given, a classifier needs two classes at least"
+            f"labels: {where}: {len(checked)} given, but a classifier needs at least two classes"
         )
     return tuple(checked)
 
@@ -142,13 +142,14 @@ def _from_object(content: Mapping[str, Any], path: Path) -> list[Any]:
             return sorted(inner, key=lambda name: int(inner[name]))
         if not all(str(index) in inner for index in range(n)):
             raise ClassifierError(
-                f"labels: {path}: gives {n} names an index; these must be 0 to {n - 1}, each once"
+                f"labels: {path}: gives {n} names with an index; the indices must be 0 to"
+                f" {n - 1}, each once"
             )
     try:
         return [inner[str(index)] for index in range(n)]
     except KeyError as error:
         raise ClassifierError(
-            f'labels: {path}: an object must have the keys "0" to "{n - 1}", {error} is missing'
+            f'labels: {path}: an object must have the keys "0" to "{n - 1}", but {error} is missing'
         ) from error
 
 

@@ -20,6 +20,7 @@ from evofool.classifiers.pictures import cropped_side, with_crops
 from evofool.classifiers.prototypes import features_spec, inspect_prototypes, with_prototypes
 from evofool.classifiers.sources import (
     bundled,
+    clip_model,
     hf_model,
     live,
     onnx_file,
@@ -100,6 +101,13 @@ SOURCES: tuple[Source, ...] = (
         hf_model.inspect_hf,
     ),
     Source(
+        "clip:ARCHITECTURE or clip:path/to/folder",
+        "zero-shot CLIPs of open_clip, with labels: (needs the extra evofool[clip])",
+        lambda name: name.startswith(clip_model.PREFIX),
+        clip_model.load_clip,
+        clip_model.inspect_clip,
+    ),
+    Source(
         "path/to/NAME.safetensors",
         "weights that evofool train wrote, with their card NAME.json beside them",
         lambda name: name.endswith(trained.SUFFIX),
@@ -122,14 +130,14 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "sklearn:path/to/file.skops",
-        "a classifier of scikit-learn, asked as a black box (needs the extra evofool[sklearn])",
+        "a scikit-learn classifier, used as a black box (needs the extra evofool[sklearn])",
         sklearn_file.is_sklearn,
         sklearn_file.load_sklearn,
         sklearn_file.inspect_sklearn,
     ),
     Source(
         "object:NAME",
-        "a Classifier made in Python, given to evolve, attack, defend or resume as classifier=",
+        "a Classifier made in Python, passed to evolve, attack, defend or resume as classifier=",
         lambda name: name.startswith(live.PREFIX),
         live.load_live,
         live.inspect_live,
@@ -147,21 +155,21 @@ SOURCES: tuple[Source, ...] = (
 def load_classifier(
     spec: str | Mapping[str, object] | ClassifierSpec, *, base: Path | None = None
 ) -> Classifier:
-    """The classifier (the victim) that a config names: loaded, in evaluation mode, and probed.
+    """Load the classifier (the victim) that a config names, in evaluation mode, and probe it.
 
     >>> victim = evofool.load_classifier("mnist-lenet")
     >>> victim = evofool.load_classifier({"name": "torchvision:alexnet", "weights": "alexnet.pth"})
 
     Args:
-        spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, output?,
-            link?, mean?, std?, task?, prototypes?, transforms?}``, that of an ensemble
+        spec: a name, or a mapping ``{name, weights?, crops?, input_shape?, labels?, templates?,
+            output?, link?, mean?, std?, task?, prototypes?, transforms?}``, that of an ensemble
             ``{ensemble: [...], rule?, transforms?}`` or of a service ``{http: {url: ...}}``; see
             `ClassifierSpec`.
         base: folder that relative paths start from (the config's); by default the working
             directory.
 
     Raises:
-        ClassifierError: unknown, missing, damaged, refused as unsafe, or no classifier; the
+        ClassifierError: unknown, missing, damaged, refused as unsafe, or not a classifier; the
             message explains what to do.
     """
     parsed = parse_spec(spec)

@@ -41,7 +41,7 @@ def match_classes(
         return list(range(n)), ""
     if by_index:
         if n != len(labels):
-            raise LookupError(f"{n} classes cannot go by their index where there are {len(labels)}")
+            raise LookupError(f"{n} classes cannot be matched by index with {len(labels)} classes")
         return list(range(n)), _note(names, labels)
     indices: list[int | None] = []
     first: LookupError | None = None
@@ -55,7 +55,9 @@ def match_classes(
         return [index for index in indices if index is not None], ""
     if n == len(labels):
         if labels == numbered_labels(n):
-            return list(range(n)), "the classifier's classes have no names: they go by their index"
+            return list(range(n)), (
+                "the classifier's classes have no names, so they are matched by index"
+            )
         other = [k for k in range(n) if indices[k] is None]
         at_home = all(index in (None, k) for k, index in enumerate(indices))
         same = len(other) == 1 or all(_words(names[k]) & _words(labels[k]) for k in other)
@@ -71,7 +73,7 @@ def _note(names: Sequence[str], labels: Sequence[str]) -> str:
         if own != theirs
     ]
     more = f" and {len(pairs) - _MOST} more" if len(pairs) > _MOST else ""
-    return f"classes go by their index where names differ: {', '.join(pairs[:_MOST])}{more}"
+    return f"classes are matched by index where names differ: {', '.join(pairs[:_MOST])}{more}"
 
 
 def _words(text: str) -> set[str]:

@@ -35,24 +35,24 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
         return classifier
     name = f"classifier {classifier.name}"
     if classifier.transformed is not None:
-        raise ClassifierError(f"{name}: has transforms already; give one list of them")
+        raise ClassifierError(f"{name}: already has transforms; give one list of them")
     if classifier.output in ("label", "topk"):
         raise ClassifierError(
             f"{name}: transforms combine scores of all classes, which a victim with output"
-            f" {classifier.output!r} does not give; leave transforms away"
+            f" {classifier.output!r} does not give; remove transforms"
         )
     if classifier.metered:
         raise ClassifierError(
-            f"{name}: is a predict function, which may be a service that is paid by the picture,"
-            f" and transforms would send it each one {transforms.k} times; leave transforms away,"
-            " or give a net on this machine"
+            f"{name}: is a predict function, which may be a service that charges per picture,"
+            f" and transforms would send it each picture {transforms.k} times; remove"
+            " transforms, or use a net on this machine"
         )
     if classifier.multi_label:
         raise ClassifierError(
             f"{name}: transforms are for nets that choose one class, not for task: multi-label"
         )
     if classifier.crops > 1:
-        raise ClassifierError(f"{name}: averages ten crops; set crops: 1 to have transforms")
+        raise ClassifierError(f"{name}: averages ten crops; set crops: 1 to use transforms")
     k, single = transforms.k, transforms.k == 1
     victim = dataclasses.replace(
         classifier,

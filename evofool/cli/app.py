@@ -436,10 +436,12 @@ def list_(
         from evofool.cli.report import spec
 
         if victim is None:
-            raise UsageError("list classes: of which victim? evofool list classes mnist-lenet")
+            raise UsageError(
+                "list classes: of which classifier? For example: evofool list classes mnist-lenet"
+            )
         rows = listing.classes(spec(victim), classes or ())
     elif victim is not None:
-        raise UsageError(f"list {what.value}: takes nothing more; {victim!r} is too much")
+        raise UsageError(f"list {what.value}: takes no further argument; remove {victim!r}")
     else:
         rows = listing.LISTS[what.value]()
     if as_json:

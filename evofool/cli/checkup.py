@@ -31,6 +31,7 @@ PACKAGES = {
 EXTRAS = {
     "timm": ("timm", "pip install 'evofool[timm]'"),
     "transformers": ("transformers", "pip install 'evofool[hf]'"),
+    "open_clip_torch": ("open_clip", "pip install 'evofool[clip]'"),
     "pyarrow": ("pyarrow", "pip install 'evofool[parquet]'"),
     "scikit-learn": ("sklearn", "pip install 'evofool[sklearn]'"),
     "skops": ("skops", "pip install 'evofool[sklearn]'"),
@@ -142,7 +143,7 @@ def _rendering() -> tuple[State, str]:
     encoding = load("cppn", (3, 32, 32))
     genome = encoding.sample(np.random.default_rng(1))
     pixels = encoding.render([genome], (32, 32))
-    return "ok", f"cppn renders {pixels.shape[2]}x{pixels.shape[3]} by numba"
+    return "ok", f"numba renders cppn at {pixels.shape[2]}x{pixels.shape[3]}"
 
 
 def _cache() -> tuple[State, str]:

@@ -130,7 +130,7 @@ def gallery(
         return
     if watch:
         if len(runs) != 1:
-            raise UsageError("--watch shows one run")
+            raise UsageError("--watch shows only one run; name one")
         with served(runs[0], host, port, encoding), contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(0.5)
@@ -151,7 +151,7 @@ def gallery(
     if built.contact_sheet is not None:
         answer(str(built.contact_sheet))
     if not built.pictures:
-        remark("there is no picture yet; the page says so")
+        remark("there are no pictures yet, and the page says so")
 
 
 def shown(runs: Any, out: Path | None = None, options: Any = None) -> Gallery:
@@ -170,7 +170,10 @@ def served(run: Path, host: str, port: int, encoding: str | None = None) -> Iter
 
     with LiveServer(run, host, port, encoding) as server:
         if host not in (LOOPBACK, "::1", "localhost"):
-            remark(f"warning: {host} can be reached from other machines; whoever does sees the run")
+            remark(
+                f"warning: {host} can be reached from other machines; whoever reaches it sees"
+                " the run"
+            )
         remark(f"watch it at {server.url}")
         yield
 
@@ -207,7 +210,9 @@ def _one(
         answer(str(done.path), f"{done.width} x {done.height}")
         return
     if one_class is None or (size is None) == (film is None) or len(runs) != 1:
-        raise UsageError("one picture needs one run folder, --class and either --size or --film")
+        raise UsageError(
+            "a single picture needs one run folder, --class, and either --size or --film"
+        )
     if size is not None:
         done = printing.enlarge(runs[0], one_class, size, out, repeat=enlarge, moved=moved)
     else:
@@ -222,5 +227,5 @@ def _count(text: str, option: str) -> int | None:
     if text in ("all", "none"):
         return 10**9 if text == "all" else 0
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"{option}: {text!r} is neither a number, nor all, none or auto")
+        raise UsageError(f"{option}: {text!r} is neither a number nor all, none or auto")
     return int(text)

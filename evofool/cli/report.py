@@ -65,7 +65,7 @@ def print_status(content: Mapping[str, Any]) -> None:
             shown = str(value)
         answer(f"{key.replace('_', ' '):<16} {bare(shown)}")
     if content["status"] == "interrupted":
-        answer(f"go on with: evofool resume {content['path']}")
+        answer(f"continue with: evofool resume {content['path']}")
 
 
 def print_check(check: Check) -> None:
@@ -85,7 +85,7 @@ def print_readings(readings: Sequence[Reading]) -> None:
                 f" (class {claim['class_index']}, {bare(str(claim.get('classifier'))[:300])})"
             )
             if reading.sidecar:
-                answer("          (so says the provenance.json beside it)")
+                answer("          (as claimed in the provenance.json beside it)")
             provenance = [
                 f"{name} {bare(str(claim[key])[:64])}"
                 for key, name in (("run_id", "run"), ("seed", "seed"), ("generation", "generation"))
@@ -93,9 +93,11 @@ def print_readings(readings: Sequence[Reading]) -> None:
             ]
             if provenance:
                 answer(f"  from    {', '.join(provenance)}")
-            elsewhere = "" if reading.same_victim else "  (another classifier than it was made for)"
+            elsewhere = (
+                "" if reading.same_victim else ("  (not the classifier that it was made for)")
+            )
             if reading.now is None:
-                answer(f"  now     -         no class of this classifier has that name{elsewhere}")
+                answer(f"  now     -         this classifier has no class of that name{elsewhere}")
             else:
                 moved = reading.class_index != claim["class_index"]
                 where = f"  (its class {reading.class_index})" if moved else ""
@@ -145,7 +147,7 @@ def print_bench(report: Report) -> None:
             f"          efficiency {run.efficiency:.3f} ({low:.3f} to {high:.3f},"
             f" {run.alternations} alternations), ceiling without overlap {run.ceiling:.3f}"
         )
-        answer(f"          slowest generation {run.slowest:.2f} of the median")
+        answer(f"          slowest generation: {run.slowest:.2f} times the median")
         answer(
             f"          a campaign of the published size ({run.paper_images:,} images) would take"
             f" {run.paper_hours:,.1f} h"

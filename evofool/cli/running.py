@@ -103,7 +103,7 @@ def reproduce(
     folder = out or Path("runs") / f"reproduce-{scale}"
     if is_file(folder / "manifest.json") and not dry_run:
         if seed is not None:
-            raise UsageError(f"--seed: {folder} has one already; name another --out")
+            raise UsageError(f"--seed: {folder} already has a seed; name another --out")
         add_claims(folder, claims, scale, folders)
         go_on(folder, None, None, None, reuse, ray)
         return
@@ -229,11 +229,13 @@ def _of_kind(
             "at_once": at_once,
         }
     if reuse:
-        raise UsageError(f"--reuse: {kind.about} has no rows that another run could share")
+        raise UsageError(
+            f"--reuse: {kind.about} has no rows that another run could share; run it without"
+        )
     if at_once > 1:
-        raise UsageError(f"--at-once: {kind.about} is one run")
+        raise UsageError(f"--at-once: {kind.about} is a single run; run it without")
     if ray is not None and kind.name != "evolve":
-        raise UsageError(f"--ray: {kind.about} is one computation; run it without")
+        raise UsageError(f"--ray: {kind.about} is a single computation; run it without")
     from evofool.config import ray_overrides
 
     return ray_overrides(address), {}

@@ -96,7 +96,7 @@ def serve(
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, leave)
             if not is_loopback(host):
-                remark(f"evofool: {host} can be reached by others, who are asked for no password")
+                remark(f"evofool: {host} can be reached by others, and no password is required")
             answer(f"serving {victim.headline} at {server.url}")
             server.run()
     finally:

@@ -91,7 +91,7 @@ class ImagesConfig(Model):
         words = ("victim", "index") if self.dataset is not None else ("victim",)
         if self.folder is None and self.labels not in (None, *words):
             raise ValueError(
-                f"labels of a {given[0]} can only be `victim` (its own answers)"
+                f"the labels of a {given[0]} can only be `victim` (the victim's own answers)"
                 + (" or `index` (class k of it is the victim's class k)" * (len(words) - 1))
             )
         return self
@@ -204,6 +204,6 @@ def load_attacks(
 def _check_pattern(pattern: str, place: ConfigError) -> None:
     if pattern.count("{class}") != 1 or re.search(r"[{}]", pattern.replace("{class}", "")):
         raise ConfigError(
-            f"{place}a pattern of file names holds {{class}} once, and * for anything else,"
+            f"{place}a pattern of file names must have {{class}} once, and * for any other text,"
             f" not {pattern!r}"
         )

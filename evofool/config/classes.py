@@ -66,7 +66,7 @@ def named_classes(item: int | str, labels: Sequence[str]) -> list[int]:
                 if any(fnmatchcase(name, pattern) for name in (label, *_names(label)))
             ]
             if not matches:
-                raise LookupError(f"no class is called like {item!r}")
+                raise LookupError(f"no class matches {item!r}")
             return matches
     return [find_class(item, labels)]
 

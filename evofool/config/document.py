@@ -28,7 +28,7 @@ MAX_VALUES = 65_536
 """Keys and values of one config: enough for the labels of ImageNet-21k, and read in seconds."""
 MAX_INT_BITS = 1024
 
-_TOO_LARGE = "is larger than 1 MiB, which no config is"
+_TOO_LARGE = "is larger than 1 MiB, which is too large for a config"
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLS = {word: word[0] in "tT" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
@@ -250,7 +250,9 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise self._error(event, (), "a second document; a config is one")
+                    raise self._error(
+                        event, (), "holds a second document, but a config is one document"
+                    )
             elif isinstance(event, yaml.NodeEvent):
                 self._lines[()] = _line(event)
                 value = self._node(event, events, ())
@@ -283,7 +285,9 @@ class _Reader:
             # such as the escape \UFFFFFFFF, or a version of ten thousand digits
             raise ConfigError(f"{self._name}: is not valid YAML ({reason(error)})") from None
         raise self._error(
-            event, (), f"holds more than {MAX_VALUES:,} keys and values, which no config does"
+            event,
+            (),
+            f"holds more than {MAX_VALUES:,} keys and values, which is too many for a config",
         )
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], path: KeyPath) -> Any:

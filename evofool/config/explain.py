@@ -161,7 +161,7 @@ def _message(
     if kind in ("string_too_short", "string_pattern_mismatch"):
         return f"is not a usable text: {_shown(value)} ({detail['msg'].lower()})"
     if kind == "string_unicode":
-        return f"holds half of a surrogate pair, which is no character: {_shown(value)}"
+        return f"holds half of a surrogate pair, which is not a character: {_shown(value)}"
     wanted = _WANTED.get(kind.split("_")[0])
     if kind.startswith("model") and any("name" in m.model_fields for m in models_at(model, path)):
         wanted = "a name or a mapping"  # the shorthand
@@ -174,7 +174,7 @@ def _hint(kind: str, value: object) -> str:
     if kind.startswith("int") and isinstance(value, float) and value.is_integer():
         return f"; write {int(value)}"
     if kind.startswith("bool") and value in ("yes", "no", "on", "off"):
-        return "; YAML 1.2 knows only true and false"
+        return "; YAML 1.2 has only true and false"
     return ""
 
 

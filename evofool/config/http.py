@@ -55,7 +55,7 @@ class AuthConfig(Model):
     @classmethod
     def _is_header(cls, value: str) -> str:
         if not _HEADER.fullmatch(value):
-            raise ValueError(f"is no name of a header: {value[:60]!r}")
+            raise ValueError(f"is not the name of a header: {value[:60]!r}")
         return value
 
 
@@ -148,7 +148,7 @@ class AnswerConfig(Model):
             try:
                 jsonpath.compile(value)
             except jsonpath.JSONPathError as error:
-                raise ValueError(f"{value[:60]!r} is no JSONPath ({error})") from error
+                raise ValueError(f"{value[:60]!r} is not a JSONPath ({error})") from error
         return value
 
 
@@ -260,7 +260,7 @@ class HttpConfig(Model):
     def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
             if not _HEADER.fullmatch(name) or not (text.isascii() and text.isprintable()):
-                raise ValueError(f"{name[:60]!r} is no header of printable ASCII")
+                raise ValueError(f"{name[:60]!r} is not a header of printable ASCII")
             if _SECRET.search(name):
                 raise ValueError(f"{name} looks like a secret; use auth: {{env: NAME}}")
             if name.lower() in ("host", "content-length", "content-type", "transfer-encoding"):
@@ -271,16 +271,16 @@ class HttpConfig(Model):
     def _fits_its_preset(self) -> Self:
         custom = self.preset == "custom"
         if custom != (self.request is not None) or custom != (self.answer is not None):
-            raise ValueError("request and answer: both are for preset: custom, which needs them")
+            raise ValueError("request and answer: belong to preset: custom, which needs them")
         if (self.preset == "kserve") != (self.tensors is not None):
-            raise ValueError("tensors: are for preset: kserve, which needs {model: NAME}")
+            raise ValueError("tensors: belongs to preset: kserve, which needs {model: NAME}")
         if self.preset == "huggingface" and self.most_pictures > 1:
-            raise ValueError("pictures: huggingface takes one picture a request")
+            raise ValueError("pictures: huggingface takes one picture per request")
         if custom and self.request is not None and self.most_pictures > 1:
             self._check_many(self.request)
         if self.auth is not None and not self._is_safe:
             raise ValueError(
-                "url: a secret is sent over https:// only, or to this machine; use https://"
+                "url: a secret is sent only over https://, or to this machine; use https://"
             )
         return self
 
@@ -293,7 +293,9 @@ class HttpConfig(Model):
                 f" holds {PICTURE}"
             )
         if self.answer is not None and self.answer.each is None:
-            raise ValueError("pictures: for several answer.each must say where each is answered")
+            raise ValueError(
+                "pictures: for several, answer.each must say where the answer to each picture is"
+            )
 
     @property
     def _is_safe(self) -> bool:

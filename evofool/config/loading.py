@@ -329,7 +329,7 @@ def _override(document: Document, text: str, model: type[BaseModel]) -> Document
     key = key.strip()
     path = key_path(key)
     if not equals or not all(path) or not path:
-        raise ConfigError(f"{place.label}: an override is written key=value or key.sub=value")
+        raise ConfigError(f"{place.label}: write an override as key=value or key.sub=value")
     if not written.strip():
         raise ConfigError(f"{place.label}: has no value; `{key}=null` goes back to the default")
     value = load_value(written, place.label)
@@ -402,6 +402,7 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
         document = _absolute_place(document, (*http, "cache"))  # made when it is needed
     document = _absolute_place(document, (*section, "prototypes"))
     document = _absolute_place(document, (*section, "prototypes", "path"))
+    document = _absolute_key(document, section, "templates", _no_template, check)
     return _absolute_key(document, section, "labels", lambda *_: True, check)
 
 
@@ -533,6 +534,11 @@ def _names_file(value: str, folder: Path) -> bool:
     return ".py:" in value or value.endswith(
         (".onnx", ".pt2", ".safetensors", ".skops", ".yaml", ".yml")
     )
+
+
+def _no_template(value: str, folder: Path) -> bool:
+    """A file of templates, and not one template."""
+    return "{}" not in value
 
 
 def _weights_file(value: str, folder: Path) -> bool:

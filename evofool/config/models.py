@@ -223,15 +223,17 @@ class ClassifierConfig(Model):
     """The victim, one net or several. Whatever is None is what the classifier itself says.
 
     Attributes:
-        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``file.onnx``,
-            ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
+        name: bundled, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME``, ``clip:NAME``,
+            ``file.onnx``, ``file.pt2``, ``sklearn:file.skops`` or ``file.py:function``.
         weights: a weights file, or the member of a weights enum.
         crops: 1, or 10 (corners and centre, mirrored; the confidences are averaged).
         input_shape: channels, height, width.
-        labels: one a class, or the path of a text file with one a line.
+        labels: one per class, or the path of a text file with one per line.
+        templates: of a zero-shot CLIP: texts that hold ``{}`` for the name of the class, or the
+            path of a file with one per line.
         output: what the net gives.
         link: how outputs become confidences.
-        mean: subtracted from the image on [0, 1], one number or one a channel.
+        mean: subtracted from the image on [0, 1], one number or one per channel.
         std: divided by after that.
         onnx: of an ONNX graph: what it does not say itself.
         probe: how much a victim of one's own is asked when it is loaded: ``none``, ``small`` (at
@@ -254,6 +256,7 @@ class ClassifierConfig(Model):
     crops: Annotated[Literal[1, 10], BeforeValidator(_no_bool)] = 1
     input_shape: Annotated[tuple[Side, Side, Side] | None, BeforeValidator(_three)] = None
     labels: Strings = None
+    templates: Strings = None
     output: Literal["logits", "log_probs", "probs", "topk", "label"] | None = None
     link: Literal["softmax", "sigmoid", "identity"] | None = None
     mean: Floats = None
@@ -294,7 +297,9 @@ class ClassifierConfig(Model):
         if self.rule is not None and self.ensemble is None:
             raise ValueError("rule is for an ensemble; remove it, or list nets under `ensemble`")
         if self.http is not None and self.ensemble is not None:
-            raise ValueError("http and ensemble: a victim is a service or several nets, not both")
+            raise ValueError(
+                "http and ensemble: a victim is either a service or several nets, not both"
+            )
         if self.prototypes is not None and (self.http is not None or self.ensemble is not None):
             raise ValueError("prototypes are of one net that gives features; name one")
         return self
@@ -303,7 +308,7 @@ class ClassifierConfig(Model):
     def _no_crops_beside(self) -> Self:
         if self.transforms is not None and self.crops != 1:
             raise ValueError(
-                "transforms cannot be had with ten crops, which are another way to look at a"
+                "transforms do not work with ten crops, which are another way to look at a"
                 " picture several times; set crops: 1"
             )
         return self
@@ -317,6 +322,8 @@ class ClassifierConfig(Model):
             values.pop("rule", None)
         if self.answers is None:
             values.pop("answers", None)
+        if self.templates is None:
+            values.pop("templates", None)
         if self.task is None:
             values.pop("task", None)
         if self.prototypes is None:
@@ -353,7 +360,7 @@ class ClassifierConfig(Model):
     @classmethod
     def _per_channel(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is not None and len(value) not in (1, 3):
-            raise ValueError(f"must be one number or three (one a channel), not {len(value)}")
+            raise ValueError(f"must be one number or three (one per channel), not {len(value)}")
         return value
 
     @field_validator("std")
@@ -431,7 +438,7 @@ class _OneClass(_Evolution):
     @classmethod
     def _no_lag(cls, value: int) -> int:
         if value != 0:
-            raise ValueError("only map_elites can lag behind its scores")
+            raise ValueError("only map_elites can have a lag; set lag: 0")
         return value
 
 
@@ -456,7 +463,7 @@ class MuPlusLambdaConfig(_OneClass):
         if self.cxpb + self.mutpb > 1:
             raise ValueError(f"cxpb + mutpb must be at most 1, not {self.cxpb + self.mutpb:g}")
         if self.cxpb + self.mutpb == 0:
-            raise ValueError("cxpb + mutpb must be above 0: copies alone lead nowhere")
+            raise ValueError("cxpb + mutpb must be above 0: with only copies, nothing evolves")
         if self.cxpb > 0 and min(self.mu, self.initial) < 2:
             raise ValueError("crossover takes two parents: set cxpb to 0, or mu and initial to 2")
         return self

@@ -52,7 +52,7 @@ def moved_nets(path: str, nets: Sequence[Any]) -> list[dict[str, Any]]:
         raise ConfigError(
             f"--classifier {path}: {which} of the ensemble's files is called {wanted}"
             f" ({', '.join(files) or 'no net of it is a file'}); give the file, or a folder that"
-            " holds all of them, under the names that they had"
+            " holds all of them under their old names"
         )
     index, key = named[0]
     written[index][key] = _replaced(str(written[index][key]), Path(path))

@@ -134,7 +134,7 @@ class TransformsConfig(Model):
         if furthest >= room:
             raise ValueError(
                 f"these leave no sign in the frame: a shift of {furthest:g} (with perspective)"
-                f" moves a picture of scale {self.scale[0]:g} out of it altogether; stay below"
+                f" moves a picture of scale {self.scale[0]:g} completely out of it; stay below"
                 f" {room:g}"
             )
         return self

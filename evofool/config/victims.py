@@ -28,7 +28,7 @@ def with_victims(document: Document) -> Document:
         return document
     nets, rule = data[NETS], data.get(RULE, "least")
     if "classifier" in data:
-        raise document.error(NETS, "are given beside a classifier; keep one of them")
+        raise document.error(NETS, "are given besides a classifier; keep one of the two")
     if not isinstance(nets, list | tuple):
         raise document.error(NETS, f"must be a list of nets, not {describe_type(nets)}")
     if rule not in ("least", "mean"):
@@ -54,4 +54,4 @@ def _check_net(document: Document, index: int, net: object) -> None:
             (NETS, index), f"must be a name or a mapping of a net, not {describe_type(net)}"
         )
     if isinstance(net, dict) and net.get("ensemble") is not None:
-        raise document.error((NETS, index), "is an ensemble itself; list its nets instead")
+        raise document.error((NETS, index), "is itself an ensemble; list its nets instead")

@@ -23,7 +23,7 @@ class Dataset:
         split: ``train``, ``validation`` or ``test``.
         images: uint8 N x C x H x W.
         labels: int64 (N,), indices into `label_names`.
-        label_names: one a class.
+        label_names: one per class.
     """
 
     name: str

@@ -182,7 +182,7 @@ def _labels(texts: list[str], path: Path) -> NDArray[np.int64]:
     try:
         return checked([int(text) for text in texts], path)
     except ValueError as error:
-        raise DataError(f"{path}: has a label that is no number ({error})") from error
+        raise DataError(f"{path}: has a label that is not a number ({error})") from error
 
 
 LABELS = (

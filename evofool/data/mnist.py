@@ -29,7 +29,7 @@ class IdxSet:
     Attributes:
         folder: name of its folder in the data folder.
         torchvision: the folder where torchvision's loader leaves the same files.
-        label_names: one a class.
+        label_names: one per class.
         md5: published checksum of each file (the values torchvision lists).
     """
 

@@ -32,8 +32,8 @@ def read_sheet(path: Path, side: int = 32) -> UInt8Images:
     channels, count, width = sheet.shape
     if channels != 3 or width != side * side:
         raise DataError(
-            f"{path}: its rows are {width} pixels of {channels} channels, not {side * side} of 3:"
-            " no sheet of this data set"
+            f"{path}: its rows are {width} pixels of {channels} channels, not {side * side} of"
+            " 3, so it is not a sheet of this data set"
         )
     return np.ascontiguousarray(sheet.reshape(3, count, side, side).transpose(1, 0, 2, 3))
 
@@ -49,7 +49,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({reason(error)})") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: truncated or no JSON ({error}); get it again") from error
+        raise DataError(f"{path}: truncated or not JSON ({error}); get it again") from error
     if not isinstance(content, list) or not all(type(label) is int for label in content):
         raise DataError(f"{path}: is not a list of class indices")
     return checked(content, path)

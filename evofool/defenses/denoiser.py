@@ -116,8 +116,8 @@ def check_fits(card: Card, base: Classifier, path: Path) -> None:
     """
     if card.input_shape != base.input_shape:
         raise UsageError(
-            f"denoiser {path}: was trained on {_by(card.input_shape)} pictures, {base.name} takes"
-            f" {_by(base.input_shape)}; train one for it"
+            f"denoiser {path}: was trained on {_by(card.input_shape)} pictures, but {base.name}"
+            f" takes {_by(base.input_shape)}; train one for it"
         )
     if not base.is_known_as(card.base_digest):
         raise UsageError(
@@ -148,13 +148,16 @@ def load_denoiser(path: Path, base: Classifier) -> tuple[UNet, str]:
     if sha256 != card.sha256:
         raise UsageError(
             f"denoiser {path}: is not the file that {path.stem}.json describes (sha256"
-            f" {sha256[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
+            f" {sha256[:12]}, not {card.sha256[:12]}); copy both again or train it again"
         )
     try:
         state = read_state_dict(path, "denoiser")
         if _last_bias(state) != card.input_shape[0] or _first_maps(state) != card.width:
             # before anything is built: a card could ask for any amount of memory
-            raise UsageError(f"denoiser {path}: its weights are not those of its card")
+            raise UsageError(
+                f"denoiser {path}: its weights are not those that its card"
+                " describes; copy both again or train it again"
+            )
         net = UNet(card.input_shape, card.width, card.levels)
         load_strictly(net, state, "denoiser", str(path))
     except ClassifierError as error:
@@ -204,7 +207,7 @@ def write_denoiser(net: UNet, path: Path, facts: Mapping[str, Any]) -> str:
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{value!r:.40} is no whole number")
+        raise TypeError(f"{value!r:.40} is not a whole number")
     return value
 
 

@@ -56,7 +56,7 @@ class Detector(Defense):
     def check(self, base: Classifier) -> None:
         if base.output not in ("logits", "log_probs") or base.link != "softmax":
             raise UsageError(
-                f"defense {self.name}: needs softmax logits, {base.name} gives {base.output}"
+                f"defense {self.name}: needs softmax logits, but {base.name} gives {base.output}"
                 f" with link {base.link}"
             )
 

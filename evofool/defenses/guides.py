@@ -41,8 +41,8 @@ def guide_loss(guide: Guide, base: Classifier, net: nn.Module) -> Distance:
         return _of(features)
     if base.output not in ("logits", "log_probs") or base.link != "softmax":
         raise UsageError(
-            f"denoiser: loss {guide} needs softmax logits, {base.name} gives {base.output} with"
-            f" link {base.link}; take loss: pixel or feature"
+            f"denoiser: loss {guide} needs softmax logits, but {base.name} gives {base.output}"
+            f" with link {base.link}; use loss: pixel or feature"
         )
     if guide == "logits":
         return _of(net)
@@ -80,7 +80,7 @@ class Features:
                 handle.remove()
         if not seen:
             raise UsageError(
-                f"denoiser: loss feature needs a convolution, {base.name} has none; take"
+                f"denoiser: loss feature needs a convolution, but {base.name} has none; use"
                 " loss: logits, pixel or class"
             )
         self._last = seen[-1]

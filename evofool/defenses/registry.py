@@ -59,7 +59,7 @@ _BEFORE, _BEHIND = "before the net", "behind the net"
 _ALL = (
     Description("none", "control", "no defense: the verdict must be green", "", {}),
     Description(
-        "jpeg", _BEFORE, "pictures are compressed and unpacked", "Dziugaite et al., 2016",
+        "jpeg", _BEFORE, "pictures are compressed and decoded again", "Dziugaite et al., 2016",
         {"quality": 75},
     ),
     Description(
@@ -69,15 +69,16 @@ _ALL = (
         "median", _BEFORE, "a median over size x size pixels", "Xu et al., NDSS 2018", {"size": 3}
     ),
     Description(
-        "max-softmax", _BEHIND, "rejects where the largest confidence is small",
+        "max-softmax", _BEHIND, "rejects pictures whose largest confidence is small",
         "Hendrycks, Gimpel, ICLR 2017", {"threshold": None, "false_alarms": 0.05},
     ),
     Description(
-        "energy", _BEHIND, "rejects where the free energy of the logits is high",
+        "energy", _BEHIND, "rejects pictures whose logits have a high free energy",
         "Liu et al., NeurIPS 2020", {"threshold": None, "false_alarms": 0.05, "temperature": 1.0},
     ),
     Description(
-        "denoiser", _BEFORE, "a U-net takes the noise away, trained before the frozen net (HGD)",
+        "denoiser", _BEFORE, "a U-net that removes the noise, trained in front of the frozen"
+                             " net (HGD)",
         "Liao et al., CVPR 2018",
         {
             "weights": None, "loss": "logits", "width": 64, "levels": 5, "epochs": 20,
@@ -87,8 +88,8 @@ _ALL = (
     ),
     Description(
         "trained", "in the weights",
-        "a net that evofool train made, or a training config that is run first (adversarial"
-        " training with FGSM, R+FGSM, PGD or an ensemble: see configs/train)",
+        "a net from evofool train, or a training config that runs first (adversarial training"
+        " with FGSM, R+FGSM, PGD or an ensemble: see configs/train)",
         "Goodfellow et al., ICLR 2015; Madry et al., Tramèr et al., ICLR 2018",
         {"weights": None, "train": None},
     ),
@@ -185,7 +186,8 @@ def _checked(kind: type[Any], name: str) -> type[Defense]:
     """`kind`, a class from outside, once it is known to be a defense that a config can name."""
     if not issubclass(kind, Defense):
         raise DefenseError(
-            f"{name}: {kind.__name__} is no defense; derive it from evofool.defenses.base.Defense"
+            f"{name}: {kind.__name__} is not a defense; derive it from"
+            " evofool.defenses.base.Defense"
         )
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         raise DefenseError(f"{name}: {kind.__name__} does not define {', '.join(missing)}")
@@ -194,7 +196,7 @@ def _checked(kind: type[Any], name: str) -> type[Defense]:
         "__dataclass_fields__" not in vars(kind)
     ):
         raise DefenseError(
-            f"{name}: {kind.__name__} is no dataclass; put @dataclass(frozen=True) above it"
+            f"{name}: {kind.__name__} is not a dataclass; put @dataclass(frozen=True) above it"
         )
     if not isinstance(getattr(kind, "name", None), str):
         raise DefenseError(f'{name}: {kind.__name__} has no name; add name: ClassVar[str] = "mine"')

@@ -105,12 +105,12 @@ def check_size(input_shape: Shape, width: int, levels: int) -> None:
     if side < MIN_SIDE:
         raise UsageError(
             f"denoiser: pictures of {input_shape[1]} x {input_shape[2]} pixels are too small;"
-            f" it takes at least {MIN_SIDE} each way"
+            f" each side needs at least {MIN_SIDE}"
         )
     coarse = -(-side // 2 ** (levels - 1))
     if coarse < _MIN_COARSE:
         raise UsageError(
-            f"denoiser: {levels} levels leave {coarse} pixel of {side}; set levels lower"
+            f"denoiser: {levels} levels leave {coarse} pixel of {side}; set fewer levels"
         )
 
 

@@ -208,13 +208,13 @@ def check_defense(base: Classifier, defense: Defense) -> None:
     """
     if base.ensemble is not None:
         raise UsageError(
-            f"defense {defense.name}: {base.name} is an ensemble; a defense goes around one net:"
-            " defend its members, and list the victim.yaml of each"
+            f"defense {defense.name}: {base.name} is an ensemble, but a defense goes around one"
+            " net: defend its members, and list the victim.yaml of each"
         )
     if base.transformed is not None:
         raise UsageError(
-            f"defense {defense.name}: {base.name} has transforms; a defense goes around the net:"
-            " defend it without them, and give them to the victim.yaml of the defended one"
+            f"defense {defense.name}: {base.name} has transforms, but a defense goes around the"
+            " net: defend it without them, and give them to the victim.yaml of the defended net"
         )
     if base.multi_label:
         raise UsageError(
@@ -223,13 +223,14 @@ def check_defense(base: Classifier, defense: Defense) -> None:
         )
     if base.module is None:
         raise UsageError(
-            f"defense {defense.name}: {base.name} is a black box; a defense goes around a net:"
-            " name a bundled, torchvision or timm classifier, or a .py file that returns a module"
+            f"defense {defense.name}: {base.name} is a black box, but a defense goes around a"
+            " net: name a bundled, torchvision or timm classifier, or a .py file that returns a"
+            " module"
         )
     if base.crops > 1:
         raise UsageError(f"defense {defense.name}: {base.name} averages crops; set crops: 1")
     if defense.rejects and base.reject is not None:
-        raise UsageError(f"defense {defense.name}: {base.name} has a reject option already")
+        raise UsageError(f"defense {defense.name}: {base.name} already has a reject option")
     _guarded(defense, lambda: defense.check(base))
 
 

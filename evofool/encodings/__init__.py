@@ -207,7 +207,7 @@ def find(name: str) -> EncodingSource:
         return EncodingSource(importlib.import_module(f"evofool.encodings.{name}").ENCODING)
     if (offered := class_from_entry_point(GROUP, name, EncodingError)) is not None:
         return offered
-    mend = suggestion(name, names()) or f"; there are {', '.join(names())}, or path.py:Class"
+    mend = suggestion(name, names()) or f"; known: {', '.join(names())}, or path.py:Class"
     raise EncodingError(f"unknown encoding {name!r}{mend}")
 
 

@@ -35,7 +35,7 @@ def unpack(state: Mapping[str, bytes], key: str, names: Sequence[str]) -> dict[s
         StoreError: the entry or an array is missing or damaged.
     """
     if key not in state:
-        raise StoreError(f"the run folder holds no {key} to go on with")
+        raise StoreError(f"the run folder holds no {key}, which a resume needs")
     try:
         with zipfile.ZipFile(io.BytesIO(state[key])) as archive:
             return {name: _array(archive, f"{name}.npy") for name in names}
@@ -55,7 +55,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     begin, count = stream.tell(), math.prod(shape)
     if dtype.hasobject or count * dtype.itemsize != len(data) - begin:
-        raise ValueError(f"{name} does not hold what its header says")
+        raise ValueError(f"{name} does not hold what its header declares")
     array = np.frombuffer(data, dtype, count, begin).reshape(shape, order="F" if fortran else "C")
     return array.copy(order="K")  # as it lay: the last bits of a product depend on it
 

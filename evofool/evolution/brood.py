@@ -85,11 +85,13 @@ class Brood:
     def _whole(self, method: str, made: Sequence[Any], wanted: Sequence[int]) -> Sequence[Any]:
         if not isinstance(made, Sequence):
             raise ScoringError(
-                f"{method} of the encoding gave a {type(made).__name__}, where a sequence is wanted"
+                f"{method} of the encoding returned a {type(made).__name__}, but must return a"
+                " sequence"
             )
         if len(made) != len(wanted):
             raise ScoringError(
-                f"{method} of the encoding gave {len(made)} results where {len(wanted)} are wanted"
+                f"{method} of the encoding returned {len(made)} results, but must return"
+                f" {len(wanted)}"
             )
         return made
 

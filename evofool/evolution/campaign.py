@@ -119,7 +119,7 @@ def evolve(
         ScoringError: the victim failed, or a tool; what was done so far is saved.
     """
     if isinstance(source, Loaded) and (overrides or seed is not None):
-        raise UsageError("a config that is loaded already takes no overrides and no other seed")
+        raise UsageError("a config that is already loaded takes no overrides and no other seed")
     loaded = source if isinstance(source, Loaded) else load_campaign(source, overrides, seed)
     CampaignFolder.check_free(Path(out))
     stop = should_stop or (lambda: False)
@@ -232,7 +232,7 @@ class _Loop:
         parts, last = self.parts, rows[-1]
         fault = progress_fault(rows, parts.config, parts.classifier)
         if fault:
-            raise StoreError(f"{self.run_folder.path}: cannot be gone on with: {fault}")
+            raise StoreError(f"{self.run_folder.path}: cannot be resumed: {fault}")
         parts.algorithm.restore(self.run_folder.state())
         self.generation = last.generation
         self._earlier = last.seconds
@@ -339,8 +339,8 @@ class _Loop:
     def _way_on(self) -> str:
         path = self.run_folder.path
         if self.generation < 0:
-            return f"nothing was stored yet: evofool resume {path} begins anew"
-        return f"generation {self.generation} is saved; go on with: evofool resume {path}"
+            return f"nothing was stored yet; evofool resume {path} starts again"
+        return f"generation {self.generation} is saved; continue with: evofool resume {path}"
 
     def _stop_reason(self) -> str | None:
         stop = self.parts.config.stop

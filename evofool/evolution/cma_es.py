@@ -51,8 +51,8 @@ class CmaEs:
     ) -> None:
         if not isinstance(encoding, VectorEncoding):
             raise UsageError(
-                f"evolution.algorithm: cma_es needs genomes that are a vector; encoding"
-                f" {encoding.name} has none (use direct, or another algorithm)"
+                "evolution.algorithm: cma_es needs genomes that are vectors, but those of"
+                f" encoding {encoding.name} are not; use direct, or another algorithm"
             )
         self._config = config
         self._seed = seed
@@ -69,7 +69,7 @@ class CmaEs:
         self._genes = len(encoding.to_vector(first.genome))
         if self._genes > MAX_GENES:
             raise UsageError(
-                f"evolution.algorithm: cma_es on {self._genes} genes is out of reach (at most"
+                f"evolution.algorithm: cma_es cannot handle {self._genes} genes (at most"
                 f" {MAX_GENES}); set encoding.resolution, or use another algorithm"
             )
 

@@ -58,15 +58,15 @@ class CampaignToolbox(base.Toolbox):  # type: ignore[misc]  # deap is untyped
         for name in OWN:
             if getattr(self, name, None) is not self.first.get(name):
                 raise UsageError(
-                    f"toolbox: {name} belongs to the campaign, whose scorer counts every picture;"
-                    " to rank in another way, register `fitness`"
+                    f"toolbox: {name} belongs to the campaign, whose scorer counts every"
+                    " picture; to rank differently, register `fitness`"
                 )
         for name in wanted:
             if not callable(getattr(self, name, None)):
-                raise UsageError(f"toolbox: has no {name} any more; register one")
+                raise UsageError(f"toolbox: no longer has a {name}; register one")
         for name in {each for some in TOOLS.values() for each in some} - {*wanted}:
             if hasattr(self, name):
-                raise UsageError(f"toolbox: {self.algorithm} uses no {name}")
+                raise UsageError(f"toolbox: {self.algorithm} does not use {name}")
         return {
             name: qualified_name(getattr(self, name))
             for name in wanted
@@ -102,8 +102,9 @@ def replaced_in(given: base.Toolbox | None, config: EvolutionConfig) -> Replaced
         return {}
     if not isinstance(given, CampaignToolbox):
         raise UsageError(
-            f"toolbox: is a {type(given).__name__}; begin with evofool.evolution.toolbox(config),"
-            " which has all tools of a campaign, and replace some"
+            f"toolbox: is a {type(given).__name__}; start with"
+            " evofool.evolution.toolbox(config), which has all tools of a campaign, and replace"
+            " some"
         )
     if given.algorithm != config.algorithm:
         raise UsageError(
@@ -139,13 +140,13 @@ def check_toolbox(run: CampaignFolder, replaced: Replaced) -> None:
         return
     if not recorded:
         raise FolderError(
-            f"{run.path}: was begun with the campaign's own tools, but {told(replaced)} of the"
-            " toolbox are others; go on without toolbox="
+            f"{run.path}: was started with the campaign's own tools, but {told(replaced)} of"
+            " this toolbox are others; resume without toolbox="
         )
     now = f", not with {told(replaced)}" if replaced else ""
     raise FolderError(
-        f"{run.path}: was begun with tools of a program{now}: {told(recorded)}; go on from Python"
-        " with the same: evofool.resume(RUN, toolbox=TOOLBOX)"
+        f"{run.path}: was started with tools of a program{now}: {told(recorded)}; resume from"
+        " Python with the same tools: evofool.resume(RUN, toolbox=TOOLBOX)"
     )
 
 
@@ -163,7 +164,7 @@ def not_bred_again(manifest: Mapping[str, Any]) -> str:
     foreign = {name: recorded[name] for name in VARIATION if name in recorded}
     if not foreign:
         return ""
-    return f"bred with tools of a program, which are not here: {told(foreign)}"
+    return f"bred with tools of a program, which are not available here: {told(foreign)}"
 
 
 def qualified_name(tool: Callable[..., Any]) -> str | None:
@@ -191,16 +192,16 @@ class SafeSelect:
             pair = isinstance(chosen, tuple) and len(chosen) == 2
             if not (pair and isinstance(chosen[0], Individual) and _is_index(chosen[1])):
                 raise ScoringError(
-                    f"{self.what} returned {_shown(chosen)}, where an individual and the index of"
-                    " the class it was chosen from are wanted"
+                    f"{self.what} returned {_shown(chosen)}, but must return an individual and"
+                    " the index of the class for which it was chosen"
                 )
             return chosen[0], int(chosen[1])
         chosen = list(chosen) if isinstance(chosen, list | tuple) else chosen
         people = isinstance(chosen, list) and all(isinstance(one, Individual) for one in chosen)
         if not people or len(chosen) != argument:
             raise ScoringError(
-                f"{self.what} returned {_shown(chosen)}, where a list of {argument} individuals is"
-                " wanted"
+                f"{self.what} returned {_shown(chosen)}, but must return a list of {argument}"
+                " individuals"
             )
         return chosen
 

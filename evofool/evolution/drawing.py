@@ -93,8 +93,8 @@ def drawing_again(encoding: Encoding[Any], recorded: str) -> tuple[Drawing, str]
     if current.name == recorded:
         return current, ""
     return Drawing(encoding), (
-        f"the run was drawn by {recorded} on a GPU, which cannot draw here; what is drawn anew may"
-        " differ in some levels from what was scored"
+        f"the run was drawn by {recorded} on a GPU, which cannot draw here; some levels of"
+        " pictures that are drawn again may differ from what was scored"
     )
 
 

@@ -170,7 +170,7 @@ class Evaluator:
         if self._fitness is not None and not self._archive.filled.any():
             raise ScoringError(
                 f"fitness {self._fitness.name} gave NaN for every picture of the initial"
-                " population and every class that is sought, so there is nothing to breed from"
+                " population and every class of the search, so there are no parents"
             )
         self._wins += wins
         self.evaluations += len(bred)
@@ -183,8 +183,8 @@ class Evaluator:
         nothing_yet = not self._archive.filled.any()
         if missing and missing == len(scores) and (missing >= HOPELESS or nothing_yet):
             raise ScoringError(
-                f"{self._scorer.classifier.name} gave non-finite scores for all {missing} pictures"
-                " of a population; nothing of it was kept"
+                f"{self._scorer.classifier.name} gave non-finite scores for all {missing}"
+                " pictures of a population; nothing of it was kept"
             )
         self.unscored += missing
 
@@ -246,7 +246,7 @@ class Evaluator:
         shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
         if shape != wanted or str(dtype).removeprefix("torch.") != "uint8":
             raise ScoringError(
-                f"encoding {name} rendered {dtype} {shape} where uint8 {wanted} is wanted"
+                f"encoding {name} rendered {dtype} {shape}, but must render uint8 {wanted}"
             )
 
     def _stream(self, population: Population) -> ScoreStream:

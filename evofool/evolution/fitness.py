@@ -64,8 +64,8 @@ class CheckedFitness:
             ) from error
         if values.shape != log_odds.shape or values.dtype.kind not in "fiu":
             raise ScoringError(
-                f"fitness {self.name} returned {values.dtype} {values.shape}, where real numbers"
-                f" of {log_odds.shape} are wanted: one row a picture, one column a class"
+                f"fitness {self.name} returned {values.dtype} {values.shape}, but must return"
+                f" real numbers of {log_odds.shape}: one row per picture, one column per class"
             )
         fitness: Matrix = values.astype(np.float64)
         endless = np.isinf(fitness) & ~np.isinf(log_odds)

@@ -27,7 +27,7 @@ ACTIONS = {
     "renderer": "say what draws",
     "on": "move to a device",
     "backdrop": "draw its background",
-    "stages": "say how a picture is put together",
+    "stages": "describe how a picture is composed",
 }
 """What each method of an encoding does, as messages put it: "failed to ..."."""
 

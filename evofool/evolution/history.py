@@ -1,8 +1,8 @@
 """Whether the tables of a campaign agree with each other.
 
-Every generation is a row of counts and statistics, every change of a cell a row of wins. From the
-wins alone follows who held which cell after each generation, hence the statistics, the elites, and
-which parents the children of the next generation drew.
+Every generation is a row of counts and statistics, every change of a cell is a row of wins. From
+the wins alone follows who held which cell after each generation, hence the statistics, the elites,
+and which parents the children of the next generation drew.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
     for expected, row in enumerate(rows):
         where = f"generation {row.generation}"
         if row.generation != expected:
-            return f"{where} is stored where generation {expected} is wanted"
+            return f"{where} is stored in place of generation {expected}"
         new = row.evaluations - before.evaluations
         most = evolution.children if expected else evolution.initial
         copies = isinstance(evolution, MuPlusLambdaConfig) and expected > 0  # are not scored again
         if not (0 if copies else most) <= new <= most:
-            return f"{where}: {new} evaluations, where {most} are wanted"
+            return f"{where}: {new} evaluations instead of {most}"
         if row.batch > before.batch:
             return f"{where}: a batch of {row.batch} after one of {before.batch}"
         forward = row.forward_images - before.forward_images
@@ -53,7 +53,7 @@ def progress_fault(rows: Sequence[GenerationRow], config: Campaign, classifier: 
         # a service is sent no padding (and was by earlier versions)
         wanted = (padded, new * passes) if classifier.metered else (padded,)
         if exact and forward not in wanted:
-            return f"{where}: {forward} forward images, where {padded} are wanted"
+            return f"{where}: {forward} forward images instead of {padded}"
         if row.seconds < before.seconds:
             return f"{where}: {row.seconds:g} seconds after {before.seconds:g}"
         before = row
@@ -112,11 +112,11 @@ class History:
                     faults.append(f"{where}: this cell was won twice in one generation")
                 taken.add(win.class_index)
                 if win.replaced != (None if before is None else before.id):
-                    faults.append(f"{where}: replaced {win.replaced}, who did not hold the cell")
+                    faults.append(f"{where}: replaced {win.replaced}, which did not hold the cell")
                 if not same(win.confidence, _confidence(win.log_odds)):
-                    faults.append(f"{where}: a confidence of {win.confidence} that is not its own")
+                    faults.append(f"{where}: the confidence of {win.confidence} is not its own")
                 if before is not None and not self._better(win, before):
-                    faults.append(f"{where}: is no better than {before.id}")
+                    faults.append(f"{where}: is not better than {before.id}")
             held.update({win.class_index: win for win in wins})
         return faults
 
@@ -163,7 +163,7 @@ class History:
             where = f"the elite of class {elite.class_index}"
             win = last.get(elite.class_index)
             if win is None or win.id != elite.id:
-                faults.append(f"{where} is {elite.id}, who did not win it last")
+                faults.append(f"{where} is {elite.id}, which did not win it last")
                 continue
             figures = [
                 ("log_odds", elite.log_odds, win.log_odds),
@@ -196,9 +196,9 @@ class History:
         for id, row in lineage.items():
             count = evolution.children if id.generation else evolution.initial
             if id.child >= count or id.generation >= len(self.wins):
-                faults.append(f"{id} is none of those that were bred")
+                faults.append(f"{id} is not one of the individuals that were bred")
             elif not _has_parents_of(row, evolution.algorithm):
-                faults.append(f"{id} has parents that {evolution.algorithm} gives nobody")
+                faults.append(f"{id} has parents that {evolution.algorithm} never chooses")
         if not faults and isinstance(evolution, MapElitesConfig) and self._drawn:
             faults = self._draw_faults(lineage, config.seed, evolution)
         return faults

@@ -80,9 +80,7 @@ class Lineage:
         for current, row in family.items():
             genome = genomes[current] = self._replay(row, genomes)
             if row.sha256 and not self._is(genome, row):
-                raise StoreError(
-                    f"{self._run.path}: {current} comes out different when it is bred again"
-                )
+                raise StoreError(f"{self._run.path}: {current} is different when it is bred again")
             for parent in row.parents:
                 uses[parent] -= 1
                 if uses[parent] == 0:  # no later descendant needs it

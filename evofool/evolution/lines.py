@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def plan_lines(plan: Plan) -> list[str]:
     """The resolved config, then what stands in the way of running it."""
-    images = "until a stop rule says so" if plan.evaluations is None else f"{plan.evaluations:,}"
+    images = "until a stop rule applies" if plan.evaluations is None else f"{plan.evaluations:,}"
     return [*yaml_lines(plan.config), *plan.classifier.lines(f"images to be scored: {images}")]
 
 

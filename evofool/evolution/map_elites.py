@@ -104,7 +104,8 @@ class MapElites:
             archive = ChampionArchive(range(len(self.labels)))
         if not (len(archive) and 0 <= archive.cells[0] <= archive.cells[-1] < len(self.labels)):
             raise UsageError(
-                f"MapElites: the archive has cells that are none of the {len(self.labels)} classes"
+                f"MapElites: the archive has cells that are not among the {len(self.labels)}"
+                " classes"
             )
         self.archive = archive
         self.generation = -1
@@ -214,7 +215,7 @@ class MapElites:
             return hashlib.sha256(self._encoding.dump(genome)).digest()
         except Exception as error:  # of an encoding that may be anyone's, and a genome of another
             raise UsageError(
-                f"MapElites: genomes[{row}], of type {type(genome).__name__}, is no genome of"
+                f"MapElites: genomes[{row}], of type {type(genome).__name__}, is not a genome of"
                 f" encoding {self._encoding.name} ({type(error).__name__}: {error})"
             ) from error
 
@@ -223,11 +224,13 @@ class MapElites:
         try:
             values = np.asarray(scores)
         except ValueError as error:  # rows of several lengths
-            raise UsageError(f"MapElites: the scores are no array of {wanted} ({error})") from error
+            raise UsageError(
+                f"MapElites: the scores are not an array of {wanted} ({error})"
+            ) from error
         if values.dtype.kind not in "fiub" or (values.shape != wanted and count):
             raise UsageError(
-                f"MapElites: the scores are {values.dtype} {values.shape}, where real numbers of"
-                f" {wanted} are wanted: one row a genome, one column a class"
+                f"MapElites: the scores are {values.dtype} {values.shape}, but must be real"
+                f" numbers of {wanted}: one row per genome, one column per class"
             )
         return values.astype(np.float64)
 

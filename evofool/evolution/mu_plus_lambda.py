@@ -90,7 +90,7 @@ class MuPlusLambda:
             for id, fitness in zip(order["ids"].tolist(), order["fitness"].tolist(), strict=True):
                 individual = Individual(members[IndividualId(*id)], IndividualId(*id))
                 if math.isnan(fitness):  # which compares with nothing
-                    raise ValueError(f"the fitness of {individual.id} is no number")
+                    raise ValueError(f"the fitness of {individual.id} is not a number")
                 individual.fitness.values = (fitness,)
                 population.append(individual)
         except (KeyError, TypeError, ValueError) as error:

@@ -281,7 +281,7 @@ def read_table(run: CampaignFolder) -> dict[int, dict[str, Any]]:
         for row in reader:
             c = int(row["class_index"])
             if c in rows:
-                raise ValueError(f"class {c} stands there twice")
+                raise ValueError(f"class {c} occurs twice")
             numbers = {
                 "confidence": float(row["confidence"]),
                 "generation": int(row["generation"]),
@@ -289,7 +289,7 @@ def read_table(run: CampaignFolder) -> dict[int, dict[str, Any]]:
             rows[c] = {**row, **numbers}
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise StoreError(
-            f"{path}: cannot be read ({error}); evofool gallery {run.path} makes it anew"
+            f"{path}: cannot be read ({error}); evofool gallery {run.path} makes it again"
         ) from error
     return rows
 

@@ -189,8 +189,8 @@ def victim_claimed(claims: Sequence[Mapping[str, Any] | None]) -> str:
     name = next(iter(named), "")
     if len(named) != 1 or None in claims or name not in BUNDLED:
         raise UsageError(
-            "say by --classifier which one shall be asked: the pictures do not all claim the same"
-            " one of those that ship with evofool"
+            "name the classifier to ask with --classifier, since the pictures do not all name"
+            " the same classifier among those that ship with evofool"
         )
     return name
 

@@ -92,7 +92,7 @@ def nearest(encoding: Encoding[Any], genome: Any, candidates: Sequence[Any]) -> 
     if images.dtype != np.uint8 or images.ndim != 4 or (len(images), *images.shape[2:]) != wanted:
         raise ScoringError(
             f"encoding {encoding.name}: pictures of {SMALL[0]} x {SMALL[1]} came out as"
-            f" {images.dtype} {images.shape}; uint8 N x channels x height x width is wanted"
+            f" {images.dtype} {images.shape}, but must be uint8 N x channels x height x width"
         )
     drawn = images.astype(np.int16)
     away = np.abs(drawn[1:] - drawn[0]).mean((1, 2, 3))

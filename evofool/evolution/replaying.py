@@ -60,8 +60,8 @@ def early_and_late(path: Path, early: int, late: int) -> tuple[UInt8Images, UInt
         total = 0 if newest is None else newest.evaluations
         if early + late > total:
             raise UsageError(
-                f"{path}: {early} early and {late} late pictures are wanted of {total} that were"
-                " scored"
+                f"{path}: {early} early and {late} late pictures were asked for, but only"
+                f" {total} were scored"
             )
         replay = _Replay(run, open_elites(run), config.seed, evolution)
         return replay.pictures(0, early), replay.pictures(total - late, total)
@@ -134,7 +134,7 @@ class _Replay:
             row = self._run.individual(individual.id)
             if row is None or row.sha256 != hashlib.sha256(dump).digest():
                 raise StoreError(
-                    f"{self._run.path}: {individual.id} comes out different when it is bred again"
+                    f"{self._run.path}: {individual.id} is different when it is bred again"
                 )
         genome: Any = individual.genome
         if stored.breeding is not stored.encoding:

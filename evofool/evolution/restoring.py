@@ -83,7 +83,7 @@ def _with_option(error: ConfigError, classifier: str | None, encoding: str | Non
     if "no such file" in message:
         for section, given in (("classifier", classifier), ("encoding", encoding)):
             if given is None and f": {section}" in message:
-                return ConfigError(f"{message}; say where it is now by --{section}")
+                return ConfigError(f"{message}; say where it is now with --{section}")
     return error
 
 
@@ -117,17 +117,21 @@ def check_limits(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
             and isinstance(lowest, int | float)
             and lowest >= stop.confidence
         ):
-            reason = f"every cell had it after generation {row.generation}, {done.generation}"
+            reason = (
+                f"every cell had reached it after generation {row.generation}, {done.generation}"
+            )
             raise _exceeded(run, "stop.confidence", stop.confidence, f"{reason} are done")
         if stop.stagnation is not None and stagnant >= stop.stagnation:
-            reason = f"it stagnated so long at generation {row.generation}, {done.generation}"
+            reason = (
+                f"it had stagnated for that long at generation {row.generation}, {done.generation}"
+            )
             raise _exceeded(run, "stop.stagnation", stop.stagnation, f"{reason} are done")
 
 
 def _exceeded(run: CampaignFolder, key: str, limit: float, done: str) -> UsageError:
     return UsageError(
-        f"{run.path}: {key}: {limit:g} is less than what is done already ({done}); nothing was"
-        " changed: give a larger one, or begin a new run"
+        f"{run.path}: {key}: {limit:g} is less than what is already done ({done}); nothing was"
+        " changed: give a larger value, or start a new run"
     )
 
 
@@ -181,8 +185,8 @@ def check_device(run: CampaignFolder, loaded: Loaded[Campaign]) -> None:
     device = loaded.config.scoring.device
     if not is_here(device):
         raise FolderError(
-            f"{run.path}: was begun on {device}, which is not on this machine, and another device"
-            " would make another run; go on where there is one"
+            f"{run.path}: was started on {device}, which is not on this machine, and another"
+            " device would give another run; resume it on a machine that has one"
         )
 
 
@@ -196,8 +200,8 @@ def check_means(run: CampaignFolder, parts: Parts) -> None:
     ):
         if recorded != current:
             raise FolderError(
-                f"{run.path}: was {what} by {recorded[:40]}, which is not to be had here ({current}"
-                " is); go on where it was begun, or begin a new run"
+                f"{run.path}: was {what} by {recorded[:40]}, which is not available here"
+                f" ({current} is); resume it where it was started, or start a new run"
             )
 
 
@@ -207,7 +211,7 @@ def check_encoding(run: CampaignFolder, source: EncodingSource) -> None:
     if sha256 is not None and source.sha256 != sha256:
         raise FolderError(
             f"{run.path}: its encoding {run.manifest['encoding'].get('path')} has changed since;"
-            " give the file as it was by --encoding"
+            " give the original file with --encoding"
         )
 
 

@@ -204,7 +204,7 @@ def make_parts(
     if classifier.output == "label":
         raise loaded.error_at(
             "classifier",
-            f"{classifier.name} gives labels only; evolution needs confidences to climb",
+            f"{classifier.name} gives only labels, but evolution needs confidences",
         )
     renderer, breeder = recorded_in(manifest) if manifest is not None else (None, None)
     if any(name in replaced for name in VARIATION):
@@ -269,9 +269,9 @@ def _check_backdrop(
         named = "classes" if isinstance(evolution, MapElitesConfig) else "target"
         raise loaded.error_at(
             ("evolution", named),
-            f"the background alone is {classifier.labels[taken]} ({taken}) to {classifier.name}"
-            f" already, with confidence {found.confidence[0, taken]:.2f}; leave that class out, or"
-            " give another encoding.background",
+            f"{classifier.name} already sees class {classifier.labels[taken]} ({taken}) in the"
+            f" background alone, with confidence {found.confidence[0, taken]:.2f}; leave that"
+            " class out, or give another encoding.background",
         )
 
 

@@ -53,8 +53,8 @@ class Painting:
         found = encodings.find(self.name)
         if self.sha256 is not None and found.sha256 != self.sha256:
             raise UsageError(
-                f"encoding {self.name}: the file on this machine is another one; the same must lie"
-                " at the same path on every machine"
+                f"encoding {self.name}: the file on this machine is different; the same file"
+                " must lie at the same path on every machine"
             )
         encoding = guarded(encodings.load(self.name, self.shape, self.options))
         drawing = Drawing(encoding)
@@ -62,7 +62,7 @@ class Painting:
             drawing = drawing_on(self.device, encoding, self.renderer)
         if drawing.name != self.renderer:
             raise UsageError(
-                f"pictures are drawn by {self.renderer}, and this machine has {drawing.name}"
+                f"pictures are drawn by {self.renderer}, but this machine has {drawing.name}"
             )
         size = self.shape[1:]
 
@@ -146,12 +146,12 @@ def _check(parts: Parts) -> None:
     if parts.classifier.metered:
         raise UsageError(
             f"scoring.ray: {parts.classifier.name} is a predict function, which may be a service"
-            " that is paid by the picture: it is asked from one place; leave scoring.ray away"
+            " that charges per picture, so only one process may call it; remove scoring.ray"
         )
     if breeder_of(parts.encoding) != HOST:
         raise UsageError(
-            "scoring.ray: the genomes of this run live on a GPU, and would leave it for every"
-            " picture; leave scoring.ray away, or begin a run with scoring.device=cpu"
+            "scoring.ray: the genomes of this run live on a GPU, and would have to leave it for"
+            " every picture; remove scoring.ray, or start a run with scoring.device=cpu"
         )
 
 

@@ -33,8 +33,8 @@ class Unscored:
         if not self._warned:
             self._warned = True
             logging.getLogger("evofool").warning(
-                "%s gave non-finite scores for %d of the pictures of generation %d; such a picture"
-                " wins nothing, and is counted as unscored",
+                "%s gave non-finite scores for %d of the pictures of generation %d; such"
+                " pictures win nothing, and are counted as unscored",
                 self._victim, new, generation,
             )  # fmt: skip
         return {KEY: new}

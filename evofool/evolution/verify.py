@@ -55,7 +55,7 @@ UNSEEN = {
     "sample": "no ancestor is bred again",
     "mate": "no ancestor is bred again",
     "mutate": "no ancestor is bred again",
-    "select": "whom it chose is not compared",
+    "select": "its choices are not compared",
     "fitness": "no fitness is computed again",
 }
 """What a tool of a program leaves unchecked."""
@@ -211,7 +211,7 @@ def _ancestry(
 ) -> Check:
     """Individuals bred again from (seed, generation, child) and their parents."""
     if foreign := not_bred_again(run.manifest):
-        return Check("ancestry", None, f"{foreign}; nobody is bred again")
+        return Check("ancestry", None, f"{foreign}; no individual is bred again")
     replayable = set(lineage)
     if parts.config.evolution.algorithm == "cma_es":  # its points have no parents
         replayable = {id for id in lineage if id.generation == 0}
@@ -226,7 +226,9 @@ def _ancestry(
         bred = sum(1 for _ in family.genomes(replayable))
     except StoreError as error:
         return Check("ancestry", False, str(error))
-    return Check("ancestry", True, f"{bred} of {len(lineage)} bred again, each as it was stored")
+    return Check(
+        "ancestry", True, f"{bred} of {len(lineage)} bred again, each equal to what is stored"
+    )
 
 
 def _derived(run: CampaignFolder, parts: Parts, tables: _Tables, engine: str) -> Iterator[Check]:
@@ -242,8 +244,8 @@ def _derived(run: CampaignFolder, parts: Parts, tables: _Tables, engine: str) ->
     if not drawn:
         render = _stored_pictures(run, parts)
         detail = (
-            f"the run was drawn by {recorded[:40]}, which is not to be had here: its PNGs are held"
-            " to the digest, the table and the victim, and no genome is drawn anew"
+            f"the run was drawn by {recorded[:40]}, which is not available here: its PNGs are"
+            " compared with the digest, the table and the victim, and no genome is drawn again"
         )
         yield Check("renderer", None, detail)
     try:
@@ -353,7 +355,7 @@ class _Pictures:
         worst = int(np.argmax(gaps))
         self._furthest = max(self._furthest, gaps[worst])
         if gaps[worst] > self._engines.tolerance:
-            self._apart.append(f"class {c}: {claims[worst]:.6g} is claimed, {now:.6g} is found")
+            self._apart.append(f"class {c}: {claims[worst]:.6g} is claimed, but {now:.6g} is found")
         odds = scores.log_odds[row]
         top = int(scores.labels[row])
         rival = c if top != c else int(np.argsort(odds)[-2])
@@ -366,7 +368,7 @@ class _Pictures:
             now, stored = float(values[elite.class_index]), self._stored[elite.class_index].fitness
             if not same_fitness(stored, now):
                 self._unfit.append(
-                    f"class {elite.class_index}: {stored:.6g} is stored, {now:.6g} is found"
+                    f"class {elite.class_index}: {stored:.6g} is stored, but {now:.6g} is found"
                 )
 
     def checks(self, what: str) -> Iterator[Check]:

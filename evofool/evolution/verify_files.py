@@ -76,17 +76,19 @@ def check_status(
         faults.append(f"a status of {str(status)[:40]!r}")
     if status == "finished":
         if (stored.get("status"), stored.get("stop_reason")) != (status, reason or None):
-            faults.append("the database says that the run has finished, summary.json does not")
+            faults.append("the database says that the run has finished, but summary.json does not")
         if not _reached(reason, parts.config, parts.archive, rows, stored.get("seconds")):
-            faults.append(f"it has not reached what is said to have ended it ({reason[:40]})")
+            faults.append(
+                f"it has not reached the limit that is recorded as its end ({reason[:40]})"
+            )
     else:
         if reason:
             faults.append("a run that has not ended has a reason for its end")
         last = rows[-1].generation if rows else 0
         if stored.get("status") == "finished" and stored.get("generations") == last:
             faults.append(
-                f"summary.json says that the run has finished, the database that it is {status}"
-                " (evofool resume makes an end)"
+                "summary.json says that the run has finished, but the database says that it is"
+                f" {status} (evofool resume finishes it)"
             )
     return Check(
         "status", not faults, "; ".join(faults[:3]) or f"{status}{reason and f', {reason}'}"
@@ -237,7 +239,9 @@ class Claims:
         if extra:
             wrong.append(f"classes {extra[:5]} hold no elite")
         foreign = {*self._sidecar, *_names_in(self._run.path / "images")} - self._names
-        unlike += [f"{name[:40]} is no elite's picture" for name in sorted(foreign - {SIDECAR})]
+        unlike += [
+            f"{name[:40]} is not the picture of an elite" for name in sorted(foreign - {SIDECAR})
+        ]
         yield Check("table", not wrong, "; ".join(wrong[:3]) or "elites.csv says the same")
         yield Check("provenance", not unlike, "; ".join(unlike[:3]) or "is that of the elites")
 

@@ -60,7 +60,7 @@ def check_state(
             f"{key[:40]!r} belongs to no {evolution.algorithm}" for key in state.keys() - wanted
         ]
     except EvofoolError as error:  # of a genome that cannot be drawn, too
-        return Check("state", False, f"the run cannot be gone on with: {error}")
+        return Check("state", False, f"the run cannot be resumed: {error}")
     if faults:
         return Check("state", False, "; ".join(faults[:3]))
     return Check("state", True, "is that of the last generation" if state else "none is needed")
@@ -117,9 +117,9 @@ def _population(
     faults = []
     truncated = "select" not in tools
     if truncated and len(ids) != count:
-        faults.append(f"{len(ids)} survivors, where {count} are wanted")
+        faults.append(f"{len(ids)} survivors instead of {count}")
     if set(ids) != set(genomes):
-        faults.append("genomes that are no survivors'")
+        faults.append("genomes that do not belong to a survivor")
     if truncated and generations > 1 and (np.diff(fitness) > 0).any():
         faults.append("survivors that are not in the order of their fitness")
     faults += _genome_faults(genomes, parts, lineage, tools)

@@ -203,9 +203,7 @@ def _victim(spec: str | Mapping[str, Any]) -> Classifier:
     """
     victim = load_classifier(spec)
     if victim.output == "label":
-        raise UsageError(
-            f"bench: {victim.name} gives labels only; evolution needs confidences to climb"
-        )
+        raise UsageError(f"bench: {victim.name} gives only labels, but evolution needs confidences")
     return victim
 
 

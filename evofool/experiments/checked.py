@@ -91,7 +91,7 @@ def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:
     if not net.white_box:
         raise loaded.error_at(
             where,
-            f"{net.name} is a black box; a defense goes around a net, and its matrix needs"
+            f"{net.name} is a black box, but a defense goes around a net, and its tests need"
             " gradients: name a bundled, torchvision or timm classifier, weights, or a .py file"
             " that returns a module",
         )
@@ -100,8 +100,8 @@ def check_white(loaded: Loaded[Any], where: KeyPath, net: Classifier) -> None:
     if net.transformed is not None:
         raise loaded.error_at(
             where,
-            f"{net.name} has transforms, and a defense goes around the net itself; leave transforms"
-            " away, and give them to the defended net afterwards",
+            f"{net.name} has transforms, but a defense goes around the net itself; remove"
+            " transforms, and give them to the defended net afterwards",
         )
 
 
@@ -125,8 +125,8 @@ def difference(net: Classifier, base: Classifier) -> str | None:
         )
     if net.input_shape != base.input_shape:
         return (
-            f"{net.name} takes {_by(net.input_shape)} images, {base.name} {_by(base.input_shape)};"
-            " name a net of the same input"
+            f"{net.name} takes {_by(net.input_shape)} images, but {base.name}"
+            f" {_by(base.input_shape)}; name a net with the same input"
         )
     return None
 
@@ -153,7 +153,7 @@ def check_images(loaded: Loaded[Any], data: Dataset, base: Classifier) -> None:
     if data.shape != base.input_shape:
         raise loaded.error_at(
             "data.dataset",
-            f"the images of {data.name} are {_by(data.shape)}, {base.name} takes"
+            f"the images of {data.name} are {_by(data.shape)}, but {base.name} takes"
             f" {_by(base.input_shape)}; name the data set it was trained on",
         )
 
@@ -173,8 +173,8 @@ def classes_of(loaded: Loaded[Any], data: Dataset, base: Classifier) -> NDArray[
     if note and base.labels != numbered_labels(base.n_classes):
         raise loaded.error_at(
             "data.dataset",
-            f"{data.name} and {base.name} name their classes differently ({note}); give the net"
-            " the names of the data set by its `labels` if that is right",
+            f"{data.name} and {base.name} name their classes differently ({note}); if they mean"
+            " the same classes, give the net the names of the data set with `labels`",
         )
     return np.array(own, np.int64)[data.labels]
 

@@ -28,7 +28,7 @@ def curves_plot(
     colours: Colours,
     dashes: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Median confidence over evaluations, a panel an encoding, a line a net.
+    """Median confidence over evaluations, a panel per encoding, a line per net.
 
     Args:
         curves: of each encoding and net.

@@ -150,9 +150,11 @@ def most_fooling(drives: Sequence[Drive]) -> list[Drive]:
 def _signs(paths: Sequence[Path], shape: str, target: str | None) -> Iterator[Claimed]:
     folders = [path for path in paths if is_folder(path)]
     if folders and len(paths) > 1:
-        raise UsageError(f"{folders[0]}: one run folder, or pictures, not both and not several")
+        raise UsageError(
+            f"{folders[0]}: give one run folder or pictures, not both and not several folders"
+        )
     if not paths:
-        raise UsageError("no sign: name pictures, or a run folder")
+        raise UsageError("there is no sign: name pictures, or a run folder")
     if not folders:
         for path in paths:
             claim, _ = claim_beside(path)
@@ -261,13 +263,13 @@ def _aim(each: Claimed, victim: Classifier, target: str | None, true: str | None
         aimed = known_class(each.claim, victim)
         if aimed is None:
             raise UsageError(
-                f"{each.sign.name}: {victim.name} has no class {str(each.claim['label'])[:80]!r};"
-                " name one by --target"
+                f"{each.sign.name}: {victim.name} has no class"
+                f" {str(each.claim['label'])[:80]!r}; name one with --target"
             )
     if aimed is None and shows is None:
         raise UsageError(
-            f"{each.sign.name}: what is it to be taken for? Name the class (--target), or what it"
-            " really shows (--true): then whatever else is read counts"
+            f"{each.sign.name}: what should it be read as? Name the class (--target), or what it"
+            " really shows (--true): then any other answer counts"
         )
     return Aim(aimed, shows)
 
@@ -307,7 +309,7 @@ def free_place(out: Path | str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise FolderError(f"{place}: cannot be used ({reason(error)})") from error
     if taken:
-        raise FolderError(f"{place}: holds something already; give another --out, or remove it")
+        raise FolderError(f"{place}: is not empty; give another --out, or remove it")
     return place
 
 

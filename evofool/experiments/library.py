@@ -1,7 +1,7 @@
-"""What programs do with evofool: begin runs, go on with them, look at them.
+"""The functions for programs: start runs, resume them, look at them.
 
-Runs take what the functions behind them take, and also a victim that is a Python object, as
-``classifier=`` or in a mapping at the place of its name; they return typed results.
+The victim may be a Python object, passed as ``classifier=`` or put into a mapping in place of its
+name. The functions return typed results.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ def evolve(
     should_stop: Callable[[], bool] | None = None,
     ray: bool | str = False,
 ) -> EvolveRun:
-    """Evolve pictures that a classifier is sure of, into a new run folder.
+    """Evolve pictures that fool a classifier, in a new run folder.
 
     >>> run = evofool.evolve("configs/quickstart.yaml", "runs/first", seed=1)
-    >>> run.images()                         # one picture a class, N x C x H x W, uint8
+    >>> run.images()                         # one picture per class, N x C x H x W, uint8
     >>> run.to_frame().confidence.median()
 
     Args:
-        source: a config file, the name of a shipped one, a mapping, or a config object.
+        source: a config file, the name of a shipped config, a mapping, or a config object.
         out: the run folder, which must not hold anything yet.
         classifier: the victim, or its name, instead of the config's.
         seed: instead of the config's.
         overrides: ``key.sub=value``.
-        toolbox: of `evofool.evolution.toolbox`, with tools of your own; `evofool.resume` asks for
-            it again.
+        toolbox: from `evofool.evolution.toolbox`, with your own tools; `evofool.resume` needs it
+            again.
         progress: called after each generation.
-        should_stop: asked between micro-batches; once it is true the campaign ends with the
+        should_stop: called between micro-batches; once it is true the campaign ends with the
             pictures of its last whole generation. The result's ``status`` is then
-            ``interrupted``, and `evofool.resume` goes on from there.
-        ray: the address of a cluster of Ray that draws and scores, or True for one that is started
-            on this machine. The result is the same.
+            ``interrupted``, and `evofool.resume` continues from there.
+        ray: the address of a Ray cluster that draws and scores, or True to start one on this
+            machine. The result is the same.
 
     Raises:
         ConfigError: the config is wrong, or does not fit its victim.
@@ -91,7 +91,7 @@ def attack(
     progress: Callable[[ExperimentProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> AttackRun:
-    """Attack a classifier's answers to given pictures, into a new run folder.
+    """Attack a classifier with given pictures, in a new run folder.
 
     >>> run = evofool.attack("configs/attack-mnist.yaml", "runs/attacks", seed=1)
     >>> run.to_frame().groupby("attack").success_png.mean()
@@ -170,22 +170,22 @@ def resume(
     should_stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> Run:
-    """Go on with a run of any kind, to the same end as if it had never stopped.
+    """Continue a run of any kind, with the same result as if it had never stopped.
 
-    A run that has ended goes on if a limit is raised (``overrides=["stop.generations=500"]``); else
-    its pictures and tables are made anew.
+    A run that has ended continues if a limit is raised (``overrides=["stop.generations=500"]``);
+    otherwise its pictures and tables are made again.
 
     Args:
         path: the run folder, or what `evolve`, `attack` or `defend` returned.
         classifier: where the victim is now, if its file has moved; or the victim itself, where the
             run was begun with a Python object.
-        overrides: ``key.sub=value``, of what changes no result: limits, workers, the budget.
-        progress: as in the function that began the run.
+        overrides: ``key.sub=value``, only for keys that change no result: limits, workers, budget.
+        progress: as in the function that started the run.
         should_stop: as there; what is done is saved, and `Interrupted` is raised.
-        options: what else runs of this kind take (``encoding=``: where its file is now).
+        options: what else runs of this kind take (``encoding=``: the new path of its file).
 
     Raises:
-        StoreError: no run folder, a damaged one, or one whose config or victim is another now.
+        StoreError: no run folder, a damaged one, or one whose config or victim has changed.
         ConfigError, UsageError: an override that would change the result.
         ScoringError: the victim failed; what was done so far is saved.
         Interrupted: `should_stop` was true.
@@ -199,9 +199,9 @@ def resume(
 
 
 def status(path: Path | str | os.PathLike[str]) -> dict[str, Any]:
-    """How far a run is, as JSON values: ``status``, ``kind``, ``seconds``, its counts...
+    """How far a run has come, as JSON values: ``status``, ``kind``, ``seconds``, its counts...
 
-    Loads no classifier, and may be asked while another process is at the run.
+    It loads no classifier, and works while another process runs the campaign.
 
     Args:
         path: the run folder, or what `evolve`, `attack` or `defend` returned.
@@ -219,7 +219,7 @@ def verify(
     encoding: str | None = None,
     engine: str | None = None,
 ) -> list[Check]:
-    """Whether a run folder is whole, and its pictures do what it claims when they are scored again.
+    """Check that a run folder is intact, and that its pictures do what they claim.
 
     >>> assert all(check.ok is not False for check in evofool.verify("runs/first"))
 
@@ -229,15 +229,15 @@ def verify(
             run was begun with a Python object.
         encoding: where the encoding's file is now, if it has moved.
         engine: what scores the pictures of kinds evolve and attack again: ``torch``,
-            ``onnxruntime``, or None for torch where it can be had.
+            ``onnxruntime``, or None for torch if the victim's module is available.
 
     Returns:
-        A `Check` for each thing that was looked at: ``name``, ``ok`` (None: nothing to check yet)
+        A `Check` for each thing that was checked: ``name``, ``ok`` (None: nothing to check yet)
         and ``detail``, a sentence for people.
 
     Raises:
-        StoreError: no run folder, or one too damaged to look into.
-        ConfigError: its victim cannot be had.
+        StoreError: no run folder, or one too damaged to check.
+        ConfigError: its victim is not available.
         UsageError: an engine for another kind of run.
     """
     return list(runs.verify(Path(path), classifier=classifier, encoding=encoding, engine=engine))
@@ -256,7 +256,7 @@ def train(
     """Train a classifier; writes ``NAME.safetensors`` and its card ``NAME.json``.
 
     The weights file is then a victim by its name: ``load_classifier("weights/NAME.safetensors")``.
-    Where `out` holds a checkpoint of exactly this training, it goes on from there.
+    If `out` holds a checkpoint of exactly this training, it continues from there.
 
     Args:
         source: a config of kind train, as in `evolve`.
@@ -264,8 +264,8 @@ def train(
         data: the folder of data sets; by default ``$EVOFOOL_DATA``, else ``~/.cache/evofool``.
         overrides: ``key.sub=value``.
         progress: called after every step.
-        should_stop: asked after every step; if true, a checkpoint is written and it ends.
-        fresh: start over, whatever checkpoint there is.
+        should_stop: called after every step; if true, a checkpoint is written and training ends.
+        fresh: start over, ignoring any checkpoint.
 
     Returns:
         Paths of weights and card, accuracy on the test split (on [0, 1]) and seconds.
@@ -282,7 +282,7 @@ def train(
     from evofool.training import train as run
 
     if isinstance(source, Loaded) and overrides:
-        raise UsageError("a config that is loaded already takes no overrides")
+        raise UsageError("a config that is already loaded takes no overrides")
     loaded = source if isinstance(source, Loaded) else load_model(source, TrainConfig, overrides)
     folder = None if data is None else Path(data)
     return run(loaded, folder, Path(out), progress, fresh=fresh, should_stop=should_stop)
@@ -291,7 +291,7 @@ def train(
 def load_encoding(
     name: str, shape: Shape, options: Mapping[str, Any] | None = None
 ) -> Encoding[Any]:
-    """An encoding: what genomes are, how they vary, and how they become pictures.
+    """Load an encoding: what genomes are, how they vary, and how they become pictures.
 
     >>> cppn = evofool.load_encoding("cppn", (3, 64, 64), {"colour": "hsv"})
     >>> genome = cppn.sample(np.random.default_rng(1))
@@ -319,7 +319,7 @@ def _named(
     if isinstance(source, Mapping) and isinstance(source.get(key), Classifier):
         if victim is not None:
             raise UsageError(
-                f"the victim is given twice, as classifier= and as {key} of the config"
+                f"the victim is given twice, as classifier= and as {key} in the config"
             )
         victim = source[key]
         source = {name: value for name, value in source.items() if name != key}
@@ -331,8 +331,8 @@ def _named(
         return
     if not isinstance(victim, Classifier):
         raise UsageError(
-            f"classifier= takes what evofool.from_module or evofool.load_classifier gives, or a"
-            f" name, not {type(victim).__name__}"
+            "classifier= takes a name, or what evofool.from_module or evofool.load_classifier"
+            f" returns, not {type(victim).__name__}"
         )
     with handed_over(victim) as name:
         yield source, [*overrides, f"{key}={{name: {json.dumps(name)}}}"]

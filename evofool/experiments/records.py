@@ -294,7 +294,7 @@ def read_records(folder: Path, name: str, kind: type[R], rest: str | None = None
     """
     path = folder / name
     if not path.exists():
-        raise FolderError(f"{path}: is not there yet; evofool resume {folder} goes on with the run")
+        raise FolderError(f"{path}: does not exist yet; evofool resume {folder} continues the run")
     own = [each.name for each in fields(kind) if each.name != rest]
     adapter = TypeAdapter(kind)
     try:
@@ -360,4 +360,4 @@ def _flat(record: DataclassInstance) -> dict[str, Any]:
 
 
 def _mend(folder: Path) -> str:
-    return f"evofool resume {folder} writes it anew"
+    return f"evofool resume {folder} writes it again"

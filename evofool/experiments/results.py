@@ -1,7 +1,7 @@
 """The results of a run, typed: its pictures, and its table as records or as a pandas DataFrame.
 
 `evofool.evolve`, `attack`, `defend` and `resume` return one of these; `open_run` gives the same for
-a folder that lies there already.
+an existing folder.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Elite:
     Attributes:
         class_index: the class.
         label: its name.
-        confidence: of the victim in it, on [0, 1].
-        genome: what the encoding drew the picture from.
+        confidence: the victim's confidence in it, on [0, 1].
+        genome: the genome from which the encoding drew the picture.
         pixels: C x H x W, uint8, as they were scored.
-        provenance: what the saved picture says of itself: victim, seed, run, generation...
+        provenance: what the saved picture says about itself: victim, seed, run, generation...
     """
 
     class_index: int
@@ -65,7 +65,7 @@ class Elite:
 
 @dataclass(frozen=True)
 class Run(Result):
-    """A run that has ended or was interrupted. It can be given wherever its path can.
+    """A run that has ended or was interrupted. You can pass it wherever its path is expected.
 
     Attributes:
         path: the run folder.
@@ -87,17 +87,17 @@ class Run(Result):
         """The pictures of the run, N x C x H x W, uint8, in the order of `results`.
 
         Raises:
-            UsageError: runs of this kind have none of their own.
+            UsageError: runs of this kind have no pictures of their own.
         """
         raise UsageError(f"{self.path}: a run of kind {self.kind} has no pictures of its own")
 
     def results(self) -> tuple[DataclassInstance, ...]:
-        """The table of the run as typed records, one a line.
+        """The table of the run as typed records, one per line.
 
         Raises:
             UsageError: runs of this kind have no such table.
         """
-        raise UsageError(f"{self.path}: a run of kind {self.kind} has no table that is known here")
+        raise UsageError(f"{self.path}: a run of kind {self.kind} has no known table")
 
     def to_frame(self) -> pandas.DataFrame:
         """`results` as a pandas DataFrame.
@@ -120,15 +120,15 @@ class EvolveRun(Run):
     def elites(self, encoding: str | None = None) -> tuple[Elite, ...]:
         """The best picture of each class, by ascending class; all of them are in memory at once.
 
-        They are drawn anew from their genomes by the run's encoding, which runs its file if it is
-        one of yours. The victim is not needed.
+        The run's encoding draws them again from their genomes; this runs the encoding's file if it
+        is one of yours. The victim is not needed.
 
         Args:
-            encoding: ``path/to/file.py:Class`` of the encoding, where its file has moved.
+            encoding: ``path/to/file.py:Class`` of the encoding, if its file has moved.
 
         Raises:
             StoreError: the folder is damaged, or the encoding's file is not what it was.
-            ConfigError: the encoding cannot be had.
+            ConfigError: the encoding is not available.
         """
         return tuple(elite for part in self._elites(encoding) for elite in part)
 
@@ -142,7 +142,7 @@ class EvolveRun(Run):
         return np.stack(pixels) if pixels else _no_images(self.path)
 
     def results(self) -> tuple[EliteRecord, ...]:
-        """A record a class, by ascending class; needs neither victim nor encoding.
+        """One record per class, by ascending class; needs neither victim nor encoding.
 
         Raises:
             StoreError: the folder is damaged.
@@ -198,7 +198,7 @@ class AttackRun(Run):
     _RECORD: ClassVar[type[DataclassInstance] | None] = AttackRecord
 
     def images(self) -> UInt8Images:
-        """The attacked pictures as they are saved, N x C x H x W, uint8, one a record.
+        """The attacked pictures as they are saved, N x C x H x W, uint8, one per record.
 
         Raises:
             StoreError: as `results`, or a picture is missing or damaged.
@@ -210,7 +210,7 @@ class AttackRun(Run):
         return np.stack(pictures) if pictures else _no_images(self.path)
 
     def results(self) -> tuple[AttackRecord, ...]:
-        """A record an attacked image, in the order of attacks and images: ``results.csv``.
+        """One record per attacked image, in the order of attacks and images: ``results.csv``.
 
         Raises:
             FolderError: the run has not come so far.
@@ -239,7 +239,7 @@ class AttackRun(Run):
             StoreError: it is missing.
         """
         if not _PICTURE.fullmatch(record.png):
-            raise StoreError(f"{self.path}: damaged: {record.png[:80]!r} is no picture of a run")
+            raise StoreError(f"{self.path}: damaged: {record.png[:80]!r} is not a picture of a run")
         try:
             return read_file(self.path / record.png)
         except OSError as error:
@@ -256,7 +256,7 @@ class DefendRun(Run):
     _RECORD: ClassVar[type[DataclassInstance] | None] = ThreatRecord
 
     def results(self) -> tuple[ThreatRecord, ...]:
-        """A record a threat and net, the undefended net first: ``threats.csv``.
+        """One record per threat and net, the undefended net first: ``threats.csv``.
 
         Raises:
             FolderError: the run has not come so far.
@@ -273,7 +273,7 @@ class RetrainRun(Run):
     _RECORD: ClassVar[type[DataclassInstance] | None] = NetRecord
 
     def results(self) -> tuple[NetRecord, ...]:
-        """A record a net: ``retrain.csv``; errors as `DefendRun.results`."""
+        """One record per net: ``retrain.csv``; errors as `DefendRun.results`."""
         return read_records(self.path, "retrain.csv", NetRecord, rest="evolution")
 
 
@@ -285,19 +285,19 @@ class CostsRun(Run):
     _RECORD: ClassVar[type[DataclassInstance] | None] = CostRecord
 
     def results(self) -> tuple[CostRecord, ...]:
-        """A record a cost function and measure: ``costs.csv``; errors as `DefendRun.results`."""
+        """One record per cost function and measure, ``costs.csv``; errors as in `DefendRun`."""
         return read_records(self.path, "costs.csv", CostRecord)
 
 
 @dataclass(frozen=True)
 class ReproduceRun(Run):
-    """Claims of the literature, put to the test."""
+    """A test of claims of the literature."""
 
     KIND: ClassVar[str] = "reproduce"
     _RECORD: ClassVar[type[DataclassInstance] | None] = ClaimRecord
 
     def results(self) -> tuple[ClaimRecord, ...]:
-        """A record a claim: ``reproduce.csv``; errors as `DefendRun.results`."""
+        """One record per claim: ``reproduce.csv``; errors as `DefendRun.results`."""
         return read_records(self.path, "reproduce.csv", ClaimRecord)
 
 
@@ -309,7 +309,7 @@ class CompareRun(Run):
     _RECORD: ClassVar[type[DataclassInstance] | None] = MethodRecord
 
     def results(self) -> tuple[MethodRecord, ...]:
-        """A record a net and method: ``compare.csv``; errors as `DefendRun.results`."""
+        """One record per net and method: ``compare.csv``; errors as `DefendRun.results`."""
         return read_records(self.path, "compare.csv", MethodRecord, rest="measures")
 
 

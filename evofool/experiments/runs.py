@@ -31,7 +31,7 @@ def kind_of(path: Path | str) -> Kind:
 
 
 def status(path: Path | str) -> dict[str, Any]:
-    """How far a run is, as JSON values; loads no classifier.
+    """How far a run has come, as JSON values; loads no classifier.
 
     Raises:
         StoreError: no run folder, or a damaged one.
@@ -47,10 +47,10 @@ def resume(
     toolbox: base.Toolbox | None = None,
     **arguments: Any,
 ) -> Result:
-    """Go on with a run of any kind; see `evofool.evolution.campaign.resume`.
+    """Continue a run of any kind; see `evofool.evolution.campaign.resume`.
 
     `classifier` may also be the victim itself, where the run was begun with a Python object.
-    `toolbox` is the one that a run of evolution was begun with, if it was with tools of a program.
+    `toolbox` is the one with which a campaign was started, if a program replaced its tools.
 
     Raises:
         UsageError: a toolbox for another kind of run.
@@ -72,18 +72,18 @@ def verify(
     encoding: str | None = None,
     engine: str | None = None,
 ) -> Iterator[Check]:
-    """Whether a run folder is whole and its pictures do what it claims, check by check.
+    """Check that a run folder is intact and that its pictures do what they claim.
 
     Args:
         path: the run folder, or what ``evofool train`` wrote: weights, a card, a folder of them.
         classifier: as in `resume`.
-        encoding: where the encoding is now, if its file has moved.
+        encoding: the new path of the encoding's file, if it has moved.
         engine: what scores the pictures of kinds evolve and attack again, see
             `evofool.evolution.verify.verify`.
 
     Raises:
-        StoreError: no run folder, or one too damaged to look into.
-        ConfigError: its victim cannot be had.
+        StoreError: no run folder, or one too damaged to check.
+        ConfigError: its victim is not available.
         UsageError: an engine for another kind of run.
     """
     kind = _kind_of_result(Path(path)) or kind_of(path)
@@ -91,7 +91,7 @@ def verify(
         raise UsageError("--classifier, --encoding and --engine are for run folders only")
     if engine is not None and not kind.one_victim:
         raise UsageError(
-            f"--engine: the nets of a run of kind {kind.name} are scored by its config's"
+            f"--engine: a run of kind {kind.name} scores its nets with the engine of its config"
         )
     options = {} if engine is None else {"engine": engine}
     with _named(kind, classifier) as name:

@@ -98,7 +98,7 @@ def _progress_line(p: TrainProgress, measured: str) -> str:
     if p.accuracy is not None:
         parts.append(f"accuracy {p.accuracy:.1%}")
     if p.resumed_at and p.step == p.resumed_at + 1:
-        parts.append(f"going on from step {p.resumed_at}")
+        parts.append(f"continuing from step {p.resumed_at}")
     return "  ".join([*parts, measured] if measured else parts)
 
 

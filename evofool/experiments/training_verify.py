@@ -84,7 +84,7 @@ def _checkpoint(path: Path) -> Iterator[Check]:
         yield Check("checkpoint", False, str(error))
         return
     assert state is not None
-    detail = f"loads; {state.step} steps are behind, and the same command goes on"
+    detail = f"loads; {state.step} steps are done, and the same command continues"
     yield Check("checkpoint", True, detail)
 
 
@@ -205,7 +205,7 @@ def _teacher(card: Mapping[str, Any], config: TrainConfig, folder: Path) -> Iter
     if recorded.get("name") != config.teacher.name:
         yield Check("teacher", False, f"its name is not {config.teacher.name}")
     elif not weights.is_file():
-        yield Check("teacher", None, f"{weights.name} is not here any more")
+        yield Check("teacher", None, f"{weights.name} no longer exists")
     else:
         same = sha256_file(weights) == recorded.get("sha256")
         yield Check("teacher", same, f"{weights.name} is {'the' if same else 'not the'} one")
@@ -283,4 +283,4 @@ def _accuracies(
 def _near(key: str, card: Mapping[str, Any], measured: float, tolerance: float) -> Check:
     stored = card.get(key)
     same = isinstance(stored, int | float) and bool(np.abs(stored - measured) <= tolerance)
-    return Check(key, same, f"{measured:.4f} is found, {stored} is claimed")
+    return Check(key, same, f"{measured:.4f} is found, but {stored} is claimed")

@@ -107,9 +107,7 @@ def build(
     if not runs:
         raise UsageError("a gallery needs at least one run folder")
     if len(runs) > 1 and out is None:
-        raise UsageError(
-            "a gallery of several runs belongs to none of them: give it a place, --out"
-        )
+        raise UsageError("a gallery of several runs needs a folder of its own: give --out")
     with ExitStack() as stack:
         opened: list[Folder] = []
 
@@ -329,8 +327,8 @@ class _ViewWriter:
         if len(chosen) < len(view.shown):
             surest = "picture" if len(chosen) == 1 else f"{len(chosen):,} pictures"
             view.ancestry_note = (
-                f"Ancestors are drawn for the surest {surest}; --ancestry all draws those of every"
-                " one."
+                f"Ancestors are drawn for the {surest} pictures with the highest confidence;"
+                " --ancestry all draws them for every picture."
             )
         view.paths["strip"] = f"{self._folder}ancestry/{{}}.webp"
         if not self._outlet.inline:

@@ -23,7 +23,7 @@ def can_draw(draw: Callable[[], torch.Tensor], device: torch.device | str) -> bo
     except Exception as error:  # of Triton, of its compilers, of drivers
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
         logging.getLogger("evofool").warning(
-            "rendering by PyTorch on %s, since Triton cannot draw there (%s)", device, text
+            "rendering with PyTorch on %s, since Triton cannot draw there (%s)", device, text
         )
         return False
     return True

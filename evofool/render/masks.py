@@ -127,13 +127,13 @@ class Mask(BaseModel):
             has = _picture(self.picture, self.sha256).shape
             if has[0] % height or has[1] % width or has[0] // height != has[1] // width:
                 raise ValueError(
-                    f"picture {self.picture} is {has[1]} x {has[0]} where the victim takes"
+                    f"picture {self.picture} is {has[1]} x {has[0]}, but the victim takes"
                     f" {width} x {height}; give it that size, or a whole multiple of it"
                 )
         inside = self.raster(size)
         if not inside.any():
             raise ValueError(
-                f"holds no pixel of {width} x {height}: nothing could be painted; make it larger"
+                f"holds no pixel of {width} x {height}, so nothing could be painted; make it larger"
             )
         if inside.all():
             raise ValueError(
@@ -243,8 +243,8 @@ def checked_digest(path: str, sha256: str | None) -> str:
     now = digest_of(path)
     if sha256 not in (None, now):
         raise ValueError(
-            f"picture {path} is another one than its sha256 says; put the one back that this was"
-            " begun with, or remove sha256 to begin anew"
+            f"picture {path} does not have the sha256 that is given; restore the original"
+            " picture, or remove sha256 to start a new run"
         )
     return now
 

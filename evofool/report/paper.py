@@ -196,7 +196,7 @@ def shape_of(own: tuple[int, ...], width_mm: float, dpi: int) -> tuple[int, int]
         most = math.floor(dpi * math.sqrt(MAX_PIXELS / (width * height)))
         raise ImageError(
             f"{width_mm:g} mm at {dpi} dpi are {width} x {height} pixels, more than"
-            f" {MAX_PIXELS:,}; take --dpi {most} or less, which from a car looks the same"
+            f" {MAX_PIXELS:,}; use --dpi {most} or less, which looks the same from a car"
         )
     return height, width
 
@@ -212,9 +212,9 @@ def check(width_mm: float, dpi: int, paper: str, resample: str = "nearest") -> N
     if resample not in FILTERS:
         raise UsageError(f"no filter {resample[:80]!r}; there are {', '.join(FILTERS)}")
     if not 10 <= width_mm <= 5000:  # a NaN fails both
-        raise UsageError(f"a picture is printed 10 to 5,000 mm wide, not {width_mm:g}")
+        raise UsageError(f"a printed picture must be 10 to 5,000 mm wide, not {width_mm:g}")
     if not 30 <= dpi <= 2400:
-        raise UsageError(f"pictures are printed at 30 to 2,400 dpi, not {dpi}")
+        raise UsageError(f"a print must have 30 to 2,400 dpi, not {dpi}")
 
 
 def _cut(text: str, most: int) -> str:

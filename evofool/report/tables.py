@@ -86,7 +86,9 @@ class Table:
             for column, cell in zip(self.columns, row, strict=True):
                 if not column.accepts(cell):
                     kind = type(column).__name__
-                    raise ValueError(f"row {number}, {column.title!r}: {cell!r} is no {kind} cell")
+                    raise ValueError(
+                        f"row {number}, {column.title!r}: {cell!r} is not a {kind} cell"
+                    )
         if self.grouped_by:
             self._place(self.grouped_by)
 

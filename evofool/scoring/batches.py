@@ -42,11 +42,11 @@ def check_tensor(images: torch.Tensor, shape: Shape, device: str) -> torch.Tenso
     actual = tuple(images.shape)
     if images.dtype != torch.uint8 or len(actual) != 4 or actual[1:] != shape:
         raise ImageError(
-            f"a tensor {images.dtype} {actual} given where uint8 ({', '.join(map(str, wanted))}) is"
-            " wanted"
+            f"a tensor {images.dtype} {actual} was given, but uint8"
+            f" ({', '.join(map(str, wanted))}) is needed"
         )
     if images.device != torch.device(device):
-        raise ImageError(f"a tensor on {images.device} given to a scorer on {device}")
+        raise ImageError(f"a tensor on {images.device} was given to a scorer on {device}")
     return images.contiguous()
 
 

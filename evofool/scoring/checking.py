@@ -70,7 +70,7 @@ class Comparison:
         """
         if apart:
             return f"{len(apart)} differ {self.by}: " + "; ".join(apart[:3])
-        return f"{self.by} differ by at most {furthest:.1e}, {self.tolerance:g} is allowed"
+        return f"{self.by} differ by at most {furthest:.1e}; {self.tolerance:g} is allowed"
 
     def may_answer(self, log_odds: NDArray[np.float64], now: int, stored: int) -> bool:
         """Whether a picture that is classified as `now` may have been classified as `stored`.

@@ -177,8 +177,8 @@ def make_engine(
             )
         if device not in ("auto", "cpu"):
             raise UsageError(
-                f"scoring.device: {classifier.name} is a predict function, which {device} cannot"
-                " be chosen for; use auto"
+                f"scoring.device: {classifier.name} is a predict function, for which {device}"
+                " cannot be chosen; use auto"
             )
         if classifier.is_service:
             from evofool.scoring.services import ServiceEngine
@@ -235,9 +235,7 @@ def _check_precision(classifier: Classifier, engine: str, device: str, precision
             f"scoring.precision: engine {engine} computes in float32; use float32, or engine torch"
         )
     if precision == "tf32" and pick_device(device) == "cpu":
-        raise UsageError(
-            "scoring.precision: tf32 is arithmetic of CUDA devices; use bf16 or float32"
-        )
+        raise UsageError("scoring.precision: tf32 works only on CUDA devices; use bf16 or float32")
 
 
 def _session(source: Path | bytes) -> Any:
@@ -307,7 +305,7 @@ def _export(classifier: Classifier, shape: Shape) -> bytes:
     images = torch.from_numpy(to_float(probe_pictures(shape)[:2]))
     reason = looks_at_values(module, images)
     if reason:
-        raise EngineUnavailable(f"a graph cannot hold what its code does ({reason})")
+        raise EngineUnavailable(f"a graph cannot represent what its code does ({reason})")
     buffer = io.BytesIO()
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -337,7 +335,7 @@ def _export(classifier: Classifier, shape: Shape) -> bytes:
     for warning in seen:
         if issubclass(warning.category, TracerWarning):
             line = f"{Path(warning.filename).name}, line {warning.lineno}"
-            raise EngineUnavailable(f"a graph cannot hold what its code does ({line})")
+            raise EngineUnavailable(f"a graph cannot represent what its code does ({line})")
     return buffer.getvalue()
 
 

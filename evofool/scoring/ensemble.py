@@ -177,6 +177,6 @@ def _check(net: Classifier, outputs: NDArray[np.generic], rows: int) -> None:
     wanted = (rows, net.n_classes)
     if outputs.shape != wanted or outputs.dtype.kind not in "fiu":
         raise ScoringError(
-            f"{net.name} gave {outputs.dtype} of shape {outputs.shape} where scores of shape"
-            f" {wanted} are wanted"
+            f"{net.name} gave {outputs.dtype} of shape {outputs.shape}, but scores of shape"
+            f" {wanted} are needed"
         )

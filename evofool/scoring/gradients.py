@@ -121,8 +121,8 @@ def _gradient_batch(
         losses = loss(outputs, index)
     if losses.ndim not in (1, 2) or len(losses) != len(images):
         raise ScoringError(
-            f"the loss gave an array of shape {tuple(losses.shape)} for {len(images)} images;"
-            " it must give one number (or K numbers) an image (reduction='none')"
+            f"the loss gave an array of shape {tuple(losses.shape)} for {len(images)} images; it"
+            " must give one number (or K numbers) per image (reduction='none')"
         )
     with torch.no_grad():
         mask = torch.ones_like(index, dtype=torch.bool)
@@ -209,13 +209,13 @@ def _checked(classifier: Classifier, given: object, rows: int) -> torch.Tensor:
 
     if not isinstance(given, torch.Tensor):
         raise ScoringError(
-            f"{classifier.name} gave a {type(given).__name__} where gradients need a tensor"
+            f"{classifier.name} gave a {type(given).__name__}, but gradients need a tensor"
         )
     wanted = (rows, classifier.n_classes)
     if tuple(given.shape) != wanted or not given.is_floating_point():
         raise ScoringError(
-            f"{classifier.name} gave {given.dtype} of shape {tuple(given.shape)} where floats of"
-            f" shape {wanted} are wanted"
+            f"{classifier.name} gave {given.dtype} of shape {tuple(given.shape)}, but floats of"
+            f" shape {wanted} are needed"
         )
     # a copy, since the module may write its next answer into the same memory
     return given.float().clone()

@@ -33,6 +33,6 @@ def unseen(classifier: Classifier) -> str:
     more = len(classifier.opaque) - 3
     parts = ", ".join(classifier.opaque[:3]) + (f" and {more} more" if more > 0 else "")
     return (
-        f"the digest of {classifier.name} cannot cover {parts}: if that changes, resume and verify"
-        " do not notice, and its graph is exported anew each time"
+        f"the digest of {classifier.name} cannot cover {parts}: if that changes, resume and"
+        " verify do not notice, and its graph is exported again each time"
     )

@@ -121,8 +121,8 @@ def probability_log_odds(probabilities: NDArray[np.floating]) -> Matrix:
     p = np.where(np.isnan(p), 0.0, p)
     if p.size and (p.min() < -PROBABILITY_TOLERANCE or p.max() > 1 + PROBABILITY_TOLERANCE):
         raise ScoringError(
-            f"the victim's probabilities reach from {p.min():g} to {p.max():g}; if these are"
-            " logits, say `output: logits`"
+            f"the victim's probabilities range from {p.min():g} to {p.max():g}; if these are"
+            " logits, set `output: logits`"
         )
     p = np.clip(p, 0.0, 1.0)
     with np.errstate(divide="ignore"):
@@ -142,8 +142,8 @@ def log_probability_log_odds(logs: NDArray[np.floating]) -> Matrix:
     u = np.asarray(logs, dtype=np.float64)
     if u.size and u.max() > PROBABILITY_TOLERANCE:
         raise ScoringError(
-            f"the victim's log-probabilities reach {u.max():g}, above 0; if these are logits, say"
-            " `output: logits`"
+            f"the victim's log-probabilities reach {u.max():g}, above 0; if these are logits,"
+            " set `output: logits`"
         )
     u = np.minimum(u, 0.0)
     with np.errstate(divide="ignore", under="ignore"):
@@ -199,8 +199,8 @@ def to_scores(outputs: NDArray[np.generic], output: Output, link: Link, crops: i
     """
     if output == "label":
         raise ScoringError(
-            "the victim gives labels only, so it has no confidences to rank by;"
-            " label-only black-box attacks can use it"
+            "the victim gives only labels, so it has no confidences to rank by; label-only"
+            " black-box attacks can use it"
         )
     values = np.asarray(outputs)
     missing = unusable(values, output, link)

@@ -52,18 +52,18 @@ MAX_BATCH = 65536
 
 
 class Scorer(Counting):
-    """Scores images by a victim, in micro-batches, counting every image.
+    """Score images with a victim, in micro-batches, and count every image.
 
     Args:
         classifier: the victim.
-        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch), or an engine
-            that is made already, whose device and precision are then meant.
+        engine: ``auto``, ``torch`` or ``onnxruntime`` (gradients always use torch), or an existing
+            engine, whose device and precision are then used.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        batch: most images in one call of the net (ten crops of an image count as ten, k transforms
+        batch: largest number of images in one call of the net (ten crops count as ten, k transforms
             as k).
-        workers: threads that work on micro-batches; None is one for each usable CPU core.
-        budget: most queries (images submitted) that are answered, or None. Of a predict function,
-            which may be a service that is paid by the picture, it covers all that is sent.
+        workers: threads that work on micro-batches; None means one per usable CPU core.
+        budget: largest number of queries (images submitted), or None. For a predict function,
+            which may be a service that charges per picture, it covers everything that is sent.
         pad: whether a last, smaller micro-batch is filled up to `batch`, so that all calls of the
             net have one shape. A predict function is never sent pictures for filling up.
         precision: what `map` scores in. Less than ``float32`` (``tf32`` on CUDA, ``bf16``) only
@@ -219,7 +219,7 @@ class Scorer(Counting):
         return self.score(images).confidence
 
     def labels(self, images: ArrayLike, *, keep_unscored: bool = False) -> NDArray[np.int64]:
-        """The top-1 class of each image, (N,), also of a victim that gives labels only.
+        """The top-1 class of each image, (N,), also for a victim that gives only labels.
 
         Args:
             images: N x C x H x W of the victim's input shape, uint8, or floating on [0, 1].
@@ -280,7 +280,7 @@ class Scorer(Counting):
         """
         transformed, engine = self.classifier.transformed, self._engine
         if transformed is None or not isinstance(engine, TransformedEngine):
-            raise UsageError(f"{self.classifier.name} has no transforms to hold others back from")
+            raise UsageError(f"{self.classifier.name} has no transforms, so none can be held back")
         batch = check_images(images, self.classifier.input_shape)
         odds = np.zeros((len(batch), transforms, self.classifier.n_classes))
         labels = np.zeros((len(batch), transforms), np.int64)
@@ -392,8 +392,8 @@ class Scorer(Counting):
         def outputs_of(x: torch.Tensor) -> torch.Tensor:
             if tuple(x.shape[1:]) != self.classifier.input_shape:
                 raise ScoringError(
-                    f"images of shape {tuple(x.shape[1:])} where"
-                    f" {self.classifier.input_shape} is wanted"
+                    f"images of shape {tuple(x.shape[1:])} were given, but"
+                    f" {self.classifier.input_shape} is needed"
                 )
             n = len(x)
             self._spend(n)
@@ -481,7 +481,7 @@ class Scorer(Counting):
     def _check_scores(self) -> None:
         if self.classifier.output == "label":
             raise ScoringError(
-                f"{self.classifier.name} gives labels only, so it has no confidences to rank by;"
+                f"{self.classifier.name} gives only labels, so it has no confidences to rank by;"
                 " label-only black-box attacks can use it"
             )
 
@@ -613,7 +613,7 @@ class Scorer(Counting):
         wanted: tuple[int, ...] = (rows,) if c.output == "label" else (rows, c.n_classes)
         if outputs.shape != wanted:
             raise ScoringError(
-                f"{c.name} gave an array of shape {outputs.shape} where {wanted} is wanted"
+                f"{c.name} gave an array of shape {outputs.shape}, but {wanted} is needed"
             )
         if c.output == "label":
             if not np.issubdtype(outputs.dtype, np.integer):
@@ -621,7 +621,7 @@ class Scorer(Counting):
             if outputs.size and not (outputs.min() >= 0 and outputs.max() < c.n_classes):
                 raise ScoringError(f"{c.name} gave a label outside 0..{c.n_classes - 1}")
         elif not np.issubdtype(outputs.dtype, np.floating):
-            raise ScoringError(f"{c.name} gave {outputs.dtype} scores where floats are wanted")
+            raise ScoringError(f"{c.name} gave {outputs.dtype} scores, but floats are needed")
 
 
 def usable_cores() -> int:

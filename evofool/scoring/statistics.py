@@ -19,7 +19,7 @@ def wilson(hits: float, n: int, z: float = Z95) -> tuple[float, float]:
         ValueError: not 0 <= hits <= n.
     """
     if not 0 <= hits <= n:
-        raise ValueError(f"{hits} of {n} is no share")
+        raise ValueError(f"{hits} of {n} is not a share")
     if n == 0:
         return 0.0, 1.0
     p = hits / n

@@ -54,8 +54,8 @@ def beyond_budget(scorer: Scorer, images: int) -> str | None:
     if left is None or left >= images:
         return None
     return (
-        f"not scored again: that takes {images:,} pictures, and the budget of {scorer.budget:,} has"
-        f" {left:,} left (evofool resume RUN scoring.budget=N raises it)"
+        f"not scored again: that takes {images:,} pictures, but the budget of {scorer.budget:,}"
+        f" has {left:,} left (evofool resume RUN scoring.budget=N raises it)"
     )
 
 

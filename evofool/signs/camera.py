@@ -138,7 +138,7 @@ def place(sign: Sign, camera: Camera, stand: Stand, distance: float, turned: flo
     if np.min(high - low) < 1:
         raise UsageError(
             f"at {distance:g} m, turned by {turned:g} degrees, less than a pixel of the sign is"
-            " left; begin nearer, turn it less, or make it larger"
+            " left; start nearer, turn it less, or make it larger"
         )
     if low.min() < 0 or high[0] > camera.width or high[1] > camera.height:
         raise UsageError(

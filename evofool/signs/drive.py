@@ -34,8 +34,8 @@ class Aim:
     def __post_init__(self) -> None:
         if self.target is None and self.true is None:
             raise UsageError(
-                "what is the sign to be taken for? Name the class (--target), or what it really"
-                " shows (--true): then whatever else is read counts"
+                "what should the sign be read as? Name the class (--target), or what it really"
+                " shows (--true): then any other answer counts"
             )
 
     def is_met(self, read: int, victim: Classifier) -> bool:

@@ -69,13 +69,16 @@ class Approach:
         )  # fmt: skip
         for name, value, low, high in numbers:
             if not low <= value <= high:  # a NaN fails both
-                raise UsageError(f"{name} of a drive is from {low:g} to {high:g}, not {value:g}")
+                raise UsageError(
+                    f"{name} of a drive must lie within {low:g} and {high:g}, not {value:g}"
+                )
         if self.near > self.far:
             raise UsageError(
-                f"a drive ends nearer than it begins, not at {self.near:g} m after {self.far:g} m"
+                f"a drive must end nearer than it begins, not at {self.near:g} m after"
+                f" {self.far:g} m"
             )
         if not 0 <= self.seed < 2**63:
-            raise UsageError(f"a seed is from 0 to 2^63 - 1, not {self.seed}")
+            raise UsageError(f"a seed must lie within 0 and 2^63 - 1, not {self.seed}")
 
     def share(self, frame: int) -> float:
         """How far the drive is in a frame: 0 in the first and 1 in the last."""

@@ -47,7 +47,7 @@ class Lenses:
 
     def __post_init__(self) -> None:
         if self.columns < 2 or self.columns % 2 or self.columns > 64:
-            raise UsageError(f"behind a lens are 2, 4 ... 64 columns, not {self.columns}")
+            raise UsageError(f"columns behind a lens must be 2, 4 ... 64, not {self.columns}")
         numbers = (
             ("count", self.count, 8, 1024), ("opening", self.opening, 5, 120),
             ("switch", self.switch, -60, 60), ("spot", self.spot, 0.01, 1),
@@ -55,7 +55,9 @@ class Lenses:
         )  # fmt: skip
         for name, value, low, high in numbers:
             if not low <= value <= high:  # a NaN fails both
-                raise UsageError(f"{name} of lenses is from {low:g} to {high:g}, not {value:g}")
+                raise UsageError(
+                    f"{name} of lenses must lie within {low:g} and {high:g}, not {value:g}"
+                )
 
     def focus(self, angle: float) -> float:
         """Where a lens focuses, from its left edge on, on [0, 1), as a share of its width."""
@@ -81,8 +83,8 @@ class Lenses:
         """
         if first.shape != second.shape:
             raise ImageError(
-                f"pictures of {first.shape} and {second.shape} cannot share a print: they need one"
-                " size"
+                f"pictures of {first.shape} and {second.shape} cannot share a print: they need"
+                " the same size"
             )
         halves = [self._at_lenses(picture) for picture in (first, second)]
         half = self.columns // 2
@@ -104,7 +106,7 @@ class Lenses:
         """
         if printed.shape[-1] != self.count * self.columns:
             raise ImageError(
-                f"a print of {printed.shape[-1]} columns is not for {self.count} lenses of"
+                f"a print of {printed.shape[-1]} columns does not fit {self.count} lenses of"
                 f" {self.columns}"
             )
         strips = to_float(printed).reshape(*printed.shape[:2], self.count, self.columns)

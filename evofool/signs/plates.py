@@ -123,7 +123,7 @@ def make_sign(
             )
         solid = solid * resized(to_float(opacity))
     if not (solid >= 0.5).any():
-        raise UsageError(f"{name}: nothing of it is opaque, so there is no sign to be seen")
+        raise UsageError(f"{name}: nothing in it is opaque, so there is no sign to see")
     image = np.ascontiguousarray((rows * solid[..., None]).transpose(2, 0, 1), np.float32)
     return Sign(name, image, solid.astype(np.float32))
 

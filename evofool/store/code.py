@@ -83,8 +83,8 @@ def _compare(
         raise _changed(run, key, str(Path(file["path"]).parent / names[0]), moved)
     if not moved and file["path"] != _resolved(str(named.get("path"))):
         raise FolderError(
-            f"{run.path}: {key} names {file['path']}, but its manifest {named.get('path')}, so it"
-            f" is not run; {_mend(key)}"
+            f"{run.path}: {key} names {file['path']}, but its manifest names"
+            f" {named.get('path')}, so it is not run; {_mend(key)}"
         )
 
 
@@ -97,7 +97,9 @@ def _changed(run: Folder, key: str, path: str, moved: bool) -> FolderError:
 
 def _mend(key: str) -> str:
     option = {"classifier": "--classifier", "encoding": "--encoding"}.get(key.partition(".")[0])
-    return "put it back as it was" if option is None else f"give the file as it was by {option}"
+    return (
+        "restore the original file" if option is None else f"give the original file with {option}"
+    )
 
 
 def _recorded(run: Folder) -> dict[str, list[dict[str, Any]]]:

@@ -82,9 +82,9 @@ def _check_files(path: Path, *, writable: bool) -> None:
         except (OSError, ValueError) as error:
             raise StoreError(f"{file}: cannot be read ({reason(error)})") from error
         if stat.S_ISLNK(mode) and (writable or suffix):
-            raise StoreError(f"{file}: is a link, and a run is written into its own folder only")
+            raise StoreError(f"{file}: is a link, but a run is written only into its own folder")
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise StoreError(f"{file}: is no regular file")
+            raise StoreError(f"{file}: is not a regular file")
 
 
 def _uri(path: Path, *, writable: bool) -> str:

@@ -83,7 +83,7 @@ def check_place(path: Path, place: tuple[int, int]) -> None:
         StoreError: `path` is not the file that it was.
     """
     if place_of(path) != place:
-        raise StoreError(f"{path}: is another file than when it was opened")
+        raise StoreError(f"{path}: is not the file that was opened")
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:

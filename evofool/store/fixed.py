@@ -24,8 +24,8 @@ from evofool.errors import FolderError, StoreError, UsageError
 from evofool.store.folder import CONFIG, Check, Folder
 
 UNCHECKED = (
-    "was made by an evofool that wrote no digest of the config: whether config.yaml was edited"
-    " since cannot be checked"
+    "was made by an evofool that wrote no digest of the config, so it cannot be checked whether"
+    " config.yaml was edited since"
 )
 _SHOWN = 3
 """Keys that one message names."""
@@ -56,8 +56,8 @@ class Changeable:
                 names = [f"{key}.*" if "." not in key else key for key in self.keys]
                 listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
                 raise UsageError(
-                    f"override {override}: only {listed} can change on resume; anything else would"
-                    " make another run"
+                    f"override {override}: only {listed} can change on resume; anything else"
+                    " would make another run"
                 )
 
 
@@ -102,14 +102,14 @@ def check_config(
     edited = list(differences(_completed(stored, config, changeable), now))
     if edited:
         listed = "; ".join(
-            f"{key} is {_shown(new)}, but the run was begun with {_shown(old)}"
+            f"{key} is {_shown(new)}, but the run was started with {_shown(old)}"
             for key, old, new in edited[:_SHOWN]
         )
         more = f" (and {len(edited) - _SHOWN} more)" if len(edited) > _SHOWN else ""
         it = "it" if len(edited) == 1 else "them"
         raise FolderError(
-            f"{run.path / CONFIG}: was edited: {listed}{more}; put {it} back, or"
-            f" {otherwise or 'begin a new run with the edited config'}"
+            f"{run.path / CONFIG}: was edited: {listed}{more}; undo {it}, or"
+            f" {otherwise or 'start a new run with the edited config'}"
         )
 
 
@@ -151,7 +151,7 @@ def check_labels_file(run: Folder, written: object, classifier: Classifier) -> N
         f"{len(then)} classes then, {classifier.n_classes} now",
     )
     raise FolderError(
-        f"{run.path}: {written} has changed since the run was made: {which}; put it back as it was"
+        f"{run.path}: {written} has changed since the run was made: {which}; restore the original"
     )
 
 
@@ -188,7 +188,7 @@ def config_check(run: Folder, load: Callable[[], object]) -> Check:
         return Check("config", False, str(error))
     if not is_checked(run):
         return Check("config", None, f"the run {UNCHECKED}")
-    return Check("config", True, "is the one the run was begun with")
+    return Check("config", True, "is the one with which the run was started")
 
 
 def differences(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -26,8 +26,8 @@ def leftovers(path: Path) -> list[Path]:
     names = {entry.name for entry in entries}
     if MANIFEST in names:
         raise FolderError(
-            f"{path}: holds a run already; go on with `evofool resume {path}`, or give another"
-            " --out"
+            f"{path}: already holds a run; continue it with `evofool resume {path}`, or give"
+            " another --out"
         )
     if not all(_LEFTOVER.fullmatch(name) for name in names):
         raise FolderError(f"{path}: is not empty; give another --out")

@@ -80,9 +80,9 @@ def _open(path: Path, flags: int) -> int:
 
 def _check(mode: int) -> None:
     if stat.S_ISLNK(mode):
-        raise _NoLockFileError("is a link, and a lock must be a file of its own")
+        raise _NoLockFileError("is a link, but a lock must be a file")
     if not stat.S_ISREG(mode):
-        raise _NoLockFileError("is no regular file")
+        raise _NoLockFileError("is not a regular file")
 
 
 def _lock(handle: int, *, shared: bool) -> None:

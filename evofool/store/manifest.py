@@ -107,7 +107,7 @@ def kind_in(manifest: Mapping[str, Any], folder: Path) -> Kind:
     """
     name = manifest.get("kind")
     if not isinstance(name, str):
-        raise StoreError(f"{folder / MANIFEST}: damaged: kind: is no text")
+        raise StoreError(f"{folder / MANIFEST}: damaged: kind: is not text")
     try:
         kind = kinds.find(name)
     except KindError as error:
@@ -140,13 +140,15 @@ def _check_version(manifest: Mapping[str, Any], kind: Kind, folder: Path) -> Non
     version, wanted = manifest.get("schema_version"), kind.schema_version
     if type(version) is int and version == wanted:
         return
-    message = f"{folder}: has schema version {_brief.repr(version)}, this evofool reads {wanted}"
+    message = (
+        f"{folder}: has schema version {_brief.repr(version)}, but this evofool reads {wanted}"
+    )
     if kind.schema_version != 1:
         message += f" of {kind.about}"
     if type(version) is int and version > wanted:
         raise StoreError(f"{message}: a newer evofool wrote it")
     if type(version) is int and version >= 1:
-        message += f"; make it again, in another folder, by: {_again(manifest, kind, folder)}"
+        message += f"; make it again, in another folder, with: {_again(manifest, kind, folder)}"
         if kind.page:
             message += f"; its pages stay as they are: {folder / kind.page}"
     raise StoreError(message)
@@ -238,12 +240,12 @@ def check_classifier(path: Path, manifest: Mapping[str, Any], classifier: Classi
             now = classifier.old_digest or now
         raise FolderError(
             f"{path}: was made with {known['name']} of digest {known['digest'][:12]}, but the"
-            f" one found now has {now[:12]}; give the right one by --classifier"
+            f" one found now has {now[:12]}; give the right one with --classifier"
         )
     if classifier.source is not None and not _same_source(known, classifier.source, version):
         raise FolderError(
-            f"{path}: {classifier.source[0]} has changed since the run was made, or a file beside"
-            " it that it imports; give the files as they were by --classifier"
+            f"{path}: {classifier.source[0]} has changed since the run was made, or a file"
+            " beside it that it imports; give the original files with --classifier"
         )
 
 

@@ -23,9 +23,9 @@ from evofool.testing.victim import Counter, boundary_images, counted, small_net
 BETWEEN = 1e-3
 """Confidences and margins nearer than this may be told either way by two engines."""
 
-_NO_IMAGES = "its float images are no images on [0, 1]"
+_NO_IMAGES = "its float images are not images on [0, 1]"
 _CLIP = "clip: job.x = np.clip(x, 0, 1).astype(np.float32), and look for NaN"
-_JOB = "reach the victim through the job alone: job.gradients, job.scores, job.labels_of"
+_JOB = "reach the victim only through the job: job.gradients, job.scores, job.labels_of"
 
 
 def check_attack(
@@ -82,7 +82,7 @@ def _made(faults: Faults, attack: Any) -> Attack:
     faults.stop_if_any()
     if not isinstance(made, Attack):
         faults.add(
-            f"{type(made).__name__} is no attack", "", "derive it from evofool.attacks.Attack"
+            f"{type(made).__name__} is not an attack", "", "derive it from evofool.attacks.Attack"
         )
     faults.stop_if_any()
     built: Attack = made

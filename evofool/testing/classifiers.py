@@ -138,8 +138,8 @@ def _check(faults: Faults, victim: Classifier, pictures: UInt8Images, call: _Cal
     first: Matrix = np.empty(0)
     one_label = victim.output == "label"
     with faults.expecting(
-        "it gives no row of scores a picture",
-        f"return one row of {classes} scores a picture (N integers where output is 'label')",
+        "it does not give one row of scores per picture",
+        f"return one row of {classes} scores per picture (N integers where output is 'label')",
     ):
         first = call(pictures)
         if one_label:
@@ -149,7 +149,8 @@ def _check(faults: Faults, victim: Classifier, pictures: UInt8Images, call: _Cal
             assert len(first) == n, f"{len(first)} rows for {n} pictures"
     faults.stop_if_any()
     with faults.expecting(
-        "its labels are not one a class", "give one label a column of scores, in their order"
+        "it does not have one label per class",
+        "give one label per column of scores, in their order",
     ):
         if one_label:
             inside = (first >= 0) & (first < classes)
@@ -160,12 +161,12 @@ def _check(faults: Faults, victim: Classifier, pictures: UInt8Images, call: _Cal
     _check_values(faults, victim, first)
     again = first
     with faults.expecting(
-        "it gives other scores for the same pictures the second time",
+        "it gives different scores for the same pictures the second time",
         "switch off dropout and all other randomness (module.eval()), and keep no state",
     ):
         again = call(pictures)
         _assert_same(again, first, EXACT, "second and first time")
-    if any(fault.what.startswith("it gives other scores") for fault in faults.found):
+    if any(fault.what.startswith("it gives different scores") for fault in faults.found):
         return  # nothing can be told from differences now
     with faults.expecting(
         "the scores of a picture depend on the others of its batch, or on its place there",
@@ -198,7 +199,8 @@ def _check_values(faults: Faults, victim: Classifier, scores: Matrix) -> None:
         good = _usable(scores, kind)
         assert good.all(), f"{int((~good).sum())} of {scores.size} scores"
     with faults.expecting(
-        f"its scores are no {kind}", "name what it gives: output=logits, log_probs, probs..."
+        f"its scores are not {kind}",
+        "set the kind of its scores: output=logits, log_probs, probs...",
     ):
         values = scores[np.isfinite(scores)]
         low, high = float(values.min(initial=0)), float(values.max(initial=0))
@@ -235,7 +237,7 @@ def _check_module(
         np.testing.assert_array_equal(
             x.cpu().numpy(), kept.cpu().numpy(), "the images after and before the call"
         )
-    unsteady = ("it gives other scores", "the scores of a picture depend", "it gives NaN")
+    unsteady = ("it gives different scores", "the scores of a picture depend", "it gives NaN")
     if gradients and not any(fault.what.startswith(unsteady) for fault in faults.found):
         _check_gradients(faults, module, len(pictures), tuple(pictures.shape[1:]), seed)
 

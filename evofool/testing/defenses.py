@@ -34,7 +34,7 @@ def check_defense(
     """Test that a defense goes around a net, and that what is behind it can be judged.
 
     That is: its options are plain values that make the same defense again; the defended net gives
-    finite outputs, one a class (and one for "no answer", if it rejects), the same again, which do
+    finite outputs, one per class (and one for "no answer", if it rejects), the same again, which do
     not depend on the other pictures; neither pictures nor the undefended net are changed; what it
     learns from clean pictures is in its options; and what attacks that know it differentiate gives
     the same outputs, and gradients.
@@ -83,7 +83,7 @@ def _made(faults: Faults, defense: Any) -> Defense:
     faults.stop_if_any()
     if not isinstance(made, Defense):
         faults.add(
-            f"{type(made).__name__} is no defense", "",
+            f"{type(made).__name__} is not a defense", "",
             "derive it from evofool.defenses.base.Defense",
         )  # fmt: skip
     faults.stop_if_any()
@@ -153,7 +153,7 @@ def _answers(
 ) -> None:
     n, classes = len(images), base.n_classes + defense.rejects
     with faults.expecting(
-        "the defended net does not give an output a class",
+        "the defended net does not give one output per class",
         "give N x classes outputs as the base does, and one more, the last, if rejects is true",
     ):
         outputs = _outputs(victim, images)
@@ -161,8 +161,8 @@ def _answers(
         assert np.isfinite(outputs).all(), f"{int((~np.isfinite(outputs)).sum())} are not finite"
     faults.stop_if_any()
     with faults.expecting(
-        "it gives other outputs the second time",
-        "a verdict must be found again: draw no randomness, and keep nothing between calls",
+        "it gives different outputs the second time",
+        "a verdict must be reproducible: use no randomness, and keep nothing between calls",
     ):
         np.testing.assert_allclose(_outputs(victim, images), outputs, atol=CLOSE)
     with faults.expecting(
@@ -179,12 +179,12 @@ def _answers(
         assert victim.module is not None
         with torch.no_grad():
             victim.module(given)
-        assert torch.equal(given, kept), "the tensor is another after the call"
+        assert torch.equal(given, kept), "the tensor has changed after the call"
 
 
 def _adapted(faults: Faults, victim: Classifier, images: UInt8Images) -> None:
     with faults.expecting(
-        "what an attack that knows it differentiates gives other outputs",
+        "the version for an attack that knows the defense gives other outputs",
         "let adapted() return a module that runs the real defense forward",
     ):
         knowing = adapted(victim) or victim

@@ -251,9 +251,9 @@ class _Encoding:
             for genomes in (self.genomes, self.genomes[:1], []):
                 wanted = (len(genomes), self.shape[0], *size)
                 with self.faults.expecting(
-                    f"render gives no uint8 pictures N x C x H x W at {_where(size, own)}",
+                    f"render does not give uint8 pictures N x C x H x W at {_where(size, own)}",
                     "return an array of type numpy.uint8 and shape (len(genomes), channels,"
-                    " *size), whatever the size; of no genomes an empty one",
+                    " *size) for every size, and an empty one for no genomes",
                 ):
                     images = encoding.render(genomes, size)
                     assert isinstance(images, np.ndarray), f"it is a {type(images).__name__}"
@@ -263,7 +263,8 @@ class _Encoding:
             return
         with self.faults.expecting(
             "a picture depends on what else is drawn with it",
-            "draw each genome by itself: no statistics over the batch, no place in it",
+            "draw each genome by itself: no statistics over the batch, and nothing that depends"
+            " on its place there",
         ):
             together = self._render(self.genomes)
             alone = np.concatenate([self._render([genome]) for genome in self.genomes])
@@ -308,7 +309,7 @@ class _Encoding:
                 continue
             except Exception as error:  # a stranger's
                 self.faults.add(
-                    "load raises something else than ValueError on bytes that dump did not write",
+                    "load raises something other than ValueError on bytes that dump did not write",
                     f"{type(error).__name__}: {error}\nof {shown}",
                     "check the bytes first: run folders may come from anyone",
                 )
@@ -332,12 +333,13 @@ class _Encoding:
                     json.dumps(self.encoding.describe(genome), allow_nan=False)
         except Exception as error:  # a stranger's
             raise AssertionError(
-                f"of {shown} it makes a genome that cannot be used: {type(error).__name__}: {error}"
+                f"from {shown} it makes a genome that cannot be used: {type(error).__name__}:"
+                f" {error}"
             ) from error
 
     def _descriptions(self) -> None:
         with self.faults.expecting(
-            "describe gives no JSON object",
+            "describe does not give a JSON object",
             "return a dict of str, int, float, bool, None and lists of these; numpy's numbers need"
             " .item() or .tolist()",
         ):

@@ -29,7 +29,7 @@ class Fault:
     def __str__(self) -> str:
         detail = textwrap.indent(self.detail.strip(), "   ")
         mend = textwrap.fill(
-            f"mend: {self.mend}", 96, initial_indent="   ", subsequent_indent="   "
+            f"to fix: {self.mend}", 96, initial_indent="   ", subsequent_indent="   "
         )
         return "\n".join(filter(None, (self.what, detail, mend)))
 

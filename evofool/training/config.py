@@ -287,13 +287,17 @@ class TrainConfig(BaseModel):
             )
         if self.loss != "cross-entropy" and (self.temperature != 1 or self.distillation):
             key = "distillation" if self.distillation else "temperature"
-            raise ValueError(f"{key} is of a softmax: it needs loss cross-entropy, not {self.loss}")
+            raise ValueError(
+                f"{key} works only with a softmax: it needs loss cross-entropy, not {self.loss}"
+            )
         if self.smoothing is not None and (self.loss != "cross-entropy" or self.distillation):
-            raise ValueError("smoothing is of cross-entropy with classes for labels: remove it")
+            raise ValueError(
+                "smoothing works only with cross-entropy and classes as labels: remove it"
+            )
         if self.distillation is not None and self.temperature != 1:
-            raise ValueError("give temperature in distillation only, for teacher and net alike")
+            raise ValueError("give temperature only in distillation, for teacher and net alike")
         if self.penalty is not None and self.gpus > 1:
-            raise ValueError("penalty: the slope of a batch is taken on one GPU; set gpus: 1")
+            raise ValueError("penalty: its gradient is computed on one GPU; set gpus: 1")
         if (self.backbone is None) != (self.architecture != "backbone"):
             raise ValueError(
                 "backbone and architecture: backbone go together: give backbone: {name: ...} and"
@@ -301,10 +305,11 @@ class TrainConfig(BaseModel):
             )
         if self.start is not None and (self.backbone is not None or self.distillation is not None):
             key = "backbone" if self.backbone is not None else "distillation"
-            raise ValueError(f"start and {key} both say what the net begins as; remove one")
+            raise ValueError(f"start and {key} both say where the net starts from; remove one")
         if self.loss == "hinge" and self.architecture not in ("backbone", "hog"):
             raise ValueError(
-                "loss hinge is of a linear layer on features: give a backbone, or architecture: hog"
+                "loss hinge works only with a linear layer on features: give a backbone, or"
+                " architecture: hog"
             )
         self._check_features()
         return self
@@ -315,11 +320,11 @@ class TrainConfig(BaseModel):
         for key in ("adversary", "penalty", "distillation", "shift", "mirror", "augment"):
             if getattr(self, key):
                 raise ValueError(
-                    f"{key} is not for features that are calculated once: remove it, or set"
-                    " backbone.frozen: false"
+                    f"{key} does not work with features that are computed once: remove it, or"
+                    " set backbone.frozen: false"
                 )
         if self.gpus > 1:
-            raise ValueError("gpus: features are calculated on one GPU; set gpus: 1")
+            raise ValueError("gpus: features are computed on one GPU; set gpus: 1")
 
     @property
     def on_features(self) -> bool:

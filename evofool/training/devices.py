@@ -32,7 +32,7 @@ def choose_device(name: str, gpus: int = 1) -> torch.device:
     if index + gpus > here:
         raise UsageError(
             f"device: cuda:{index + gpus - 1} was asked for, but PyTorch finds {here} GPUs here;"
-            " set device=cpu, or gpus lower"
+            " set device=cpu, or fewer gpus"
         )
     return torch.device("cuda", index)
 

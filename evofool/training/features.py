@@ -98,8 +98,8 @@ class Features:
             for begin in range(0, len(dataset), _BATCH):
                 if self.should_stop is not None and self.should_stop():
                     raise Interrupted(
-                        f"training {self.config.name}: stopped at the features of picture {begin}"
-                        f" of {len(dataset)}; the same command begins with them again"
+                        f"training {self.config.name}: stopped at the features of picture"
+                        f" {begin} of {len(dataset)}; the same command starts again with them"
                     )
                 images = torch.from_numpy(to_float(dataset.images[begin : begin + _BATCH]))
                 parts.append(net.features(images.to(self.device)).cpu().numpy())

@@ -39,14 +39,14 @@ def check_replaceable(config: TrainConfig, out: Path) -> None:
         card = json.loads(read_file(weights.with_suffix(".json"), _MAX_CARD))
         made_with = TrainConfig.model_validate(card["config"])
     except OSError as error:
-        fault = f"has no card that can be read ({reason(error)})"
+        fault = f"has no readable card ({reason(error)})"
     except (ValidationError, ValueError, KeyError, TypeError, RecursionError):
         fault = "has a damaged card"
     else:
         if not (different := first_difference(result_keys(config), result_keys(made_with))):
             return
-        fault = f"is of another training: config.{different}"
-    raise UsageError(f"{weights} is there already and {fault}; {MEND}")
+        fault = f"belongs to another training: config.{different}"
+    raise UsageError(f"{weights} already exists and {fault}; {MEND}")
 
 
 def result_keys(config: TrainConfig) -> dict[str, Any]:

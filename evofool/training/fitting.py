@@ -177,7 +177,7 @@ class Fitting:
         weights = [w for group in self._optimiser.param_groups for w in group["params"]]
         for index, entries in memory.items():
             if not 0 <= index < len(weights):
-                raise ValueError(f"the optimiser remembers {len(weights)} weights, not {index}")
+                raise ValueError(f"the optimiser state has {len(weights)} weights, not {index}")
             for name, value in entries.items():
                 shape = weights[index].shape
                 if value.shape not in (shape, torch.Size(())) or not value.is_floating_point():

@@ -300,7 +300,7 @@ class _Run:
         if stop and step.step < self.fitting.steps:
             raise Interrupted(
                 f"training {self.config.name}: stopped after step {step.step} of"
-                f" {self.fitting.steps}; the same command goes on from {self.checkpoints.path}"
+                f" {self.fitting.steps}; the same command continues from {self.checkpoints.path}"
             )
 
     def _save(self, step: FitStep) -> None:

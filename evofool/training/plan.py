@@ -116,6 +116,6 @@ def absent_source(spec: ClassifierSpec, written: str, out: Path) -> str:
     if spec.name == written or is_file(Path(spec.name)):
         return ""
     return (
-        f"{spec.name} is not there; train it into the same folder first (evofool train"
+        f"{spec.name} does not exist; train it into the same folder first (evofool train"
         f" configs/train/{written}.yaml --out {out}), or give the path of a weights file"
     )

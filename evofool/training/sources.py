@@ -126,9 +126,9 @@ def _check(victim: Classifier, data: Dataset, where: str) -> None:
     if not victim.white_box or victim.output in ("topk", "label"):
         raise UsageError(f"{where}: gives no gradients; a source must be a white box")
     if victim.crops != 1:
-        raise UsageError(f"{where}: crops: {victim.crops} is not for sources; leave it out")
+        raise UsageError(f"{where}: a source cannot have crops: {victim.crops}; leave it out")
     if victim.transformed is not None:
-        raise UsageError(f"{where}: transforms are not for sources; leave them out")
+        raise UsageError(f"{where}: a source cannot have transforms; leave them out")
     if victim.input_shape != data.shape:
         raise UsageError(
             f"{where}: takes {_by(victim.input_shape)} images, those of {data.name} are"

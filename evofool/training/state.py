@@ -154,7 +154,7 @@ class Checkpoints:
         # older checkpoints do not say what code there was
         identity = {k: v for k, v in self.identity.items() if k != "code" or k in record}
         if different := first_difference(identity, {key: record.get(key) for key in identity}):
-            raise UsageError(f"{self.path} is of another training: {different}; {MEND}")
+            raise UsageError(f"{self.path} belongs to another training: {different}; {MEND}")
 
     def discard(self) -> None:
         """Removes the checkpoint."""
@@ -187,13 +187,13 @@ def first_difference(wanted: Mapping[str, Any], actual: Mapping[str, Any], at: s
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise ValueError(f"{value!r:.40} is no number of steps")
+        raise ValueError(f"{value!r:.40} is not a number of steps")
     return value
 
 
 def _finite(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.40} is no finite number")
+        raise ValueError(f"{value!r:.40} is not a finite number")
     return float(value)
 
 

@@ -50,7 +50,7 @@ def test_the_likeliest_are_told_as_the_net_gives_them_and_no_other(
 def test_labels_alone(net: Classifier, images: Any) -> None:
     with Scorer(net) as scorer, Scorer(with_answers(net, "label")) as service:
         np.testing.assert_array_equal(service.labels(images), scorer.labels(images))
-        with pytest.raises(ScoringError, match="labels only"):
+        with pytest.raises(ScoringError, match="only labels"):
             service.confidence(images)
 
 
@@ -74,7 +74,7 @@ def test_in_a_config() -> None:
         ({"answers": "labels"}, "must be a number of classes"),
         ({"answers": 10}, "10 of 10 classes is all of them"),
         ({"answers": 5, "crops": 10}, "without crops"),
-        ({"answers": 5, "transforms": {"k": 2}}, "leave transforms away"),
+        ({"answers": 5, "transforms": {"k": 2}}, "remove transforms"),
     ],
 )
 def test_refused(spec: dict[str, Any], message: str) -> None:

@@ -45,7 +45,7 @@ def test_classes_go_by_name(first: Classifier) -> None:
         (0, 1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1, 0), (1, 2, 3, 4, 5, 6, 7),
     )  # fmt: skip
     assert victim.ensemble.note == (
-        "its 7 classes are those that all members have; left out are 2 of sigmoids ('x', 'y')"
+        "its 7 classes are those that all members have; classes left out: 2 of sigmoids ('x', 'y')"
     )
     shared = from_members([first, net("halves")])
     assert shared.labels == ("a", "b", "c")
@@ -107,17 +107,17 @@ def test_refused_members(first: Classifier) -> None:
         lambda images: images[:, 0, 0, 0] % 7, input_shape=(1, 6, 6), labels=first.labels,
         output="label", name="hard",
     )  # fmt: skip
-    with pytest.raises(ClassifierError, match="hard gives labels only"):
+    with pytest.raises(ClassifierError, match="hard gives only labels"):
         from_members([first, labels_only])
-    with pytest.raises(ClassifierError, match="is an ensemble itself; list its members instead"):
+    with pytest.raises(ClassifierError, match="is itself an ensemble; list its members instead"):
         from_members([first, from_members([net("small")])])
     with pytest.raises(ClassifierError, match="first averages crops"):
         from_members([with_crops(first, 10)])
-    with pytest.raises(ClassifierError, match="an ensemble averages no crops"):
+    with pytest.raises(ClassifierError, match="an ensemble cannot average crops"):
         with_crops(from_members([first]), 10)
     with pytest.raises(ClassifierError, match="least or mean, not 'most'"):
         from_members([first], rule="most")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"is an ensemble; .* defend its members"):
+    with pytest.raises(UsageError, match=r"is an ensemble, .* defend its members"):
         put_around(from_members([first]), BitDepth(3))
 
 
@@ -137,7 +137,7 @@ def test_from_a_config(first: Classifier) -> None:
     [
         ({"ensemble": ["mnist-lenet", "mnist-lent"]}, "member 1: classifier mnist-lent: unknown"),
         ({"ensemble": ["mnist-lenet", "/nowhere/net.onnx"]}, "member 1: .*no such file"),
-        ({"ensemble": ["mnist-lenet"], "crops": 10}, "averages no crops"),
+        ({"ensemble": ["mnist-lenet"], "crops": 10}, "cannot average crops"),
         ({"ensemble": ["mnist-lenet"], "labels": ["a", "b"]}, "labels cannot be set for an ensem"),
         ({"name": "mnist-lenet", "rule": "mean"}, "rule is for an ensemble"),
         ({"ensemble": ["mnist-lenet"], "rule": "most"}, "rule: .*'least' or 'mean'"),

@@ -94,7 +94,7 @@ def test_inspection_finds_the_same(spec: Any, message: str, tmp_path: Path) -> N
     [
         ("l.json", "{", "is not JSON"),
         ("l.json", '"abc"', "must hold a list"),
-        ("l.json", '{"0": "a", "2": "b"}', '"0" to "1", \'1\' is missing'),
+        ("l.json", '{"0": "a", "2": "b"}', '"0" to "1", but \'1\' is missing'),
         ("l.json", '["a", null]', "entry 1 is None"),
         ("l.json", "[" * 100_000, "is not JSON"),
         ("l.txt", "a\n\nb\n", "entry 1 is ''"),
@@ -143,12 +143,12 @@ OUTPUTS: list[tuple[Callable[[torch.Tensor], object], dict[str, Any], str]] = [
     (lambda x: "abc", {}, "not a matrix of numbers"),
     (lambda x: x, {}, "gives 3 x 3 x 8 x 8 for 3 images"),
     (lambda x: flat(x)[:1], {}, "gives 1 x 4 for 3 images"),
-    (lambda x: flat(x)[:, :1], {}, "two classes at least"),
+    (lambda x: flat(x)[:, :1], {}, "at least two classes"),
     (lambda x: flat(x)[:, 0], {}, "gives 3 for 3 images"),
     (lambda x: flat(x).sum(), {}, "gives a scalar"),
     (lambda x: flat(x) / 0, {}, "NaN or infinite"),
     (lambda x: torch.log(flat(x) - flat(x)), {}, "NaN or infinite"),
-    (lambda x: flat(x) + torch.rand(()), {}, "other values .* second time"),
+    (lambda x: flat(x) + torch.rand(()), {}, "different values .* second time"),
     (lambda x: flat(x) + x.mean(), {}, "depends on the other images"),
     (lambda x: flat(x) > 0.5, {"output": "label"}, "a module cannot have output"),
     (lambda x: flat(x) * 5, {"output": "probs"}, "outside \\[0, 1\\]"),
@@ -241,8 +241,8 @@ def test_probe_wants_exactly_one_way(net: nn.Module) -> None:
         ({"kind": TensorProto.INT64}, r"must be N x C .*; it is x0 \(int64, n x 3 x 8 x 8\)"),
         (
             {"outputs": 2},
-            r"has 2 outputs: y0 \(float, n x 4\), y1 \(float, n x 4\); say which holds the scores:"
-            r" onnx: \{output_name: y0\}",
+            r"has 2 outputs: y0 \(float, n x 4\), y1 \(float, n x 4\); say which one holds"
+            r" the scores: onnx: \{output_name: y0\}",
         ),
     ],
 )
@@ -318,7 +318,7 @@ def make():
         (LINEAR, {"input_shape": [3, 9, 9]}, "is input_shape right"),
         (LINEAR, {"input_shape": [3, 8, 8], "weights": "x.pth"}, "weights cannot be set"),
         (PREDICT, {"input_shape": [3, 8, 8], "mean": [0.5]}, "gets uint8 images"),
-        (READY, {"input_shape": [3, 8, 8]}, "says it itself"),
+        (READY, {"input_shape": [3, 8, 8]}, "returns a Classifier that has it"),
     ],
 )
 def test_user_files(

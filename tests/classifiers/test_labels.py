@@ -73,8 +73,8 @@ def test_only_line_ends_end_a_line(tmp_path: Path, character: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("l.json", '{"a": 0, "b": 2}', "these must be 0 to 1, each once"),
-        ("l.json", '{"a": 1, "b": 1}', "these must be 0 to 1, each once"),
+        ("l.json", '{"a": 0, "b": 2}', "the indices must be 0 to 1, each once"),
+        ("l.json", '{"a": 1, "b": 1}', "the indices must be 0 to 1, each once"),
         ("l.json", '{"a": 0, "a": 1, "b": 2}', "the key 'a' is given twice"),
         ("l.json", '{"0": "a", "0": "b", "1": "c"}', "the key '0' is given twice"),
         ("l.json", '{"0": "a", "2": "b"}', "'1' is missing"),

@@ -242,7 +242,7 @@ VICTIMS = [
     ("return lambda x: np.zeros((len(x), 9))", "labels", "9"),
     ("return lambda x: (np.zeros((len(x), 7)), 1)", None, "tuple"),
     ("return lambda x: np.full((len(x), 7), np.nan)", None, "finite"),
-    ("return lambda x: np.random.random((len(x), 7))", None, "other values"),
+    ("return lambda x: np.random.random((len(x), 7))", None, "different values"),
     ("raise KeyError('x')", None, "KeyError"),
 ]
 

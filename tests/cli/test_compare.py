@@ -89,7 +89,7 @@ def test_run_folders_have_a_folder_by_their_names(
 
 def test_a_dry_run_of_run_folders_writes_nothing(runs: list[Path], answered: Answered) -> None:
     text = answered("compare", *runs, "--dry-run")
-    assert "# linear.py:victim: evolution direct, 2 seeds" in text
+    assert "# linear: evolution direct, 2 seeds" in text
     assert not Path("runs").exists()
 
 
@@ -101,10 +101,10 @@ def test_a_mixture_is_refused(
     with pytest.raises(UsageError) as caught:
         answered("compare", *given)
     assert str(caught.value) == (
-        "compare takes one config, with changes to it, or run folders:"
-        f" {runs[0]} is a folder, and {config} is none"
+        "compare takes either one config, with changes to it, or run folders:"
+        f" {runs[0]} is a folder, but {config} is not"
     )
-    with pytest.raises(UsageError, match="seed=3 is none"):
+    with pytest.raises(UsageError, match="seed=3 is not"):
         answered("compare", runs[0], "seed=3")
 
 

@@ -45,7 +45,7 @@ def test_a_drive(evofool: Callable[..., Any], sign: Path) -> None:
         (("--target", "0", "--from", "900"), "less than a pixel of the sign is left"),
         (("--target", "0", "--to", "2"), "reaches out of the camera's frame"),
         (("--lenticular",), "a lenticular sign has two pictures"),
-        ((), "what is it to be taken for?"),
+        ((), "what should it be read as?"),
     ],
 )
 def test_a_drive_that_cannot_be(

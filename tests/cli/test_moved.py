@@ -32,7 +32,7 @@ def test_a_moved_file(
     invoke = CliRunner().invoke
     for command in ("verify", "resume"):
         failed = invoke(app, [command, str(run)])
-        assert f"say where it is now by {option}" in str(failed.exception)
+        assert f"say where it is now with {option}" in str(failed.exception)
     commands = [
         ["verify", str(run)],
         ["gallery", str(run), "--scores", "always", "--ancestry", "all"],

@@ -91,7 +91,7 @@ def test_an_experiment_keeps_the_works_that_are_finished(
     ended = process.end()
     assert ended.returncode == 1, ended.stderr
     (message,) = [line for line in ended.stderr.splitlines() if "was lost" in line]
-    assert f"what is done is saved; go on with: evofool resume {run}" in message
+    assert f"what is done is saved; continue with: evofool resume {run}" in message
     before = seconds(run)
     assert 2 <= len(before) < 8
     resume(run)

@@ -146,9 +146,9 @@ def test_the_classes_of_a_victim(answered: Say) -> None:
     assert [row["class_index"] for row in chosen] == sorted(
         {0, 1} | {k for k, label in enumerate(labels) if "f" in label.casefold()}
     )
-    assert "no class is called like" in refused("list", "classes", victim, "nothing*")
-    assert "of which victim" in refused("list", "classes")
-    assert "'x' is too much" in refused("list", "configs", "x")
+    assert "no class matches" in refused("list", "classes", victim, "nothing*")
+    assert "of which classifier" in refused("list", "classes")
+    assert "remove 'x'" in refused("list", "configs", "x")
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None
     assert str(film) in answered("gallery", run, "--class", "[3]", "--film", "webp", "--out", film)
     assert film.is_file()
     message = refused("gallery", run, "--class", "*", "--film", "webp")
-    assert "fits 7 classes (0 0, 1 1" in message
+    assert "matches 7 classes (0 0, 1 1" in message
     assert "no class is called 'zebra'" in refused(
         "gallery", run, "--class", "zebra", "--size", "9"
     )
@@ -221,7 +221,7 @@ def test_a_dry_run_loads_a_users_victim(answered: Say, tmp_path: Path) -> None:
         message = refused(command, config, f"{key}={victim}:fails", "--dry-run")
         assert "the service is down" in message
     message = refused("evolve", "quickstart", f"classifier={victim}:label", "--dry-run")
-    assert "gives labels only" in message
+    assert "gives only labels" in message
     message = refused("defend", "defend/mnist-jpeg", f"base={victim}:probs", "--dry-run")
     assert "is a black box" in message
 

@@ -104,9 +104,9 @@ def test_no_validation_of_what_has_none() -> None:
     [
         ("train.png", lambda data: data[: len(data) // 2], r"train\.png: truncated"),
         ("train.csv", lambda data: data[: len(data) // 2], r"train\.png: 516 images but \d+ lab"),
-        ("train.csv", lambda data: data[:4000] + b"\n7,", "516 images|truncated|no number"),
+        ("train.csv", lambda data: data[:4000] + b"\n7,", "516 images|truncated|not a number"),
         ("train.csv", lambda data: b"a,b\n1,2\n", "truncated, or without the columns label, track"),
-        ("train.csv", lambda data: data.replace(b"0,0,", b"0,x,", 1), "label that is no number"),
+        ("train.csv", lambda data: data.replace(b"0,0,", b"0,x,", 1), "label that is not a number"),
         ("train.csv", lambda data: data.replace(b"0,0,", b"0,43,", 1), "label 43, beyond 42"),
         ("train.csv", lambda data: b"\xff\xfe" + data, "cannot be read"),
         ("train.csv", lambda data: b"", "holds no labels"),

@@ -165,7 +165,7 @@ def test_a_checkpoint_of_another_base_is_not_gone_on_with(
     path = tmp_path / "net.safetensors"
     with pytest.raises(Interrupted):
         train_denoiser(base, pairs, RECIPE, path, FACTS, None, lambda: True)
-    with pytest.raises(UsageError, match="of another training: base"):
+    with pytest.raises(UsageError, match="to another training: base"):
         train_denoiser(victim(initial(Tiny, 9)), pairs, RECIPE, path, FACTS)
 
 
@@ -229,7 +229,7 @@ def _card(**changes: object) -> Callable[[Path], None]:
         (_card(kind="other"), "not the card of a denoiser"),
         (_card(input_shape=[1, 28]), "not the card of a denoiser"),
         (_card(width="2"), "not the card of a denoiser"),
-        (_card(width=10**9), "not those of its card"),
+        (_card(width=10**9), "not those that its card describes"),
         (_card(levels=5), "do not fit|levels"),
         (_card(levels=99), "levels must be 2 to 5"),
         (_card(input_shape=[1, 32, 32]), "trained on 1 x 32 x 32 .*takes 1 x 28 x 28"),

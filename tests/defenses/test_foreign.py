@@ -89,7 +89,7 @@ def test_a_config_finds_it_from_its_own_folder(tmp_path: Path) -> None:
     [
         (None, {"name": "none.py:X"}, "no such file"),
         ("X = 3\n", {"name": "mine.py:X"}, "has no class named 'X'"),
-        ("class X: pass\n", {"name": "mine.py:X"}, "X is no defense; derive it from"),
+        ("class X: pass\n", {"name": "mine.py:X"}, "X is not a defense; derive it from"),
         ("raise SystemExit(3)\n", {"name": "mine.py:X"}, "fails to import"),
         (
             "from evofool.defenses.base import Defense\nclass X(Defense):\n    name = 'x'\n",

@@ -53,7 +53,7 @@ def test_every_level_is_used_and_gradients_reach_the_picture() -> None:
 @pytest.mark.parametrize(
     ("shape", "width", "levels", "message"),
     [
-        ((1, 27, 28), 8, 3, "too small; it takes at least 28"),
+        ((1, 27, 28), 8, 3, "too small; each side needs at least 28"),
         ((1, 28, 28), 0, 3, "width"),
         ((1, 28, 28), 8, 6, "levels must be 2 to 5"),
         ((1, 28, 28), 8, 1, "levels must be 2 to 5"),

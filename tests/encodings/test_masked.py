@@ -104,7 +104,9 @@ def test_options_name_everything_and_make_the_same_again(tmp_path: Path) -> None
     assert again.options == encoding.options
     np.testing.assert_array_equal(encoding.backdrop(), picture)
     path.write_bytes(encode_png(255 - picture))
-    with pytest.raises(EncodingError, match="another one than its sha256 says; put") as raised:
+    with pytest.raises(
+        EncodingError, match="does not have the sha256 that is given; restore"
+    ) as raised:
         encodings.load("masked", SHAPE, encoding.options)
     assert raised.value.option == "background"
 

@@ -225,12 +225,12 @@ def test_some_classes_alone() -> None:
 @pytest.mark.parametrize(
     ("scores", "wanted"),
     [
-        (np.zeros((2, 3)), r"are float64 \(2, 3\), where real numbers of \(3, 3\)"),
+        (np.zeros((2, 3)), r"are float64 \(2, 3\), but must be real numbers of \(3, 3\)"),
         (np.zeros((3, 2)), r"float64 \(3, 2\)"),
         (np.zeros(3), r"float64 \(3,\)"),
         (np.zeros((3, 3), complex), "complex128"),
         ([["a", "b", "c"]] * 3, "<U1"),
-        ([[1, 2, 3], [1, 2], [1]], r"are no array of \(3, 3\)"),
+        ([[1, 2, 3], [1, 2], [1]], r"are not an array of \(3, 3\)"),
         (None, "object"),
     ],
 )
@@ -244,7 +244,7 @@ def test_scores_that_are_none(scores: Any, wanted: str) -> None:
 
 def test_a_genome_that_is_none() -> None:
     search = MapElites(toy(), 1)
-    with pytest.raises(UsageError, match=r"genomes\[1\], of type NoneType, is no genome of encod"):
+    with pytest.raises(UsageError, match=r"genomes\[1\], of type NoneType, is not a genome of en"):
         search.tell([*search.ask(1), None], [[1.0], [2.0]])
     assert search.elites() == []
     assert search.tell([], []) == []
@@ -258,9 +258,9 @@ def test_a_genome_that_is_none() -> None:
         ({"classes": "abc"}, "must be a number or a list of labels, not 'abc'"),
         ({"classes": 2, "seed": -1}, "seed must be from 0"),
         ({"classes": 2, "seed": 2**63}, "seed must be from 0"),
-        ({"classes": 2, "archive": ChampionArchive([0, 2])}, "cells that are none of the 2 cl"),
+        ({"classes": 2, "archive": ChampionArchive([0, 2])}, "cells that are not among the 2 cl"),
         ({"classes": 2, "parents": "old"}, "one of uniform, recent, not 'old'"),
-        ({"classes": 2, "archive": ChampionArchive([])}, "cells that are none of the 2 cl"),
+        ({"classes": 2, "archive": ChampionArchive([])}, "cells that are not among the 2 cl"),
     ],
 )
 def test_a_search_of_nothing(arguments: dict[str, Any], wanted: str) -> None:

@@ -136,7 +136,7 @@ def test_a_batch_that_is_short_is_told(method: str, monkeypatch: pytest.MonkeyPa
     whole: Callable[..., Any] = getattr(encoding, method)
     monkeypatch.setattr(encoding, method, lambda *args: list(whole(*args))[1:])
     children = list(breed(operators(encoding), encoding, 7, 3, parents_of(encoding), 6))
-    with pytest.raises(ScoringError, match=f"{method} of the encoding gave"):
+    with pytest.raises(ScoringError, match=f"{method} of the encoding returned"):
         genomes_of(children)
 
 
@@ -167,5 +167,5 @@ def test_what_is_no_sequence_is_refused() -> None:
 
     encoding = guarded(Streaming(SHAPE))
     children = list(breed(operators(encoding), encoding, 7, 3, parents_of(encoding), 4))
-    with pytest.raises(ScoringError, match="mutate_many of the encoding gave a"):
+    with pytest.raises(ScoringError, match="mutate_many of the encoding returned a"):
         genomes_of(children)

@@ -158,7 +158,9 @@ def test_a_resume_by_other_means_is_refused(
 ) -> None:
     _interrupt(sections, tmp_path / "cut")
     no_gpu()
-    with pytest.raises(FolderError, match=r"drawn by torch.*\(host is\); go on where it was begun"):
+    with pytest.raises(
+        FolderError, match=r"drawn by torch.*\(host is\); resume it where it was started"
+    ):
         resume(tmp_path / "cut")
 
 
@@ -170,7 +172,7 @@ def test_a_resume_without_the_device_is_refused(sections: dict[str, Any], tmp_pa
     manifest["config"] = fixed_part(load_campaign(config).config, CHANGEABLE)
     manifest.pop("content_sha256", None)
     (tmp_path / "cut" / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(FolderError, match=r"was begun on cuda:977, which is not on this machine"):
+    with pytest.raises(FolderError, match=r"was started on cuda:977, which is not on this machine"):
         resume(tmp_path / "cut")
     resumed = [check for check in verify(tmp_path / "cut") if check.ok is False]
     assert not resumed  # what can be looked at elsewhere is
@@ -200,7 +202,7 @@ def test_elsewhere_verify_holds_the_pictures_to_the_digest_and_says_so(
     no_gpu()
     checks = _checks(run)
     assert checks["renderer"].ok is None
-    assert "drawn by torch, which is not to be had here" in checks["renderer"].detail
+    assert "drawn by torch, which is not available here" in checks["renderer"].detail
     assert all(check.ok for name, check in checks.items() if name != "renderer"), checks
     picture = min((run / "images").glob("*.png"))
     other = max((run / "images").glob("*.png"))
@@ -368,7 +370,7 @@ def test_other_breeders_are_refused(
     _interrupt(bred, tmp_path / "cut")
     manifest = _manifest(tmp_path / "cut")
     (tmp_path / "cut" / "manifest.json").write_text(json.dumps({**manifest, "breeder": "mt"}))
-    with pytest.raises(FolderError, match=r"was bred by mt, which is not to be had here"):
+    with pytest.raises(FolderError, match=r"was bred by mt, which is not available here"):
         resume(tmp_path / "cut")
 
 

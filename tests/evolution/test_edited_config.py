@@ -197,7 +197,7 @@ def test_a_key_that_is_younger_than_the_run_is_no_edit(run: Path) -> None:
     resume(run, overrides=["stop.generations=13"])
     resume(run)
     _edit(run, "evolution.lag", 1)
-    with pytest.raises(FolderError, match=r"evolution\.lag is 1, but the run was begun with 0"):
+    with pytest.raises(FolderError, match=r"evolution\.lag is 1, but the run was started with 0"):
         resume(run)
 
 
@@ -236,7 +236,10 @@ def test_an_edited_file_of_labels_is_refused(toy_campaign: Make, tmp_path: Path)
         ("stop.evaluations=100", r"stop.evaluations: 100 is less .*\(260 are done\)"),
         ("scoring.budget=100", r"scoring.budget: 100 is less .*\(260 are done\)"),
         ("stop.seconds=1e-9", "stop.seconds"),
-        ("stop.confidence=0.01", "stop.confidence: 0.01 .*every cell had it after generation 0"),
+        (
+            "stop.confidence=0.01",
+            "stop.confidence: 0.01 .*every cell had reached it after generation 0",
+        ),
     ],
 )
 def test_a_limit_below_what_is_done_is_refused_and_not_written(

@@ -193,5 +193,5 @@ def test_another_rule_is_another_run(toy_campaign: Make, tmp_path: Path) -> None
     evolve(against(toy_campaign, ["first", "small"], stop={"generations": 1}), run)
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("rule: least", "rule: mean"))
-    with pytest.raises(FolderError, match=r"classifier.rule is \"mean\", but the run was begun"):
+    with pytest.raises(FolderError, match=r"classifier.rule is \"mean\", but the run was started"):
         resume(run)

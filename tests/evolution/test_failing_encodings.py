@@ -84,7 +84,7 @@ def test_one_message_and_the_same_end(
         evolve(sections, tmp_path / "run")
     assert "evofool resume" in str(caught.value)
     monkeypatch.delenv("FAIL")
-    if "begins anew" not in str(caught.value):
+    if "starts again" not in str(caught.value):
         assert f"generation {status(tmp_path / 'run')['generations']} is saved" in str(caught.value)
     assert resume(tmp_path / "run").summary["archive_digest"] == whole
 

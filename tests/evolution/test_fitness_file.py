@@ -226,7 +226,7 @@ def test_an_edited_file_is_refused_before_it_is_run(
     spoor = tmp_path / "spoor"
     path = file.with_name(edited)
     path.write_text(f"{path.read_text()}\nopen({str(spoor)!r}, 'w').close()\n")
-    with pytest.raises(FolderError, match=rf"{edited} has changed since .* put it back as it was"):
+    with pytest.raises(FolderError, match=rf"{edited} has changed since .* restore the original"):
         resume(tmp_path / "run")
     assert [name for name in faults(tmp_path / "run") if f"{edited} has changed" in name]
     assert not spoor.exists()
@@ -262,7 +262,10 @@ def test_a_fitness_that_is_not_the_functions(
     ("name", "wanted"),
     [
         ("never", r"mine\.py:never gave NaN for every picture of the initial population"),
-        ("once", r"mine\.py:once returned float64 \(7,\), where real numbers of \(8, 7\)"),
+        (
+            "once",
+            r"mine\.py:once returned float64 \(7,\), but must return real numbers of \(8, 7\)",
+        ),
         ("text", r"mine\.py:text returned <U1 \(8, 7\)"),
         ("endless", r"mine\.py:endless returned inf for class 0, .* or NaN for a picture that"),
         ("careless", r"mine\.py:careless failed \(ValueError: assignment destination is read-o"),

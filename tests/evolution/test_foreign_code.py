@@ -154,12 +154,12 @@ def test_a_moved_file_is_given_on_the_command_line(place: Place, section: str) -
     shutil.move(own, moved)
     shutil.copy(place.helper, elsewhere)
 
-    with pytest.raises(ConfigError, match=f"no such file.*say where it is now by --{section}"):
+    with pytest.raises(ConfigError, match=f"no such file.*say where it is now with --{section}"):
         resume(place.run)
-    with pytest.raises(ConfigError, match=f"no such file.*say where it is now by --{section}"):
+    with pytest.raises(ConfigError, match=f"no such file.*say where it is now with --{section}"):
         list(verify(place.run))
     _verified(place.run, **{section: str(moved)})
-    with pytest.raises(FolderError, match=rf"{section}\.name is .*, but the run was begun with"):
+    with pytest.raises(FolderError, match=rf"{section}\.name is .*, but the run was started with"):
         resume(place.run, **{section: f"{moved}:{'other' if section == 'classifier' else 'Other'}"})  # type: ignore[arg-type]
     other = elsewhere / "other.py"
     shutil.copy(moved, other)

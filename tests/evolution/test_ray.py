@@ -46,7 +46,7 @@ def test_two_workers_give_the_archive_of_none(
 
 def test_a_predict_function_is_refused(tmp_path: Path) -> None:
     """It may be a service: before any cluster is asked for."""
-    with pytest.raises(UsageError, match=r"asked from one place; leave scoring\.ray away"):
+    with pytest.raises(UsageError, match=r"only one process may call it; remove scoring\.ray"):
         evolve(over_ray(linear_campaign(classifier=SERVICE)), tmp_path / "run")
 
 
@@ -64,5 +64,5 @@ def test_engine_ray_is_any_engine_spread(tmp_path: Path) -> None:
 
 def test_without_ray_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"pip install \"evofool\[ray\]\""):
+    with pytest.raises(UsageError, match=r"pip install 'evofool\[ray\]'"):
         evolve(over_ray(linear_campaign()), tmp_path / "run")

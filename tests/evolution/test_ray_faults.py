@@ -178,7 +178,7 @@ def test_workers_that_cannot_be_replaced_end_the_run_saved(
         for report in pools[0].reports:
             os.kill(report.pid, signal.SIGKILL)
 
-    with pytest.raises(ScoringError, match=r"no worker of Ray is left.*same paths.*evofool resume"):
+    with pytest.raises(ScoringError, match=r"no Ray worker is left.*same paths.*evofool resume"):
         evolve(over_ray(config), run, progress=at(2, kill))
     file.write_text(before)
     assert status(run)["generations"] == 2
@@ -265,7 +265,9 @@ def test_a_micro_batch_that_kills_its_workers_ends_the_run_saved(
     toys = str(Path(__file__).parents[1] / "toys")
     file.write_text(DEADLY.format(toys=toys, driver=os.getpid(), flag=str(flag)))
     config = over_ray(linear_campaign(encoding=f"{file}:Deadly"), actors=1)
-    with pytest.raises(ScoringError, match=r"2 workers in turn were lost over one.*evofool resume"):
+    with pytest.raises(
+        ScoringError, match=r"2 workers in a row were lost over one.*evofool resume"
+    ):
         evolve(config, run, progress=at(2, flag.touch))
     assert status(run)["generations"] == 2
 
@@ -376,6 +378,6 @@ def test_a_signal_to_the_whole_group_saves(
     os.killpg(driver.pid, number)
     ended = driver.end()
     assert ended.returncode == 128 + number, ended.stderr
-    assert "is saved; go on with" in ended.stdout
+    assert "is saved; continue with" in ended.stdout
     assert "was lost" not in ended.stderr
     assert status(run)["status"] == "interrupted"

@@ -64,7 +64,9 @@ def test_they_are_what_was_scored(
 def test_what_cannot_be_had(toy_campaign: Campaign, tmp_path: Path) -> None:
     run = tmp_path / "run"
     evolve(toy_campaign(stop={"generations": 2}), run)
-    with pytest.raises(UsageError, match="31 early and 30 late pictures are wanted of 60"):
+    with pytest.raises(
+        UsageError, match="31 early and 30 late pictures were asked for, but only 60"
+    ):
         early_and_late(run, 31, 30)
     lagging = {"initial": 20, "children": 20, "lag": 1}
     evolve(toy_campaign(stop={"generations": 2}, evolution=lagging), tmp_path / "lag")

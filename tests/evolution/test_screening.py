@@ -164,7 +164,7 @@ def test_who_cannot_screen_is_told_where(
     scoring = {"batch": 8, "precision": "bf16"}
     with pytest.raises(ConfigError, match=r"precision: \S+ has no module that could run in bf16"):
         evolve(toy_campaign(scoring=scoring), tmp_path / "a")
-    with pytest.raises(ConfigError, match=r"precision: tf32 is arithmetic of CUDA"):
+    with pytest.raises(ConfigError, match=r"precision: tf32 works only on CUDA"):
         evolve(sections("tf32"), tmp_path / "b")
     one = {"algorithm": "mu_plus_lambda", "target": 1, "initial": 20, "children": 20}
     with pytest.raises(ConfigError, match=r"scoring: precision bf16 can only screen"):

@@ -150,7 +150,7 @@ def test_a_changed_tool_is_used_named_and_asked_for_again(
 def test_a_run_of_its_own_tools_takes_no_others(toy_campaign: Make, tmp_path: Path) -> None:
     config = toy_campaign(stop={"generations": 2})
     evolve(config, tmp_path / "run")
-    with pytest.raises(FolderError, match=r"own tools, but mutate \(.*flip\) of the toolbox are"):
+    with pytest.raises(FolderError, match=r"own tools, but mutate \(.*flip\) of this toolbox are"):
         resume(tmp_path / "run", toolbox=changed(config, "mutate"))
     resume(tmp_path / "run", toolbox=toolbox(config), overrides=["stop.generations=3"])
 
@@ -171,7 +171,7 @@ def test_deap_selection_draws_from_the_generation(toy_campaign: Make, tmp_path: 
     found = checks(tmp_path / "0")
     assert not [check for check in found.values() if check.ok is False]
     assert found["toolbox"].detail == (
-        "of a program: select (deap.tools.selection.selTournament); whom it chose is not compared"
+        "of a program: select (deap.tools.selection.selTournament); its choices are not compared"
     )
 
 
@@ -204,7 +204,7 @@ def test_verify_says_what_it_cannot_see(toy_campaign: Make, tmp_path: Path, chan
     bred = change not in ("sample", "mutate")
     assert found["ancestry"].ok is (True if bred else None)
     told = {
-        "select": "whom it chose is not compared",
+        "select": "its choices are not compared",
         "fitness": "no fitness is computed again",
     }
     assert told.get(change, "no ancestor is bred again") in found["toolbox"].detail
@@ -224,7 +224,7 @@ def test_ancestors_of_a_program_are_not_shown(toy_campaign: Make, tmp_path: Path
     config = toy_campaign()
     evolve(config, tmp_path / "run", toolbox=changed(config, "mutate"))
     page = build(tmp_path / "run").page.read_text()
-    assert "bred with tools of a program, which are not here: mutate" in page
+    assert "bred with tools of a program, which are not available here: mutate" in page
     with pytest.raises(UsageError, match=r"was bred with tools of a program: mutate \(.*flip\)"):
         early_and_late(tmp_path / "run", 2, 2)
 
@@ -254,11 +254,11 @@ def test_what_belongs_to_the_campaign(toy_campaign: Make, tmp_path: Path, name: 
 
 def test_toolboxes_that_do_not_fit(toy_campaign: Make, tmp_path: Path) -> None:
     config = toy_campaign()
-    with pytest.raises(UsageError, match=r"is a Toolbox; begin with evofool.evolution.toolbox"):
+    with pytest.raises(UsageError, match=r"is a Toolbox; start with evofool.evolution.toolbox"):
         evolve(config, tmp_path / "a", toolbox=base.Toolbox())
     tools = toolbox(config)
     tools.unregister("mate")
-    with pytest.raises(UsageError, match="has no mate any more; register one"):
+    with pytest.raises(UsageError, match="no longer has a mate; register one"):
         evolve(config, tmp_path / "a", toolbox=tools)
     other = toy_campaign(evolution=ALGORITHMS["mu_plus_lambda"])
     with pytest.raises(
@@ -268,7 +268,7 @@ def test_toolboxes_that_do_not_fit(toy_campaign: Make, tmp_path: Path) -> None:
     cma = toy_campaign(evolution={"algorithm": "cma_es", "target": 1}, encoding={"name": "direct"})
     tools = toolbox(cma)
     tools.register("mutate", flip)
-    with pytest.raises(UsageError, match="cma_es uses no mutate"):
+    with pytest.raises(UsageError, match="cma_es does not use mutate"):
         evolve(cma, tmp_path / "a", toolbox=tools)
     assert not (tmp_path / "a").exists()
 
@@ -282,12 +282,12 @@ def _raises(*_: Any) -> Any:
     [
         ("map_elites", "mutate", _raises, r"tool mutate \(.*_raises\) failed \(Zero"),
         ("map_elites", "select", _raises, r"tool select \(.*\) failed \(ZeroDivisionError: oh"),
-        ("map_elites", "select", lambda *_: 3, "tool select returned a int, where an individual"),
+        ("map_elites", "select", lambda *_: 3, "select returned a int, but must return an indi"),
         ("map_elites", "select", lambda p, r: (p.holders[0], -1), "select returned a tuple of 2"),
-        ("mu_plus_lambda", "select", lambda p, k: p[0], "returned a Individual, where a list of"),
-        ("mu_plus_lambda", "select", lambda p, k: [], "returned a list of 0, where a list of"),
+        ("mu_plus_lambda", "select", lambda p, k: p[0], "a Individual, but must return a list of"),
+        ("mu_plus_lambda", "select", lambda p, k: [], "a list of 0, but must return a list of"),
         ("map_elites", "fitness", _raises, r"fitness of the toolbox \(.*_raises\) failed \(Zero"),
-        ("map_elites", "fitness", lambda o, i: o[:, :2], r"returned float64 \(\d+, 2\), where"),
+        ("map_elites", "fitness", lambda o, i: o[:, :2], r"returned float64 \(\d+, 2\), but"),
         ("map_elites", "mutate", lambda *_: b"", "encoding bytes rendered uint8"),
     ],
 )  # fmt: skip

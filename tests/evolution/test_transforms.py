@@ -140,7 +140,7 @@ def test_ranges_that_make_no_sense(tmp_path: Path, transforms: Any, message: str
 
 def test_victims_that_cannot_be_transformed(tmp_path: Path) -> None:
     service = {"name": f"{TOYS / 'exact.py'}:victim", "transforms": TRANSFORMS}
-    with pytest.raises(ConfigError, match="send it each one 3 times"):
+    with pytest.raises(ConfigError, match="send it each picture 3 times"):
         evolve(linear_campaign(classifier=service), tmp_path / "run")
     with pytest.raises(ConfigError, match="ten crops"):
         evolve(

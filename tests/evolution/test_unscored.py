@@ -73,7 +73,7 @@ def test_a_picture_without_scores_wins_nothing_and_is_counted(
         summary = evolve(sections, tmp_path / "run").summary
     warnings = [r.getMessage() for r in caplog.records if "non-finite" in r.getMessage()]
     assert len(warnings) == 1
-    assert "wins nothing" in warnings[0]
+    assert "win nothing" in warnings[0]
     rows = list(csv.DictReader((tmp_path / "run" / "curve.csv").open()))
     counts = [int(row["unscored"] or 0) for row in rows]
     assert summary["unscored"] == sum(counts) > 0

@@ -501,7 +501,7 @@ def arrays_of(run: Path) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
 def test_a_state_that_cannot_be_gone_on_from(copied: Callable[[str], Path], name: str) -> None:
     run = copied(name)
     sql(run, "UPDATE state SET value = x'00ff'")
-    assert any(line.startswith("state: the run cannot be gone on with") for line in said(run))
+    assert any(line.startswith("state: the run cannot be resumed") for line in said(run))
     with pytest.raises(StoreError, match="damaged"):
         resume(run, overrides=["stop.generations=8"])
     sql(run, "UPDATE state SET key = key || 'x'")

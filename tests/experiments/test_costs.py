@@ -116,7 +116,7 @@ def test_what_was_stopped_goes_on_to_the_same_table(
     finished: Path, tmp_path: Path, stops: int
 ) -> None:
     calls = iter(range(10_000))
-    with pytest.raises(Interrupted, match="go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="continue with: evofool resume"):
         begin(
             CostsStudy,
             config(),

@@ -99,7 +99,7 @@ def test_pictures_say_what_they_are_for(picture: Path, tmp_path: Path) -> None:
     assert driven.drives[0].aim.target == 1
     driven = drive_by([picture], tmp_path / "true", classifier=VICTIM, approach=FEW, true="1")
     assert (driven.drives[0].aim.target, driven.drives[0].aim.true) == (None, 1)
-    with pytest.raises(UsageError, match="say by --classifier"):
+    with pytest.raises(UsageError, match="name the classifier to ask with --classifier"):
         drive_by([picture], tmp_path / "never", approach=FEW)
 
 
@@ -109,10 +109,10 @@ def test_what_cannot_be_driven_by(evolved: Path, picture: Path, tmp_path: Path) 
             drive_by(paths, tmp_path / "out", **{"classifier": VICTIM, "approach": FEW, **options})
         assert not (tmp_path / "out").exists()
 
-    refused(UsageError, "what is it to be taken for", [picture])
+    refused(UsageError, "what should it be read as", [picture])
     refused(UsageError, "--target 9: no class 9", [picture], target="9")
     refused(UsageError, "no class is called", [picture], true="stop")
-    refused(UsageError, "one run folder, or pictures", [evolved, picture])
+    refused(UsageError, "one run folder or pictures", [evolved, picture])
     refused(UsageError, "no sign", [])
     refused(UsageError, "--target fish", [evolved], target="fish")
     refused(ImageError, "no such file", [tmp_path / "none.png"], target="1")
@@ -122,5 +122,5 @@ def test_what_cannot_be_driven_by(evolved: Path, picture: Path, tmp_path: Path) 
     refused(
         UsageError, "less than a pixel", [picture], target="1", approach=Approach(far=1000)
     )  # fmt: skip
-    with pytest.raises(FolderError, match="holds something already"):
+    with pytest.raises(FolderError, match="is not empty"):
         drive_by([picture], tmp_path, classifier=VICTIM, target="1")

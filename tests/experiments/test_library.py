@@ -59,7 +59,9 @@ def test_evolve_takes_a_name_and_says_what_else(tmp_path: Path, toy_campaign: Ca
     other = {**config, "classifier": "mnist-lenet"}
     run = evofool.evolve(other, tmp_path / "run", classifier=config["classifier"]["name"])
     assert run.summary["archive_digest"] == GOLDEN
-    with pytest.raises(UsageError, match=r"evofool\.from_module or .* or a name, not Linear"):
+    with pytest.raises(
+        UsageError, match=r"takes a name, or what evofool\.from_module or .* returns, not Linear"
+    ):
         evofool.evolve(config, tmp_path / "x", classifier=torch.nn.Linear(2, 2))  # type: ignore[arg-type]
     assert not (tmp_path / "x").exists()
 
@@ -77,7 +79,7 @@ def test_a_stopped_campaign_is_a_run_with_pictures(
     assert len(list((run.path / "images").glob("*.png"))) == 7
     assert run.summary["archive_digest"] not in (None, whole)
     assert not [c for c in verify(run.path, classifier=victim) if c.ok is False]
-    with pytest.raises(ConfigError, match=r"not at hand here.*evofool\.resume\(RUN, classifier="):
+    with pytest.raises(ConfigError, match=r"not available here.*evofool\.resume\(RUN, classifier="):
         evofool.resume(run.path)
     other = dataclasses.replace(victim, digest="0" * 64)
     with pytest.raises(FolderError, match="was made with"):

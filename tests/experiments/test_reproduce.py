@@ -151,7 +151,7 @@ def test_a_dry_run_says_what_is_missing_of_every_claim() -> None:
 
 def test_a_folder_of_imagenet_needs_labels(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"labels\.csv is not there; name a folder .*--imagenet DIR"
+        DataError, match=r"labels\.csv does not exist; name a folder .*--imagenet DIR"
     ):
         imagenet_folder(tmp_path)
     with pytest.raises(ConfigError, match="imagenet: no such folder"):

@@ -207,7 +207,7 @@ def test_kinds_without_pictures_or_table_say_so(tmp_path: Path) -> None:
     for ask in (run.images, run.results, run.to_frame):
         with pytest.raises(UsageError, match="a run of kind sweep has no"):
             ask()
-    with pytest.raises(FolderError, match=r"threats\.csv: is not there yet; evofool resume"):
+    with pytest.raises(FolderError, match=r"threats\.csv: does not exist yet; evofool resume"):
         DefendRun(tmp_path, {}).results()
 
 
@@ -215,7 +215,7 @@ def test_kinds_without_pictures_or_table_say_so(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (lambda text: text.replace("attack_index,", "index,", 1), "its columns are not"),
-        (lambda text: text.replace("images/000-00000.png", "../../secret.png"), "no picture"),
+        (lambda text: text.replace("images/000-00000.png", "../../secret.png"), "not a picture"),
         (lambda text: text.replace("images/000-00000.png", "images/9.png"), "cannot be read"),
         (lambda text: text.replace(",fgsm,", ",fgsm,,", 1), "more or fewer cells"),
         (lambda text: text.replace("\n0,", "\nzero,", 1), "attack_index: Input should be"),

@@ -231,7 +231,7 @@ def test_scratch_needs_no_weights_of_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "where", "word"),
     [
-        ({"base": f"{TOYS / 'exact.py'}:victim"}, "base", "cannot be given a class more"),
+        ({"base": f"{TOYS / 'exact.py'}:victim"}, "base", "cannot get another class"),
         ({"base": "fashion-lenet"}, "data.dataset", "other classes"),
         ({"base": "train/nothing"}, "base", "no such"),
         ({"images": {"first": 25}}, "images.first", "scores only 24"),

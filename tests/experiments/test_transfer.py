@@ -136,7 +136,7 @@ def test_it_leaves_what_people_look_for(finished: Path) -> None:
     assert (found["status"], found["works"], found["finished"]) == ("finished", works, works)
     checks = list(verify(finished))
     assert all(check.ok for check in checks), checks
-    assert sum("are answered as stored" in check.detail for check in checks) > 15
+    assert sum("get the stored answers" in check.detail for check in checks) > 15
     latex = (finished / "report" / "transfer.tex").read_text()
     assert latex.count(r"\begin{tabular}") == 4 + 2 * 2
     page = (finished / "report" / "index.html").read_text(encoding="utf-8")
@@ -357,11 +357,11 @@ def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Pat
         ({"evolution": None, "attacks": [], "images": None}, "nothing to show"),
         ({"images": None}, "attacks without images"),
         ({"attacks": []}, "images without attacks"),
-        ({"images": {"noise": "uniform"}}, "labels of their own"),
+        ({"images": {"noise": "uniform"}}, "their own labels"),
         ({"attacks": [{"name": "step-ll", "targets": "random"}]}, "remove targets"),
         ({"attacks": ["step-l"]}, "attacks.0: no attack is called 'step-l'"),
         ({"attacks": ["ascent"]}, "attacks.0: "),
-        ({"attacks": ["fgsm", "fgsm"]}, "attacks.1: fgsm is there twice"),
+        ({"attacks": ["fgsm", "fgsm"]}, "attacks.1: fgsm occurs twice"),
         ({"sources": [LENET, LENET]}, "names one twice"),
         ({"sources": [{"train": "train/mnist-bb"}]}, "sources.0.train"),
         ({"sources": [{"train": "train/mnist-b", "epochs": 0}]}, "epochs"),

@@ -45,4 +45,4 @@ def test_its_photographs_have_the_classes_of_the_nets() -> None:
     assert pictures.labels.tolist() == [0, 4, 8, 12, 16]
     (note,) = notes
     assert note.startswith("750 pictures (")
-    assert note.endswith("without a label left out")
+    assert note.endswith("left out, without a label")

@@ -50,7 +50,7 @@ def test_a_watched_run_ends_by_itself_away_from_a_terminal(
         (["--class", "3", "--size", "64", "--film", "gif"], "either"),
         (["--class", "999", "--film", "gif"], "no class 999"),
         (["--ancestry", "many"], "neither a number"),
-        (["--watch", "--host", "nowhere.invalid"], "cannot be had"),
+        (["--watch", "--host", "nowhere.invalid"], "is not available"),
     ],
 )
 def test_bad_usage(options: list[str], message: str, toy_run: Path) -> None:

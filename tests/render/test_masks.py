@@ -86,11 +86,11 @@ def test_a_picture_is_light_where_it_may_be_painted(tmp_path: Path) -> None:
     mask.check((4, 4))  # a whole multiple of it
     np.testing.assert_array_equal(mask.raster((8, 8)), drawn[0] > 0)
     assert mask.raster((4, 4)).sum() == 4
-    with pytest.raises(ValueError, match=r"is 8 x 8 where the victim takes 6 x 6; give it"):
+    with pytest.raises(ValueError, match=r"is 8 x 8, but the victim takes 6 x 6; give it"):
         mask.check((6, 6))
     assert mask.identity() == {"picture": None, "sha256": mask.sha256}
     path.write_bytes(encode_png(255 - drawn))
-    with pytest.raises(ValueError, match="another one than its sha256 says"):
+    with pytest.raises(ValueError, match="does not have the sha256 that is given"):
         mask.pinned()
 
 

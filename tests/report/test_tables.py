@@ -246,7 +246,7 @@ def test_some_columns() -> None:
     ],
 )  # fmt: skip
 def test_a_cell_of_another_kind_is_refused(column: Column, cell: Cell) -> None:
-    with pytest.raises(ValueError, match=r"row 0, 'x': .* is no \w+ cell"):
+    with pytest.raises(ValueError, match=r"row 0, 'x': .* is not a \w+ cell"):
         Table([column], [[cell]])
 
 

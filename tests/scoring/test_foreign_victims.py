@@ -197,7 +197,7 @@ def test_a_branch_on_values_is_not_lost(
     assert (expected[::16] == 3).all()
     with Scorer(victim, device="cpu", batch=16) as scorer:
         assert scorer.engine == "torch"
-        assert "a graph cannot hold what its code does" in scorer.note
+        assert "a graph cannot represent what its code does" in scorer.note
         assert np.array_equal(scorer.labels(pictures), expected)
 
 
@@ -316,9 +316,9 @@ class UnderGradients(Net):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda out: out[:-1], r"shape \(7, 5\) where floats of shape \(8, 5\)"),
-        (lambda out: out[:, :3], r"shape \(8, 3\) where floats of shape \(8, 5\)"),
-        (lambda out: (out, out), "gave a tuple where gradients need a tensor"),
+        (lambda out: out[:-1], r"shape \(7, 5\), but floats of shape \(8, 5\)"),
+        (lambda out: out[:, :3], r"shape \(8, 3\), but floats of shape \(8, 5\)"),
+        (lambda out: (out, out), "gave a tuple, but gradients need a tensor"),
         (lambda out: out.argmax(1), r"torch.int64 of shape \(8,\)"),
         (lambda out: out.detach(), "gives no gradients: no path of differentiable operations"),
         (lambda out: torch.from_numpy(out.detach().numpy()), "gives no gradients"),

@@ -215,7 +215,7 @@ def test_a_victim_as_a_counted_function(
     assert gradient.numpy() == pytest.approx(scorer_gradients(victim, make_scorer, images))
     with pytest.raises(BudgetError):
         function(x)
-    with pytest.raises(ScoringError, match="wanted"):
+    with pytest.raises(ScoringError, match="needed"):
         function(x[:, :, 1:])
 
 

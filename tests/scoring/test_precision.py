@@ -48,7 +48,7 @@ def test_who_cannot_screen(
         make_scorer(black_box, precision="bf16")
     with pytest.raises(UsageError, match=r"scoring\.precision: engine onnxruntime computes in"):
         make_scorer(victim, engine="onnxruntime", precision="bf16")
-    with pytest.raises(UsageError, match=r"scoring\.precision: tf32 is arithmetic of CUDA"):
+    with pytest.raises(UsageError, match=r"scoring\.precision: tf32 works only on CUDA"):
         make_scorer(victim, device="cpu", precision="tf32")
 
 
@@ -76,7 +76,7 @@ def test_a_wrong_tensor_is_refused(
     for bad, says in (
         (good[:, :, :3], r"uint8 \(N, 1, 6, 6\)"),
         (good.int(), "torch.int32"),
-        (good.to("meta"), "on meta given to a scorer on cpu"),
+        (good.to("meta"), "on meta was given to a scorer on cpu"),
     ):
         with pytest.raises(ImageError, match=says):
             list(scorer.map([lambda bad=bad: bad]))

@@ -184,7 +184,7 @@ def test_ties_of_probabilities_stay_ties() -> None:
 
 
 def test_labels_alone_cannot_be_ranked() -> None:
-    with pytest.raises(ScoringError, match="labels only"):
+    with pytest.raises(ScoringError, match="only labels"):
         to_scores(np.array([1, 2]), "label", "identity", 1)
 
 

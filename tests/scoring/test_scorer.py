@@ -109,7 +109,7 @@ def test_wrong_images_cost_nothing(
     victim: Classifier, make_scorer: MakeScorer, images: Images
 ) -> None:
     scorer = make_scorer(victim)
-    with pytest.raises(ImageError, match="1 x 5 x 6 given where 1 x 6 x 6 is wanted"):
+    with pytest.raises(ImageError, match="1 x 5 x 6 were given, but 1 x 6 x 6 is needed"):
         scorer.score(images[:, :, :5])
     with pytest.raises(ImageError, match=r"on \[0, 1\]"):
         scorer.score(images.astype(np.float32))
@@ -348,7 +348,7 @@ def test_a_victim_that_gives_labels_only(
         lambda: list(scorer.map([lambda: images[:1]])),
     ]
     for ask in asks:
-        with pytest.raises(ScoringError, match="oracle gives labels only"):
+        with pytest.raises(ScoringError, match="oracle gives only labels"):
             ask()
     with pytest.raises(ScoringError, match="gives label, not logits"):
         scorer.logits(images)
@@ -374,10 +374,10 @@ def test_labels_outside_are_refused(
     [
         (lambda n: np.full((n, 5), np.nan), r"non-finite scores \(image 0 of 3\)"),
         (lambda n: np.full((n, 5), np.inf), "non-finite"),
-        (lambda n: np.zeros((n + 1, 5)), r"shape \(4, 5\) where \(3, 5\) is wanted"),
-        (lambda n: np.zeros((n - 1, 5)), r"shape \(2, 5\) where \(3, 5\)"),
-        (lambda n: np.zeros((n, 4)), r"shape \(3, 4\) where \(3, 5\)"),
-        (lambda n: np.zeros(n), r"shape \(3,\) where"),
+        (lambda n: np.zeros((n + 1, 5)), r"shape \(4, 5\), but \(3, 5\) is needed"),
+        (lambda n: np.zeros((n - 1, 5)), r"shape \(2, 5\), but \(3, 5\)"),
+        (lambda n: np.zeros((n, 4)), r"shape \(3, 4\), but \(3, 5\)"),
+        (lambda n: np.zeros(n), r"shape \(3,\), but"),
         (lambda n: None, "gives a NoneType, not a matrix of numbers"),
         (lambda n: [["a"] * 5] * n, "gives a list, not a matrix of numbers"),
     ],

@@ -169,7 +169,7 @@ def test_labels_only(make_scorer: MakeScorer, images: Images, tmp_path: Path) ->
         scorer.keep_answers(lambda _: Answers(tmp_path))
         found = scorer.labels(images)
         assert np.array_equal(found, scorer.labels(images))
-        with pytest.raises(ScoringError, match="gives labels only"):
+        with pytest.raises(ScoringError, match="gives only labels"):
             scorer.score(images)
     assert found.tolist() == [int(np.argmax(scores_of(image))) for image in images]
     assert sent(service) == 40

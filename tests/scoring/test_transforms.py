@@ -318,14 +318,14 @@ def test_what_cannot_be_transformed_says_why(net: Classifier) -> None:
         return np.zeros(len(x), np.int64)
 
     service = from_predict(ask, input_shape=SHAPE)
-    with pytest.raises(ClassifierError, match="send it each one 5 times"):
+    with pytest.raises(ClassifierError, match="send it each picture 5 times"):
         with_transforms(service, config)
     with pytest.raises(ClassifierError, match="'topk'"):
         with_transforms(from_predict(ask, input_shape=SHAPE, output="topk"), config)
     labels = from_predict(first, input_shape=SHAPE, labels=list("abcd"), output="label")
     with pytest.raises(ClassifierError, match="'label'"):
         with_transforms(labels, config)
-    with pytest.raises(ClassifierError, match="transforms already"):
+    with pytest.raises(ClassifierError, match="already has transforms"):
         with_transforms(with_transforms(net, config), config)
     with pytest.raises(ClassifierError, match="give them to the ensemble"):
         from_members([with_transforms(net, config)])

@@ -122,7 +122,7 @@ def test_blur_smears_along_the_way_of_the_sign() -> None:
     [
         ({"frames": 0}, "at least one frame"),
         ({"frames": 10**9}, "at most"),
-        ({"near": 50.0}, "ends nearer than it begins"),
+        ({"near": 50.0}, "must end nearer than it begins"),
         ({"far": float("nan")}, "far of a drive"),
         ({"turned": 90.0}, "turned of a drive"),
         ({"jitter": -0.1}, "jitter"),

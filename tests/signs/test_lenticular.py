@@ -96,11 +96,11 @@ def test_the_sign_keeps_its_shape() -> None:
 
 
 def test_what_cannot_be_interlaced() -> None:
-    with pytest.raises(ImageError, match="they need one size"):
+    with pytest.raises(ImageError, match="they need the same size"):
         LENSES.interlaced(RED, BLUE[:, :16])
-    with pytest.raises(ImageError, match="not for 32 lenses"):
+    with pytest.raises(ImageError, match="does not fit 32 lenses"):
         LENSES.seen(RED, 3)
-    with pytest.raises(UsageError, match="columns, not 3"):
+    with pytest.raises(UsageError, match="64, not 3"):
         Lenses(columns=3)
     with pytest.raises(UsageError, match="switch of lenses"):
         Lenses(switch=float("nan"))

@@ -73,7 +73,7 @@ def test_half_transparent_colours_are_kept(tmp_path: Path) -> None:
 def test_what_is_no_sign(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'octagon'"):
         make_sign(WHITE, "octogon")
-    with pytest.raises(UsageError, match="nothing of it is opaque"):
+    with pytest.raises(UsageError, match="nothing in it is opaque"):
         make_sign(WHITE, opacity=np.zeros((32, 32), np.uint8))
     with pytest.raises(ImageError, match="a mask of"):
         make_sign(WHITE, opacity=np.zeros((31, 32), np.uint8))
@@ -83,5 +83,5 @@ def test_what_is_no_sign(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="cannot be read as a picture"):
         read_sign(tmp_path / "fake.png")
     PIL.Image.new("RGBA", (20, 20)).save(tmp_path / "clear.png")
-    with pytest.raises(UsageError, match=r"clear\.png: nothing of it is opaque"):
+    with pytest.raises(UsageError, match=r"clear\.png: nothing in it is opaque"):
         read_sign(tmp_path / "clear.png")

@@ -343,7 +343,7 @@ def test_a_locking_that_does_not_work_is_not_called_busy(
 
 def test_a_folder_with_a_run_is_not_taken(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(StoreError, match="holds a run already; go on with `evofool resume"):
+    with pytest.raises(StoreError, match="already holds a run; continue it with `evofool resume"):
         CampaignFolder.create(folder, MANIFEST, "")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -407,7 +407,7 @@ def test_two_who_make_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return acquire(lock)
 
     monkeypatch.setattr(folder, "acquire", slow)
-    with pytest.raises(StoreError, match="holds a run already"):
+    with pytest.raises(StoreError, match="already holds a run"):
         CampaignFolder.create(path, {**MANIFEST, "seed": 2}, "second")
     with CampaignFolder.open(path, writable=True) as run:
         assert run.config_text == "first"

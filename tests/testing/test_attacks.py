@@ -193,7 +193,7 @@ class Raises(Steps):
 TWINS: list[tuple[type[Attack], str]] = [
     (LeavesTheBall, "it leaves its ball"),
     (LeavesTheBallByOneLevel, "it leaves its ball"),
-    (DoesNotClip, "its float images are no images on"),
+    (DoesNotClip, "its float images are not images on"),
     (OffTheLattice, "its pictures do not lie on the 8-bit lattice"),
     (OneGenerator, "the result of an image depends on the others"),
     (LooksAtTheOthers, "the result of an image depends on the others"),
@@ -207,7 +207,7 @@ TWINS: list[tuple[type[Attack], str]] = [
     (PastTheJob, "passes are not booked on the images they are for"),
     (SwallowsTheBudget, "a spent budget does not end it in good order"),
     (ChangesItsImages, "its result is of other images, labels or targets"),
-    (GivesNaN, "its float images are no images on"),
+    (GivesNaN, "its float images are not images on"),
     (Raises, "it raises KeyError"),
 ]
 
@@ -244,7 +244,7 @@ def test_a_broken_twin_is_found(twin: type[Attack], what: str) -> None:
 
 
 def test_what_is_no_attack_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConformanceError, match="dict is no attack"):
+    with pytest.raises(ConformanceError, match="dict is not an attack"):
         check_attack({"name": "fgsm"})  # type: ignore[arg-type]
     with pytest.raises(ConformanceError, match="did you mean 'fgsm'"):
         check_attack("fgms")

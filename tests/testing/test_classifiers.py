@@ -135,28 +135,28 @@ def noisy(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 TWINS = [
-    ("dropout", white_box(Dropout()), "it gives other scores for the same pictures"),
+    ("dropout", white_box(Dropout()), "it gives different scores for the same pictures"),
     ("batch statistics", white_box(BatchStatistics()), "the scores of a picture depend on the oth"),
     ("by place", white_box(ByPlace()), "the scores of a picture depend on the others"),
-    ("remembers", white_box(Remembers()), "it gives other scores|.*asked before"),
+    ("remembers", white_box(Remembers()), "it gives different scores|.*asked before"),
     ("in place", white_box(InPlace()), "it writes into its input"),
     ("divides by 0", white_box(OwnDeviation()), "it gives NaN or infinite scores"),
     ("train mode", white_box(Net().train()), "it is in train mode"),
     ("detached", white_box(Detached()), "its gradients do not reach the picture"),
     ("masked", white_box(Masked()), "its gradients are not those of finite differences"),
     ("wrong sign", white_box(WrongSign()), "its gradients are not those of finite differences"),
-    ("one row", white_box(OneRow()), "it gives no row of scores a picture"),
-    ("too few labels", white_box(labels=LABELS[:3]), "its labels are not one a class"),
-    ("a label twice", white_box(labels=("a", "a", "b", "c")), "its labels are not one a class"),
-    ("logits as probs", white_box(output="probs"), "its scores are no probs"),
-    ("logits as logs", white_box(output="log_probs"), "its scores are no log_probs"),
+    ("one row", white_box(OneRow()), "it does not give one row of scores per picture"),
+    ("too few labels", white_box(labels=LABELS[:3]), "it does not have one label per class"),
+    ("a label twice", white_box(labels=("a", "a", "b", "c")), "it does not have one label per"),
+    ("logits as probs", white_box(output="probs"), "its scores are not probs"),
+    ("logits as logs", white_box(output="log_probs"), "its scores are not log_probs"),
     ("darkens", black_box(darkens), "it writes into its input"),
-    ("noisy", black_box(noisy), "it gives other scores for the same pictures"),
-    ("per cent", black_box(lambda images: predict(images) * 100), "its scores are no probs"),
+    ("noisy", black_box(noisy), "it gives different scores for the same pictures"),
+    ("per cent", black_box(lambda images: predict(images) * 100), "its scores are not probs"),
     ("labels outside", black_box(lambda x: predict(x).argmax(1) + 1, output="label"),
-     "its labels are not one a class"),
+     "it does not have one label per class"),
     ("raises", black_box(lambda images: predict(images[:3])[len(images) - 1]),
-     "it gives no row|it raises IndexError"),
+     "it does not give one row|it raises IndexError"),
 ]  # fmt: skip
 
 
@@ -227,4 +227,4 @@ def test_a_message_shows_what_was_seen() -> None:
     text = str(caught.value)
     assert "relative difference 2 (at most 0.02)" in text
     assert "by autograd: [" in text
-    assert "mend: let every step be differentiable" in text
+    assert "to fix: let every step be differentiable" in text

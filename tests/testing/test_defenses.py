@@ -144,27 +144,27 @@ def test_what_does_nothing_conforms() -> None:
 @pytest.mark.parametrize(
     ("defense", "fault"),
     [
-        (OneClassMore, "the defended net does not give an output a class"),
-        (NotFinite, "the defended net does not give an output a class"),
-        (Random, "it gives other outputs the second time"),
+        (OneClassMore, "the defended net does not give one output per class"),
+        (NotFinite, "the defended net does not give one output per class"),
+        (Random, "it gives different outputs the second time"),
         (OfTheBatch, "the output of a picture depends on the others"),
         (WritesInto, "it changes the pictures it is given"),
         (Flat, "an attack that knows it has no gradient to climb"),
         (ChangesTheNet, "it changes the undefended net"),
         (NoModule, "it does not go around the net"),
-        (OtherAdapted, "what an attack that knows it differentiates gives other outputs"),
+        (OtherAdapted, "the version for an attack that knows the defense gives other outputs"),
         (Learns, "it learns something else from the same pictures"),
         (LearnsNothing, "it learns nothing"),
         (Unplain, "it raises TypeError"),
         ("nothing.py:X", "it cannot be loaded"),
-        (int, "int is no defense"),
+        (int, "int is not a defense"),
     ],
 )
 def test_broken_twins_are_told_what_is_wrong(defense: Any, fault: str) -> None:
     with pytest.raises(ConformanceError) as info:
         check_defense(defense)
     assert any(found.what.startswith(fault) for found in info.value.faults), str(info.value)
-    assert "mend: " in str(info.value)
+    assert "to fix: " in str(info.value)
 
 
 def test_a_transform_whose_pictures_are_none_is_found() -> None:

@@ -223,8 +223,8 @@ class WrapsVectors(Ramp):
 
 TWINS = [
     (Forgets, "load does not undo dump"),
-    (ChannelsLast, "render gives no uint8 pictures N x C x H x W at its own size"),
-    (Floats, "render gives no uint8 pictures N x C x H x W at its own size"),
+    (ChannelsLast, "render does not give uint8 pictures N x C x H x W at its own size"),
+    (Floats, "render does not give uint8 pictures N x C x H x W at its own size"),
     (MutatesInPlace, "mutate changes its parent"),
     (MatesInPlace, "mate changes its parent"),
     (MutatesByItself, "mutate is not determined by its generator"),
@@ -232,13 +232,13 @@ TWINS = [
     (SeedsGlobally, "it uses the global random generators"),
     (Trusting, "load accepts bytes that dump cannot have written"),
     (PadsShortDumps, "load accepts bytes that dump cannot have written"),
-    (RaisesTheWrongThing, "load raises something else than ValueError"),
-    (OneSize, "render gives no uint8 pictures N x C x H x W at other sizes"),
+    (RaisesTheWrongThing, "load raises something other than ValueError"),
+    (OneSize, "render does not give uint8 pictures N x C x H x W at other sizes"),
     (Stretches, "a picture depends on what else is drawn with it"),
     (OneBuffer, "a picture depends on what was drawn before"),
     (RenderingChanges, "render changes its genomes"),
     (HidesOptions, "its options are not all of them, resolved"),
-    (DescribesArrays, "describe gives no JSON object"),
+    (DescribesArrays, "describe does not give a JSON object"),
     (SharesOneGenerator, "mate_many or mutate_many differs"),
     (LosesAPair, "mate_many or mutate_many differs"),
     (WrapsVectors, "to_vector and from_vector are not inverse"),
@@ -290,7 +290,7 @@ def test_several_faults_are_all_told() -> None:
     text = str(caught.value)
     assert "does not conform: 3 faults" in text
     assert all(f"\n\n{n}. " in text for n in (1, 2, 3))
-    assert "mend: copy the genome first" in text
+    assert "to fix: copy the genome first" in text
 
 
 def test_rounding_in_both_directions_is_found_by_its_pictures() -> None:

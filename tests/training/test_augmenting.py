@@ -96,11 +96,14 @@ def test_rounded_weights_are_what_16_bits_hold() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"smoothing": 0.1, "loss": "sigmoid"}, "smoothing is of cross-entropy"),
+        ({"smoothing": 0.1, "loss": "sigmoid"}, "smoothing works only with cross-entropy"),
         ({"smoothing": 1}, "less than 1"),
         ({"augment": {"rotation": 500}}, "180"),
         ({"augment": {"noise": 1}}, "Extra inputs"),
-        ({"augment": {"rotation": 5}, "architecture": "hog"}, "augment is not for features"),
+        (
+            {"augment": {"rotation": 5}, "architecture": "hog"},
+            "augment does not work with features",
+        ),
         ({"stored": "int8"}, "float16"),
     ],
 )

@@ -225,13 +225,19 @@ def test_a_limit_is_spread_over_the_split(halves: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({**FROZEN, "shift": 1}, "shift is not for features that are calculated once"),
-        ({**HOG, "mirror": True}, "mirror is not for features that are calculated once"),
-        ({**FROZEN, "adversary": {"kind": "fgsm", "eps": 0.1}}, "adversary is not for features"),
+        ({**FROZEN, "shift": 1}, "shift does not work with features that are computed once"),
+        ({**HOG, "mirror": True}, "mirror does not work with features that are computed once"),
+        (
+            {**FROZEN, "adversary": {"kind": "fgsm", "eps": 0.1}},
+            "adversary does not work with features",
+        ),
         ({**FROZEN, "architecture": "lenet"}, "backbone and architecture: backbone go together"),
         ({"architecture": "backbone"}, "backbone and architecture: backbone go together"),
-        ({"loss": "hinge"}, "loss hinge is of a linear layer on features"),
-        ({"backbone": {"name": "victim.py:make"}}, "'victim.py:make' is no bundled net; known: "),
+        ({"loss": "hinge"}, "loss hinge works only with a linear layer on features"),
+        (
+            {"backbone": {"name": "victim.py:make"}},
+            "'victim.py:make' is not a bundled net; known: ",
+        ),
         ({"backbone": {"name": "mnist-lenet", "depth": 1}}, "Extra inputs"),
     ],
 )
@@ -254,7 +260,7 @@ def test_another_backbone_is_another_training(halves: str, tmp_path: Path) -> No
     with pytest.raises(Interrupted):
         train(config(**FROZEN), None, tmp_path, seen.append, should_stop=lambda: bool(seen))
     other = {"backbone": {"name": "fashion-lenet"}}
-    with pytest.raises(UsageError, match=r"of another training: config\.backbone\.name"):
+    with pytest.raises(UsageError, match=r"to another training: config\.backbone\.name"):
         train(config(**other), None, tmp_path)
 
 

@@ -150,7 +150,7 @@ def test_a_stopped_distillation_goes_on_to_the_same_bytes(
 ) -> None:
     whole = train(weak(halves), None, tmp_path / "whole")
     calls = iter(range(1000))
-    with pytest.raises(Interrupted, match="the same command goes on"):
+    with pytest.raises(Interrupted, match="the same command continues"):
         train(weak(halves), None, tmp_path / "a", should_stop=lambda: next(calls) >= steps)
     seen: list[TrainProgress] = []
     again = train(weak(halves), None, tmp_path / "a", seen.append)
@@ -163,10 +163,10 @@ def test_another_teacher_is_refused(halves: str, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(weak(halves), None, tmp_path, should_stop=lambda: next(calls) >= 25)
     other = config(halves, name="net-teacher", seed=2)
-    with pytest.raises(UsageError, match=r"net-teacher\.safetensors is there already"):
+    with pytest.raises(UsageError, match=r"net-teacher\.safetensors already exists"):
         train(other, None, tmp_path)
     train(other, None, tmp_path, fresh=True)
-    with pytest.raises(UsageError, match=r"is of another training: teacher is .*--fresh"):
+    with pytest.raises(UsageError, match=r"belongs to another training: teacher is .*--fresh"):
         train(weak(halves), None, tmp_path)
     assert train(weak(halves), None, tmp_path, fresh=True).test_accuracy > 0.95
 
@@ -239,7 +239,7 @@ def test_the_default_is_the_cross_entropy_bit_for_bit() -> None:
         ({"distillation": {"temperature": -2}}, "greater than 0"),
         ({"temperature": 0}, "greater than 0"),
         ({"distillation": {"temperature": 40}, "loss": "sigmoid"}, "needs loss cross-entropy"),
-        ({"distillation": {"temperature": 40}, "temperature": 2}, "in distillation only"),
+        ({"distillation": {"temperature": 40}, "temperature": 2}, "only in distillation"),
         ({"loss": "rbf"}, "rbf and architecture lenet-rbf go together"),
         ({"architecture": "lenet-rbf"}, "rbf and architecture lenet-rbf go together"),
         ({"penalty": {"kind": "smoothing", "weight": 0}}, "greater than 0"),

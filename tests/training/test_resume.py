@@ -180,7 +180,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 4}, r"net\.safetensors is there .* config\.epochs is 3 there and 4 here;"),
+        (
+            {"epochs": 4},
+            r"net\.safetensors already exists .* config\.epochs is 3 there and 4 here;",
+        ),
         (
             {"loss": "sigmoid"},
             r"config\.loss is .* give --fresh .* or another --out or name",
@@ -210,7 +213,9 @@ def test_weights_that_nobody_vouches_for_are_not_replaced(
     (tmp_path / "net.safetensors").write_bytes(b"somebody's")
     if card is not None:
         (tmp_path / "net.json").write_bytes(card)
-    with pytest.raises(UsageError, match=r"net\.safetensors is there .* card.*; give --fresh"):
+    with pytest.raises(
+        UsageError, match=r"net\.safetensors already exists .* card.*; give --fresh"
+    ):
         train(config(), None, tmp_path)
     assert (tmp_path / "net.safetensors").read_bytes() == b"somebody's"
 
@@ -227,7 +232,7 @@ def test_other_data_under_the_same_name(
         return found
 
     monkeypatch.setattr(loop_module, "load_dataset", changed)
-    with pytest.raises(UsageError, match="of another training: data is"):
+    with pytest.raises(UsageError, match="to another training: data is"):
         train(config(), None, tmp_path)
 
 

@@ -125,7 +125,7 @@ def test_a_bundled_victim_of_another_size(halves: str, tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_trained_yet(halves: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"mnist-b\.safetensors is not there; train it into the"):
+    with pytest.raises(UsageError, match=r"mnist-b\.safetensors does not exist; train it into the"):
         train(config(["mnist-b"]), None, tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_a_source_that_changed_is_another_training(halves: str, tmp_path: Path) 
     with pytest.raises(Interrupted):
         train(config(["first"]), None, tmp_path, should_stop=lambda: True)
     train(config([], name="first", adversary=None, seed=2), None, tmp_path, fresh=True)
-    with pytest.raises(UsageError, match="of another training: sources is"):
+    with pytest.raises(UsageError, match="to another training: sources is"):
         train(config(["first"]), None, tmp_path)
 
 
@@ -178,7 +178,7 @@ def test_a_source_that_has_changed_is_not_run(halves: str, tmp_path: Path, modul
         train(settings, None, tmp_path, seen.append, should_stop=lambda: seen[-1].step >= 2)
     spoor = tmp_path / "spoor"
     module.write_text(f"{MODULE}\nopen({str(spoor)!r}, 'w').close()\n")
-    with pytest.raises(UsageError, match=r"of another training: code\.0\.own\.py is .* --fresh"):
+    with pytest.raises(UsageError, match=r"to another training: code\.0\.own\.py is .* --fresh"):
         train(settings, None, tmp_path)
     assert not spoor.exists()
     module.write_text(MODULE)

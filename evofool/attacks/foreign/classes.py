@@ -30,13 +30,13 @@ def checked_attack(kind: type[Any], name: str) -> type[Attack]:
         return AttackError(f"{name}: {message}")
 
     if not issubclass(kind, Attack):
-        raise fault(f"{kind.__name__} is no attack; derive it from evofool.attacks.Attack")
+        raise fault(f"{kind.__name__} is not an attack; derive it from evofool.attacks.Attack")
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         raise fault(f"{kind.__name__} does not define {', '.join(missing)}; see docs/attacks.md")
     own = [key for key in vars(kind).get("__annotations__", {}) if not _of_class(kind, key, fault)]
     if own and "__dataclass_fields__" not in vars(kind):
         raise fault(
-            f"{kind.__name__} is no dataclass, so its {own[0]} is no parameter; put"
+            f"{kind.__name__} is not a dataclass, so its {own[0]} is not a parameter; put"
             " @dataclass(frozen=True) above it"
         )
     if not isinstance(getattr(kind, "name", None), str):
@@ -51,7 +51,7 @@ def checked_attack(kind: type[Any], name: str) -> type[Attack]:
             raise fault(
                 f"parameter {parameter.name} is of type {shown}, which no config can give; use"
                 " bool, int, float, str, Literal, an attack, or tuples and unions of these (a"
-                " parameter of type object is for Python alone)"
+                " parameter of type object can be set only from Python)"
             )
     return kind
 

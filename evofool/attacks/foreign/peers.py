@@ -149,7 +149,7 @@ class FoolboxAttack(Attack):
                     adversarial = clipped.raw
         except (ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
             job.notes.append(
-                f"foolbox gave {counted(len(rows), 'image')} up: {error or type(error).__name__}"
+                f"foolbox gave up on {counted(len(rows), 'image')}: {error or type(error).__name__}"
             )
             return
         moved: FloatImages = np.clip(adversarial.detach().cpu().numpy(), 0, 1).astype(np.float32)
@@ -171,7 +171,7 @@ def peer(name: str) -> type[FoolboxAttack]:
         )
     kinds = _kinds()
     if name not in kinds:
-        mend = suggestion(name, kinds) or "; evofool list attacks shows those there are"
+        mend = suggestion(name, kinds) or "; evofool list attacks shows those that exist"
         raise AttackError(f"{PREFIX}{name}: foolbox has no such attack{mend}")
     return kinds[name]
 

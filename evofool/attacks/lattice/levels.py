@@ -29,8 +29,8 @@ def on_lattice(images: object) -> UInt8Images:
     levels = array * np.float32(255)
     if np.abs(levels - np.rint(levels)).max(initial=0.0) > FUZZ:
         raise ImageError(
-            "an attack starts from 8-bit pictures, these floats lie between the levels k/255;"
-            " round them first: evofool.images.to_uint8(images)"
+            "an attack starts from 8-bit pictures, but these floats lie between the levels"
+            " k/255; round them first: evofool.images.to_uint8(images)"
         )
     return to_uint8(array.astype(np.float32, copy=False))
 

@@ -90,8 +90,8 @@ def _fitting(
     if aim == "targeted" and targets == "none":
         raise loaded.error_at(
             key,
-            f"{name} is targeted: set targets, to one of"
-            f" {', '.join(aim for aim in AIMS if aim != 'none')} or to a class",
+            f"{name} is targeted: set targets to a class, or to one of"
+            f" {', '.join(aim for aim in AIMS if aim != 'none')}",
         )
     return targets
 
@@ -144,8 +144,8 @@ def check_rows(
     for row in rows:
         if row.item >= len(items) or items[row.item] != (row.image, row.target):
             raise StoreError(
-                f"{path}: damaged: result {row.item} of {name} is of no image and target that this"
-                " attack has"
+                f"{path}: damaged: result {row.item} of {name} belongs to no image and target of"
+                " this attack"
             )
 
 

@@ -44,7 +44,10 @@ def load_attack_run(
             raise
         raise StoreError(f"{run.path}: damaged: {error}") from error
     check_config(
-        run, loaded.config, CHANGEABLE, f"go on with the edited config: evofool resume {run.path}"
+        run,
+        loaded.config,
+        CHANGEABLE,
+        f"continue with the edited config: evofool resume {run.path}",
     )
     sections = None if runs_code else _attack_keys(loaded.config)
     keys = [each.partition("=")[0] for each in moved]

@@ -236,7 +236,7 @@ def picture_of(run: ExperimentFolder, png: bytes) -> UInt8Images:
     except ImageError as error:
         raise StoreError(f"{run.path}: a picture is damaged ({error})") from error
     if list(pixels.shape) != run.manifest["classifier"]["input_shape"]:
-        raise StoreError(f"{run.path}: a picture has another shape than the victim's input")
+        raise StoreError(f"{run.path}: a picture does not have the shape of the victim's input")
     return pixels
 
 

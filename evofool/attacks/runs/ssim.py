@@ -24,7 +24,7 @@ def ssim(a: UInt8Images | FloatImages, b: UInt8Images | FloatImages) -> NDArray[
         ImageError: pictures of different shapes.
     """
     if a.shape != b.shape or a.ndim != 4:
-        raise ImageError(f"SSIM compares pictures of one shape, not {a.shape} and {b.shape}")
+        raise ImageError(f"SSIM compares pictures of the same shape, not {a.shape} and {b.shape}")
     if not len(a):
         return np.zeros(0)
     x, y = _unit(a), _unit(b)

@@ -198,12 +198,13 @@ def train_substitute(
             rounds[-1] = replace(rounds[-1], agreement_ahead=ahead)
         elif classifier is None and not len(answers) and told.size:
             raise ScoringError(
-                f"{victim.name} gave no finite scores for any of {told.size} points, so there is"
-                " nothing to teach a substitute by"
+                f"{victim.name} gave no finite scores for any of {told.size} points, so a"
+                " substitute has nothing to learn from"
             )
         elif classifier is None and not len(answers):
             raise BudgetError(
-                f"the query budget of {scorer.budget} leaves none to label points for a substitute"
+                f"the query budget of {scorer.budget} leaves nothing for labelling the points"
+                " that a substitute learns from"
             )
         if not len(answers) and cut:
             break
@@ -295,8 +296,8 @@ def _labelled_exam(scorer: Scorer, evaluation: object, reserve: int) -> tuple[UI
     exam = _of_shape(evaluation, victim)
     if scorer.left is not None and len(exam) + reserve >= scorer.left:
         raise BudgetError(
-            f"the query budget of {scorer.budget} does not reach for {len(exam)} evaluation images"
-            " and a point to learn from"
+            f"the query budget of {scorer.budget} is too small for {len(exam)} evaluation images"
+            " and one point to learn from"
         )
     truth = _ask(scorer, exam, reserve)
     return exam, truth
@@ -339,8 +340,8 @@ def _of_shape(images: object, victim: Classifier) -> UInt8Images:
     levels = on_lattice(images)
     if levels.shape[1:] != victim.input_shape:
         raise ImageError(
-            f"substitute: images of shape {levels.shape[1:]} given where"
-            f" {victim.input_shape} is wanted (channels, height, width)"
+            f"substitute: images of shape {levels.shape[1:]} were given, but"
+            f" {victim.input_shape} is needed (channels, height, width)"
         )
     return levels
 

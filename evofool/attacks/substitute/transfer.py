@@ -93,8 +93,8 @@ class SubstituteAttack(SubstituteSettings, Attack):
         ):
             if own != wanted:
                 raise AttackError(
-                    f"{self.name}: {net.name} has {what} {own}, the victim {victim.name}"
-                    f" {wanted}; take a net for the same images and classes",
+                    f"{self.name}: {net.name} has {what} {own}, but the victim {victim.name} has"
+                    f" {wanted}; use a net for the same images and classes",
                     "substitute",
                 )
         try:
@@ -124,8 +124,8 @@ class SubstituteAttack(SubstituteSettings, Attack):
             result = inner(own, job.clean, labels, targets=targets, ids=job.ids)
         job.notes += [f"on the substitute: {note}" for note in result.notes]
         job.notes.append(
-            f"{int(result.success.sum())} of {len(result)} fool the substitute itself, after"
-            f" {result.forward_images} forward and {result.backward_images} backward images of it"
+            f"{int(result.success.sum())} of {len(result)} fool the substitute itself, which"
+            f" took {result.forward_images} forward and {result.backward_images} backward images"
         )
         job.x = to_float(result.pixels)
         job.pixels.update(enumerate(result.pixels))
@@ -152,7 +152,7 @@ class SubstituteAttack(SubstituteSettings, Attack):
 def _story(taught: Substitute) -> str:
     ahead = ", ".join(f"{r.agreement_ahead:.0%}" for r in taught.rounds[:-1])
     return (
-        f"a substitute was taught by {taught.queries} labels in {len(taught.rounds)} rounds"
+        f"a substitute was trained on {taught.queries} labels in {len(taught.rounds)} rounds"
         + (f"; it agreed with {ahead} of the next round's" if ahead else "")
         + ("" if taught.complete else "; the query budget ended its training early")
     )

@@ -47,7 +47,7 @@ def _hint(error: BaseException, line: str) -> str:
             "; it gets float32 images (a predict function uint8): convert its weights, or"
             " the images inside it",
         ),
-        (_DEVICE, "; its parts must be on one device"),
+        (_DEVICE, "; its parts must be on the same device"),
         (_SHAPE, "; is input_shape right?"),
     ):
         if pattern.search(line):

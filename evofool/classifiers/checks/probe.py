@@ -124,7 +124,7 @@ def probe_source(
     if level == "none":
         if n_labels is None:
             raise ClassifierError(
-                f"classifier {name}: without a probe its number of classes is unknown; set labels"
+                f"classifier {name}: without a probe, its number of classes is unknown; set labels"
             )
         return Probed(n_labels, output or "logits", 0)
     call = _Call(name, run, output, n_labels)
@@ -140,8 +140,8 @@ def probe_source(
     assert n_classes is not None  # of labels alone the call has checked that they have names
     if n_labels is not None and n_classes != n_labels:
         raise ClassifierError(
-            f"classifier {name}: gives {n_classes} classes but has {n_labels} labels;"
-            " give one label a class, in the order of the outputs"
+            f"classifier {name}: gives {n_classes} classes but has {n_labels} labels; give one"
+            " label per class, in the order of the outputs"
         )
     return Probed(n_classes, call.output or "logits", call.pictures)
 
@@ -154,12 +154,14 @@ def _twice(call: _Call, images: UInt8Images, others: UInt8Images) -> NDArray[np.
         return np.concatenate([first, second[1:-1]])
     if not _same(first, call(images)):
         raise ClassifierError(
-            f"classifier {call.name}: gives other values for the same images the second time;"
-            " switch off its dropout or other randomness, and what it keeps from earlier calls"
+            f"classifier {call.name}: gives different values for the same images the second"
+            " time; switch off its dropout or other randomness, and anything that it keeps from"
+            " earlier calls"
         )
     raise ClassifierError(
-        f"classifier {call.name}: what it gives for an image depends on the other images of the"
-        " batch; it must score each image by itself (batch statistics in evaluation?)"
+        f"classifier {call.name}: its result for an image depends on the other images of the"
+        " batch; it must score each image by itself (does it use batch statistics in"
+        " evaluation?)"
     )
 
 
@@ -171,9 +173,9 @@ def _by_threads(call: _Call, images: UInt8Images, expected: NDArray[np.float64])
     # compared together: the scores of a black picture alone may all be next to nothing
     if not _same(expected[:THREADS], np.concatenate(answers)):
         raise ClassifierError(
-            f"classifier {call.name}: gives other values when several threads call it at once;"
-            " keep what forward stores in local variables or in self, or hand it over as a predict"
-            " function, which is called by one thread at a time"
+            f"classifier {call.name}: gives different values when several threads call it at"
+            " once; keep what forward stores in local variables or in self, or hand it over as"
+            " a predict function, which only one thread at a time calls"
         )
 
 
@@ -194,7 +196,7 @@ class _Call:
         self.pictures = 0
         if output == "label" and n_labels is None:
             raise ClassifierError(
-                f"classifier {name}: gives labels only, so their names must be given: set labels"
+                f"classifier {name}: gives only labels, so their names must be given: set labels"
             )
 
     def __call__(self, images: UInt8Images) -> NDArray[np.float64]:
@@ -222,8 +224,8 @@ class _Call:
             one = scores.shape in ((count,), (count, 1))
             raise ClassifierError(
                 f"classifier {self.name}: gives {by} for {count} images, not {count} x classes"
-                " (two classes at least); "
-                + ("set task: binary" if one else "return one row of scores an image")
+                " (at least two classes); "
+                + ("set task: binary" if one else "return one row of scores per image")
             )
         self._check_values(scores)
         return scores
@@ -259,7 +261,7 @@ class _Call:
         low, high = float(known.min()), float(known.max())
         if self.output in ("probs", "topk") and not (low >= -1e-6 and high <= 1 + 1e-4):
             raise ClassifierError(
-                f"classifier {self.name}: output is {self.output!r} but its scores reach from"
+                f"classifier {self.name}: output is {self.output!r} but its scores range from"
                 f" {low:.3g} to {high:.3g}, outside [0, 1]; set output: logits?"
             )
         if self.output == "log_probs" and high > 1e-4:
@@ -286,8 +288,8 @@ class _Call:
             self.output = "probs"
         elif inside:
             logging.getLogger("evofool").warning(
-                "%s: all its scores for the probe lie on [0, 1], and are taken for logits; if they"
-                " are confidences, set output: probs",
+                "%s: all its scores for the probe lie on [0, 1] and are treated as logits; if"
+                " they are confidences, set output: probs",
                 self.name,
             )
 

@@ -17,7 +17,7 @@ from evofool.classifiers.identity.reachable import (
     weights_of,
 )
 
-_LIBRARIES = ("torch", "torchvision", "timm", "transformers", "numpy", "onnx")
+_LIBRARIES = ("torch", "torchvision", "timm", "transformers", "open_clip_torch", "numpy", "onnx")
 
 
 def identity(module: nn.Module) -> Identity:

@@ -68,11 +68,18 @@ def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) ->
     """
     check_fit(module, state, name, where)
     module.load_state_dict(dict(state), strict=False)
+    check_finite(module, f"classifier {name}: weights: {where}")
+
+
+def check_finite(module: nn.Module, where: str) -> None:
+    """Refuses weights that are no numbers.
+
+    Raises:
+        ClassifierError: a tensor holds NaN or infinity; the message begins with `where`.
+    """
     for key, value in module.state_dict().items():
         if not bool(value.isfinite().all()):
-            raise ClassifierError(
-                f"classifier {name}: weights: {where}: {key} holds NaN or infinite numbers"
-            )
+            raise ClassifierError(f"{where}: {key} holds NaN or infinite numbers")
 
 
 def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> None:
@@ -83,7 +90,7 @@ def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> Non
     """
     wanted = module.state_dict()
     shapes = [
-        f"{key} is {_by(state[key])} where {_by(wanted[key])} is wanted"
+        f"{key} is {_by(state[key])}, not {_by(wanted[key])}"
         for key in wanted
         if key in state and state[key].shape != wanted[key].shape
     ]
@@ -95,7 +102,7 @@ def check_fit(module: nn.Module, state: StateDict, name: str, where: str) -> Non
         *(f"unknown {key}" for key in extra),
         *shapes,
         *(
-            f"{key} is {type_name(state[key].dtype)} where {type_name(wanted[key].dtype)} is wanted"
+            f"{key} is {type_name(state[key].dtype)}, not {type_name(wanted[key].dtype)}"
             for key in wanted
             if key in state and kind_of(state[key].dtype) != kind_of(wanted[key].dtype)
         ),

@@ -86,7 +86,7 @@ def with_head(backbone: Classifier, side: int | None, shape: Shape, n_classes: i
     channels, height, width = backbone.input_shape
     where = f"backbone {backbone.name}"
     if shape[0] not in (1, channels):
-        raise ClassifierError(f"{where}: takes grey pictures only, and these have colours")
+        raise ClassifierError(f"{where}: takes only grey pictures, but these have colours")
     own = (height, width)
     shown = own if side is None else (side, side)
     if shown != own and side is not None and side % _STRIDE:
@@ -102,6 +102,6 @@ def with_head(backbone: Classifier, side: int | None, shape: Shape, n_classes: i
     except RuntimeError as error:  # layers that fit one size of picture only
         raise ClassifierError(
             f"{where}: input: {side} pixels do not fit it; leave input out, and pictures are"
-            f" brought to {height} x {width}"
+            f" resized to {height} x {width}"
         ) from error
     return Headed(cut, size, shape, (channels, *shown), n_classes)

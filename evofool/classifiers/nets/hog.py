@@ -71,8 +71,8 @@ def check_sides(shape: Shape, name: str) -> None:
     least = _BLOCK * CELL
     if any(side % CELL or side < least for side in shape[1:]):
         raise ClassifierError(
-            f"classifier {name}: histograms of gradients need sides that are multiples of {CELL},"
-            f" of {least} pixels or more, not {shape[1]} x {shape[2]}"
+            f"classifier {name}: histograms of gradients need sides that are multiples of {CELL}"
+            f" and at least {least} pixels, not {shape[1]} x {shape[2]}"
         )
 
 

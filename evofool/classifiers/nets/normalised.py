@@ -13,8 +13,8 @@ class Normalised(nn.Module):
 
     Args:
         net: takes normalised images.
-        mean: one number, or one a channel.
-        std: one positive number, or one a channel.
+        mean: one number, or one per channel.
+        std: one positive number, or one per channel.
     """
 
     mean: torch.Tensor

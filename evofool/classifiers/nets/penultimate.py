@@ -40,10 +40,12 @@ def penultimate(classifier: Classifier) -> Classifier:
     name = classifier.name
     if classifier.module is None:
         raise ClassifierError(
-            f"classifier {name}: has no features: a black box shows its answers only"
+            f"classifier {name}: has no features, since a black box shows only its answers"
         )
     if classifier.crops > 1:
-        raise ClassifierError(f"classifier {name}: features are of one picture; leave out crops")
+        raise ClassifierError(
+            f"classifier {name}: features are computed from one picture; leave out crops"
+        )
     probe = torch.from_numpy(to_float(probe_pictures(classifier.input_shape)[:2]))
     device = next((weight.device for weight in classifier.module.parameters()), probe.device)
     net = without_last_layer(classifier.module, probe.to(device), name, tapped=True)
@@ -96,7 +98,7 @@ def without_last_layer(
     if not tapped:
         raise ClassifierError(
             f"classifier {name}: its last layer {path} cannot be replaced, since the net changes"
-            " what comes from it"
+            " the output of that layer"
         )
     return _Tapped(whole, path).eval()
 
@@ -154,7 +156,7 @@ def _last_layer(net: nn.Module, images: torch.Tensor, name: str) -> tuple[str, t
             hook.remove()
     if not calls or calls[-1][1].ndim not in (2, 4) or len(calls[-1][1]) != len(images):
         raise ClassifierError(
-            f"classifier {name}: has no last layer that can be told from the rest; it must be a"
-            " part of its own, such as torch.nn.Linear"
+            f"classifier {name}: has no last layer that can be separated from the rest; it must"
+            " be a module of its own, such as torch.nn.Linear"
         )
     return calls[-1]

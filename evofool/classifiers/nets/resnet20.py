@@ -27,7 +27,7 @@ class ResNet20(nn.Module):
         super().__init__()
         channels, height, width = input_shape
         if min(height, width) < 4:
-            raise ValueError(f"a side of {min(height, width)} is too short, 4 are needed")
+            raise ValueError(f"a side of {min(height, width)} is too short; at least 4 are needed")
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.layer1 = _stage(16, 16)

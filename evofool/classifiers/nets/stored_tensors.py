@@ -61,8 +61,8 @@ def read_pickle(file: BinaryIO) -> dict[str, torch.Tensor]:
         raise
     except pickle.UnpicklingError as error:
         raise TensorsError(
-            "refused, it is damaged or holds more than tensors, which could run code when it is"
-            " read; save module.state_dict() as .safetensors"
+            "refused, since it is damaged or holds more than tensors, which could run code when"
+            " it is read; save module.state_dict() as .safetensors"
         ) from error
     except Exception as error:  # one flipped bit gives any of a dozen types, see the tests
         raise TensorsError(f"cannot be read ({reason(error)})") from error
@@ -101,7 +101,7 @@ def _check_size(file: BinaryIO) -> None:
     size = file.seek(0, 2)
     file.seek(0)
     if grown > size:
-        raise TensorsError(f"is compressed, {grown} bytes in {size}; save it by torch.save")
+        raise TensorsError(f"is compressed, {grown} bytes in {size}; save it with torch.save")
 
 
 def _plain(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

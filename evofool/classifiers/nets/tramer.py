@@ -119,7 +119,7 @@ def _dense(inputs: int, n_classes: int) -> nn.Sequential:
 
 def _without(side: int, border: int) -> int:
     if side <= border:
-        raise ValueError(f"a side of {side} is too short, {border + 1} are needed")
+        raise ValueError(f"a side of {side} is too short; at least {border + 1} are needed")
     return side - border
 
 
@@ -127,5 +127,5 @@ def _strided(side: int) -> int:
     """Side of B's last feature maps: halved, then 6 x 6 by 2, then 5 x 5."""
     left = ((side + 1) // 2 - 6) // 2 + 1 - 4
     if left < 1:
-        raise ValueError(f"a side of {side} is too short for B, 27 are needed")
+        raise ValueError(f"a side of {side} is too short for B; at least 27 are needed")
     return left

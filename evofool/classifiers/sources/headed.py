@@ -33,7 +33,7 @@ class Stored:
         path: of the weights.
         sha256: of the weights.
         shape: channels, height and width of a picture.
-        labels: one a class.
+        labels: one per class.
         output: what the net gives; None is logits.
         link: how that becomes confidences; None is the usual one.
     """

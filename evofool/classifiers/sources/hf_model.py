@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evofool.classifiers.base import Classifier, Link, Resize
+from evofool.classifiers.base import Classifier, Resize
 from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.pictures import in_words
@@ -19,6 +19,7 @@ from evofool.classifiers.sources.hf_files import PREFIX as PREFIX
 from evofool.classifiers.sources.hf_files import ModelFiles, find_files
 from evofool.classifiers.sources.hf_processor import FILE, Preparation, read_processor
 from evofool.classifiers.spec import ClassifierSpec, Inspection
+from evofool.classifiers.tasks import with_task
 from evofool.errors import ClassifierError
 from evofool.files import read_file, reason
 from evofool.images import Shape
@@ -56,7 +57,7 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
         name=spec.name,
         labels=labels,
         output=spec.output or "logits",
-        link=spec.link or _link(spec, files),
+        link=spec.link,
         mean=prepared.mean,
         std=prepared.std,
         resize=prepared.resize,
@@ -68,7 +69,9 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
     )
     weights = by_weights(victim).digest
     digest = hashlib.sha256(f"{weights} {files.architecture}".encode()).hexdigest()
-    return dataclasses.replace(victim, digest=digest, old_digest=None)
+    victim = dataclasses.replace(victim, digest=digest, old_digest=None)
+    several = files.config.get("problem_type") == "multi_label_classification"
+    return with_task(victim, "multi-label" if several and spec.link is None else None)
 
 
 def inspect_hf(spec: ClassifierSpec, base: Path) -> Inspection:
@@ -100,12 +103,6 @@ def _named(files: ModelFiles, name: str) -> tuple[str, ...]:
             " needs two at least; name a model that has them"
         )
     return names
-
-
-def _link(spec: ClassifierSpec, files: ModelFiles) -> Link | None:
-    """A net that was trained to give several labels at once has a sigmoid for each."""
-    several = files.config.get("problem_type") == "multi_label_classification"
-    return "sigmoid" if several and spec.output in (None, "logits") else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +162,8 @@ def _net(files: ModelFiles, name: str) -> nn.Module:
     import torch
     from transformers import AutoConfig, AutoModelForImageClassification
 
+    from evofool.classifiers.nets.checkpoints import check_finite
+
     where = f"classifier {name}: {files.folder}"
     try:
         config = AutoConfig.from_pretrained(
@@ -203,15 +202,9 @@ def _net(files: ModelFiles, name: str) -> nn.Module:
             " answer at random; name a model that was trained to classify (a zero-shot CLIP:"
             " clip:NAME)"
         )
-    _check_finite(net, f"{where}: {files.weights.name}")
+    check_finite(net, f"{where}: {files.weights.name}")
     made: nn.Module = net
     return made
-
-
-def _check_finite(net: nn.Module, where: str) -> None:
-    for key, value in net.state_dict().items():
-        if not bool(value.isfinite().all()):
-            raise ClassifierError(f"{where}: {key} holds NaN or infinite numbers")
 
 
 def _shape_said(files: ModelFiles) -> Shape | None:

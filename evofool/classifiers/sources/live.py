@@ -42,12 +42,12 @@ def load_live(spec: ClassifierSpec, base: Path) -> Classifier:
     Raises:
         ClassifierError: it is not at hand; the message says how to hand it over.
     """
-    spec.allow("a Python object, which says it itself", ())
+    spec.allow("a Python object, which has it", ())
     classifier = _AT_HAND.get().get(spec.name)
     if classifier is None:
         raise ClassifierError(
-            f"classifier {spec.name}: is a Python object that is not at hand here; from Python,"
-            " hand it over: evofool.resume(RUN, classifier=VICTIM)"
+            f"classifier {spec.name}: is a Python object that is not available here; from"
+            " Python, pass it: evofool.resume(RUN, classifier=VICTIM)"
         )
     return classifier
 
@@ -56,5 +56,7 @@ def inspect_live(spec: ClassifierSpec, base: Path) -> Inspection:
     """The description of an object."""
     classifier = _AT_HAND.get().get(spec.name)
     if classifier is None:
-        return Inspection(spec.name, None, None, False, "it is a Python object, not at hand here")
+        return Inspection(
+            spec.name, None, None, False, "it is a Python object, which is not available here"
+        )
     return Inspection(spec.name, classifier.input_shape, classifier.n_classes, True)

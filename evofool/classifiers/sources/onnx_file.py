@@ -78,7 +78,7 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
         link=check_link(probed.output, spec.link, spec.name),
         onnx=path,
         feed=graph.feed,
-        preprocessing="as the graph does",
+        preprocessing="like the graph",
         source=(path, digest),
     )
 

@@ -145,8 +145,8 @@ def _output(graph: Any, guess: Any, spec: ClassifierSpec) -> Any:
         return chosen
     if guess is None:
         raise ClassifierError(
-            f"classifier {spec.name}: has {len(graph.output)} outputs: {names}; say which holds"
-            f" the scores: onnx: {{output_name: {graph.output[0].name}}}"
+            f"classifier {spec.name}: has {len(graph.output)} outputs: {names}; say which one"
+            f" holds the scores: onnx: {{output_name: {graph.output[0].name}}}"
         )
     return guess
 
@@ -193,14 +193,15 @@ def _input_shape(sides: Sequence[int | None], layout: str, spec: ClassifierSpec)
     if spec.input_shape is None:
         if len(declared) < 3:
             raise ClassifierError(
-                f"classifier {spec.name}: does not say how large its images are;"
-                " set input_shape: [channels, height, width]"
+                f"classifier {spec.name}: does not say how large its images are; set"
+                " input_shape: [channels, height, width]"
             )
         if declared[0] not in (1, 3):
             raise ClassifierError(
-                f"classifier {spec.name}: read as {layout.upper()}, its images have {declared[0]}"
-                f" channels ({declared[1]} x {declared[2]} pixels), which must be 1 or 3;"
-                " onnx: {layout: nchw} or {layout: nhwc} says where the channels are"
+                f"classifier {spec.name}: read as {layout.upper()}, its images have"
+                f" {declared[0]} channels ({declared[1]} x {declared[2]} pixels), but must have"
+                f" 1 or 3; say where the channels are: onnx: {{layout: nchw}} or {{layout:"
+                f" nhwc}}"
             )
         return check_shape(declared, spec.name)
     for side, given in zip(sides, spec.input_shape, strict=True):

@@ -87,8 +87,8 @@ def load_sklearn(spec: ClassifierSpec, base: Path) -> Classifier:
     path = _path(spec, base)
     if spec.input_shape is None:
         raise ClassifierError(
-            f"classifier {spec.name}: input_shape: is needed, since a row of numbers has none; set"
-            " [channels, height, width]"
+            f"classifier {spec.name}: input_shape: is needed, since a row of numbers has no"
+            " shape; set [channels, height, width]"
         )
     shape = check_shape(spec.input_shape, spec.name)
     model, digest = read_model(path, spec.name)
@@ -158,8 +158,8 @@ def _path(spec: ClassifierSpec, base: Path) -> Path:
     file = spec.name.removeprefix(PREFIX)
     if not file.endswith(SUFFIX):
         raise ClassifierError(
-            f"classifier {spec.name}: name a file {PREFIX}path/to/NAME{SUFFIX}, which"
-            " skops.io.dump writes; pickles are not read, as reading one runs what is in it"
+            f"classifier {spec.name}: name a file {PREFIX}path/to/NAME{SUFFIX}, as skops.io.dump"
+            " writes it; pickles are not read, since reading one runs the code in it"
         )
     return resolve(file, base)
 
@@ -171,7 +171,7 @@ def _classes(spec: ClassifierSpec, model: Any) -> NDArray[Any]:
         raise ClassifierError(f"classifier {spec.name}: the model is not fitted") from error
     if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
         raise ClassifierError(
-            f"classifier {spec.name}: the model does not choose one of two or more classes"
+            f"classifier {spec.name}: the model does not choose between two or more classes"
         )
     return classes
 

@@ -65,13 +65,13 @@ def read_model(path: Path, name: str) -> tuple[Any, str]:
         raise
     except _BROKEN as error:
         raise ClassifierError(
-            f"classifier {name}: {path}: is no sound skops file"
-            f" ({type(error).__name__}: {inert(reason(error))[:200]})"
+            f"classifier {name}: {path}: is not a sound skops file ({type(error).__name__}:"
+            f" {inert(reason(error))[:200]})"
         ) from error
     if not isinstance(model, sklearn.base.BaseEstimator) or not sklearn.base.is_classifier(model):
         raise ClassifierError(
-            f"classifier {name}: {path}: holds a {inert(type(model).__name__)}, no classifier of"
-            " scikit-learn"
+            f"classifier {name}: {path}: holds a {inert(type(model).__name__)}, which is not a"
+            " classifier of scikit-learn"
         )
     return model, hashlib.sha256(data).hexdigest()
 
@@ -81,8 +81,8 @@ def _refused(name: str, untrusted: list[str]) -> str:
     more = f" and {len(untrusted) - _NAMED} more" if len(untrusted) > _NAMED else ""
     return (
         f"classifier {name}: the file holds types that are not trusted: {shown}{more}; it is not"
-        " loaded. Save a model of scikit-learn's own types only (of k-nearest neighbours with"
-        " algorithm='brute')"
+        " loaded. Save a model that has only scikit-learn's own types (for k-nearest"
+        " neighbours, with algorithm='brute')"
     )
 
 
@@ -107,7 +107,7 @@ def _check_archive(data: bytes) -> None:
             for part in (arguments, classes, outputs):
                 # skops makes one object of all that have one id, whatever they hold
                 if any(other != part for other in by_id[part["__id__"]]):
-                    raise ValueError("two objects have one id")
+                    raise ValueError("two objects have the same id")
             stored = io.BytesIO(archive.read(classes["file"]))
             shape = np.lib.format.read_array(stored, allow_pickle=False).shape
             if (shape, json.loads(outputs["content"])) != ((1,), 1):
@@ -160,13 +160,13 @@ def _check_trees(model: object) -> None:
 def _check_tree(tree: Any, features: float) -> None:
     n = tree.node_count
     if not 1 <= n == tree.capacity:
-        raise ValueError("a tree has another number of nodes than it says")
+        raise ValueError("a tree does not have the number of nodes that it declares")
     left, right = np.array(tree.children_left), np.array(tree.children_right)
     inner = left != -1  # where scikit-learn sees a leaf
     at = np.arange(n)
     for child in (left, right):  # which always comes after its parent
         if not ((child > at) & (child < n))[inner].all():
-            raise ValueError("the nodes of a tree lead out of it")
+            raise ValueError("a node of a tree points outside the tree")
     feature = np.array(tree.feature)[inner]
     if not ((feature >= 0) & (feature < features)).all():
-        raise ValueError("a tree asks for features that there are not")
+        raise ValueError("a tree uses features that do not exist")

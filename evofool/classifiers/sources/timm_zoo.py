@@ -249,8 +249,8 @@ def _cached(config: Any) -> Path | None:
 def _how_to_get(plan: _Plan) -> str:
     origin = plan.config.hf_hub_id or plan.config.url
     if not origin:
-        return f"timm has no weights for {plan.model}; give a file of your own as weights: FILE"
+        return f"timm has no weights for {plan.model}; give your own file as weights: FILE"
     return (
         f"the weights of {plan.model} ({origin}) are not on this machine; load them once with a"
-        " network, or give a file of your own as weights: FILE.safetensors"
+        " network, or give your own file as weights: FILE.safetensors"
     )

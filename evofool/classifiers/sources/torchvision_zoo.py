@@ -158,8 +158,8 @@ def _download(spec: ClassifierSpec, enum: Any) -> Any:
         return enum.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ClassifierError(
-            f"classifier {spec.name}: {_cached(enum)} is refused, it holds more than tensors and"
-            " could run code when it is read; delete it"
+            f"classifier {spec.name}: {_cached(enum)} is refused, since it holds more than"
+            " tensors and could run code when it is read; delete it"
         ) from error
     except Exception as error:  # of the network, or of a damaged file in the cache
         raise ClassifierError(
@@ -170,8 +170,8 @@ def _download(spec: ClassifierSpec, enum: Any) -> Any:
 def _how_to_get(enum: Any) -> str:
     cached = _cached(enum)
     return (
-        f"{cached.name} is not on this machine; download {enum.url} into {cached.parent},"
-        " or give a file of your own as weights: FILE"
+        f"{cached.name} is not on this machine; download {enum.url} into {cached.parent}, or"
+        " give your own file as weights: FILE"
     )
 
 

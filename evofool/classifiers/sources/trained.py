@@ -53,7 +53,7 @@ def load_trained(spec: ClassifierSpec, base: Path) -> Classifier:
     if sha256 != card.sha256:
         raise ClassifierError(
             f"classifier {spec.name}: {path} is not the file that {path.stem}.json describes"
-            f" (sha256 {sha256[:12]}, not {card.sha256[:12]}); copy both anew or train it again"
+            f" (sha256 {sha256[:12]}, not {card.sha256[:12]}); copy both again or train it again"
         )
     output, link = (card.output, card.link) if spec.output is None else (spec.output, None)
     link = spec.link or link
@@ -133,5 +133,5 @@ def _backbone(content: Mapping[str, Any]) -> dict[str, Any]:
 def _one_of(value: object, words: tuple[Any, ...]) -> Any:
     """`value`, which must be None or one of `words`."""
     if value is not None and value not in words:
-        raise ValueError(f"{str(value)[:50]!r} is none of {', '.join(words)}")
+        raise ValueError(f"{str(value)[:50]!r} is not one of {', '.join(words)}")
     return value

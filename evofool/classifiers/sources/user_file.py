@@ -52,7 +52,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
         )
     if spec.input_shape is None:
         raise ClassifierError(
-            f"classifier {spec.name}: input_shape: is needed beside a module or a predict"
+            f"classifier {spec.name}: input_shape: is needed with a module or a predict"
             " function; set [channels, height, width]"
         )
     labels = spec.read_labels(base)
@@ -135,8 +135,8 @@ def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> 
         later = key == "probe" or (key == "task" and spec.task == "multi-label")
         if not later and getattr(spec, key) is not None:
             raise ClassifierError(
-                f"classifier {spec.name}: {key} cannot be set, the function returns a Classifier"
-                " that says it itself"
+                f"classifier {spec.name}: {key} cannot be set, since the function returns a"
+                " Classifier that has it"
             )
     title = made.title or ("" if made.name in UNNAMED else made.name)
     classifier = dataclasses.replace(made, name=spec.name, title=title, source=source)

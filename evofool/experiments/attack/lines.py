@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def plan_lines(plan: AttackPlan) -> list[str]:
     """The resolved config, the attacks it comes to, then what stands in the way of running it."""
-    images = "known once the victim is there" if plan.images is None else f"{plan.images:,}"
+    images = "known once the victim is loaded" if plan.images is None else f"{plan.images:,}"
     return [
         *yaml_lines(plan.config),
         *(f"# attack {p.index}: {p.name} {_parameters(p.parameters)}" for p in plan.attacks),
@@ -75,8 +75,8 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     lines += [f"note: {bare(note)}" for note in s["notes"]]
     if s["stop_reason"] == "budget":
         lines.append(
-            f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; go on with"
-            f" evofool resume {result.path} scoring.budget=N"
+            f"the query budget ended it: {counted(s['queries'], 'query', 'queries')}; continue"
+            f" with evofool resume {result.path} scoring.budget=N"
         )
     if s["sent"]["total"] != s["queries"]:
         lines.append(f"pictures sent to the victim: {sent_line(s['sent'])}")

@@ -40,7 +40,7 @@ def by_pattern(
     """
     parts = re.split(r"(\*|\{class\})", pattern)
     if parts.count("*") > MAX_STARS:  # each multiplies what a name can cost
-        raise ConfigError(f"{error}a pattern of names may have {MAX_STARS} stars at most")
+        raise ConfigError(f"{error}a pattern of names may have at most {MAX_STARS} stars")
     wild = {"*": "[^/]*", "{class}": "(?P<label>[^/]+)"}
     matcher = re.compile("".join(wild.get(part, re.escape(_composed(part))) for part in parts))
     rows = {}
@@ -50,7 +50,7 @@ def by_pattern(
             rows[name] = _class(match["label"], labels, f"{error}{shown(name)}")
     if not rows:
         raise ConfigError(
-            f"{error}no picture is called like {pattern} (the first is {shown(names[0])})"
+            f"{error}no picture matches {pattern} (the first picture is {shown(names[0])})"
         )
     return rows
 
@@ -71,7 +71,7 @@ def by_file(path: Path, labels: tuple[str, ...], error: ConfigError) -> dict[str
             where = f"{error}{path}:{reader.line_num}"
             name = PurePosixPath(row["file"] or "").as_posix()
             if name in rows:
-                raise ConfigError(f"{where}: {shown(name)} stands there twice")
+                raise ConfigError(f"{where}: {shown(name)} occurs twice")
             rows[name] = _class(row["label"] or "", labels, where)
     except (OSError, ValueError, csv.Error) as failure:
         reason = getattr(failure, "strerror", None) or failure
@@ -110,7 +110,7 @@ def assigned(
     unlabelled = [name for name in names if name not in classes]
     notes = []
     if unlabelled:
-        notes.append(f"{counted(unlabelled, 'picture')} without a label left out")
+        notes.append(f"{counted(unlabelled, 'picture')} left out, without a label")
     if without:
         notes.append(f"{counted(without, 'row')} of {file.name} without a picture in the folder")
     return classes, tuple(notes)

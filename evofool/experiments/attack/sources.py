@@ -157,11 +157,11 @@ class _DataSet(Source):
                 )
             except LookupError as error:
                 same = len(names) == victim.n_classes
-                by_index = ", `labels: index` to take class k for its class k" if same else ""
+                by_index = ", `labels: index` to match classes by index" if same else ""
                 raise loaded.error_at(
                     ("images", "dataset"),
-                    f"{images.dataset} has other classes than {victim.name} ({error});"
-                    f" write `labels: victim` to go by its own answers{by_index}",
+                    f"{images.dataset} has other classes than {victim.name} ({error}); write"
+                    f" `labels: victim` to use the victim's own answers{by_index}",
                 ) from error
             self.notes = (note,) if note else ()
         self.labelled = self._classes is not None
@@ -204,7 +204,7 @@ class _Folder(Source):
             self._labels = by_pattern(images.labels or "", names, tuple(victim.labels), error)
             other = [name for name in names if name not in self._labels]
             if other:
-                notes = (f"{counted(other, 'picture')} without a label left out", *notes)
+                notes = (f"{counted(other, 'picture')} left out, without a label", *notes)
         elif from_file:
             file = Path(images.labels or "")
             rows = by_file(file, tuple(victim.labels), error)
@@ -270,12 +270,12 @@ def _pictures(root: Path, *, deep: bool, error: ConfigError) -> tuple[list[str],
             raise ConfigError(f"{error}{root} cannot be read ({reason(fault)})")
     notes = []
     if forks:
-        notes.append(f"{forks} of macOS's ._ files, which hold no picture, left out")
+        notes.append(f"{forks} of macOS's ._ files left out, since they hold no picture")
     if odd:
-        notes.append(f"{counted(odd, 'name')} of what is not a regular file left out")
+        notes.append(f"{counted(odd, 'name')} left out, not a regular file")
     if closed:
         names = [str(fault.filename) for fault in closed]
-        notes.append(f"{counted(names, 'folder')} that cannot be read left out")
+        notes.append(f"{counted(names, 'folder')} left out, cannot be read")
     if not paths:
         more = f"; {'; '.join(notes)}" if notes else ""
         raise ConfigError(

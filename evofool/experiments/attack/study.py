@@ -123,7 +123,7 @@ class AttackStudy(Study[AttackCampaign]):
         images = _opened(loaded, scorer.classifier, new=False)
         if stored is not None and stored != images:
             raise FolderError(
-                f"{run.path}: its images have changed since it began; begin a new run"
+                f"{run.path}: its images have changed since it started; start a new run"
             )
         return cls._of(resolved, scorer, attacks, images)
 
@@ -181,7 +181,7 @@ class AttackStudy(Study[AttackCampaign]):
         if overrides and budget is not None and budget < spent:
             raise UsageError(
                 f"{run.path}: scoring.budget: {budget} is less than the {spent} queries that are"
-                " spent already; nothing was changed: give a larger one"
+                " already spent; nothing was changed: give a larger value"
             )
 
     def spending(self, run: ExperimentFolder) -> Spending:
@@ -264,12 +264,12 @@ def prepared(
             raise loaded.error_at((*place, option) if option else place, str(error)) from error
         if each.targets == victim.reject and victim.reject is not None:
             raise loaded.error_at(
-                place, f"targets: class {victim.reject} is {victim.name}'s for no answer; to be"
-                " put there fools nobody"
+                place, f'targets: class {victim.reject} of {victim.name} means "no answer";'
+                       " reaching it fools nobody"
             )  # fmt: skip
         if each.targets == "least_likely" and victim.output == "label":
             raise loaded.error_at(
-                place, f"{victim.name} gives labels only: nothing is least likely"
+                place, f"{victim.name} gives only labels, so no class is least likely"
             )
     scorer, scoring = make_scorer(loaded, victim)
     scorer.close()
@@ -290,11 +290,11 @@ def open_images(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     source = open_source(loaded, victim)
     budget = loaded.config.scoring.budget
     if budget is not None and budget - victim.probed <= len(source):
-        probe = f" and the {victim.probed} of the probe" if victim.probed else ""
+        probe = f" and the {victim.probed} pictures of the probe" if victim.probed else ""
         raise loaded.error_at(
             "scoring.budget",
-            f"{budget} queries are spent on the {len(source)} clean images{probe} alone;"
-            " raise it, or set images.limit",
+            f"{budget} queries are needed for the {len(source)} clean images{probe} alone; raise"
+            " it, or set images.limit",
         )
     return source
 

@@ -158,7 +158,7 @@ def _again(
                 if not gap <= engines.tolerance:
                     name = f"{claim.work.planned.name}, image {row.image}"
                     apart.append(
-                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed,"
+                        f"{name}: class {row.predicted}: {row.confidence:.6g} is claimed, but"
                         f" {now:.6g} is found"
                     )
             same = (row.l0, row.l2, row.linf) == (measured.l0[k], measured.l2[k], measured.linf[k])
@@ -200,7 +200,7 @@ def _under_others(
             answers += len(part) * each.transforms
     if answers:
         fine = apart <= (TURNED * answers if engines.other else 0)
-        detail = f"{apart} of {answers} answers under other transforms are not the stored"
+        detail = f"{apart} of {answers} answers under other transforms differ from the stored ones"
         yield Check("held back", fine, detail if apart else f"{answers} answers are as stored")
 
 

@@ -41,11 +41,12 @@ def more_sections(
         sections.append(
             Section(
                 "Methods that share few classes",
-                f"Of methods that share fewer than {LEAST_SHARED} classes, pairs by class tell"
-                " little. Their classes, each with its median over the seeds, are two samples of"
-                " log-odds: the Mann-Whitney test, two-sided, after Holm's correction over all such"
-                " pairs of the net. The effect is Cliff's delta: +1 if every class of the first"
-                " method is surer than every class of the second.",
+                f"Methods that share fewer than {LEAST_SHARED} classes cannot be compared well"
+                " by pairs of classes. Instead, their classes, each with its median over the"
+                " seeds, are treated as two samples of log-odds. The test is the two-sided"
+                " Mann-Whitney test, after Holm's correction over all such pairs of the net."
+                " The effect is Cliff's delta: +1 if every class of the first method is surer"
+                " than every class of the second.",
                 tables=[tables["unpaired.csv"]],
             )
         )
@@ -53,8 +54,8 @@ def more_sections(
         sections.append(
             Section(
                 "From net to net",
-                "Methods on two nets, paired by classes of the same name: the tests are those of"
-                " the methods of one net.",
+                "Methods on two nets, paired by classes of the same name. The tests are the"
+                " same as for methods on one net.",
                 tables=[pairs_table(between)],
             )
         )
@@ -66,9 +67,9 @@ def more_sections(
         sections.append(
             Section(
                 "What a gradient costs here",
-                "A backward pass took as long as so many forward passes on the machine of this run:"
-                f" {told}; the tables count {COUNTED}. It is a figure of the machine, and changes"
-                " from run to run.",
+                "On the machine of this run, a backward pass took as long as this many forward"
+                f" passes: {told}. The tables count {COUNTED}. This depends on the machine, and"
+                " changes from run to run.",
                 tables=[tables["passes.csv"]],
             )
         )
@@ -81,7 +82,7 @@ def more_sections(
         sections.append(
             Section(
                 "The runs",
-                "What is compared was read from these run folders as it is stored; nothing was"
+                "These results were read from the following run folders as stored; nothing was"
                 " scored again.",
                 tables=[tables["runs.csv"]],
             )

@@ -60,7 +60,7 @@ class Method(Model):
             )
         if self.attack is None and self.evolution is None and self.options:
             key = next(iter(self.options))
-            raise ValueError(f"unknown key {key!r} of a method with {given[0]}")
+            raise ValueError(f"unknown key {key!r} for a method with {given[0]}")
         return self
 
     @model_serializer

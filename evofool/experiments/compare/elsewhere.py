@@ -79,9 +79,9 @@ class Elsewhere(Work):
         yield Check(
             f"{context.planned.title}, again",
             not wrong,
-            f"{wrong} of {len(stored)} pictures are answered otherwise than stored"
+            f"{wrong} of {len(stored)} pictures get answers other than the stored ones"
             if wrong
-            else f"{len(stored)} pictures are answered as stored",
+            else f"{len(stored)} pictures get the stored answers",
         )
 
     def _images(self, context: Context) -> UInt8Images:

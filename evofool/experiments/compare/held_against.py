@@ -48,7 +48,7 @@ def nearest(
     left_out: list[LeftOut] = []
     for victim, net in nets.items():
         if data.shape != net.input_shape:
-            reason = f"the pictures of {data.name} have another shape than {net.name} takes"
+            reason = f"the pictures of {data.name} do not have the shape that {net.name} takes"
             left_out.append(LeftOut(victim, DISTANCE, reason))
             continue
         given = GivenNet.of(net, {})
@@ -100,7 +100,7 @@ def elsewhere(
                 left_out.append(LeftOut(victim, what, "it is the same net"))
                 continue
             if target.output == "label":
-                reason = "the net gives labels only, and no confidences"
+                reason = "the net gives only labels, no confidences"
                 left_out.append(LeftOut(victim, what, reason))
                 continue
             try:

@@ -159,7 +159,7 @@ def estimate(values: Values, seed: int, middle: Callable[..., Values] = np.media
     """The same of one number a seed, (S,).
 
     Args:
-        values: (S,), float64: one a seed.
+        values: (S,), float64: one per seed.
     """
     mid, low, high = interval(values, seed, middle)
     return Estimate(float(mid), float(low), float(high))

@@ -35,16 +35,17 @@ FIRST, MOST_SHOWN = 4, 12
 LARGEST = 112
 """Pixels that a picture on the page has at most: of larger ones a smaller copy is shown."""
 CURRENCY = (
-    "Costs are forward-equivalents: images that went forward through the net plus twice the images"
-    " that gradients were taken of, verification included, over all classes together."
+    "Costs are in forward-equivalents: images that went forward through the net plus twice the"
+    " images for which a gradient was computed, over all classes together and including"
+    " verification."
 )
 
 ONE_BUDGET = (
-    "A method that works for each class by itself has the same budget divided among the classes."
+    "A method that works on one class at a time has the same budget, divided among the classes."
 )
 OWN_BUDGETS = (
-    "Each run had a budget of its own, and is shown as far as it went; a method that works for each"
-    " class by itself counts those of all its classes."
+    "Each run had its own budget, and is shown as far as it went. For a method that works on"
+    " one class at a time, the costs of all its classes are added."
 )
 
 
@@ -206,14 +207,14 @@ def about_seeds(compared: Compared) -> str:
     """How many seeds there are, and which methods have no interval, in a sentence or two."""
     counts = sorted(set(compared.seeds_each))
     if counts == [1]:
-        return "There is one seed only, so no interval is drawn."
+        return "There is only one seed, so no interval is drawn."
     if counts[0] > 1:
         some = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
         return f"{some} seeds; intervals are bootstrapped over them."
     alone = dict.fromkeys(arm.title for arm in compared.arms if len(arm.runs) == 1)
     return (
-        "Intervals are bootstrapped over the seeds. There is one seed only, and no interval, of"
-        f" {', '.join(alone)}."
+        "Intervals are bootstrapped over the seeds. These methods have only one seed and no"
+        f" interval: {', '.join(alone)}."
     )
 
 
@@ -356,6 +357,6 @@ def _weak(pairs: Sequence[Paired]) -> str:
         return ""
     return (
         f" With {pairs[0].classes} classes and {len(pairs)} pairs, Wilcoxon's p cannot be below"
-        f" {least_p(pairs[0].classes, len(pairs)):.2g}, however methods differ: look at the"
-        " effects, or compare fewer methods."
+        f" {least_p(pairs[0].classes, len(pairs)):.2g}, however different the methods are: look"
+        " at the effects, or compare fewer methods."
     )

@@ -134,7 +134,7 @@ def signed_ranks(differences: NDArray[np.float64]) -> tuple[float, float]:
     Differences of zero are left out, as Wilcoxon did; if all are zero, p is 1.
 
     Args:
-        differences: float64, (n,): one a class.
+        differences: float64, (n,): one per class.
     """
     kept = differences[differences != 0]
     if not len(kept):

@@ -46,7 +46,7 @@ def best_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours) ->
 
 
 def medians_plot(outcomes: Sequence[MethodResults], seed: int, colours: Colours) -> bytes:
-    """Median confidence over cost, a panel a family and a line a method, as PNG."""
+    """Median confidence over cost, a panel a family and a line per method, as PNG."""
     return to_png(_medians(outcomes, seed, colours), colours)
 
 

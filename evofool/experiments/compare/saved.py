@@ -119,7 +119,7 @@ def check_pictures(compared: Compared, results: Results) -> Check:
 
 
 def pictures_table(pictures: Sequence[Saved]) -> Table:
-    """``pictures.csv``: a line a picture."""
+    """``pictures.csv``: a line per picture."""
     columns: list[Column] = [
         Text("net"), Text("method"), Count("seed"), Count("class_index"), Text("label"),
         Text("file"), Text("sha256"), Number("confidence"), Number("variation"), Number("slope"),
@@ -141,7 +141,7 @@ def pictures_table(pictures: Sequence[Saved]) -> Table:
 
 
 def shown_table(pictures: Sequence[Saved]) -> Table:
-    """``shown.csv``: a line a picture and other net that it was shown to."""
+    """``shown.csv``: a line per picture and other net that it was shown to."""
     columns: list[Column] = [
         Text("net"), Text("method"), Count("seed"), Count("class_index"), Text("target"),
         Count("target_class"), Number("confidence"), Count("predicted"),

@@ -194,7 +194,7 @@ def arm(
         scoring = replace(scoring, engine="auto")
     sees, family, each = _kind_of(loaded, index, method), "chance", 1
     if net.output == "label":
-        return LeftOut(name, method.title, "the net gives labels only, and no confidences")
+        return LeftOut(name, method.title, "the net gives only labels, no confidences")
     if method.attack is not None:
         family, each = ("gradients" if sees == "weights" else "queries"), classes
         for seed in config.seeds:
@@ -291,7 +291,8 @@ def _attack(
     if len(attacks) > 1:
         raise loaded.error_at(
             ("methods", index),
-            "a list of values makes several methods; write each by itself",
+            "a list of values would make several methods; write each of them as a method of its"
+            " own",
         )
     return attacks[0]
 

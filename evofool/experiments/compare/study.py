@@ -222,8 +222,8 @@ def _check_share(loaded: Loaded[CompareConfig], name: str, classes: int, passes:
         raise loaded.error_at(
             "budget",
             f"{loaded.config.budget} forward-equivalents are {share} for each of the {classes}"
-            f" classes of {name}; a method needs at least {LEAST_SHARE * passes} to take two steps"
-            f" and to look at the result: raise it to {least}, or name fewer classes",
+            f" classes of {name}, but a method needs at least {LEAST_SHARE * passes} to take two"
+            f" steps and score the result: raise it to {least}, or name fewer classes",
         )
 
 
@@ -241,7 +241,7 @@ def _natural(loaded: Loaded[CompareConfig], net: Classifier) -> dict[str, Pictur
             continue
         if data.shape != net.input_shape:
             by_split[split] = (
-                f"the pictures of {data.name} have another shape than {net.name} takes"
+                f"the pictures of {data.name} do not have the shape that {net.name} takes"
             )
             continue
         # which class a picture is of does not matter: each is looked at for all

@@ -28,7 +28,7 @@ ByNet = Mapping[str, Sequence[MethodResults]]
 
 
 def methods_table(outcomes: ByNet, seed: int) -> Table:
-    """``compare.csv``: a line a net and method.
+    """``compare.csv``: a line per net and method.
 
     Medians are over the classes of a seed, then over the seeds; shares are of classes, averaged
     over the seeds. Intervals are bootstrapped over seeds; of one seed there is none, and they are
@@ -98,7 +98,7 @@ def curves_table(outcomes: ByNet, seed: int) -> Table:
 
 
 def searches_table(outcomes: ByNet, labels: Mapping[str, Sequence[str]]) -> Table:
-    """``searches.csv``: a line a net, method, seed and class: all that the rest is made from."""
+    """``searches.csv``: a line per net, method, seed and class: all that the rest is made from."""
     columns: list[Column] = [
         Text("net"), Text("method"), Count("seed"), Count("class_index"), Text("label"),
         Number("log_odds"), Number("confidence"), Count("predicted"),

@@ -1,7 +1,7 @@
 """Works that look for a picture of every class of a net, and note how far they came at what cost.
 
 All count in forward-equivalents: images that went forward through the net plus twice the images
-that gradients were taken of. Whatever a method is after, its rows are alike: one a class.
+that gradients were taken of. Whatever a method is after, its rows are alike: one per class.
 """
 
 from __future__ import annotations

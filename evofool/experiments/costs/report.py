@@ -35,7 +35,9 @@ TITLES: Mapping[str, str] = {
 QUESTIONS: Mapping[str, str] = {
     CLEAN: "Clean test pictures: errors",
     FLOATS: "Noise N(0, I), as drawn: some class is claimed",
-    PICTURES: "The same noise as pictures, cut to [0, 1] and 8 bits: some class is claimed",
+    PICTURES: (
+        "The same noise as pictures, clipped to [0, 1] and rounded to 8 bits: some class is claimed"
+    ),
     FGSM_ROW: "FGSM: errors",
 }
 PUBLISHED: Sequence[tuple[str, str]] = (

@@ -130,7 +130,7 @@ class DenoiserDefense(Model):
             if key not in ("name", "weights") and getattr(self, key) != field.default
         ]
         if self.weights is not None and others:
-            raise ValueError(f"weights: are trained already; leave out {', '.join(others)}")
+            raise ValueError(f"weights: are already trained; leave out {', '.join(others)}")
         return self
 
 

@@ -56,5 +56,7 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
         f"        {result.path / 'threats.csv'}",
     ]
     if defended:
-        lines.append(f"the defended net is a victim: --classifier {result.path / 'victim.yaml'}")
+        lines.append(
+            f"to use the defended net as a classifier: --classifier {result.path / 'victim.yaml'}"
+        )
     return lines

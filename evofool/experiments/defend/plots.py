@@ -38,7 +38,7 @@ def filters_plot(filters: Mapping[str, Sequence[UInt8Images]], colours: Colours)
 def surfaces_plot(
     surfaces: Mapping[str, Sequence[NDArray[np.float64]]], eps: float, colours: Colours
 ) -> bytes:
-    """Loss surfaces, a row a net, a column an image, one scale for all; the line is p = .5.
+    """Loss surfaces, a row per net, a column an image, one scale for all; the line is p = .5.
 
     Colours go by the log-odds of the true class: blue where it is the likelier one, red where it
     is not, pale at p = .5. Losses run over ten orders of magnitude, and by the loss itself

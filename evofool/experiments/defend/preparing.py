@@ -205,7 +205,9 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
         except AttackError as error:
             raise loaded.error_at(at, str(error)) from error
         except UsageError as error:
-            raise loaded.error_at(at, f"{error}; a denoiser learns from untargeted ones") from error
+            raise loaded.error_at(
+                at, f"{error}; a denoiser learns from untargeted attacks"
+            ) from error
     return chosen
 
 

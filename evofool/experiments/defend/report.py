@@ -39,7 +39,10 @@ GROUPS: Mapping[str, str] = {
     "black": "Black box: answers only",
 }
 VERDICTS: Mapping[str, tuple[str, str]] = {
-    "red": ("Red", "This net hides its gradients: its white-box rows say nothing of its strength."),
+    "red": (
+        "Red",
+        ("This net hides its gradients: its white-box rows say nothing about its strength."),
+    ),
     "amber": ("Amber", "There are signs of hidden gradients: read the white-box rows with care."),
     "green": ("Green", "No sign of hidden gradients was found."),
 }

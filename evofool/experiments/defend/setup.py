@@ -160,8 +160,8 @@ def load_pictures(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]
     if not len(start):
         raise loaded.error_at(
             "data.limit",
-            f"all {len(data)} images are attacked, and there is no training split: none is left"
-            " to start a substitute from; lower it",
+            f"all {len(data)} images are attacked, and there is no training split, so none is"
+            " left to start a substitute from; lower it",
         )
     if not count:
         raise loaded.error_at("data.limit", "a threat matrix needs at least one image")

@@ -166,7 +166,7 @@ def _detail(results: Results, net: ShownNet, threat: Threat) -> str:
         parts.append(f"{labels} labels for {threat.work.settings.rounds} rounds")
     elif threat.group == "black":
         queries = getattr(threat.work.attack, "queries", 0)  # type: ignore[union-attr]
-        parts.append(f"{queries} queries an image")
+        parts.append(f"{queries} queries per image")
     return "; ".join([*parts, *(() if stored is None else stored.notes)])
 
 

@@ -145,7 +145,7 @@ class Context:
                 self._scorers.remove(scorer)
                 self._closed += _cost(scorer)
                 if scorer.batch < scoring.batch:
-                    self.notes.append(f"out of memory: {scorer.batch} images a forward pass")
+                    self.notes.append(f"out of memory: {scorer.batch} images per forward pass")
 
     def take_answers(self, net: Classifier, folder: Path, images: UInt8Images) -> None:
         """Keep what a service has answered about `images` in another run's folder here as well, so

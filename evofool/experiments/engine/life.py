@@ -109,7 +109,7 @@ def begin(
         EvofoolError: a work failed; what was done so far is saved.
     """
     if isinstance(source, Loaded) and (overrides or seed is not None):
-        raise UsageError("a config that is loaded already takes no overrides and no other seed")
+        raise UsageError("a config that is already loaded takes no overrides and no other seed")
     options = options or Options(**fields)
     loaded = source if isinstance(source, Loaded) else study.load(source, overrides, seed)
     ExperimentFolder.check_free(Path(out))
@@ -290,7 +290,7 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         if taken.works:
             options.say(f"taken over from {taken.run}: {listed(taken.works)}")
         else:
-            options.say(f"{taken.run} holds nothing that is still to be done")
+            options.say(f"{taken.run} holds nothing that this run still needs")
     sent = sum(work.cost.queries for a, work in run.works().items() if a in plan)
     meter = Meter(options.progress, options.should_stop, run.seconds(), sent)
     results, reason = Results(run, plan), ""
@@ -330,8 +330,8 @@ def _carry_out(made: Study[Any], run: ExperimentFolder, options: Options) -> Res
         # whoever waits for the error of a net or a config gets it, whatever stood on that work
         first = error.__cause__ if isinstance(error, WorksFailedError) else error
         raise (type(first) if isinstance(first, EvofoolError) else type(error))(
-            f"{'stopped' if interrupted else error}; what is done is saved; go on with: evofool"
-            f" resume {run.path}"
+            f"{('stopped' if interrupted else error)}; what is done is saved; continue with:"
+            f" evofool resume {run.path}"
         ) from error
     run.seal({"status": "finished"})
     return Result(run.path, report.summary or {})
@@ -390,7 +390,7 @@ def _finished(study: type[Study[Any]], run: ExperimentFolder) -> tuple[Study[Any
     missing = [p.title for p in made.plan if not results.is_finished(p.work)]
     if missing and not made.partial:
         raise FolderError(
-            f"{run.path}: cannot be drawn yet, {listed(missing)} not done; go on with"
+            f"{run.path}: cannot be drawn yet: {listed(missing)} not done; continue with"
             f" evofool resume {run.path}"
         )
     return made, results

@@ -89,7 +89,7 @@ class Results:
         for artifact in self.folder.artifacts(work.address):
             if artifact.name == name and artifact.digest:
                 return artifact
-        raise StoreError(f"{self._where(work)}: has made no {name} yet; evofool resume does it")
+        raise StoreError(f"{self._where(work)}: has not made {name} yet; evofool resume makes it")
 
     def path(self, work: Work, name: str) -> Path:
         """Where an artifact lies."""

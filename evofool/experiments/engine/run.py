@@ -192,7 +192,9 @@ class _Runner:
         if not others and not self._skipped:
             raise first
         more = f" (and {len(others)} more)" if others else ""
-        left = f"; {len(self._skipped)} that depend on them were not begun" if self._skipped else ""
+        left = (
+            f"; {len(self._skipped)} that depend on them were not started" if self._skipped else ""
+        )
         raise WorksFailedError(
             f"{self._plan[address].title} failed{more}{left}: {first}"
         ) from first
@@ -216,7 +218,8 @@ class _Runner:
                     raise Interrupted("stopped") from error
                 if attempt == ATTEMPTS:
                     raise ScoringError(
-                        f"{planned.title}: {ATTEMPTS} workers in turn were lost over it ({error})"
+                        f"{planned.title}: {ATTEMPTS} workers in a row were lost while doing it"
+                        f" ({error})"
                     ) from error
                 logging.getLogger("evofool").warning(
                     "%s: its worker was lost (%s); it is done again", planned.title, error
@@ -291,8 +294,9 @@ class _Runner:
                 digest = ""
             if digest != artifact.digest:
                 raise StoreError(
-                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was made;"
-                    " put it back as it was, or remove it: evofool resume then makes it again"
+                    f"{self._folder.path}: {planned.title}: {artifact.path} is not what was"
+                    " made; restore the original, or remove it, and evofool resume makes it"
+                    " again"
                 )
 
 

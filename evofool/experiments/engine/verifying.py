@@ -42,7 +42,9 @@ def verify_works(plan: Plan, results: Results, report: Report) -> Iterator[Check
             whole = False
             stored = results.stored(work)
             if stored is not None and stored.finished:
-                yield Check(planned.title, False, "what it made or stood on is not as it was")
+                yield Check(
+                    planned.title, False, "something that it made or depends on has changed"
+                )
             else:
                 yield Check(planned.title, None, "not done yet (evofool resume)")
             continue

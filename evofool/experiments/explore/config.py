@@ -101,7 +101,7 @@ class ExploreConfig(Model):
     Attributes:
         classifier: the net.
         classes: the first so many are sought by evolution; None is all.
-        evolution: campaigns, one an encoding and seed.
+        evolution: campaigns, one per encoding and seed.
         images: natural pictures with labels of their own.
         repetition, decision_map, embedding, source_target, goal_switching: what is looked at; None
             leaves it out.
@@ -133,14 +133,14 @@ class ExploreConfig(Model):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not any(getattr(self, section) is not None for section in SECTIONS):
-            raise ValueError(f"asks for nothing: add at least one of {', '.join(SECTIONS)}")
+            raise ValueError(f"asks for no part: add at least one of {', '.join(SECTIONS)}")
         for section in ("decision_map", "embedding", "source_target"):
             if getattr(self, section) is not None and self.images is None:
                 raise ValueError(f"{section} needs natural pictures: add images")
         if self.images is not None and (
             self.images.noise is not None or self.images.labels == "victim"
         ):
-            raise ValueError("images: must be pictures with labels of their own")
+            raise ValueError("images: must be pictures with their own labels")
         return self
 
 

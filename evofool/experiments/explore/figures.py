@@ -246,7 +246,7 @@ def embedding_figure(
 def switching_figure(
     curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], colours: Colours
 ) -> bytes:
-    """The share of new champions that switched over generations, a line an encoding; PNG bytes.
+    """The share of new champions that switched over generations, a line per encoding; PNG bytes.
 
     Args:
         curves: by encoding: float64 (N,) generations and float64 (N,) shares on [0, 1].

@@ -100,10 +100,10 @@ def _repetition(
             Figure(name, f"{encoding}: champions and their best windows, with the confidences")
         )
     note = (
-        "Each champion with all but one square window replaced by its own mean colour: the window"
-        " whose picture has the highest log-odds of the class, of all positions at the stride."
-        " Below each the confidence in the class. Where a small window does, the rest of the"
-        " picture repeats what the net asks for, or does not matter to it."
+        "Each champion with everything but one square window replaced by its mean colour. Of"
+        " all positions at the stride, the window shown is the one with the highest log-odds of"
+        " the class; below it stands the confidence in the class. If a small window is enough,"
+        " the rest of the picture repeats what the net needs, or does not matter to it."
     )
     return Section("How little of a champion is enough?", note, figures, abreast=True)
 
@@ -127,11 +127,12 @@ def _decision(
         about = f"{encoding}, {labels[c]}: the likeliest class over the plane of three pictures"
         figures.append(Figure(name, about))
     note = (
-        "The plane through a natural picture (N), what an attack makes of it (A), and the champion"
-        " of its class (E). A point's colour is the class that the net finds likeliest, the paler"
-        " the less sure. Both axes are stretched so that the three are equally far apart; the"
-        " distances beside them are Euclidean, of channel values on [0, 1]. Between the three every"
-        " point is a picture; beyond, values are cut to [0, 1]."
+        "The plane through a natural picture (N), the result of an attack on it (A), and the"
+        " champion of its class (E). A point's colour is the class that the net finds"
+        " likeliest; it is paler where the net is less sure. Both axes are stretched so that"
+        " the three pictures are equally far apart. The distances beside them are Euclidean, of"
+        " channel values on [0, 1]. Between the three, every point is a picture; beyond them,"
+        " values are clipped to [0, 1]."
     )
     return Section("Where do the pictures lie?", note, figures, abreast=True)
 
@@ -162,8 +163,8 @@ def _embedding(
     )
     note = (
         f"The first two principal components of the {variance.features:,} features before the"
-        " net's last layer, over natural pictures and champions together. Among all features, the"
-        f" nearest natural picture is of the same class for: {own}."
+        " net's last layer, over natural pictures and champions together. Champions whose"
+        f" nearest natural picture, by all features, has the same class: {own}."
     )
     about = "Natural pictures and champions by two principal components of the net's features"
     return Section("Champions beside natural pictures", note, [Figure("embedding", about)])
@@ -200,7 +201,7 @@ def _source_target(
         f" succeed (95 % interval {found['low']:.1%} to"
         f" {found['high']:.1%})."
     )
-    about = "Sources in rows, targets in columns: what the attack makes of each picture"
+    about = "Sources in rows, targets in columns: the result of the attack on each picture"
     return Section("From each class to every other", note, [Figure("source-target", about)])
 
 
@@ -228,15 +229,17 @@ def _switching(
             columns = table.select("label", "champions", "share")
             shown.append(Table(columns.columns, columns.rows, caption=encoding))
     note = (
-        "Share of the new champions of a class whose parents were all drawn as champions of other"
-        " classes; the random pictures of the beginning have no parents and do not count. A picture"
-        " that wins several classes counts in each. Nguyen et al. report about 17.9 % for their"
-        " innovation engine (unverified: from memory, not read again), on other nets and classes."
-        f" With parents drawn at random over {len(looks.labels)} classes most come from another"
-        " class, so what counts is how far the share lies below that. Seeds are pooled; the"
-        " intervals are Wilson's, and events of one campaign are not independent."
+        "Share of the new champions of a class whose parents were all chosen as champions of"
+        " other classes. The random pictures at the start have no parents and do not count. A"
+        " picture that wins several classes counts in each. Nguyen et al. report about 17.9 %"
+        " for their innovation engine (unverified: from memory, not read again), on other nets"
+        f" and classes. With parents drawn at random over {len(looks.labels)} classes, most come"
+        " from another class, so what matters is how far the share lies below that. Seeds are"
+        " pooled; the intervals are Wilson's, and events of one campaign are not independent."
     )
-    about = "Share of new champions that descend from champions of other classes, by generation"
+    about = (
+        "Share of new champions that descend only from champions of other classes, by generation"
+    )
     return Section(
         "Where do new champions come from?", note, [Figure("goal-switching", about)], shown
     )

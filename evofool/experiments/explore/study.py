@@ -99,7 +99,9 @@ def _looks(loaded: Loaded[ExploreConfig], net: MatrixNet) -> Looks:
         for c in plane.classes:
             where: KeyPath = ("decision_map", "classes")
             if c >= len(labels):
-                raise loaded.error_at(where, f"class {c}: evolution seeks 0 to {len(labels) - 1}")
+                raise loaded.error_at(
+                    where, f"class {c}: evolution searches for 0 to {len(labels) - 1}"
+                )
             own = _of_class(natural, c, CORRECT_AMONG)
             if not len(own):
                 raise loaded.error_at(where, f"class {c}: images has no picture of it")
@@ -172,8 +174,8 @@ def _check_white(loaded: Loaded[ExploreConfig], net: MatrixNet, section: str) ->
     if not net.white:
         raise loaded.error_at(
             section,
-            f"needs the weights of the net, and {net.name} is a black box; name a net with weights,"
-            f" or leave {section} out",
+            f"needs the weights of the net, but {net.name} is a black box; name a net with"
+            f" weights, or leave {section} out",
         )
 
 

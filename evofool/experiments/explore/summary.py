@@ -88,8 +88,8 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
             f" succeed, with {pairs['changed']:.1%} of the channel values changed on average."
         )
     lines += [
-        f"{one['encoding']}: {one['rate']:.1%} of {one['champions']:,} new champions descend from"
-        " champions of other classes alone."
+        f"{one['encoding']}: {one['rate']:.1%} of {one['champions']:,} new champions descend"
+        " only from champions of other classes."
         for one in told["goal_switching"] or ()
         if one["rate"] is not None
     ]

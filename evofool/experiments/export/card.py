@@ -67,15 +67,17 @@ def _what(pictures: Pictures) -> str:
     if pictures.run.kind == "evolve":
         return (
             f"{n} of {shape} (channels, height, width), 8 bits, evolved with evofool so that one"
-            " image classifier, the victim, is confident to see a class in each. They show nothing"
-            " of the class to a person. `class_index` and `label` are the class a picture was"
-            " evolved for, `confidence` is the victim's in that class."
+            " image classifier, the victim, is confident that each shows a certain class. A"
+            " person sees nothing of that class in them. `class_index` and `label` are the"
+            " class that a picture was evolved for; `confidence` is the victim's confidence in"
+            " that class."
         )
     return (
-        f"{n} of {shape} (channels, height, width), 8 bits, changed with evofool so that one image"
-        " classifier, the victim, errs. `source` and `source_label` are the class before the"
-        " attack, `predicted` and `confidence` the victim's answer to the picture as it is saved,"
-        " `success_png` says whether that picture fools. Those that do not are here as well."
+        f"{n} of {shape} (channels, height, width), 8 bits, changed with evofool so that one"
+        " image classifier, the victim, errs. `source` and `source_label` are the class before"
+        " the attack, `predicted` and `confidence` the victim's answer to the saved picture,"
+        " and `success_png` says whether that picture fools. Pictures that do not fool are"
+        " included."
     )
 
 
@@ -173,16 +175,16 @@ def _command(manifest: Mapping[str, Any]) -> str:
 def _licence(evolved: bool) -> str:
     if evolved:
         return (
-            "Evolution begins with random genomes, and no photograph went into these pictures; the"
-            " victim did, through its answers. evofool's licence, MIT, is that of its code and says"
-            " nothing about them. Whoever publishes them chooses a licence, and looks whether that"
-            " of the victim says anything about its outputs."
+            "Evolution starts from random genomes, and no photograph went into these pictures;"
+            " only the victim's answers did. evofool's licence, MIT, covers its code and says"
+            " nothing about the pictures. If you publish them, choose a licence, and check"
+            " whether the victim's licence says anything about its outputs."
         )
     return (
-        "Each picture is a changed copy of the one that was attacked: the licence of the data set"
-        " that it is from holds for it as well (natural pictures of ImageNet, for one, may not be"
-        " passed on; random pictures are nobody's). `picture` says where each is from."
-        " evofool's licence, MIT, is that of its code and says nothing about them."
+        "Each picture is a changed copy of the picture that was attacked, so the licence of its"
+        " data set applies too. (Natural pictures of ImageNet, for example, may not be passed"
+        " on; random pictures belong to nobody.) `picture` says where each one comes from."
+        " evofool's licence, MIT, covers its code and says nothing about the pictures."
     )
 
 

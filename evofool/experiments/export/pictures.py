@@ -82,7 +82,7 @@ def pictures_of(run: Run, encoding: str | None = None) -> Pictures:
     if not isinstance(run, EvolveRun | AttackRun):
         raise UsageError(
             f"{run.path}: a run of kind {run.kind} has no pictures of its own to export; runs of"
-            " evolve and attack have, also those inside its folder"
+            " evolve and attack have, including those inside its folder"
         )
     with Folder.open(run.path) as folder:
         manifest = folder.manifest
@@ -103,11 +103,11 @@ def pictures_of(run: Run, encoding: str | None = None) -> Pictures:
 def _check(path: Path, rows: Sequence[Picture]) -> None:
     """Refuses what only a damaged run holds: a name that comes twice, a number beyond 64 bits."""
     if len({picture.name for picture in rows}) < len(rows):
-        raise StoreError(f"{path}: damaged: two of its pictures have one name")
+        raise StoreError(f"{path}: damaged: two of its pictures have the same name")
     for picture in rows:
         for name, value in picture.facts.items():
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise StoreError(f"{path}: damaged: {picture.name}: {name} is no 64-bit number")
+                raise StoreError(f"{path}: damaged: {picture.name}: {name} is not a 64-bit number")
 
 
 def _evolved(
@@ -119,7 +119,7 @@ def _evolved(
         for elite in elites:
             record = records.get(elite.class_index)
             if record is None or record.individual != elite.provenance["individual"]:
-                raise StoreError(f"{run.path}: went on while it was read; export it again")
+                raise StoreError(f"{run.path}: changed while it was read; export it again")
             stored = folder.individual(IndividualId.parse(record.individual))
             own = {
                 "encoding": manifest["encoding"]["name"],

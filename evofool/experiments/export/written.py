@@ -23,7 +23,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 """The formats, and how the name of the file ends; an image folder is a folder."""
 
 _BESIDE = (
-    "`metadata.csv` has a line a picture, `file_name` first. Where a text could be taken for a"
+    "`metadata.csv` has a line per picture, `file_name` first. Where a text could be taken for a"
     " formula by a spreadsheet, an apostrophe stands before it. Hugging Face's `datasets` reads the"
     ' folder: `load_dataset("imagefolder", data_dir=FOLDER)`.'
 )
@@ -80,13 +80,13 @@ def export(
 def _check_free(place: Path, format: str) -> None:
     ending = FORMATS[format]
     if ending and place.suffix.lower() != ending:
-        raise UsageError(f"--out {place}: the name of a {format} file ends in {ending}")
+        raise UsageError(f"--out {place}: the name of a {format} file must end in {ending}")
     try:
         taken = any(place.iterdir()) if not ending and place.is_dir() else os.path.lexists(place)
     except OSError as error:
         raise FolderError(f"{place}: cannot be used ({reason(error)})") from error
     if taken:
-        raise FolderError(f"{place}: holds something already; give another --out, or remove it")
+        raise FolderError(f"{place}: is not empty; give another --out, or remove it")
 
 
 def _write_folder(folder: Path, pictures: Pictures) -> None:

@@ -31,9 +31,9 @@ def imagenet_folder(given: Path | None) -> Path:
     folder = data_folder() / IMAGENET if given is None else given
     if not is_file(folder / LABELS):
         raise DataError(
-            f"pictures of ImageNet: {folder / LABELS} is not there; name a folder that holds"
-            f" {LABELS} (columns file and label, an index or a name) and the pictures, beside it or"
-            " in images/, with --imagenet DIR (imagenet: in a config)"
+            f"pictures of ImageNet: {folder / LABELS} does not exist; name a folder that holds"
+            f" {LABELS} (columns file and label, an index or a name) and the pictures, beside it"
+            " or in images/, with --imagenet DIR (imagenet: in a config)"
         )
     return folder
 

@@ -99,8 +99,8 @@ def _measure(setting: Setting, results: Results) -> Measured:
 def _recognisable(setting: Setting) -> Clean:
     if setting.picbreeder is None:
         raise DataError(
-            "pictures of CPPNs in which people recognise something (the paper's are Picbreeder's)"
-            " are no part of this installation: name a folder of them with --picbreeder DIR"
+            "CPPN pictures in which people recognise something (the paper's are Picbreeder's)"
+            " are not part of this installation: name a folder of them with --picbreeder DIR"
             " (picbreeder: in a config)"
         )
     folder, net = setting.picbreeder, setting.one_crop.classifier

@@ -49,7 +49,7 @@ class ImageNets:
             (missing if lacks else ready).append(lacks or name)
         if len(ready) < 2:
             raise UsageError(
-                f"two nets of ImageNet are needed, {', '.join(ready) or 'none'} is here:"
+                f"two ImageNet nets are needed, but there is {', '.join(ready) or 'none'}:"
                 f" {'; '.join(missing)}"
             )
         self.names = tuple(ready)

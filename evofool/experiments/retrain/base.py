@@ -62,10 +62,10 @@ def make_base(loaded: Loaded[RetrainConfig]) -> Base:
     if net.module is None or name is None:
         raise loaded.error_at(
             where,
-            f"{net.name} cannot be given a class more: the loop builds the net anew with a larger"
-            " head, and knows only weights of its own architectures"
-            f" ({', '.join(ARCHITECTURES)}); name a bundled classifier, a weights file that"
-            " evofool train wrote, or a training config",
+            f"{net.name} cannot get another class: the loop builds the net again with a larger"
+            " last layer, and can do so only for weights of its own architectures"
+            f" ({', '.join(ARCHITECTURES)}); name a bundled classifier, a weights file from"
+            " evofool train, or a training config",
         )
     check_white(loaded, where, net)
     if spec.mean is not None or spec.std is not None:
@@ -75,7 +75,7 @@ def make_base(loaded: Loaded[RetrainConfig]) -> Base:
     if (net.output, net.link) != ("logits", "softmax"):
         raise loaded.error_at(
             where,
-            f"{net.name} gives {net.output} with link {net.link}; class n + 1 is learnt by"
+            f"{net.name} gives {net.output} with link {net.link}, but class n + 1 is learnt by"
             " softmax cross entropy: name a net with a softmax over its logits",
         )
     if FOOLING in net.labels:

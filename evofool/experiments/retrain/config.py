@@ -141,7 +141,7 @@ class RetrainConfig(Model):
         for name in self.trained_on:
             if name not in known:
                 raise ValueError(
-                    f"trained_on: {name!r} is none of evolution.encodings; allowed:"
+                    f"trained_on: {name!r} is not one of evolution.encodings; allowed:"
                     f" {', '.join(known)}"
                 )
         if len(set(self.trained_on)) < len(self.trained_on):
@@ -205,7 +205,7 @@ def _check_counts(config: RetrainConfig, document: Document) -> None:
         if wanted > scored:
             raise document.error(
                 f"images.{key}",
-                f"{wanted:,} fooling images are wanted of each run of evolution, which scores"
-                f" only {scored:,} (initial + generations x children); lower it, or raise"
+                f"{wanted:,} fooling images are needed from each campaign, which scores only"
+                f" {scored:,} (initial + generations x children); lower it, or raise"
                 " evolution.generations",
             )

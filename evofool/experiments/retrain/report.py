@@ -72,7 +72,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, summary: Mapping[st
     base, *_ = summary["nets"]
     return PAGES.render(
         "retrain.html",
-        title=f"Retraining {Path(summary['base']['name']).stem} on what fools it",
+        title=f"Retraining {Path(summary['base']['name']).stem} on pictures that fool it",
         manifest=manifest,
         summary=summary,
         encodings=list(config.evolution.named),
@@ -107,7 +107,7 @@ def _about(config: RetrainConfig, chain: str) -> str:
 
 
 def _shown(nets: Any) -> list[dict[str, Any]]:
-    """Champions on other nets: a row a net, encoding and other net."""
+    """Champions on other nets: a row per net, encoding and other net."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for net in nets:
         for one in net["shown"]:

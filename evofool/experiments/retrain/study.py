@@ -67,8 +67,8 @@ def _base_to_train(loaded: Loaded[RetrainConfig]) -> tuple[Trained, Classifier, 
     if config.loss != "cross-entropy":
         raise loaded.error_at(
             "base",
-            f"{config.name} is trained with loss {config.loss}; class n + 1 is learnt by softmax"
-            " cross entropy: name a training with that loss",
+            f"{config.name} is trained with loss {config.loss}, but class n + 1 is learnt by"
+            " softmax cross entropy: name a training with that loss",
         )
     try:
         data = load_dataset(config.dataset, "train")

@@ -139,7 +139,7 @@ def net_rows(loop: Loop, results: Results, curves: Curves) -> list[dict[str, Any
 
 
 def nets_table(loop: Loop, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """``retrain.csv``, a line a net and seed."""
+    """``retrain.csv``, a line per net and seed."""
     columns: list[Column] = [
         Count("round"), Text("trained_on"), Count("seed"), Count("fooling_images"),
         Number("training_seconds"), *(Number(name) for name in NET_MEASURES),

@@ -54,7 +54,9 @@ class Variant(Model):
     def _own_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
         for key in RESERVED:
             if key in value:
-                raise ValueError(f"{key} is the same for all variants; set it beside them")
+                raise ValueError(
+                    f"{key} is the same for all variants; set it at the top of the config"
+                )
         return value
 
 
@@ -130,7 +132,7 @@ class SearchConfig(Model):
     @classmethod
     def _natural(cls, value: ImagesConfig | None) -> ImagesConfig | None:
         if value is not None and value.noise is not None:
-            raise ValueError("noise is no natural picture; name a folder or a dataset")
+            raise ValueError("noise is not a natural picture; name a folder or a dataset")
         return value
 
     @property

@@ -37,15 +37,17 @@ from evofool.text import probability
 SHOWN = 48
 """Pictures of each variant and net that the page shows, of the first seed, the surest first."""
 _WITNESSES = (
-    "A picture of what a class looks like is called so by other nets too, and is near to natural"
-    " ones. Of the {} surest pictures of each campaign: how many another net calls by their class,"
-    " its median confidence in it, and how far the nearest natural picture is, in levels of 255 and"
-    " in what the net's last layer sees."
+    "If a picture looked like its class, other nets would agree on the class, and natural"
+    " pictures would be near. For the {} surest pictures of each campaign, the table shows how"
+    " many another net gives the same class, its median confidence in that class, and the"
+    " distance to the nearest natural picture, in levels of 255 and in the features of the"
+    " net's last layer."
 )
 _LEADS = (
-    "Confidences are medians over the seeds. In so many classes a variant's champion is surer than"
-    " that of every other; named are those where its log-odds lead by most, with its confidence and"
-    " in brackets that of the best other variant."
+    "Confidences are medians over the seeds. The table counts the classes in which a variant's"
+    " champion is surer than that of every other variant. It names those with the largest lead"
+    " in log-odds, with the variant's confidence and, in brackets, that of the best other"
+    " variant."
 )
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
@@ -65,23 +67,24 @@ def report(
         own = [outcome for outcome in outcomes if outcome.searched.net == net["net"]]
         name = f"search-{k}"
         files |= light_and_dark(name, partial(_plot, own))
-        about = f"{net['net']}: median confidence over evaluations, a line for each variant"
+        about = f"{net['net']}: median confidence over evaluations, one line for each variant"
         part = {**summary, "nets": [net]}
         note = (
-            "Lines are medians over the seeds of the median over the classes, bands their 95 %"
-            " bootstrap intervals. The table has the evaluations to each median confidence."
+            "Lines are medians over the seeds of the median over the classes, and bands their"
+            " 95 % bootstrap intervals. The table has the number of evaluations to reach each"
+            " median confidence."
         )
         numbers = [tables.ends(part)]
         if (ratios := tables.fewer(part)).rows:
             numbers.append(ratios)
             note += (
-                f" Below it stands how many times as many {summary['baseline']} takes; more than"
-                " (>) where it never got there."
+                f" Below it stands how many times as many {summary['baseline']} takes; with > if"
+                " it never reached the median."
             )
         sections.append(Section(net["net"], note, [Figure(name, about)], numbers))
         seen = [one for one in (tables.shown(part), tables.distances(part)) if one.rows]
         if seen:
-            title = "Do the pictures show their classes?"
+            title = "Do the pictures look like their classes?"
             sections.append(Section(title, _WITNESSES.format(config.surest), tables=seen))
         if len(own) > 1:
             sections.append(Section("Who wins which classes?", _LEADS, tables=[leads(own)]))

@@ -89,8 +89,9 @@ class SearchStudy(Study[SearchConfig]):
             if not any(other.name in one.shown for one in searched):
                 raise loaded.error_at(
                     ("shown_to", number),
-                    f"{other.name} would be shown nothing: it has other classes than the nets that"
-                    " are searched, or is the only one of them; name another net, or leave it out",
+                    f"{other.name} would be shown nothing: its classes differ from those of the"
+                    " searched nets, or it is the only one of them; name another net, or leave"
+                    " it out",
                 )
         return cls(loaded, searched)
 

@@ -79,7 +79,7 @@ def distances(summary: Mapping[str, Any]) -> Table:
 
 
 def numbers(summary: Mapping[str, Any]) -> Table:
-    """``search.csv``: the same in numbers, a line a net, variant and median."""
+    """``search.csv``: the same in numbers, a line per net, variant and median."""
     columns = [
         Text("net"), Text("variant"), Count("evaluations"), Number("median_confidence"),
         Number("low"), Number("high"), Number("lower_quartile"), Number("upper_quartile"),

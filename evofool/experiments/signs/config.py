@@ -76,7 +76,7 @@ class SignsConfig(Model):
         frames: of a drive by each painted picture; 0 is none.
         print: how the best sign of each net is laid out for print.
         scale: ``small``, or ``paper`` with its steps and its 32 transforms.
-        shown: whether the page shows photographed signs as well.
+        shown: whether the page shows painted photographs, as pictures, stills or in print, as well.
         scoring: how pictures are scored.
         seed: of targets, and of attacks that have none of their own.
     """
@@ -170,7 +170,7 @@ class SignsConfig(Model):
                 " or leave it out of rows"
             )
         if self.images.noise is not None or self.images.labels == "victim":
-            raise ValueError("images: must be pictures with labels of their own")
+            raise ValueError("images: must be pictures with their own labels")
         return self
 
     @property

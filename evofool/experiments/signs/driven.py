@@ -71,12 +71,12 @@ class SignsDriven(Work):
 
 
 def footage(picture: UInt8Images, item: int, frames: int) -> Footage:
-    """The drive by a picture, uint8 C x H x W, which is number `item` of its kind."""
+    """The drive past `picture`, uint8 C x H x W, which is number `item` of its kind."""
     return Footage(make_sign(picture, BOARD), Approach(frames=frames), item)
 
 
 def drive_of(row: DrivenRow, picture: UInt8Images, target: int) -> Drive:
-    """A drive from its row, the picture (uint8 C x H x W) and its target: nothing is scored."""
+    """A drive from its row, `picture` (uint8 C x H x W) and its target: nothing is scored."""
     film = footage(picture, row.item, len(row.read))
     sights = []
     for frame, (read, sure) in enumerate(zip(row.read, row.confidence, strict=True)):

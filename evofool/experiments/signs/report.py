@@ -10,7 +10,7 @@ import numpy as np
 
 from evofool.experiments.engine import Results
 from evofool.experiments.signs.painted import Rows, file_name
-from evofool.experiments.signs.shown import on_paper, strips
+from evofool.experiments.signs.shown import on_paper, shows, strips
 from evofool.experiments.signs.summary import rates_table, summary, views_table
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.figures import (
@@ -61,10 +61,12 @@ def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> R
                 "degrees by which the board is turned"),
     ]  # fmt: skip
     sections += _driven(experiment, results, told, files)
-    paper, beside = on_paper(experiment, results, told)
-    sections += [paper, *_pictures(experiment, results, files)]
+    beside: dict[str, bytes] = {}
+    if any(shows(experiment, one) for one in experiment.painted):
+        paper, beside = on_paper(experiment, results, told)
+        sections += [paper, *_pictures(experiment, results, files)]
     page = sections_page(
-        "Signs that are read as another",
+        "Signs that are read as other signs",
         [section for section in sections if section is not None],
         subject="signs",
         lede=[*told["sentences"], *experiment.notes],
@@ -97,11 +99,11 @@ def _driven(
         " page."
     )
     figures = _figures(told, files, "along", told["metres"], about)
-    pictures = strips(experiment, results, told, files)
-    return [
-        Section("Driven by", note, figures, abreast=True),
-        Section("Stills", "", pictures=pictures),
-    ]
+    sections = [Section("Driven by", note, figures, abreast=True)]
+    if any(shows(experiment, one) for one in experiment.painted):
+        pictures = strips(experiment, results, told, files)
+        sections.append(Section("Stills", "", pictures=pictures))
+    return sections
 
 
 def _curves(
@@ -171,7 +173,7 @@ def _plot(
 def _pictures(experiment: Rows, results: Results, files: dict[str, bytes]) -> list[Section]:
     sections = []
     for one in experiment.painted:
-        if one.row == "in-distribution" and not experiment.config.shown:
+        if not shows(experiment, one):
             continue
         rows = results.with_pictures(one.painted, PaintedRow)[:SHOWN]
         seen = {row.item: row for row in results.rows(one.seen, SeenRow)}

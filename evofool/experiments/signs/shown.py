@@ -18,7 +18,7 @@ from evofool.report.sections import Picture, Section
 from evofool.signs.drive import Drive
 from evofool.signs.shown import strip
 
-STILLS = 6
+STILLS = 5
 """Columns of a strip."""
 
 
@@ -78,7 +78,7 @@ def strips(
     """A strip of stills for each net, a line for each kind of picture, as `files`."""
     pictures = []
     for number, net in enumerate(told["nets"]):
-        lines = [one for one in experiment.painted if one.net == net]
+        lines = _publishable(experiment, net)
         kinds = dict.fromkeys(one.row for one in lines)
         chosen = [best(results, [one for one in lines if one.row == kind]) for kind in kinds]
         drives = [one.drive for one in chosen if one.drive is not None]
@@ -97,7 +97,7 @@ def on_paper(
     beside: dict[str, bytes] = {}
     parts = []
     for net in told["nets"]:
-        one = best(results, [each for each in experiment.painted if each.net == net])
+        one = best(results, _publishable(experiment, net))
         picture = one.picture
         shape = shape_of(picture.shape[1:], asked.width_mm, asked.dpi)
         image, how = resampled(picture, shape, "nearest")
@@ -118,6 +118,15 @@ def on_paper(
         f" 100 %. The files are linked at the foot of the page. {' '.join(parts)}"
     )
     return Section("On paper", note), beside
+
+
+def shows(experiment: Rows, one: Painted) -> bool:
+    """Whether the page may show what was painted: photographs are not everybody's to publish."""
+    return experiment.config.shown or one.row != "in-distribution"
+
+
+def _publishable(experiment: Rows, net: str) -> list[Painted]:
+    return [one for one in experiment.painted if one.net == net and shows(experiment, one)]
 
 
 def _victim(one: Painted) -> Classifier:

@@ -1,4 +1,4 @@
-"""What an experiment on signs came to: rates with intervals, a line a row, net and method."""
+"""What an experiment on signs came to: rates with intervals, a line per row, net and method."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _beside(told: Mapping[str, Any], net: str, method: str) -> str:
     p, delta = mann_whitney(np.array(drawn, float), np.array(own["in-distribution"], float))
     test = f"Mann-Whitney over pictures, p = {p:.2g}"
     if not p < LEVEL:
-        return f" Drawn and photographed signs do not differ ({test})."
+        return f" No difference between drawn and photographed signs is shown ({test})."
     return f" Drawn signs do {'better' if delta > 0 else 'worse'} than photographed ones ({test})."
 
 
@@ -161,7 +161,7 @@ def _across(told: Mapping[str, Any], method: str) -> Iterator[str]:
                 f" pictures painted on {first} ({test})."
             )
         else:
-            yield f"{method}: on {net} and {first} pictures hold alike ({test})."
+            yield f"{method}: no difference between {net} and {first} is shown ({test})."
 
 
 def rates_table(told: Mapping[str, Any]) -> Table:
@@ -189,7 +189,7 @@ def rates_table(told: Mapping[str, Any]) -> Table:
 
 
 def views_table(told: Mapping[str, Any]) -> Table:
-    """``views.csv``: a line a row, net, method and view."""
+    """``views.csv``: a line per row, net, method and view."""
     columns = [
         Text("picture"), Text("net"), Text("method"), Text("view"), Number("at"), Count("n"),
         Rate("success", bounds=("low", "high")),

@@ -77,7 +77,7 @@ class PaintedSigns(Work):
     Attributes:
         net: without transforms.
         pictures: clean ones.
-        targets: one a picture.
+        targets: one per picture.
         attack: with its parameters; it takes targets.
         transforms: that the net sees every picture under.
         scoring: how they are scored.

@@ -72,7 +72,7 @@ class SweepConfig(Model):
     def _axes(cls, value: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
         for key, values in value.items():
             if key in ("seed", "seeds"):
-                raise ValueError("seeds stand beside the grid: seeds: [1, 2, 3]")
+                raise ValueError("seeds belong beside the grid: seeds: [1, 2, 3]")
             for one in values:
                 if sum(one == other and type(one) is type(other) for other in values) > 1:
                     raise ValueError(f"{key}: names {shown(one)} twice")
@@ -101,8 +101,8 @@ def resolve(config: SweepConfig, document: Document, check_files: bool) -> Docum
     if config.count > config.most:
         raise document.error(
             "most",
-            f"{config.count:,} runs, and most allows {config.most}: write most={config.count}, or"
-            " give fewer values or seeds",
+            f"{config.count:,} runs, but most allows {config.most}: write most={config.count},"
+            " or give fewer values or seeds",
         )
     if isinstance(config.base, str):
         source = _beside(document, ("base",), config.base) or config.base

@@ -71,11 +71,13 @@ def parsed(changes: Sequence[str]) -> Mapping[str, list[Any]]:
         key, equals, text = change.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError(f"{change[:80]}: what is swept is written key=a,b,c")
+            raise ConfigError(f"{change[:80]}: write an axis of the sweep as key=a,b,c")
         if key == "seed":
             raise ConfigError("seed: a sweep has seeds: write seeds=1..5, or seeds=1,3")
         if key in found:
-            raise ConfigError(f"{key}: is given twice; write all of its values in one: {key}=a,b,c")
+            raise ConfigError(
+                f"{key}: is given twice; write all of its values at once: {key}=a,b,c"
+            )
         if not text.strip():
             raise ConfigError(f"{key}: has no value; write {key}=a,b,c")
         values: list[Any] = []

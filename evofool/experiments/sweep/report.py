@@ -62,15 +62,15 @@ def report(
         lines = lines_of(config, number, headline, outcomes)
         files |= light_and_dark(name, partial(plot, config, number, headline, lines))
         note = (
-            f"{headline.about[0].upper()}{headline.about[1:]}: dots are means over the seeds, bars"
-            " their 95 % bootstrap intervals, which of few seeds are too narrow."
+            f"{headline.about[0].upper()}{headline.about[1:]}: dots are means over the seeds,"
+            " and bars their 95 % bootstrap intervals, which are too narrow with few seeds."
         )
         if len(lines) == 1 and len(config.grid) > 1:
-            note += " Each is over all values of the other keys as well."
+            note += " Each is also over all values of the other keys."
         about = f"{headline.name} for each value of {key}"
         sections.append(Section(f"{headline.name} by {key}", note, [Figure(name, about)]))
     sections.append(Section("Every combination", tables=[grid]))
-    sections.append(Section("Every run", "Each has a run folder of its own.", tables=[runs]))
+    sections.append(Section("Every run", "Each has its own run folder.", tables=[runs]))
     page = sections_page(
         _title(config, kind),
         sections,

@@ -161,9 +161,7 @@ def _campaign(run: Loaded[Any], known: dict[str, Classifier]) -> SweptRun:
     """The work of a campaign, whose net is loaded once for all that have it."""
     config = run.config
     if config.scoring.ray is not None:
-        raise run.error_at(
-            "scoring.ray", "the runs of a sweep are spread as wholes: evofool sweep --ray"
-        )
+        raise run.error_at("scoring.ray", "a sweep spreads whole runs: use evofool sweep --ray")
     spec = config.classifier.model_dump(mode="json", exclude_none=True)
     key = str(spec)
     try:
@@ -220,9 +218,9 @@ def _check_budget(loaded: Loaded[SweepConfig], run: Loaded[Any], title: str) -> 
     scoring = run.config.scoring
     if not hasattr(scoring, "budget"):
         raise loaded.error_at(
-            "budget", "defenses are judged by as many pictures as their config says; leave it out"
+            "budget", "the config of a defense fixes its number of pictures; leave it out"
         )
     if scoring.budget is not None:
         raise loaded.error_at(
-            "budget", f"{title} has a scoring.budget of its own; leave one of them out"
+            "budget", f"{title} has its own scoring.budget; leave one of them out"
         )

@@ -150,8 +150,8 @@ class TransferConfig(Model):
         for entry in value:
             if entry.targets not in (None, "none"):
                 raise ValueError(
-                    f"{entry.name}: the error of a net is that of untargeted attacks; remove"
-                    " targets"
+                    f"{entry.name}: the error of a net is measured with untargeted attacks;"
+                    " remove targets"
                 )
         return value
 
@@ -161,11 +161,11 @@ class TransferConfig(Model):
             there, missing = ("attacks", "images") if self.attacks else ("images", "attacks")
             raise ValueError(f"{there} without {missing}: give both or neither")
         if self.evolution is None and not self.attacks:
-            raise ValueError("gives nothing to show to the targets: add evolution, or attacks")
+            raise ValueError("has nothing to show to the targets: add evolution, or attacks")
         if self.images is not None and (
             self.images.noise is not None or self.images.labels == "victim"
         ):
-            raise ValueError("images: errors of nets need pictures with labels of their own")
+            raise ValueError("images: errors of nets need pictures with their own labels")
         return self
 
 

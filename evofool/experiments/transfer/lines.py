@@ -28,7 +28,7 @@ def plan_lines(plan: TransferPlan) -> list[str]:
 
 
 def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
-    """What reaches other nets than its own, a line a method, and where to look."""
+    """What reaches other nets than its own, a line per method, and where to look."""
     rows: list[list[Cell]] = []
     for method in result.summary["methods"]:
         others = "other nets" if method["member"] is None else "nets that are no member"

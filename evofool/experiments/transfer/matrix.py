@@ -198,7 +198,7 @@ def _cannot(attack: Attack, source: MatrixNet) -> str | None:
     if attack.needs == "gradients" and not source.white:
         return "it needs gradients, which the net does not give"
     if attack.needs == "scores" and source.classifier.output == "label":
-        return "it needs confidences, and the net gives labels only"
+        return "it needs confidences, but the net gives only labels"
     return None
 
 
@@ -224,7 +224,7 @@ def read_pictures(loaded: Loaded[Any], net: Classifier) -> tuple[Pictures, tuple
     source = open_source(cast(Any, loaded), net)  # it reads `images` and `seed` alone
     if not source.labelled:
         raise loaded.error_at(
-            "images", "have no labels, and without them there are no errors; add labels"
+            "images", "have no labels, and without labels there are no errors; add labels"
         )
     samples, faults = read_samples(source, range(len(source)))
     if not samples:
@@ -245,11 +245,11 @@ def attacks_of(loaded: Config) -> dict[str, Attack]:
     for index, entry in enumerate(config.attacks):
         try:
             if describe(entry.name).aim not in ("untargeted", "both"):
-                raise AttackError(f"{entry.name} does not lead away from a given class")
+                raise AttackError(f"{entry.name} cannot be aimed away from a given class")
             for attack in grid(entry.name, {"seed": config.seed, **entry.options}):
                 name = _name(title(entry.name), attack, entry.options)
                 if name in by_name:
-                    raise AttackError(f"{name} is there twice")
+                    raise AttackError(f"{name} occurs twice")
                 by_name[name] = attack
         except AttackError as error:
             raise loaded.error_at(("attacks", index), str(error)) from error

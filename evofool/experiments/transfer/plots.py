@@ -30,7 +30,7 @@ def heat_map(
     Args:
         columns: names of the sources.
         rows: names of the targets.
-        shares: a row a target, a cell a source; None where there is no number.
+        shares: a row per target, a cell a source; None where there is no number.
         colours: of the page.
         about: what a column is, in a line above.
         apart: so many of the last columns are controls, set apart by a gap.

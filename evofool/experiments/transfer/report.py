@@ -84,7 +84,7 @@ def _columns(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> tuple
 
 
 def _table(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> Table:
-    """One measure: a row a target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
+    """One measure: a row per target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
     names, _ = _columns(matrix, these, measure)
     by = {(c.source, c.target): c.rate for c in these if c.measure == measure}
     columns: list[Column] = [
@@ -164,17 +164,18 @@ def _champions(
 def _note(matrix: Matrix, evolved: bool) -> str:
     if not evolved:
         return (
-            "Share of all attacked pictures, those among them that were wrong before, that a net"
-            " gets wrong: its first answer (top-1), or its first five (top-5), as in Tables 1 and 2"
-            " of Tramèr et al. 2018; in the column clean those before the attack. In the cells"
-            " Wilson's 95 % interval."
+            "Share of all attacked pictures, including those that were wrong before, that a net"
+            " gets wrong: by its first answer (top-1), or by its first five (top-5), as in"
+            " Tables 1 and 2 of Tramèr et al. 2018. The column clean shows the errors before"
+            " the attack. The cells have Wilson's 95 % interval."
         )
     return (
-        "Champions of MAP-Elites, one a class and seed, shown to every net: the share that reaches"
-        " a confidence in the class that they were evolved for, and the share that is taken for"
-        f" some class. The column noise: {matrix.config.noise} pictures of N(0, 1) cut to 8 bits."
-        " In the cells Wilson's 95 % interval; champions of one campaign descend from each other,"
-        " so it is narrower than campaigns with other seeds would make it."
+        "Champions of MAP-Elites, one per class and seed, shown to every net: the share that"
+        " reaches a confidence in the class that they were evolved for, and the share that"
+        f" reaches it in any class. The column noise shows {matrix.config.noise} pictures of"
+        " N(0, 1), clipped to 8 bits. The cells have Wilson's 95 % interval; champions of one"
+        " campaign descend from each other, so it is narrower than campaigns with other seeds"
+        " would make it."
     )
 
 

@@ -215,8 +215,8 @@ def _again(
         now = scorer.labels(images).tolist()
     wrong = sum(a != b for a, b in zip(now, stored, strict=True))
     detail = (
-        f"{wrong} of {len(stored)} pictures are answered otherwise than stored"
+        f"{wrong} of {len(stored)} pictures get answers other than the stored ones"
         if wrong
-        else f"{len(stored)} pictures are answered as stored"
+        else f"{len(stored)} pictures get the stored answers"
     )
     return Check(f"{context.planned.title}, again", not wrong, detail)

@@ -205,8 +205,8 @@ def verify_answers(
         now = scorer.labels(images)
     wrong = sum(a != row.predicted for a, row in zip(now.tolist(), rows, strict=True))
     detail = (
-        f"{wrong} of {len(rows)} pictures are answered otherwise than stored"
+        f"{wrong} of {len(rows)} pictures get answers other than the stored ones"
         if wrong
-        else f"{len(rows)} pictures are answered as stored"
+        else f"{len(rows)} pictures get the stored answers"
     )
     yield Check(f"{context.planned.title}, again", not wrong, detail)

@@ -40,7 +40,7 @@ class EnsembleTrained(Trained):
             taught_by: the sources.
         """
         if not isinstance(config.adversary, EnsembleAdversaryConfig):
-            raise TypeError(f"{config.name} is no ensemble adversarial training")
+            raise TypeError(f"{config.name} is not ensemble adversarial training")
         trained = cls.of(config, data)
         assert isinstance(trained, EnsembleTrained)
         return replace(trained, taught_by=taught_by)

@@ -96,7 +96,9 @@ class Nearest(Work):
         yield Check(
             f"{context.planned.title}, again",
             same,
-            detail if same else "a picture is not as far from the nearest natural one as stored",
+            detail
+            if same
+            else ("a picture's distance to the nearest natural one is not the stored one"),
         )
 
     @property

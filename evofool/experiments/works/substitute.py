@@ -58,7 +58,7 @@ class Substitute(Work):
 
     @property
     def images(self) -> int:
-        """A guess: points that it is taught, and one a picture."""
+        """A guess: points that it is taught, and one per picture."""
         return len(self.pictures) + POINT * len(self.start) * (1 << self.settings.rounds)
 
     def run(self, context: Context) -> Iterator[Row | Artifact]:

@@ -84,4 +84,4 @@ def _video(pictures: Sequence[UInt8Images], form: str) -> bytes:
     try:
         return video.encoded(frames, form, _RATE, _CODECS[form])
     except UsageError as error:
-        raise UsageError(f"{error}; take webp or gif") from None
+        raise UsageError(f"{error}; use webp or gif") from None

@@ -103,7 +103,7 @@ def _source(
 ) -> _Source:
     if not is_folder(path):
         if wanted is not None:
-            raise UsageError(f"--class {wanted}: {path} is a picture, and not the folder of a run")
+            raise UsageError(f"--class {wanted}: {path} is a picture, not a run folder")
         picture = read_picture(path)
         image = picture_to_array(picture, 1 if picture.mode == "L" else 3)
         shape = shape_of(image.shape[1:], width_mm, dpi)
@@ -122,7 +122,7 @@ def _source(
         }  # fmt: skip
         try:
             image = collection.source.render(exhibit, shape)
-            how = f"drawn anew from its genome with {shape[1]} x {shape[0]} pixels"
+            how = f"drawn again from its genome with {shape[1]} x {shape[0]} pixels"
         except EncodingError:
             small = collection.source.render(exhibit, collection.size)
             image, how = resampled(small, shape, resample)
@@ -138,7 +138,7 @@ def _free(out: Path | str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise FolderError(f"{out}: cannot be used ({reason(error)})") from error
     if taken:
-        raise FolderError(f"{place}: holds something already; give another --out, or remove it")
+        raise FolderError(f"{place}: is not empty; give another --out, or remove it")
     return place
 
 

@@ -173,7 +173,7 @@ def find(
     if not fitting:
         raise UsageError(f"--class {wanted}: {path} has no picture of that class")
     some = ", ".join(f"{e.class_index} {e.label.split(',')[0]}" for e in fitting[:5])
-    raise UsageError(f"--class {wanted}: fits {len(fitting)} classes ({some}...); name one")
+    raise UsageError(f"--class {wanted}: matches {len(fitting)} classes ({some}...); name one")
 
 
 def _only(path: Path | str, stack: ExitStack, moved: Moved) -> tuple[Folder, Collection]:
@@ -183,8 +183,8 @@ def _only(path: Path | str, stack: ExitStack, moved: Moved) -> tuple[Folder, Col
     )
     if collection.attacks is not None:
         raise UsageError(
-            f"{path}: attacked images have no genome to draw anew and no ancestors; their pixels"
-            " are in its images/"
+            f"{path}: attacked images have no genome to draw again and no ancestors; their"
+            " pixels are in its images/"
         )
     return opened[0], collection
 

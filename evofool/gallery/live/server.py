@@ -308,7 +308,7 @@ class LiveServer:
             )
         except (OSError, OverflowError) as error:
             raise UsageError(
-                f"--port {port} on {host} cannot be had ({error}); give another"
+                f"--port {port} on {host} is not available ({error}); give another"
             ) from error
         self.port: int = self._server.server_address[1]
         self.host = host

@@ -73,7 +73,7 @@ class FolderOutlet:
             raise FolderError(f"{folder}: cannot be used ({error.strerror})") from error
         if names and MARK not in names:
             raise FolderError(
-                f"{folder}: holds files that are no gallery of ours; give another --out"
+                f"{folder}: holds files that do not belong to a gallery; give another --out"
             )
         outlet = cls(folder)
         outlet.write(MARK, json_bytes({"made_by": "evofool gallery"}))

@@ -187,8 +187,8 @@ class Elites:
         grows = isinstance(encoding, AnySizeEncoding) and encoding.any_size
         if not grows and list(size) != native:
             raise EncodingError(
-                f"encoding {encoding.name} has {native[0]} x {native[1]} pixels and"
-                " nothing between them; --enlarge repeats each of them"
+                f"encoding {encoding.name} has {native[0]} x {native[1]} pixels and nothing"
+                " between them; --enlarge repeats each pixel"
             )
         image: UInt8Images = encoding.render([self._of(exhibit).genome], size)[0]
         return image

@@ -45,7 +45,7 @@ def collect(
     """
     if len(paths) > 1 and moved != IN_PLACE:
         raise UsageError(
-            "--classifier and --encoding say where the files of one run are: give one run folder"
+            "--classifier and --encoding give the new paths of one run's files: give one run folder"
         )
     collections = []
     taken: set[str] = set()
@@ -69,9 +69,8 @@ def _opened(path: Path) -> tuple[Folder, Kind]:
         kind = kind_in(run.manifest, path)
     if not kind.reader and kind.page:
         raise FolderError(
-            f"{path}: holds {kind.about}, which has a page of its own, {path / kind.page}; the"
-            " campaigns in it can be shown: evofool gallery"
-            f" {path / 'evolution'}/* --out DIR"
+            f"{path}: holds {kind.about}, which has its own page, {path / kind.page}; the"
+            f" campaigns in it can be shown: evofool gallery {path / 'evolution'}/* --out DIR"
         )
     if not kind.reader:
         readable = ", ".join(each.name for each in kinds.every() if each.reader)

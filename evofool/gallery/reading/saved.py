@@ -13,8 +13,8 @@ from evofool.images import Size, UInt8Images
 from evofool.store import CampaignFolder, EliteRow, IndividualId
 
 NO_ENCODING = (
-    "The encoding's file is not here, so nothing is drawn anew: the pictures are those that the run"
-    " left (--encoding says where the file is now)."
+    "The encoding's file is not here, so nothing is drawn again: the pictures are those that"
+    " the run left (--encoding says where the file is now)."
 )
 
 
@@ -38,9 +38,9 @@ class SavedElites:
             )
             if not same:
                 raise StoreError(
-                    f"{run.path / png_name(elite.class_index)}: is missing or not of the elite that"
-                    " is stored now, and the encoding's file, which could draw it anew, is not"
-                    " here; say where it is now by --encoding"
+                    f"{run.path / png_name(elite.class_index)}: is missing or does not belong to"
+                    " the stored elite, and the encoding's file, which could draw it again, is"
+                    " not here; say where it is now with --encoding"
                 )
 
     def exhibits(self) -> list[Exhibit]:

@@ -134,7 +134,7 @@ class LazyVictim:
             )
         elif self._ask == "auto" and not self._collection.shipped_victim:
             self.answers.note = (
-                "Only the picture's own class is known: the classifier is not one that ships with"
+                "Only the picture's own class is known: the classifier does not ship with"
                 " evofool, and is loaded only on request (--scores always)."
             )
         else:
@@ -147,10 +147,10 @@ class LazyVictim:
             victim = self._collection.load_victim()
             if not victim.is_known_as(self._collection.digest):
                 self.answers.note = (
-                    "The classifier found now is another than the run was made with."
+                    "The classifier found now is not the one with which the run was made."
                 )
             elif victim.output in ("topk", "label"):
-                self.answers.note = "The classifier tells no confidence for every class."
+                self.answers.note = "The classifier does not report a confidence for every class."
             else:
                 self._scorer = Scorer(victim)
         except EvofoolError as error:

@@ -171,7 +171,7 @@ class RayPool:
             scores: tuple[Scores, Batch | None] = answer
             return scores
         raise ScoringError(
-            f"{self._name}: {ATTEMPTS} workers in turn were lost over one micro-batch ({reason})"
+            f"{self._name}: {ATTEMPTS} workers in a row were lost over one micro-batch ({reason})"
         )
 
     def _answer(self, asked: Any) -> Any:
@@ -274,8 +274,9 @@ class RayPool:
         if known and report.probe != self._probe and report.host not in self._unlike:
             self._unlike.add(report.host)
             logging.getLogger("evofool").warning(
-                "%s computes other last bits than this machine: which pictures win may depend on"
-                " which worker scores them, and the run is not reproducible to the last bit",
+                "%s computes slightly different floats than this machine: which pictures win"
+                " may depend on which worker scores them, and the run is not reproducible to"
+                " the last bit",
                 report.host,
             )
         with self._changed:
@@ -312,13 +313,15 @@ class RayPool:
         end = time.monotonic() + START_SECONDS
         while not self._ready:
             if self._closed:
-                raise ScoringError("the workers of Ray have been ended")
+                raise ScoringError("the Ray workers have been ended")
             self._watch.check()
             if self._should_stop():
                 raise Interrupted("stopped")
             if not self._coming or time.monotonic() > end:
-                why = self._reason or f"the cluster gave no room for one in {START_SECONDS:.0f} s"
-                raise ScoringError(f"no worker of Ray is left, and none can be started: {why}")
+                why = self._reason or (
+                    f"the cluster had no room for one within {START_SECONDS:.0f} s"
+                )
+                raise ScoringError(f"no Ray worker is left, and none can be started: {why}")
             self._changed.wait(_TICK)
 
     def _lost(self, hand: _Hand, reason: str) -> None:
@@ -336,7 +339,7 @@ class RayPool:
                 self._hire()
             self._changed.notify_all()
         logging.getLogger("evofool").warning(
-            "a worker of Ray on %s was lost (%s); %d left, its pictures are sent again",
+            "a Ray worker on %s was lost (%s); %d left, its pictures are sent again",
             hand.report.host, reason, left,
         )  # fmt: skip
         self._end(hand.actor)

@@ -70,8 +70,8 @@ class SentNet:
         found = load_classifier(self.spec)
         if found.digest != self.classifier.digest:
             raise UsageError(
-                f"classifier {self.classifier.name}: what this worker loads by that name is another"
-                " one; the same files must lie at the same paths on every machine"
+                f"classifier {self.classifier.name}: this worker loads a different classifier by"
+                " that name; the same files must lie at the same paths on every machine"
             )
         return TorchEngine(found, device, rows, precision)
 
@@ -139,8 +139,8 @@ def _net(classifier: Classifier, engine: object, spec: Mapping[str, Any], dumps:
         return SentNet(bare, graph=_array(_bytes(engine.source)))
     if not isinstance(engine, TorchEngine):
         raise UsageError(
-            f"scoring.ray: {classifier.name} is a predict function, which may be a service: it is"
-            " asked from one place; leave scoring.ray away"
+            f"scoring.ray: {classifier.name} is a predict function, which may be a service, so"
+            " only one process may call it; remove scoring.ray"
         )
     try:
         pickled = dumps(classifier.module)
@@ -152,8 +152,8 @@ def _net(classifier: Classifier, engine: object, spec: Mapping[str, Any], dumps:
         reason = "its code is in a file of its own"
     if str(spec.get("name", "")).startswith(LIVE):
         raise UsageError(
-            f"scoring.ray: {classifier.name} cannot be sent to other processes ({reason}); put it"
-            " into a file, path/to/file.py:function, or leave scoring.ray away"
+            f"scoring.ray: {classifier.name} cannot be sent to other processes ({reason}); put"
+            " it into a file, path/to/file.py:function, or remove scoring.ray"
         )
     return SentNet(bare, spec=dict(spec))
 

@@ -107,7 +107,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
                 if len(body) > limits.body:
                     raise Refused(413, f"the body is larger than {limits.body} bytes")
     except TimeoutError as error:
-        raise Refused(408, f"the body has not come within {limits.seconds:g} seconds") from error
+        raise Refused(408, f"the body did not arrive within {limits.seconds:g} seconds") from error
     return bytes(body)
 
 

@@ -73,7 +73,7 @@ class Contract:
     def __post_init__(self) -> None:
         c = self.classifier
         if c.output == "label" and self.output != "label":
-            raise UsageError(f"{c.name} gives labels only; serve it with --output label")
+            raise UsageError(f"{c.name} gives only labels; serve it with --output label")
         if self.output == "logits" and (c.output != "logits" or c.passes > 1):
             raise UsageError(f"{c.name} has no logits to serve; use --output probs")
 
@@ -132,17 +132,17 @@ def pictures_in(body: bytes, limits: Limits) -> list[bytes]:
         raise Refused(400, "the body is not JSON") from error
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list) or not images:
-        raise Refused(400, 'the body must be {"images": [BASE64, ...]} with one picture at least')
+        raise Refused(400, 'the body must be {"images": [BASE64, ...]} with at least one picture')
     if len(images) > limits.pictures:
-        raise Refused(413, f"{len(images)} pictures; at most {limits.pictures} a request")
+        raise Refused(413, f"{len(images)} pictures; at most {limits.pictures} per request")
     found = []
     for place, image in enumerate(images):
         if not isinstance(image, str):
-            raise Refused(400, f"images[{place}] is no base64 text")
+            raise Refused(400, f"images[{place}] is not base64 text")
         try:
             found.append(base64.b64decode(image, validate=True))
         except (binascii.Error, ValueError) as error:
-            raise Refused(400, f"images[{place}] is no base64 text") from error
+            raise Refused(400, f"images[{place}] is not base64 text") from error
     return found
 
 

@@ -98,7 +98,7 @@ class Bookings:
                 self.add({"probe": pictures}, limit)
             except BudgetError as error:
                 raise BudgetError(
-                    f"{error}: to load the victim alone sends it {pictures} pictures; raise"
+                    f"{error}: loading the victim alone sends it {pictures} pictures; raise"
                     " scoring.budget"
                 ) from error
         return pictures
@@ -151,5 +151,5 @@ def _sent(stored: Mapping[str, int]) -> int:
 
 def _count(key: object, value: object, path: Path) -> int:
     if not (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19):
-        raise StoreError(f"{path}: {str(key)[:60]} is damaged: it is no count")
+        raise StoreError(f"{path}: {str(key)[:60]} is damaged: it is not a count")
     return int(value)

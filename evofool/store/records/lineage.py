@@ -97,7 +97,7 @@ class Column:
         if isinstance(value, int | float) and not self.least <= value <= self.most:
             return f"a {self.name} outside its range ({value:g})"
         if self.size is not None and isinstance(value, str | bytes) and len(value) != self.size:
-            return f"a {self.name} of {len(value)} bytes, where {self.size} are wanted"
+            return f"a {self.name} of {len(value)} bytes instead of {self.size}"
         return ""
 
 
@@ -138,7 +138,7 @@ def individual_row(
         raise ValueError(f"more than {MOST_PARENTS} parents")
     ids = tuple(IndividualId.parse(part) for part in parents.split(" ") if parents)
     if any(not re.fullmatch(r"[0-9]{1,10}", cell) for cell in cells.split(" ") if cells):
-        raise ValueError("a parent's class is no number")
+        raise ValueError("a parent's class is not a number")
     parent_cells = tuple(int(cell) for cell in cells.split())
     return IndividualRow(IndividualId(generation, child), ids, parent_cells, sha256, genome)
 

@@ -52,7 +52,7 @@ class Row:
                 f"{where}: damaged: {cls.type} {item}: {at}: {first['msg']}"
             ) from error
         if row.item != item:
-            raise StoreError(f"{where}: damaged: {cls.type} {item} says that it is {row.item}")
+            raise StoreError(f"{where}: damaged: {cls.type} {item} claims to be {row.item}")
         return row if png is None else dataclasses.replace(row, png=png)
 
     def content(self) -> str:

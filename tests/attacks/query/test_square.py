@@ -217,5 +217,5 @@ def test_labels_alone_are_not_enough(images: Images) -> None:
     victim = from_predict(
         lambda x: np.zeros(len(x), np.int64), input_shape=SHAPE, output="label", labels=["a", "b"]
     )
-    with Scorer(victim) as scorer, pytest.raises(UsageError, match="labels only; use substitute"):
+    with Scorer(victim) as scorer, pytest.raises(UsageError, match="only labels; use substitute"):
         Square()(scorer, images, [0] * len(images))

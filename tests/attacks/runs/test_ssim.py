@@ -57,5 +57,5 @@ def test_floats_and_levels_agree() -> None:
 
 def test_nothing_and_other_shapes() -> None:
     assert ssim(np.zeros((0, 1, 8, 8), np.uint8), np.zeros((0, 1, 8, 8), np.uint8)).shape == (0,)
-    with pytest.raises(ImageError, match="one shape"):
+    with pytest.raises(ImageError, match="the same shape"):
         ssim(np.zeros((1, 1, 8, 8), np.uint8), np.zeros((1, 1, 8, 9), np.uint8))

@@ -30,5 +30,5 @@ def test_bounds_solve_the_equation_they_come_from(n: int, data: st.DataObject) -
 def test_nothing_says_nothing() -> None:
     assert wilson(0, 0) == (0, 1)
     assert share(0, 0)["rate"] is None
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         wilson(3, 2)

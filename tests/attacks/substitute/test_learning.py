@@ -168,9 +168,9 @@ def test_a_budget_that_ends_midway_trains_on_what_it_bought(budget: int, points:
 
 def test_no_budget_at_all() -> None:
     with Scorer(Halves().victim(), budget=5) as scorer:
-        with pytest.raises(BudgetError, match="does not reach for 6 evaluation images"):
+        with pytest.raises(BudgetError, match="too small for 6 evaluation images"):
             train_substitute(scorer, pictures(4), QUICK, evaluation=pictures(6))
-        with pytest.raises(BudgetError, match="leaves none to label points"):
+        with pytest.raises(BudgetError, match="leaves nothing for labelling"):
             train_substitute(scorer, pictures(4), QUICK, reserve=5)
         assert scorer.queries == 0
 
@@ -198,7 +198,7 @@ def test_points_without_scores_teach_nothing_and_cost_a_query() -> None:
 
 def test_bad_images() -> None:
     with Scorer(Halves().victim()) as scorer:
-        with pytest.raises(ImageError, match="wanted"):
+        with pytest.raises(ImageError, match="is needed"):
             train_substitute(scorer, np.zeros((3, 1, 4, 4), np.uint8), QUICK)
         with pytest.raises(UsageError, match="no images to start from"):
             train_substitute(scorer, pictures(0), QUICK)
@@ -275,7 +275,7 @@ def test_a_substitute_for_other_images_is_refused() -> None:
     )
     with (
         Scorer(Halves().victim()) as scorer,
-        pytest.raises(UsageError, match=r"three has classes: 3, the victim halves 2"),
+        pytest.raises(UsageError, match=r"three has classes: 3, but the victim halves has 2"),
     ):
         SubstituteAttack(substitute=other)(scorer, pictures(2), [0, 1])
 

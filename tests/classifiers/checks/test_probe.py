@@ -124,7 +124,7 @@ def test_threads_that_get_in_each_others_way_are_noticed() -> None:
         (RuntimeError("expected scalar type Float but found Double"), "float32 images"),
         (RuntimeError("Input type (float) and bias type (c10::Half) should be the same"), "float3"),
         (RuntimeError("Can't call numpy() on Tensor that requires grad."), "scores.detach"),
-        (RuntimeError("Expected all tensors to be on the same device"), "one device"),
+        (RuntimeError("Expected all tensors to be on the same device"), "the same device"),
         (ModuleNotFoundError("No module named 'clip'", name="clip"), "install clip$"),
         (ConnectionRefusedError(111, "Connection refused"), "does the service .* answer\\?$"),
         (TimeoutError(), "does the service .* answer\\?$"),

@@ -92,9 +92,9 @@ ODD: dict[str, tuple[Callable[[], torch.Tensor], str]] = {
     "meta": (lambda: torch.ones(20, device="meta"), "conv1.bias is without content"),
     "quantised": (quantised, "conv1.bias is quantised"),
     "repeated": (lambda: torch.ones(1).expand(20), "conv1.bias repeats a smaller tensor"),
-    "int8": (lambda: torch.ones(20, dtype=torch.int8), "conv1.bias is int8 where float32"),
-    "bool": (lambda: torch.ones(20, dtype=torch.bool), "conv1.bias is bool where float32"),
-    "complex": (lambda: torch.ones(20, dtype=torch.complex64), "conv1.bias is complex64 where"),
+    "int8": (lambda: torch.ones(20, dtype=torch.int8), "conv1.bias is int8, not float32"),
+    "bool": (lambda: torch.ones(20, dtype=torch.bool), "conv1.bias is bool, not float32"),
+    "complex": (lambda: torch.ones(20, dtype=torch.complex64), "conv1.bias is complex64, not"),
     "nan": (lambda: torch.full((20,), torch.nan), "conv1.bias holds NaN or infinite"),
     "too large for float32": (lambda: torch.full((20,), 1e300, dtype=torch.float64), "finite"),
 }
@@ -138,7 +138,7 @@ def test_one_number_that_claims_to_be_a_million_classes(tmp_path: Path) -> None:
     """Nothing of that size is made before the rest of the file is held against it."""
     state = {**LeNet().state_dict(), "ip2.bias": torch.zeros(1_000_000)}
     save_file(state, tmp_path / "own.safetensors")
-    with pytest.raises(ClassifierError, match=r"ip2\.weight is 10 x 500 where 1000000 x 500"):
+    with pytest.raises(ClassifierError, match=r"ip2\.weight is 10 x 500, not 1000000 x 500"):
         load_classifier({"name": "lenet", "weights": "own.safetensors"}, base=tmp_path)
 
 
@@ -175,7 +175,7 @@ def card(folder: Path, **changes: object) -> Path:
         ({"input_shape": [1, 1e999, 28]}, "is not a card"),
         ({"input_shape": ["1" * 10_000] * 3}, "is not a card"),
         ({"input_shape": list(range(100_000))}, "is not a card"),
-        ({"labels": {"0": "a"}}, "two classes at least"),
+        ({"labels": {"0": "a"}}, "at least two classes"),
         ({"architecture": ["lenet"]}, "is unknown"),
         ({"output": ["logits"]}, "is not a card"),
     ],

@@ -109,7 +109,7 @@ def test_a_black_box_is_refused() -> None:
     box = from_predict(
         lambda images: np.full((len(images), 3), 1 / 3), input_shape=(3, 8, 8), name="box"
     )
-    with pytest.raises(ClassifierError, match=r"box: has no features: a black box"):
+    with pytest.raises(ClassifierError, match=r"box: has no features, since a black box"):
         penultimate(box)
 
 

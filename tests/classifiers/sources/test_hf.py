@@ -152,10 +152,15 @@ def _numbers(victim: Classifier) -> tuple[Any, Any, Any]:
     return module, module.mean.flatten().numpy(), module.std.flatten().numpy()
 
 
-def test_several_labels_at_once_have_a_sigmoid_each(vit: Path) -> None:
+def test_several_labels_at_once(vit: Path) -> None:
+    assert not load_classifier(f"hf:{vit}").multi_label
     change(vit / "config.json", problem_type="multi_label_classification")
-    assert load_classifier(f"hf:{vit}").link == "sigmoid"
-    assert load_classifier({"name": f"hf:{vit}", "link": "softmax"}).link == "softmax"
+    tagger = load_classifier(f"hf:{vit}")
+    assert (tagger.link, tagger.multi_label) == ("sigmoid", True)
+    one_class = load_classifier({"name": f"hf:{vit}", "link": "softmax"})
+    assert (one_class.link, one_class.multi_label) == ("softmax", False)
+    with pytest.raises(ClassifierError, match="choose one class"):
+        load_classifier({"name": f"hf:{vit}", "crops": 10})
 
 
 def test_without_a_processor_the_spec_says_all(vit: Path) -> None:

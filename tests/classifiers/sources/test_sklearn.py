@@ -281,15 +281,15 @@ def one_id(schema: dict[str, Any], _: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (node_array("left_child", 10**6), "lead out of it"),
-        (node_array("right_child", 0), "lead out of it"),
-        (node_array("left_child", -5), "lead out of it"),
-        (node_array("feature", 16), "features that there are not"),
-        (node_array("feature", -3), "features that there are not"),
+        (node_array("left_child", 10**6), "points outside the tree"),
+        (node_array("right_child", 0), "points outside the tree"),
+        (node_array("left_child", -5), "points outside the tree"),
+        (node_array("feature", 16), "features that do not exist"),
+        (node_array("feature", -3), "features that do not exist"),
         (outputs, "several outputs"),
-        (one_id, "two objects have one id"),
-        (lambda schema, _: schema.clear(), "no sound skops file"),
-        (lambda _, files: files.clear(), "no sound skops file"),
+        (one_id, "two objects have the same id"),
+        (lambda schema, _: schema.clear(), "not a sound skops file"),
+        (lambda _, files: files.clear(), "not a sound skops file"),
     ],
 )
 def test_a_forest_that_was_tampered_with(
@@ -305,7 +305,11 @@ def test_a_forest_that_was_tampered_with(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "no sound skops file"), (b"\x80\x04pickle", "no sound skops file"), (None, "No such")],
+    [
+        (b"", "not a sound skops file"),
+        (b"\x80\x04pickle", "not a sound skops file"),
+        (None, "No such"),
+    ],
 )
 def test_files_that_are_none(content: bytes | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "x.skops"
@@ -317,7 +321,9 @@ def test_files_that_are_none(content: bytes | None, message: str, tmp_path: Path
 
 def test_models_that_do_not_fit(saved: Callable[..., str], tmp_path: Path) -> None:
     name = saved(LinearRegression())
-    with pytest.raises(ClassifierError, match="holds a LinearRegression, no classifier"):
+    with pytest.raises(
+        ClassifierError, match="holds a LinearRegression, which is not a classifier"
+    ):
         load_classifier(spec(name))
     name = saved(SVC(decision_function_shape="ovo"), classes=4)
     with pytest.raises(ClassifierError, match="decision_function_shape='ovr'"):
@@ -341,7 +347,7 @@ def test_models_that_do_not_fit(saved: Callable[..., str], tmp_path: Path) -> No
     images, labels = rows()
     many = MultiOutputClassifier(LinearSVC()).fit(images / 255, np.stack([labels, labels], 1))
     skops_io.dump(many, tmp_path / "model.skops")
-    with pytest.raises(ClassifierError, match="does not choose one of two or more"):
+    with pytest.raises(ClassifierError, match="does not choose between two or more"):
         load_classifier(spec(name))
     with pytest.raises(ConfigError, match="no such file"):
         load_campaign(

@@ -97,7 +97,7 @@ def test_pictures_of_any_size_become_inputs(victim: Classifier, folder: Path) ->
         ("file,label\na_0.png,7\n", "no class 7"),
         ("file,label\na_0.png,-1\n", "no class is called '-1'"),
         ("file,label\na_0.png,dog\n", "labels.csv:2: no class is called 'dog'"),
-        ("file,label\na_0.png,1\na_0.png,2\n", "labels.csv:3: a_0.png stands there twice"),
+        ("file,label\na_0.png,1\na_0.png,2\n", "labels.csv:3: a_0.png occurs twice"),
         ("file,label\n\x00", "labels.csv"),
         ("file,label\nother.png,1\n", "without a label"),
         ("", "columns"),
@@ -122,9 +122,9 @@ def test_bad_folders(victim: Classifier, folder: Path, tmp_path: Path) -> None:
     assert "holds no pictures" in fails(victim, folder=tmp_path / "empty")
     assert "no such folder" in fails(victim, folder=tmp_path / "absent")
     assert "no such file" in fails(victim, folder=folder, labels="absent.csv")
-    assert "no picture is called like x_{class}" in fails(victim, folder=folder, labels="x_{class}")
+    assert "no picture matches x_{class}" in fails(victim, folder=folder, labels="x_{class}")
     assert "a_0.png: no class 0" not in fails(victim, folder=folder, labels="{class}")
-    assert "holds {class} once" in fails(victim, folder=folder, labels="{class}_{class}")
+    assert "must have {class} once" in fails(victim, folder=folder, labels="{class}_{class}")
     assert "before offset 9" in fails(victim, folder=folder, offset=9)
 
 
@@ -142,14 +142,19 @@ def test_what_cannot_be_read_is_left_out_and_told(victim: Classifier, folder: Pa
     spoil(folder)
     source = opened(victim, folder=folder)
     assert source.notes == (
-        "1 of macOS's ._ files, which hold no picture, left out",
-        "1 name (gone.png) of what is not a regular file left out",
+        "1 of macOS's ._ files left out, since they hold no picture",
+        "1 name (gone.png) left out, not a regular file",
     )
     found, notes = read_samples(source, range(len(source)))
     assert [s.source for s in found] == ["a_0.png", "b_1.png", "c_uno.PNG"]
     (note,) = notes
     assert note.startswith("3 pictures are left out: empty.png: ")
-    for words in ("the file is empty", "half.png: ", "page.jpg: ", "no picture of a kind"):
+    for words in (
+        "the file is empty",
+        "half.png: ",
+        "page.jpg: ",
+        "not a picture of a supported kind",
+    ):
         assert words in note
     with pytest.raises(ImageError, match=r"^empty\.png: "):
         source.sample(3)
@@ -162,8 +167,8 @@ def test_a_run_over_a_folder_with_faults_ends_and_tells_them(
     result = attack(config(folder=str(folder)), tmp_path / "run")
     assert result.summary["images"] == 3
     assert [note.split(" left out")[0] for note in result.summary["notes"]] == [
-        "1 of macOS's ._ files, which hold no picture,",
-        "1 name (gone.png) of what is not a regular file",
+        "1 of macOS's ._ files",
+        "1 name (gone.png)",
         "3 pictures are",
     ]
     planned = plan(load_attacks(config(folder=str(folder))))
@@ -250,7 +255,7 @@ def test_rows_and_pictures_without_each_other_are_told(
     source = opened(victim, folder=folder, labels=str(file))
     assert [source.sample(i).source for i in range(len(source))] == ["a_0.png", "one/d.png"]
     assert source.notes == (
-        "2 pictures (b_1.png, c_uno.PNG) without a label left out",
+        "2 pictures (b_1.png, c_uno.PNG) left out, without a label",
         "2 rows (x.png, y.png) of labels.csv without a picture in the folder",
     )
 
@@ -290,13 +295,15 @@ def test_noise_depends_on_the_index_alone(victim: Classifier) -> None:
 def test_classes_of_a_data_set_go_by_index_where_that_is_asked_for(victim: Classifier) -> None:
     names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     lenet = replace(load_classifier("mnist-lenet"), labels=names)
-    assert "`labels: index` to take class k" in fails(lenet, dataset="mnist-sample")
+    assert "`labels: index` to match classes by index" in fails(lenet, dataset="mnist-sample")
     source = opened(lenet, dataset="mnist-sample", labels="index")
     assert [source.sample(i).label for i in (0, 10, 99)] == [0, 1, 9]
     assert source.notes[0].startswith(
-        "classes go by their index where names differ: 0 is 'zero' for '0', 1 is 'one' for '1'"
+        "classes are matched by index where names differ: 0 is 'zero' for '0', 1 is 'one' for '1'"
     )
-    assert "where there are 7" in fails(victim, dataset="mnist-sample", labels="index")
+    assert "cannot be matched by index with 7" in fails(
+        victim, dataset="mnist-sample", labels="index"
+    )
 
 
 def test_a_data_set(victim: Classifier) -> None:

@@ -284,7 +284,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:
     begin(CompareStudy, config(seeds=[1], methods=list(METHODS[3:5])), tmp_path / "run")
     assert "median_low" not in rows(tmp_path / "run")[0]
     text = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "There is one seed only, so no interval is drawn." in text
+    assert "There is only one seed, so no interval is drawn." in text
 
 
 def test_what_a_net_cannot_give_is_left_out_and_said(
@@ -394,7 +394,7 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
         ({"methods": [{"attack": "gradient-assent"}]}, "methods.0.attack", "gradient-ascent"),
         ({"methods": [{"attack": "deepfool"}]}, "methods.0.attack", "cannot be aimed"),
         ({"methods": [{"attack": "square", "tries": 3}]}, "methods.0", "tries"),
-        ({"methods": [{"attack": "pgd", "step_size": [0.1, 0.2]}]}, "methods.0", "by itself"),
+        ({"methods": [{"attack": "pgd", "step_size": [0.1, 0.2]}]}, "methods.0", "of its own"),
         ({"methods": [{"attack": "pgd", "noise": "dim"}]}, "methods.0", "exactly one of"),
         ({"methods": [{"random": "cppn", "queries": 3}]}, "methods.0", "unknown key 'queries'"),
         ({"methods": [{"noise": "dim"}] * 2}, "methods", "two methods are called 'noise dim'"),

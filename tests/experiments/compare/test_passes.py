@@ -61,7 +61,7 @@ def test_a_net_with_gradients_is_timed_and_the_page_says_it(run: Path) -> None:
     assert float(row["ratio"]) == pytest.approx((gradient - forward) / forward)
     assert row["counted"] == "2"
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
-    assert f"{float(row['ratio']):.1f} on linear; the tables count 2" in text
+    assert f"{float(row['ratio']):.1f} on linear. The tables count 2." in text
 
 
 def test_the_ratio_is_of_the_shortest_of_its_times(monkeypatch: pytest.MonkeyPatch) -> None:

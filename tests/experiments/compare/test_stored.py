@@ -118,10 +118,12 @@ def test_one_method_a_run_and_method_and_seeds_of_one_config_together(everything
     assert [row["classes"] for row in table] == ["7", "6", "1", "7", "7"]
     # of two seeds there is an interval, of one there is none, and the page says of which
     assert [bool(row["median_low"]) for row in table] == [True, False, False, True, True]
-    assert "There is one seed only, and no interval, of pgd, attacked, fgsm." in page(everything)
+    assert "These methods have only one seed and no interval: pgd, attacked, fgsm." in page(
+        everything
+    )
     (left_out,) = json.loads((everything / "summary.json").read_text())["left_out"]
     assert left_out["method"] == "deepfool of attacked"
-    assert "it is aimed at no class" in left_out["reason"]
+    assert "it is not aimed at a class" in left_out["reason"]
 
 
 def test_its_table_is_typed_records(runs: Path, everything: Path) -> None:
@@ -267,7 +269,7 @@ def test_methods_that_share_few_classes_have_a_test_without_pairs(everything: Pa
     assert all("fgsm" in (row["first"], row["second"]) for row in loose)
     assert all(-1 <= float(row["delta"]) <= 1 for row in loose)
     assert not any("fgsm" in (r["first"], r["second"]) for r in rows(everything, "tests.csv"))
-    assert "the methods are not after the same classes (1, 6 and 7 of 7)" in page(everything)
+    assert "the methods do not search for the same classes (1, 6 and 7 of 7)" in page(everything)
 
 
 def test_a_broken_off_campaign_goes_as_far_as_it_went_and_is_marked(
@@ -330,7 +332,7 @@ def test_two_nets_stand_side_by_side_and_meet_in_classes_of_one_name(
 def test_one_run_alone_has_a_page_and_no_tests(runs: Path, tmp_path: Path) -> None:
     made = compare(tmp_path / "made", runs / "evolved-1")
     assert rows(made, "tests.csv") == []
-    assert "There is one seed only, so no interval is drawn." in page(made)
+    assert "There is only one seed, so no interval is drawn." in page(made)
 
 
 def test_a_dry_run_says_what_would_be_compared(runs: Path) -> None:
@@ -379,8 +381,8 @@ def test_an_older_schema_is_refused_with_the_command_that_makes_it_again(
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 1}))
     message = refused(runs / "evolved-1", path)
-    assert "has schema version 1, this evofool reads 2" in message
-    assert "make it again, in another folder, by: evofool" in message
+    assert "has schema version 1, but this evofool reads 2" in message
+    assert "make it again, in another folder, with: evofool" in message
 
 
 def test_a_comparison_of_before_is_refused_with_the_mend(runs: Path, tmp_path: Path) -> None:
@@ -398,7 +400,7 @@ def test_a_comparison_of_before_is_refused_with_the_mend(runs: Path, tmp_path: P
         (
             "evolved-1",
             "UPDATE wins SET class_index = 99 WHERE class_index = 3",
-            "is of no generation or class",
+            "belongs to no generation or class",
         ),
         ("evolved-1", "DELETE FROM wins WHERE class_index = 3", "class 3 was never won"),
         ("attacked", "UPDATE works SET definition = '{}'", "is damaged"),
@@ -442,7 +444,7 @@ def test_runs_without_a_class_in_common_are_refused(runs: Path, tmp_path: Path) 
         evolution = {"initial": 8, "children": 8, "classes": classes}
         evolve(campaign(1, evolution=evolution), tmp_path / name)
     message = refused(tmp_path / "first", tmp_path / "second")
-    assert "no two of the runs are after a class of the same name" in message
+    assert "no two of the runs search for a class of the same name" in message
 
 
 def test_kinds_without_such_results_are_named(tmp_path: Path, toy_net_folder: Path) -> None:

@@ -30,7 +30,7 @@ def test_services_and_objects_stay(tmp_path: Path) -> None:
         config = attacks(None, classifier=name, attacks=["one-pixel"])
         config["scoring"] = {"batch": 8}
         begin(AttackStudy, config, tmp_path / "run", ray=True, say=told.append)
-    assert "is asked here; the works are done here, one after the other" in told[0]
+    assert "is called only from here; the works are done here, one after the other" in told[0]
 
 
 def test_a_cluster_that_is_not_there_leaves_no_folder(

@@ -130,7 +130,9 @@ def test_a_work_that_kills_its_workers_is_given_up(
                     os.kill(pid, signal.SIGKILL)
 
     run = tmp_path / "run"
-    with pytest.raises(ScoringError, match=r"2 workers in turn were lost over it.*evofool resume"):
+    with pytest.raises(
+        ScoringError, match=r"2 workers in a row were lost while doing it.*evofool resume"
+    ):
         begin(AttackStudy, attacks(None), run, ray=True, progress=kill)
     assert status(run)["finished"] == 4
     begin(AttackStudy, attacks(None), tmp_path / "here")
@@ -145,7 +147,7 @@ def test_a_stop_saves_and_the_rest_is_done_here(cluster: Any, tmp_path: Path) ->
         ray=True, should_stop=lambda: bool(stop), progress=_act_once(lambda: stop.append(True))
     )
     run = tmp_path / "run"
-    with pytest.raises(Interrupted, match="what is done is saved; go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="what is done is saved; continue with: evofool resume"):
         begin(AttackStudy, long_attacks(), run, options=options)
     assert status(run)["status"] == "interrupted"
     resume(run)

@@ -156,7 +156,7 @@ def test_a_foreign_artifact_is_refused_and_named(
         carry_out(plan)
     message = str(caught.value)
     assert str(folder.path) in message
-    assert "note 0: notes/0.txt is not what was made; put it back as it was" in message
+    assert "note 0: notes/0.txt is not what was made; restore the original" in message
 
 
 def test_what_gives_way_is_kept_aside(carry_out: CarryOut, folder: ExperimentFolder) -> None:

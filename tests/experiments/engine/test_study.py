@@ -111,11 +111,11 @@ def test_rows_of_another_run_are_taken_over(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_stop_is_told_with_the_way_on(tmp_path: Path) -> None:
-    with pytest.raises(Interrupted, match="what is done is saved; go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="what is done is saved; continue with: evofool resume"):
         begin(Colours, config(), tmp_path / "run", options=Options(should_stop=lambda: True))
     assert status(Colours, tmp_path / "run")["status"] == "interrupted"
     assert ok(tmp_path / "run")["colours, mnist-lenet"] is None
-    with pytest.raises(FolderError, match="cannot be drawn yet, colours, mnist-lenet not done"):
+    with pytest.raises(FolderError, match="cannot be drawn yet: colours, mnist-lenet not done"):
         redraw(Colours, tmp_path / "run")
     resume(Colours, tmp_path / "run")
     assert all(ok(tmp_path / "run").values())

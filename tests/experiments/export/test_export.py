@@ -252,7 +252,7 @@ def test_cards(evolved: EvolveRun, attacked: AttackRun, tmp_path: Path) -> None:
     for line in attacked.summary["attacks"]:
         fooled = round(line["success_png"]["rate"] * line["n"])
         assert f"<td>{line['n']}</td>\n<td>{fooled}</td>" in html
-    assert "the data set" in html
+    assert "its data set" in html
 
 
 def test_hostile_labels_do_nothing(hostile: EvolveRun, tmp_path: Path) -> None:
@@ -300,10 +300,10 @@ def test_what_is_refused(evolved: EvolveRun, attacked: AttackRun, tmp_path: Path
     (tmp_path / "full" / "x").write_text("")
     (tmp_path / "there.npz").write_text("mine")
     for out, format, error, message in (
-        ("full", "imagefolder", FolderError, "holds something already"),
-        ("there.npz", "npz", FolderError, "holds something already"),
-        ("there.npz", "imagefolder", FolderError, "holds something already"),
-        ("data.csv", "parquet", UsageError, r"ends in \.parquet"),
+        ("full", "imagefolder", FolderError, "is not empty"),
+        ("there.npz", "npz", FolderError, "is not empty"),
+        ("there.npz", "imagefolder", FolderError, "is not empty"),
+        ("data.csv", "parquet", UsageError, r"must end in \.parquet"),
         ("a\0b", "imagefolder", UsageError, "NUL"),
         ("x", "imagefoldr", UsageError, "did you mean 'imagefolder'"),
         ("there.npz/x", "imagefolder", StoreError, "cannot be written"),
@@ -316,7 +316,7 @@ def test_what_is_refused(evolved: EvolveRun, attacked: AttackRun, tmp_path: Path
     shutil.copytree(attacked.path, tmp_path / "run")
     lines = (tmp_path / "run" / "results.csv").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "results.csv").write_text("".join([*lines, lines[-1]]))
-    with pytest.raises(StoreError, match="two of its pictures have one name"):
+    with pytest.raises(StoreError, match="two of its pictures have the same name"):
         evofool.export(tmp_path / "run", tmp_path / "out")
     (tmp_path / "run" / "results.csv").write_text(lines[0])
     with pytest.raises(StoreError, match="no picture to export yet"):

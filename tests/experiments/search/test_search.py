@@ -189,7 +189,7 @@ def test_other_nets_and_natural_pictures_are_asked(seen: Path, net: str) -> None
     assert cppn["shown_to"][name]["its_class"] == pytest.approx(np.median(shares))
     assert cppn["nearest"]["rms"] == pytest.approx(np.median(far))
     page = (seen / "run" / "report" / "index.html").read_text()
-    assert "Do the pictures show their classes?" in page
+    assert "Do the pictures look like their classes?" in page
     assert [check for check in verify(seen / "run") if check.ok is False] == []
 
 
@@ -255,7 +255,7 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"variants": ["leyers"]}, "leyers"),
         ({"medians": [0.0]}, "medians"),
         ({"seeds": [1, 1]}, "twice"),
-        ({"images": {"noise": "uniform"}}, "no natural picture"),
+        ({"images": {"noise": "uniform"}}, "not a natural picture"),
         ({"images": {"folder": "nowhere"}}, "no such folder"),
         ({"shown_to": ["nowhere.py:net"]}, "nowhere"),
         ({"shown_to": ["mnist-lenet"]}, r"shown_to.0.*mnist-lenet would be shown nothing"),
@@ -267,7 +267,7 @@ def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Pat
 
 
 def test_a_net_is_not_shown_its_own_pictures(net: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="or is the only one of them"):
+    with pytest.raises(ConfigError, match="or it is the only one of them"):
         begin(SearchStudy, config(net, shown_to=[net]), tmp_path / "run")
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evofool.classifiers import load_classifier
 from evofool.errors import ConfigError
+from evofool.experiments.engine import Results
 from evofool.experiments.engine.life import begin
 from evofool.experiments.runs import status, verify
 from evofool.experiments.signs.driven import DrivenRow, SignsDriven, drive_of, metres, parts
@@ -27,6 +28,7 @@ from evofool.scoring import Scorer
 from evofool.signs.drive import Aim, drive
 from evofool.signs.footage import Approach, Footage
 from evofool.signs.plates import make_sign
+from evofool.store.experiment import ExperimentFolder
 
 SIDE, CLASSES, PICTURES, FRAMES = 8, 4, 3, 2
 NETS = f"""
@@ -196,6 +198,24 @@ def test_the_best_sign_of_each_net_is_laid_out_for_print(finished: Path) -> None
         assert f"drive-{number}.png" in page
 
 
+def test_a_page_without_photographs(finished: Path, folder: Path) -> None:
+    study = SignsStudy.make(SignsStudy.load(config(folder, shown=False)))
+    with ExperimentFolder.open(finished) as run:
+        made = study.report(Results(run, study.plan), run.manifest)
+    assert "in-distribution" in made.tables["signs.csv"].csv().decode()
+    assert "(in-distribution, " not in made.page  # of a print sheet
+    assert not any("in-distribution" in name for name in made.files)
+    photographs = [
+        painted(finished, "in-distribution", net, method)
+        for net in ("tiny", "other")
+        for method in ("sign-embedding", "sign-evolution")
+    ]
+    for net in ("tiny", "other"):
+        sheet = decode_png(made.beside[f"print/{net}.png"])
+        own = sheet[:, 15::30, 15::30][:, :SIDE, :SIDE]
+        assert not any((pictures == own).all(axis=(1, 2, 3)).any() for pictures in photographs)
+
+
 def test_without_a_drive(folder: Path) -> None:
     study = SignsStudy.make(SignsStudy.load(config(folder, frames=0)))
     assert all(one.driven is None for one in study.rows.painted)
@@ -216,7 +236,7 @@ def test_pictures_are_what_is_tested_not_their_transforms() -> None:
     ]  # fmt: skip
     first, second, across = sentences({"nets": ["a", "b"], "held_back": 10, "lines": lines})
     assert "Drawn signs do better than photographed ones (Mann-Whitney over pictures" in first
-    assert "Drawn and photographed signs do not differ" in second
+    assert "No difference between drawn and photographed signs is shown" in second
     assert across.startswith("m: what is painted on b holds under more transforms")
     assert "Wilcoxon over 12 pictures" in across
 

@@ -136,7 +136,7 @@ def test_a_stop_keeps_what_is_done(finished: Path, tmp_path: Path) -> None:
         if now.done == 3:
             stop.append(True)
 
-    with pytest.raises(Interrupted, match="go on with: evofool resume"):
+    with pytest.raises(Interrupted, match="continue with: evofool resume"):
         begin(SweepStudy, sweep(grid=GRID), run, should_stop=lambda: bool(stop), progress=progress)
     assert status(run)["finished"] == 3
     resume(run)

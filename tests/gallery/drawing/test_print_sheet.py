@@ -132,7 +132,7 @@ def test_genomes_are_drawn_anew_where_they_can_be(
     )
     run = evofool.evolve(config, tmp_path / "cppn").path
     sheet = print_sheet(run, tmp_path / "out", 3, width_mm=25.4, dpi=100)
-    assert sheet.how == "drawn anew from its genome with 100 x 100 pixels"
+    assert sheet.how == "drawn again from its genome with 100 x 100 pixels"
     with PIL.Image.open(sheet.png) as picture:
         assert len(np.unique(picture_to_array(picture, 1).reshape(100, 100), axis=1).T) > 6
     run = evofool.evolve(toy_campaign(stop={"generations": 1}), tmp_path / "bytes").path
@@ -153,14 +153,14 @@ def test_what_cannot_be_printed(tmp_path: Path) -> None:
             print_sheet(path, tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
 
-    refused(ImageError, "take --dpi 346 or less", dpi=600)
+    refused(ImageError, "use --dpi 346 or less", dpi=600)
     refused(UsageError, "need .* pages of a4, more than 100", width_mm=3000, dpi=30)
     refused(UsageError, "no paper 'b5'; there are a4", paper="b5")
     refused(UsageError, "no filter", resample="box")
     refused(UsageError, "10 to 5,000 mm", width_mm=float("nan"))
     refused(UsageError, "30 to 2,400 dpi", dpi=0)
-    refused(UsageError, "is a picture, and not", wanted="3")
-    with pytest.raises(FolderError, match="holds something already"):
+    refused(UsageError, "is a picture, not", wanted="3")
+    with pytest.raises(FolderError, match="is not empty"):
         print_sheet(path, tmp_path)
     (tmp_path / "fake.png").write_bytes(b"\x89PNG")
     with pytest.raises(ImageError, match="cannot be read"):

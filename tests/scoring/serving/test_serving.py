@@ -161,7 +161,7 @@ def bomb() -> bytes:
         (b"{", 400, "not JSON"),
         (b"[" * 100_000, 400, "not JSON"),
         (b"[1]", 400, "BASE64"),
-        (b'{"images": []}', 400, "one picture at least"),
+        (b'{"images": []}', 400, "at least one picture"),
         (b'{"images": ["?"]}', 400, "base64"),
         (b'{"images": [3]}', 400, "base64"),
         (json.dumps({"images": ["AAAA"]}).encode(), 422, "picture"),

@@ -34,7 +34,7 @@ def parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Malformed(f"its answer is no JSON ({_short(str(error))})") from None
+        raise Malformed(f"its answer is not JSON ({_short(str(error))})") from None
 
 
 class Classes:
@@ -82,12 +82,12 @@ class Classes:
         if isinstance(scores, Mapping):
             labels, scores = list(scores), list(scores.values())
         if not isinstance(scores, list):
-            raise Malformed(f"it gives {_shown(scores)} where scores are wanted")
+            raise Malformed(f"it gives {_shown(scores)} instead of scores")
         values = [self._number(score) for score in scores]
         n, partial = len(self.labels), self.output == "topk"
         if labels is None or (isinstance(labels, list) and tuple(labels) == self.labels):
             if len(values) != n:
-                raise Malformed(f"it gives {len(values)} scores where {n} classes are known")
+                raise Malformed(f"it gives {len(values)} scores, but {n} classes are known")
             return np.array(values, np.float64)
         if not isinstance(labels, list) or len(labels) != len(values):
             count = len(labels) if isinstance(labels, list) else "no"
@@ -103,7 +103,7 @@ class Classes:
             raise Malformed("it names no class at all")
         if len(missing) and not partial:
             first = _shown(self.labels[int(missing[0])])
-            raise Malformed(f"it leaves out {len(missing)} classes, {first} for one")
+            raise Malformed(f"it leaves out {len(missing)} classes, for example {first}")
         return row
 
     def rows(self, rows: Sequence[NDArray[np.float64]], count: int) -> Rows:
@@ -185,7 +185,7 @@ def finite(value: object, *, low: bool = False) -> float:
         Malformed: it is none.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed(f"it gives {_shown(value)} where a score is wanted")
+        raise Malformed(f"it gives {_shown(value)} instead of a score")
     try:
         number = float(value)
     except OverflowError:

@@ -55,10 +55,10 @@ class Evofool:
         """Of ``scores`` beside ``labels``, of ``top`` or of ``predictions``: float64 N x classes,
         or int64 (N,) labels."""
         if not isinstance(value, Mapping):
-            raise Malformed("its answer is no JSON object")
+            raise Malformed("its answer is not a JSON object")
         output = self.classes.output
         if value.get("output", output) != output:
-            raise Malformed(f"it gives {str(value['output'])[:20]} where {output} is expected")
+            raise Malformed(f"it gives {str(value['output'])[:20]}, but {output} is expected")
         if output == "label":
             return self.classes.chosen(_list(value, "predictions"), count)
         if output == "topk":
@@ -105,7 +105,7 @@ class KServe:
         ]
         chosen = named or (outputs if self.tensors.output is None else [])
         if len(chosen) != 1 or not isinstance(chosen[0], Mapping):
-            raise Malformed(f"it gives {len(chosen)} outputs of the name {self.tensors.output}")
+            raise Malformed(f"it gives {len(chosen)} outputs with the name {self.tensors.output}")
         data = _flat(_list(chosen[0], "data"))
         if self.classes.output == "label":
             return self.classes.chosen(data, count)
@@ -113,8 +113,8 @@ class KServe:
         shape = chosen[0].get("shape")
         if len(data) != count * n or (shape is not None and shape != [count, n]):
             raise Malformed(
-                f"it gives {len(data)} numbers of shape {str(shape)[:40]} where [{count}, {n}] is"
-                " wanted"
+                f"it gives {len(data)} numbers of shape {str(shape)[:40]}, but [{count}, {n}] is"
+                " expected"
             )
         return self.classes.rows(
             [self.classes.row(data[i * n : (i + 1) * n]) for i in range(count)], count
@@ -198,7 +198,7 @@ def _pairs(value: Any) -> tuple[list[Any], list[Any]]:
     if not isinstance(value, list) or not all(
         isinstance(pair, Mapping) and "label" in pair and "score" in pair for pair in value
     ):
-        raise Malformed("its answer is no list of labels with their scores")
+        raise Malformed("its answer is not a list of labels with their scores")
     return [pair["label"] for pair in value], [pair["score"] for pair in value]
 
 

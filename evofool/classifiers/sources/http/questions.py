@@ -73,7 +73,7 @@ def tensor(
         images: see above.
         datatype: ``UINT8`` for levels, ``FP32`` for (x - mean) / std of x on [0, 1].
         layout: ``nchw`` or ``nhwc``.
-        mean: one number, or one a channel.
+        mean: one number, or one per channel.
         std: likewise.
     """
     values: Any = images

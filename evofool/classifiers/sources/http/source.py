@@ -63,17 +63,19 @@ def load_http(spec: ClassifierSpec, base: Path) -> Classifier:
     told = _told(spec, config, client, base)
     labels = spec.read_labels(base) or told.labels
     if labels is None:
-        raise ClassifierError(f"classifier {spec.name}: labels: are needed; the service tells none")
+        raise ClassifierError(
+            f"classifier {spec.name}: labels: are needed, since the service does not report them"
+        )
     if told.labels is not None and sorted(labels) != sorted(told.labels):
         raise ClassifierError(
-            f"classifier {spec.name}: labels: are not those that the service tells, which are"
+            f"classifier {spec.name}: labels: are not those that the service reports, which are"
             f" {len(told.labels)}: {', '.join(told.labels[:5])[:100]}..."
         )
     shape = spec.input_shape or told.shape
     if shape is None:
         raise ClassifierError(
-            f"classifier {spec.name}: input_shape: is needed, since the service tells none; set"
-            " [channels, height, width]"
+            f"classifier {spec.name}: input_shape: is needed, since the service does not report"
+            " it; set [channels, height, width]"
         )
     shape = check_shape(shape, spec.name)
     output = spec.output or told.output or ("topk" if config.preset == "huggingface" else "probs")
@@ -123,8 +125,8 @@ def inspect_http(spec: ClassifierSpec, base: Path) -> Inspection:
         missing = f"the environment variable {config.auth.env} is not set"
     elif labels is None or spec.input_shape is None:
         missing = (
-            "only the service tells its labels and input shape, and is asked when the run begins;"
-            " give labels and input_shape to see them here"
+            "labels and input shape come from the service, which is contacted when the run"
+            " starts; give labels and input_shape to see them here"
         )
     n_classes = None if labels is None else len(labels)
     return Inspection(spec.name, spec.input_shape, n_classes, not missing, missing)
@@ -136,8 +138,9 @@ def _http(spec: ClassifierSpec) -> HttpConfig:
     spec.allow("a service", (*_KEYS, *tensors))
     if spec.transforms is not None:
         raise ClassifierError(
-            f"classifier {spec.name}: transforms: cannot be set for a service, where each of them"
-            " would be a picture to pay for; serve the transformed net with evofool serve"
+            f"classifier {spec.name}: transforms: cannot be set for a service, where each"
+            " transform would be one more picture to pay for; serve the transformed net with"
+            " evofool serve"
         )
     if spec.crops != 1:
         raise ClassifierError(f"classifier {spec.name}: crops: cannot be set for a service")
@@ -154,7 +157,8 @@ def _told(spec: ClassifierSpec, config: HttpConfig, client: Client, base: Path) 
             return _of_kserve(config, client, config.tensors)
     except Failed as error:
         raise ClassifierError(
-            f"classifier {spec.name}: its metadata cannot be had: {client.secrets.hide(str(error))}"
+            f"classifier {spec.name}: its metadata cannot be fetched:"
+            f" {client.secrets.hide(str(error))}"
         ) from None
     return _Told()
 
@@ -207,8 +211,9 @@ def _identity(spec: ClassifierSpec, config: HttpConfig, told: _Told) -> str:
         return f"told {told.identity}"
     if config.declared is None:
         raise ClassifierError(
-            f"classifier {spec.name}: http.declared: is needed, since the service offers no digest"
-            " of what it is: give its name and version, and change them when it changes"
+            f"classifier {spec.name}: http.declared: is needed, since the service offers no"
+            " digest of its classifier: give the classifier's name and version, and change them"
+            " when it changes"
         )
     return f"declared {config.declared}"
 

@@ -29,8 +29,8 @@ def runs_in(given: Sequence[str]) -> list[Path]:
     others = [text for text in given if text not in folders]
     if others:
         raise UsageError(
-            f"compare takes one config, with changes to it, or run folders: {folders[0]} is a"
-            f" folder, and {others[0]} is none"
+            f"compare takes either one config, with changes to it, or run folders: {folders[0]}"
+            f" is a folder, but {others[0]} is not"
         )
     return [_absolute(text) for text in folders]
 

@@ -62,7 +62,7 @@ def _attack(
 ) -> FoundSearch | NotCompared:
     work, name = run.work(address), run.path.name
     if work is None:
-        return NotCompared(name, victim.name, f"attack {index}", "it was not begun")
+        return NotCompared(name, victim.name, f"attack {index}", "it was not started")
     attack, settings = _settings(run, work)
     title = registry.title(str(attack.pop("name", f"attack {index}")))
     if isinstance(attack.get("setting"), str) and attack["setting"] != "evofool":
@@ -70,7 +70,8 @@ def _attack(
     if settings.get("targets") == "none":
         return NotCompared(
             name, victim.name, title,
-            "it is aimed at no class, and leads away from one; targets in its config aim it",
+            "it is not aimed at a class, but leads away from one; set targets in its config to"
+            " aim it",
         )  # fmt: skip
     rows = read_results(run, address)
     scored = [row for row in rows if row.target != NONE and row.sought_confidence is not None]

@@ -56,7 +56,9 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     for win in wins:
         g = win.id.generation
         if g not in forward or win.class_index >= len(victim.labels):
-            raise StoreError(f"{path}: damaged: the win of {win.id} is of no generation or class")
+            raise StoreError(
+                f"{path}: damaged: the win of {win.id} belongs to no generation or class"
+            )
         cost = win_cost(win.id.child, forward.get(g - 1, 0), forward[g], passes)
         seen[win.class_index].append((cost, win.log_odds))
     best = {}
@@ -136,4 +138,4 @@ def _saved(path: Path, class_index: int, table: Mapping[int, Mapping[str, Any]])
 
 
 def _mend(path: Path) -> str:
-    return f"evofool resume {path} writes it anew"
+    return f"evofool resume {path} writes it again"

@@ -83,9 +83,9 @@ def comparison(path: Path) -> list[FoundSearch | NotCompared]:
                 found += _taken_over(run, stored, title)
         if not found:
             raise FolderError(
-                f"{path}: was made by an evofool whose comparisons did not say which works are"
-                f" their searches; make it again in another folder: evofool compare"
-                f" {path / 'config.yaml'} --reuse {path} does no work twice"
+                f"{path}: was made by an evofool whose comparisons did not record which works"
+                " are their searches; make it again in another folder: evofool compare"
+                f" {path / 'config.yaml'} --reuse {path} repeats no work"
             )
         return found
 
@@ -134,7 +134,7 @@ def _of_methods(
                 raise StoreError(f"{run.path}: its manifest is damaged: {ENTRY}: seed {written}")
             own = [works[each] for each in addresses if each in works]
             if not (len(own) == len(addresses) and own[0].finished):
-                reason = f"seed {written} is not done ({state}); evofool resume goes on with it"
+                reason = f"seed {written} is not done ({state}); evofool resume continues it"
                 found.append(NotCompared(run.path.name, victim.name, method.method, reason))
                 continue
             cost = sum((work.cost for work in own), Cost())

@@ -103,8 +103,8 @@ def _kind(path: Path) -> Kind:
     if (path / "evolution").is_dir():
         mend += f", such as the campaigns in {path / 'evolution'}"
     raise UsageError(
-        f"{path}: {kind.about} cannot be compared: its results are not pictures of classes with a"
-        f" confidence and a cost each{mend}"
+        f"{path}: {kind.about} cannot be compared: its results are not pictures of classes, each"
+        f" with a confidence and a cost{mend}"
     )
 
 
@@ -271,7 +271,7 @@ def _check_overlap(arms: Sequence[Arm], labels: Mapping[str, Sequence[str]]) -> 
         + (", ..." if len(names) > FEW else "")
         for arm, names in named[:FEW]
     )
-    raise UsageError(f"no two of the runs are after a class of the same name: {told}")
+    raise UsageError(f"no two of the runs search for a class of the same name: {told}")
 
 
 def names_of(arm: Arm, labels: Sequence[str]) -> set[tuple[str, int]]:
@@ -284,8 +284,8 @@ def _on_nets(labels: Mapping[str, Sequence[str]], arms: Sequence[Arm]) -> list[s
     notes = []
     if len(labels) > 1:
         notes.append(
-            f"The runs are on {len(labels)} nets, {', '.join(labels)}: methods are set against each"
-            " other on one net only; between nets, classes of the same name are."
+            f"The runs are on {len(labels)} nets, {', '.join(labels)}: methods are compared on"
+            " one net only; two nets are compared by classes of the same name."
         )
     for net, own in labels.items():
         counts = {
@@ -296,8 +296,9 @@ def _on_nets(labels: Mapping[str, Sequence[str]], arms: Sequence[Arm]) -> list[s
             *some, most = sorted(counts)
             listed = " and ".join(filter(None, (", ".join(map(str, some)), str(most))))
             notes.append(
-                f"On {net} the methods are not after the same classes ({listed} of {len(own)}):"
-                " each one's medians and shares are over its own, tests over those that two share."
+                f"On {net} the methods do not search for the same classes ({listed} of"
+                f" {len(own)}): each method's medians and shares cover its own classes, and a"
+                " test covers those that both methods share."
             )
     return notes
 
@@ -311,8 +312,8 @@ def _on_states(searches: Sequence[FoundSearch]) -> list[str]:
     if not broken:
         return []
     return [
-        f"Not finished: {', '.join(broken)}. Their curves go as far as the runs did; what they"
-        " reached and spent is as it was then."
+        f"Not finished: {', '.join(broken)}. Their curves, results and costs are those up to the"
+        " interruption."
     ]
 
 

@@ -50,7 +50,7 @@ def compared_again(loaded: Loaded[RunsConfig], run: ExperimentFolder) -> Compare
     stored = [works[address] for address in planned(run) if address in works]
     if not stored or len(stored) != len(planned(run)) or not all(w.finished for w in stored):
         raise FolderError(
-            f"{run.path}: {missing[0]} is not there any more, and not all of it had been taken over"
+            f"{run.path}: {missing[0]} no longer exists, and not all of it had been taken over"
         )
     taken = [restored(run, work) for work in stored if work.kind == StoredSearch.kind]
     grouped: dict[tuple[str, str], dict[int, StoredSearch]] = {}

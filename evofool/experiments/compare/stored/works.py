@@ -69,7 +69,7 @@ class StoredSearch(Work):
     def run(self, context: Context) -> Iterator[Row | Artifact]:
         if self.source is None:
             raise StoreError(
-                f"{context.planned.title}: its run folder {self.origin.name} is not there any more"
+                f"{context.planned.title}: its run folder {self.origin.name} no longer exists"
             )
         found, rows = self.source.found, self.source.rows
         pngs = found.pictures([self.source.own[row.item] for row in rows])

@@ -40,10 +40,13 @@ from evofool.store.records.works import Cost, StoredRow
 def bound_to_the_driver(made: Study[Any]) -> str:
     """Why an experiment's works cannot be sent to other processes, "" if they can."""
     if all(planned.work.stays for planned in made.plan):
-        return "nothing of this experiment can be sent elsewhere"
+        return "nothing in this experiment can be sent to other machines"
     for net in _nets(made):
         if net.metered:
-            return f"{net.headline} is a service or a function that may be one: it is asked here"
+            return (
+                f"{net.headline} is a service or a function that may be one, so it is called"
+                " only from here"
+            )
         if net.name.startswith(LIVE):
             return f"{net.headline} is a Python object of this process"
     return ""
@@ -187,7 +190,9 @@ class RayWorks(Elsewhere):
     def _store(self, changed: Changed) -> None:
         for name, data in changed.files:
             if name.startswith(OWN):
-                raise StoreError(f"{self._run.path}: a worker sent {name}, which is no work's")
+                raise StoreError(
+                    f"{self._run.path}: a worker sent {name}, which belongs to no work"
+                )
             self._run.write_file(name, data)
         for name in changed.removed:
             self._run.inside(name).unlink(missing_ok=True)

@@ -102,7 +102,7 @@ class Tasks:
         try:
             while True:
                 if not begun and self._stopping.is_set():
-                    raise TaskLostError("stopped before it had begun")
+                    raise TaskLostError("stopped before it had started")
                 self._watch.check()
                 ready, _ = ray.wait([task], timeout=_LOOK_SECONDS)
                 if not ready:

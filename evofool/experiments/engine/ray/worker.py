@@ -164,7 +164,8 @@ def _work(
                 named = [f"{k} {own.get(k)} instead of {v}" for k, v in request.versions.items()
                          if own.get(k) != v]  # fmt: skip
                 raise UsageError(
-                    f"a worker of Ray has {', '.join(named)}: install the same on every machine"
+                    f"a Ray worker has {', '.join(named)}: install the same versions on every"
+                    " machine"
                 )
             with ExperimentFolder.create(root, request.manifest, request.config) as run:
                 run.set_meta(request.meta)
@@ -188,8 +189,8 @@ def _run(
     made = _study(request, run)
     if request.address not in made.plan:
         raise UsageError(
-            "what this experiment's config names is something else on a machine of the cluster: the"
-            " same files must lie at the same paths on every machine"
+            "something that this experiment's config names is different on a machine of the"
+            " cluster: the same files must lie at the same paths on every machine"
         )
     planned = made.plan[request.address]
     step = _Step(should_stop, put)

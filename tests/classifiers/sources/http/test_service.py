@@ -308,7 +308,7 @@ def test_metadata_of_something_else(metadata: Any, message: str) -> None:
 def test_nobody_is_there() -> None:
     with stub() as service:
         pass
-    with pytest.raises(ClassifierError, match="metadata cannot be had"):
+    with pytest.raises(ClassifierError, match="metadata cannot be fetched"):
         victim_of(service.url, retries=1)
 
 
