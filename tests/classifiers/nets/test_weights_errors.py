@@ -85,7 +85,7 @@ def spoil(change: Callable[[dict[str, torch.Tensor]], object], path: Path) -> di
         (lambda state: state.update(extra=torch.zeros(1)), "unknown extra"),
         (
             lambda state: state.update({"conv1.bias": torch.zeros(3)}),
-            "conv1.bias is 3 where 20 is wanted",
+            "conv1.bias is 3, not 20",
         ),
         (
             lambda state: state.update({"ip1.weight": torch.full((500, 800), torch.nan)}),
