@@ -138,7 +138,8 @@ class AttackStudy(Study[AttackCampaign]):
         config, victim = loaded.config, scorer.classifier
         scoring = _scoring(config.scoring)
         given = config.classifier.model_dump(mode="json", exclude_none=True)
-        how = {key: given[key] for key in given if key not in ("name", "weights", "labels")}
+        known = ("name", "weights", "labels", "prototypes")  # by the digest
+        how = {key: given[key] for key in given if key not in known}
         transforms = config.classifier.transforms
         if transforms is not None:
             how["transforms"] = transforms.result

@@ -326,6 +326,8 @@ class RayPool:
 
     def _lost(self, hand: _Hand, reason: str) -> None:
         """Another actor in place of one that is lost; several threads may notice the same."""
+        if self._should_stop():  # the signal may have ended Ray's processes too
+            raise Interrupted("stopped")
         self._watch.check(now=True)  # workers end with what runs of Ray on their machine
         with self._changed:
             if self._closed or hand not in self._ready:
