@@ -117,7 +117,7 @@ def test_a_path_means_the_same_from_everywhere(
     code = code_of(config)
     code["sources.0.name"][0]["path"] = "net.py"
     for run in _open(tmp_path / "run", code=code):
-        with pytest.raises(FolderError, match=r"net\.py, but its manifest net\.py"):
+        with pytest.raises(FolderError, match=r"net\.py, but its manifest names net\.py"):
             check_code(run, config)
 
 

@@ -43,7 +43,7 @@ def test_in_place_of_the_lock(folder: Path, make: Callable[[Path], None]) -> Non
     lock.unlink(missing_ok=True)
     make(lock)
     assert not is_held(lock)
-    with pytest.raises(StoreError, match=r"\.lock: is (a link|no regular file).*; remove it"):
+    with pytest.raises(StoreError, match=r"\.lock: is (a link|not a regular file).*; remove it"):
         CampaignFolder.open(folder, writable=True)
     assert not (folder.parent / "elsewhere").exists()
     with CampaignFolder.open(folder) as run:  # who reads needs no lock
@@ -55,7 +55,7 @@ def test_in_place_of_the_lock_of_a_new_run(tmp_path: Path, make: Callable[[Path]
     folder = tmp_path / "new"
     folder.mkdir()
     make(folder / ".lock")
-    with pytest.raises(StoreError, match=r"\.lock: is (a link|no regular file)"):
+    with pytest.raises(StoreError, match=r"\.lock: is (a link|not a regular file)"):
         CampaignFolder.create(folder, {"kind": "evolve"}, "")
     assert not (tmp_path / "elsewhere").exists()
     assert [entry.name for entry in folder.iterdir()] == [".lock"]
@@ -79,7 +79,7 @@ def test_beside_the_database(folder: Path, suffix: str, make: Callable[[Path], N
     path.unlink(missing_ok=True)
     make(path)
     for writable in (False, True):
-        with pytest.raises(StoreError, match=f"sqlite{suffix}: is (a link|no regular file)"):
+        with pytest.raises(StoreError, match=f"sqlite{suffix}: is (a link|not a regular file)"):
             CampaignFolder.open(folder, writable=writable)
     assert not (folder.parent / "elsewhere").exists()
 

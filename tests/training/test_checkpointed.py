@@ -46,7 +46,7 @@ def test_the_mean_is_of_the_last_epoch(tmp_path: Path) -> None:
         fitting(steady), Checkpoints(tmp_path, "net", {"of": 1}), lambda p: losses.append(p.loss)
     )
     assert found.loss == pytest.approx(np.mean(losses[10:]))
-    with pytest.raises(UsageError, match="of another training: of is 1 there and 2 here"):
+    with pytest.raises(UsageError, match="to another training: of is 1 there and 2 here"):
         fit_checkpointed(fitting(steady), Checkpoints(tmp_path, "net", {"of": 2}))
 
 
