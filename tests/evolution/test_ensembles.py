@@ -159,7 +159,7 @@ def test_killed_while_a_member_is_asked(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     process = forked(KILLED, tmp_path / "config.json", cut, DIES_AT=dies_at).end()
     assert process.returncode == -signal.SIGKILL, process.stderr
-    assert 0 < status(cut)["generations"] < 12
+    assert status(cut)["generations"] < 12  # what is stored lags behind what is scored: maybe none
     resume(cut)
     evolve(config, whole)
     assert status(cut)["archive_digest"] == status(whole)["archive_digest"]
