@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from halves import load_halves
 
 from evofool.classifiers import from_members, load_classifier
-from evofool.data import Dataset
 from evofool.errors import ConfigError, Interrupted
 from evofool.evolution.outputs import read_table
 from evofool.experiments.engine.life import Options, begin
@@ -69,16 +69,6 @@ def cats() -> Classifier:
     return from_module(nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), input_shape=(1, 16, 16),
                        name="cats", labels=["cat", "dog"])
 """
-
-
-def load_halves(name: str, split: str, _folder: object = None) -> Dataset:
-    """96 grey pictures of 16 x 16: bright left halves against bright right halves."""
-    rng = np.random.default_rng(0 if split == "train" else 1)
-    labels = rng.integers(0, 2, 96)
-    images = rng.integers(0, 100, (96, 1, 16, 16), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, :, 8 * label : 8 * label + 8] += 100
-    return Dataset(name, split, images, labels.astype(np.int64), ("left", "right"))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -164,6 +164,8 @@ def test_the_budget_holds_over_all_of_them(log: Log, tmp_path: Path) -> None:
 
 
 def test_a_budget_for_the_clean_images_and_no_probe(log: Log, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the 20 clean images and the \d+ pictures of the probe alone"):
+    with pytest.raises(
+        ConfigError, match=r"the 20 clean images and the \d+ pictures of the probe alone"
+    ):
         attack(config(budget=24), tmp_path / "run")
     assert not (tmp_path / "run").exists()
