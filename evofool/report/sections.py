@@ -48,6 +48,7 @@ class Section:
         tables: come after the figures.
         pictures: come last.
         abreast: whether figures stand side by side where a screen is wide enough.
+        strips: whether each picture is many in one, and has the width of the page.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Section:
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
     abreast: bool = False
+    strips: bool = False
 
 
 def sections_page(

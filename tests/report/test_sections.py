@@ -56,13 +56,15 @@ def report(label: str) -> Report:
         [
             Section("Threats", label, [Figure("curves", label)], [table]),
             Section("Champions", pictures=[Picture("champions/1.png", label, "0.99")]),
+            Section("Stills", pictures=[Picture("stills.png", label)], strips=True),
         ],
         subject=label,
         lede=[label],
         facts={"seed": "1", label: label},
         files=["threats.csv"],
     )
-    files = {**light_and_dark("curves", draw), "champions/1.png": picture}
+    stills = encode_png(np.full((1, 40, 300), 90, np.uint8))
+    files = {**light_and_dark("curves", draw), "champions/1.png": picture, "stills.png": stills}
     return Report(page, files, {"threats.csv": table}, {"label": label})
 
 
@@ -94,6 +96,7 @@ def test_the_page_in_a_browser(
     for image in page.locator("img").all():
         image.scroll_into_view_if_needed()
     eventually(page, "[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.locator(".strips img").bounding_box()["width"] == 300  # as it was drawn
     assert faults == []
     context.close()
 

@@ -102,7 +102,7 @@ def _driven(
     sections = [Section("Driven by", note, figures, abreast=True)]
     if any(shows(experiment, one) for one in experiment.painted):
         pictures = strips(experiment, results, told, files)
-        sections.append(Section("Stills", "", pictures=pictures))
+        sections.append(Section("Stills", pictures=pictures, strips=True))
     return sections
 
 
