@@ -92,7 +92,7 @@ def test_a_net_of_one_logit_has_the_gradient_of_its_logit(code: str) -> None:
         ("three", {"task": "binary"}, "give one value a picture, and this one gives 3 x 3; leave"),
         ("one", {"task": "binary", "labels": ["a", "b", "c"]}, "gives 2 classes but has 3 labels"),
         ("ready", {"task": "binary", "input_shape": None}, "task cannot be set, since the"),
-        ("three", {"task": "several"}, "Input should be 'binary' or 'multi-label'"),
+        ("three", {"task": "several"}, "must be one of binary, multi-label"),
         ("three", {"task": "multi-label", "crops": 10}, "one net, without crops"),
         ("three", {"task": "multi-label", "answers": 2}, "are of nets that choose one class"),
         ("three", {"task": "multi-label", "transforms": {"k": 2}}, "transforms are for nets that"),

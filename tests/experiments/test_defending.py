@@ -392,7 +392,7 @@ def test_evolution_takes_an_encoding_with_options() -> None:
     [
         ({"base": f"{TOYS / 'exact.py'}:victim"}, "base", "black box"),
         ({"base": "victim.yaml"}, "base", "defended"),
-        ({"sources": ["fashion-lenet"]}, "sources.0", "other labels"),
+        ({"sources": ["fashion-lenet"]}, "sources[0]", "other labels"),
         ({"base": "fashion-lenet"}, "data.dataset", "other classes"),
         ({"base": f"{TOYS / 'linear.py'}:victim"}, "data.dataset", "28 x 28"),
         ({"defense": {"name": "jpg"}}, "defense.name", "jpeg"),
