@@ -56,12 +56,12 @@ def two_columns(values: NDArray[np.generic], count: int, confidences: bool) -> N
     """The answers of a net of one value per picture (`task: binary`) as those for two classes.
 
     Args:
-        values: real, one for each of `count` pictures: N, or N x 1.
+        values: floating, one for each of `count` pictures: N, or N x 1.
         count: N.
         confidences: whether the values are confidences p in "yes"; else they are its logits z.
 
     Returns:
-        N x 2, no and yes: 1 - p and p, or 0 and z, whose softmax is the sigmoid of z.
+        floating N x 2, no and yes: 1 - p and p, or 0 and z, whose softmax is the sigmoid of z.
 
     Raises:
         ScoringError: more or fewer values.
