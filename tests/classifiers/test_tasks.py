@@ -36,6 +36,9 @@ def one(): return Net(1)
 def flat(): return Net(1, squeeze=True)
 def sure(): return nn.Sequential(Net(1), nn.Sigmoid())
 def three(): return Net(3)
+class Pair(Net):
+    def forward(self, images): return super().forward(images), images
+def pair(): return Pair(1)
 def each(): return nn.Sequential(Net(3), nn.Sigmoid())
 def ready(): return from_module(Net(3), input_shape=(1, 4, 4))
 def asked():
@@ -89,11 +92,19 @@ def test_a_net_of_one_logit_has_the_gradient_of_its_logit(code: str) -> None:
     [
         ("one", {}, r"gives 3 x 1 for 3 images, .* set task: binary"),
         ("flat", {}, r"gives 3 for 3 images, .* set task: binary"),
-        ("three", {"task": "binary"}, "give one value a picture, and this one gives 3 x 3; leave"),
+        (
+            "three",
+            {"task": "binary"},
+            "give one value per picture, and this one gives 3 x 3; leave",
+        ),
         ("one", {"task": "binary", "labels": ["a", "b", "c"]}, "gives 2 classes but has 3 labels"),
         ("ready", {"task": "binary", "input_shape": None}, "task cannot be set, since the"),
+        ("one", {"task": "binary", "link": "sigmoid"}, "determines the link, .* leave link away"),
+        ("one", {"task": "binary", "output": "log_probs"}, "not output 'log_probs'; set output"),
+        ("asked", {"task": "binary", "output": "label"}, "not output 'label'; set output: logits"),
+        ("pair", {"task": "binary"}, "gives a tuple, not one matrix"),
         ("three", {"task": "several"}, "must be one of binary, multi-label"),
-        ("three", {"task": "multi-label", "crops": 10}, "one net, without crops"),
+        ("three", {"task": "multi-label", "crops": 10}, "claims several"),
         ("three", {"task": "multi-label", "answers": 2}, "are of nets that choose one class"),
         ("three", {"task": "multi-label", "transforms": {"k": 2}}, "transforms are for nets that"),
     ],

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Output, Predict
-from evofool.classifiers.checks.answers import owned
+from evofool.classifiers.checks.answers import ONE_VALUE, owned
 from evofool.classifiers.checks.blame import blamed
 from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.checks.locks import CallLock
@@ -225,7 +225,7 @@ class _Call:
             raise ClassifierError(
                 f"classifier {self.name}: gives {by} for {count} images, not {count} x classes"
                 " (at least two classes); "
-                + ("set task: binary" if one else "return one row of scores per image")
+                + (ONE_VALUE if one else "return one row of scores per image")
             )
         self._check_values(scores)
         return scores
