@@ -405,7 +405,7 @@ def test_evolution_takes_an_encoding_with_options() -> None:
         ({"data": {"dataset": "mnist-sample", "limit": None}}, "data.limit", "none is left"),
         ({"data": {"dataset": "mnist-sample", "split": "train"}}, "data.split", "test"),
         ({"threats": {"eps": 0.1, "alpha": 0.2}}, "threats", "below eps"),
-        ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings.0", "nothing"),
+        ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings[0]", "nothing"),
         ({"evolution": {"seeds": [1, 1]}}, "evolution.seeds", "twice"),
         ({"kind": "attack"}, "kind", "evofool attack"),
     ],

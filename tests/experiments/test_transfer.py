@@ -366,7 +366,7 @@ def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Pat
         ({"sources": [{"train": "train/mnist-bb"}]}, "sources[0].train"),
         ({"sources": [{"train": "train/mnist-b", "epochs": 0}]}, "epochs"),
         ({"sources": ["mnist-lenett"]}, "sources[0]"),
-        ({"evolution": {"encodings": ["direkt"]}}, "evolution.encodings.0"),
+        ({"evolution": {"encodings": ["direkt"]}}, "evolution.encodings[0]"),
         ({"evolution": {"classes": [3, "ten"]}}, "evolution.classes[1]: "),
         ({"images": {"dataset": "cifar"}}, "images.dataset"),
     ],

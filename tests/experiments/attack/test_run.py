@@ -424,7 +424,7 @@ def test_a_substitute_that_is_named(tmp_path: Path) -> None:
     for wrong, words in (
         (other, "has images of shape"),
         (unknown, "nothing"),
-        (number, "string"),
+        (number, "must be text"),
     ):
         with pytest.raises(ConfigError, match=rf"attacks\[0\]\.substitute: .*{words}"):
             attack(config(attacks=[wrong]), tmp_path / "no")
