@@ -302,6 +302,12 @@ def test_nets_that_do_not_fit(folder: Path, net: str, rows: list[str], words: st
         SignsStudy.make(SignsStudy.load(given))
 
 
+def test_nets_that_claim_several_classes(folder: Path) -> None:
+    net = {"name": f"{folder / 'nets.py'}:tiny", "task": "multi-label"}
+    with pytest.raises(ConfigError, match=r"counts first answers; attack it with evofool attack"):
+        SignsStudy.make(SignsStudy.load(config(folder, nets=[net])))
+
+
 def test_scale_fills_what_is_not_said(folder: Path) -> None:
     given = config(folder, attacks=["sign-embedding", "sign-evolution"])
     given.pop("transforms")
