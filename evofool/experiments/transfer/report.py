@@ -193,9 +193,9 @@ def _lede(told: Mapping[str, Any]) -> list[str]:
             continue
         evolved = one["measure"] == aimed_at(SHOWN_BAR)
         what = (
-            f"evolved pictures that reach a confidence of {SHOWN_BAR:g} in their class"
+            f"share of the evolved pictures that reach a confidence of {SHOWN_BAR:g} in their class"
             if evolved
-            else "pictures that a net gets wrong"
+            else "share of the pictures that a net gets wrong"
         )
         parts = []
         if one["own"] is not None:
