@@ -116,7 +116,7 @@ def probe_source(
     if module is not None:
         run = _module_runner(module, lock or CallLock())
     elif onnx is not None:
-        run = _onnx_runner(onnx, name, feed or OnnxFeed())
+        run = onnx_runner(onnx, name, feed or OnnxFeed())
     elif predict is not None:
         run = predict
     else:
@@ -322,7 +322,14 @@ def _module_runner(module: nn.Module, lock: CallLock) -> Callable[[UInt8Images],
     return run
 
 
-def _onnx_runner(path: Path, name: str, feed: OnnxFeed) -> Callable[[UInt8Images], object]:
+def onnx_runner(
+    path: Path, name: str, feed: OnnxFeed
+) -> Callable[[UInt8Images], NDArray[np.generic]]:
+    """A graph as a function of images: uint8 N x C x H x W to its scores, N x classes.
+
+    Raises:
+        ClassifierError: onnxruntime cannot load it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

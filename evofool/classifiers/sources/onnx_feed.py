@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ class OnnxFeed:
         fixed_batch: the only number of images it takes at once; None is any.
         binary: what its one value per image is, ``logits`` or ``probs``, of a graph that becomes
             one of two classes (``task: binary``); None is a graph that gives N x classes.
+        head: what makes scores, N x classes, of a graph's outputs, N x D, where these are features
+            (`evofool.classifiers.prototypes`).
     """
 
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -31,6 +34,7 @@ class OnnxFeed:
     output_name: str | None = None
     fixed_batch: int | None = None
     binary: Literal["logits", "probs"] | None = None
+    head: Callable[[NDArray[np.generic]], NDArray[np.float32]] | None = None
 
     def __str__(self) -> str:
         size = "" if self.fixed_batch is None else f" in batches of {self.fixed_batch}"
@@ -65,6 +69,8 @@ class OnnxFeed:
                 scores = scores[None]  # the axis of one image was dropped
             parts.append(scores[:n] if self.fixed_batch is not None else scores)
         joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.head is not None:
+            return self.head(joined)
         return joined.astype(np.float32) if joined.dtype == np.float16 else joined
 
     def _prepared(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:
