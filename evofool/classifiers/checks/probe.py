@@ -226,6 +226,7 @@ class _Call:
                 f"classifier {self.name}: gives {by} for {count} images, not {count} x classes"
                 " (at least two classes); "
                 + (ONE_VALUE if one else "return one row of scores per image")
+                + (" (is it a net for detection or segmentation?)" if scores.ndim > 2 else "")
             )
         self._check_values(scores)
         return scores

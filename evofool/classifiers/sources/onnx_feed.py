@@ -50,7 +50,8 @@ class OnnxFeed:
 
         Raises:
             ScoringError: images off the 8-bit lattice for a graph that takes uint8; another number
-                of values than one per image of a `binary` graph.
+                of rows than images from a graph with a fixed batch, or of values from a `binary`
+                one.
         """
         name = session.get_inputs()[0].name
         wanted = None if self.output_name is None else [self.output_name]
@@ -65,6 +66,13 @@ class OnnxFeed:
             scores: NDArray[np.generic] = session.run(wanted, {name: part})[0]
             if self.binary is not None:
                 scores = two_columns(scores, len(part), self.binary == "probs")
+            rows = scores.shape[:1] == (len(part),) or (scores.ndim == 1 and size == 1)
+            if self.fixed_batch is not None and not rows:
+                raise ScoringError(
+                    f"gives {' x '.join(map(str, scores.shape)) or 'one number'} for"
+                    f" {len(part)} image{'s' if len(part) > 1 else ''}, not one row of scores per"
+                    " image; is it a net for another task (detection, segmentation)?"
+                )
             if self.fixed_batch is not None and scores.ndim == 1 and size == 1:
                 scores = scores[None]  # the axis of one image was dropped
             parts.append(scores[:n] if self.fixed_batch is not None else scores)
