@@ -301,7 +301,10 @@ class ClassifierConfig(Model):
                 "http and ensemble: a victim is either a service or several nets, not both"
             )
         if self.prototypes is not None and (self.http is not None or self.ensemble is not None):
-            raise ValueError("prototypes are of one net that gives features; name one")
+            raise ValueError(
+                "prototypes are of one net that gives features; name one (for a service: a predict"
+                " function in a file of your own that calls it)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -34,6 +34,8 @@ def test_it_is_a_usage_error() -> None:
 
 SPECS: list[tuple[object, str]] = [
     ("nonsense", "nonsense: unknown; known: mnist-lenet"),
+    (".", "is a folder; name a model of Hugging Face hf:., and a CLIP"),
+    ("net.pth", r"is a file of weights; name the net .*torchvision:NAME, weights: net.pth"),
     ("", "name: "),
     (3, "must be a name or a mapping"),
     (["mnist-lenet"], "must be a name or a mapping"),
