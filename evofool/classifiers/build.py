@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
-import inspect
-import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +12,9 @@ from evofool.classifiers.base import Classifier, Link, Output, Predict, Resize
 from evofool.classifiers.checks.defaults import DEFAULTS
 from evofool.classifiers.checks.locks import CallLock
 from evofool.classifiers.checks.probe import ProbeLevel, probe_source
-from evofool.classifiers.identity.files import sha256_file
-from evofool.classifiers.identity.reachable import weights_of
+from evofool.classifiers.identity.functions import digest_function, old_digest_function
 from evofool.classifiers.labels import check_labels, numbered_labels
+from evofool.classifiers.tasks import Task, check_binary, two_classes, two_predicted, with_task
 from evofool.errors import ClassifierError
 from evofool.images import Shape
 
@@ -54,6 +51,7 @@ def from_module(
     source: tuple[Path, str] | None = None,
     keep: bool = False,
     probe: ProbeLevel = "full",
+    task: Task | None = None,
 ) -> Classifier:
     """Make a classifier (the victim) from a torch module; it has gradients, so it is a white box.
 
@@ -79,6 +77,9 @@ def from_module(
         source: path and sha256 of the file that defines it.
         keep: take the module itself rather than a copy (it is changed in place).
         probe: how thoroughly it is tested first; see `evofool.classifiers.checks.probe`.
+        task: ``binary`` for a module that gives one logit per image (or with `output` ``probs``
+            one confidence), N or N x 1, and has the two labels no and yes; ``multi-label`` for
+            one whose classes do not exclude each other.
 
     Raises:
         ClassifierError: it does not behave as a classifier: see `classifiers.checks.probe`.
@@ -90,6 +91,8 @@ def from_module(
     from evofool.classifiers.nets.checkpoints import digest_module
 
     shape = check_shape(input_shape, name)
+    if task == "binary":
+        check_binary(output, link, name)
     if output is not None:
         check_link(output, link, name)
     if not keep:
@@ -110,6 +113,8 @@ def from_module(
                 " give keep=True to hand it over"
             )
         module = copied
+    if task == "binary":
+        module = two_classes(module, output)
     wrapped = normalised(module, mean, std, shape[0], name)
     materialise(wrapped, shape, name)
     freeze(wrapped)
@@ -128,7 +133,7 @@ def from_module(
         level=probe,
         lock=lock,
     )
-    return Classifier(
+    victim = Classifier(
         name=name,
         labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
@@ -143,6 +148,7 @@ def from_module(
         opaque=encoded.opaque,
         lock=lock,
     )
+    return with_task(victim, task)
 
 
 def from_predict(
@@ -157,6 +163,7 @@ def from_predict(
     preprocessing: str = "",
     source: tuple[Path, str] | None = None,
     probe: ProbeLevel = "small",
+    task: Task | None = None,
 ) -> Classifier:
     """Make a classifier (the victim) from a function of images: a black box.
 
@@ -179,15 +186,22 @@ def from_predict(
         preprocessing: one line for people.
         source: path and sha256 of the file that defines it.
         probe: how thoroughly it is tested first: with no picture, at most 8 pictures, or more.
+        task: ``binary`` for a function that returns one confidence per image (or with `output`
+            ``logits`` one logit), N or N x 1, and has the two labels no and yes; ``multi-label``
+            for one whose classes do not exclude each other.
 
     Raises:
         ClassifierError: it does not behave as a classifier: see `classifiers.checks.probe`.
     """
     shape = check_shape(input_shape, name)
+    if task == "binary":
+        check_binary(output, link, name)
     link = check_link(output, link, name)
     known = None if labels is None else check_labels(labels, f"classifier {name}")
-    old_digest = _old_digest(predict) if source is None else source[1]
-    digest = _digest_function(predict, source)  # before it runs, see `from_module`
+    old_digest = old_digest_function(predict) if source is None else source[1]
+    digest = digest_function(predict, source)  # before it runs, see `from_module`
+    if task == "binary":
+        predict = two_predicted(predict, output)
     probed = probe_source(
         name,
         shape,
@@ -196,7 +210,7 @@ def from_predict(
         predict=predict,
         level=probe,
     )
-    return Classifier(
+    victim = Classifier(
         name=name,
         labels=known or numbered_labels(probed.n_classes),
         input_shape=shape,
@@ -210,6 +224,7 @@ def from_predict(
         old_digest=None if old_digest == digest else old_digest,
         probed=probed.pictures,
     )
+    return with_task(victim, task)
 
 
 def check_link(output: Output, link: Link | None, name: str) -> Link:
@@ -347,39 +362,3 @@ def _describe(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:
 def _numbers(values: Sequence[float]) -> str:
     text = ", ".join(f"{value:.4g}" for value in values)
     return text if len(values) == 1 else f"({text})"
-
-
-def _digest_function(predict: Predict, source: tuple[Path, str] | None) -> str:
-    """Of rule 2: the user's files, or the file of the function, and the weights it holds."""
-    file = None if source is not None else _file(predict, type(predict))
-    if source is None and file is None:
-        from evofool.classifiers.identity.digest import digest_code_of
-
-        return digest_code_of(predict)
-    code = source[1] if file is None and source is not None else sha256_file(file or Path())
-    if not weights_of(predict):
-        return code
-    from evofool.classifiers.identity.digest import digest_weights_of
-
-    return hashlib.sha256(f"{code} {digest_weights_of(predict)}".encode()).hexdigest()
-
-
-def _old_digest(predict: Predict) -> str:
-    """Of rule 1."""
-    file = _file(predict)
-    if file is not None:
-        return sha256_file(file)
-    code = predict.__code__.co_code if isinstance(predict, types.FunctionType) else b""
-    return hashlib.sha256(repr(type(predict)).encode() + code).hexdigest()
-
-
-def _file(*things: object) -> Path | None:
-    """The file of the first of `things` that has one."""
-    for thing in things:
-        try:
-            file = inspect.getsourcefile(thing)  # type: ignore[arg-type]
-        except TypeError:  # an object, or a class that is built in
-            continue
-        if file is not None and Path(file).is_file():
-            return Path(file)
-    return None

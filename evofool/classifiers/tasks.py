@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Link, Output, Predict
-from evofool.classifiers.checks.answers import not_one
+from evofool.classifiers.checks.answers import two_columns
 from evofool.errors import ClassifierError
 from evofool.images import UInt8Images
 
@@ -33,15 +33,16 @@ def with_task(classifier: Classifier, task: Task | None) -> Classifier:
     target is; the first class is still the surest.
 
     Raises:
-        ClassifierError: an ensemble, ten crops, transforms, or outputs that are no confidences of
-            each class for itself.
+        ClassifierError: an ensemble or a net behind transforms, whose nets have a task of their
+            own; or outputs that are no confidences of each class for itself.
     """
     if task != "multi-label":
         return classifier
     name = f"classifier {classifier.name}: task: multi-label"
-    if classifier.passes > 1 or classifier.transformed is not None:
+    if classifier.ensemble is not None or classifier.transformed is not None:
         raise ClassifierError(
-            f"{name} is of one net, without crops, an ensemble or transforms; leave these away"
+            f"{name} belongs to a net, not to several or to one behind transforms; give it to each"
+            " net of an ensemble, and before transforms"
         )
     if classifier.output not in ("logits", "probs") or classifier.reject is not None:
         raise ClassifierError(
@@ -52,24 +53,39 @@ def with_task(classifier: Classifier, task: Task | None) -> Classifier:
     return dataclasses.replace(classifier, link=link, multi_label=True)
 
 
-def two_classes(module: nn.Module, output: Output | None, task: Task | None) -> nn.Module:
-    """`module` as a net of two classes, with `task` ``binary``: no and yes.
+def check_binary(output: Output | None, link: Link | None, name: str) -> None:
+    """Refuses options that contradict ``task: binary``.
+
+    Raises:
+        ClassifierError: an output that is neither a logit nor a confidence, or a `link`.
+    """
+    where = f"classifier {name}: task: binary"
+    if output not in (None, "logits", "probs"):
+        raise ClassifierError(
+            f"{where} needs one logit or one confidence per picture, not output {output!r}; set"
+            " output: logits or probs"
+        )
+    if link is not None:
+        raise ClassifierError(
+            f"{where} determines the link, which is the sigmoid of a logit; leave link away"
+        )
+
+
+def two_classes(module: nn.Module, output: Output | None) -> nn.Module:
+    """`module`, which gives one value for each image (N or N x 1), as a net of two classes.
 
     Args:
-        module: images to one value each, N or N x 1.
+        module: floating N x C x H x W to one value each.
         output: ``probs`` where the value is a confidence; by default it is a logit.
-        task: whether it is such a net at all; if not, it is what is returned.
     """
-    if task != "binary":
-        return module
     from evofool.classifiers.nets.one_logit import TwoClasses
 
     return TwoClasses(module, output == "probs")
 
 
-def two_predicted(predict: Predict, output: Output, task: Task | None) -> Predict:
+def two_predicted(predict: Predict, output: Output) -> Predict:
     """As `two_classes`, of a predict function."""
-    return predict if task != "binary" else _Two(predict, output == "probs")
+    return _Two(predict, output == "probs")
 
 
 @dataclass(frozen=True)
@@ -82,9 +98,4 @@ class _Two:
     def __call__(self, images: UInt8Images) -> NDArray[np.generic]:
         """`images`, uint8 N x C x H x W, to N x 2."""
         answer: Any = self.predict(images)
-        values = np.asarray(answer, np.float64)
-        if values.size != len(images):
-            raise ClassifierError(not_one(values.shape))
-        yes = values.reshape(-1)
-        no = 1 - yes if self.confidences else np.zeros_like(yes)
-        return np.stack([no, yes], axis=1)
+        return two_columns(np.asarray(answer, np.float64), len(images), self.confidences)

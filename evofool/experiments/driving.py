@@ -14,7 +14,12 @@ from evofool.classifiers import Classifier, load_classifier
 from evofool.config import find_class, typed_classes
 from evofool.encodings import AnySizeEncoding
 from evofool.errors import FolderError, StoreError, UsageError
-from evofool.evolution.reading import claim_beside, class_claimed, victim_claimed
+from evofool.evolution.reading import (
+    claim_beside,
+    class_claimed,
+    keeping_answers,
+    victim_claimed,
+)
 from evofool.evolution.restoring import open_elites
 from evofool.experiments.results import AttackRun, EvolveRun, open_run
 from evofool.files import PathError, expanded, is_folder, reason
@@ -113,7 +118,7 @@ def drive_by(
     for footage in footages:
         footage.check()
     drives = []
-    with Scorer(victim) as scorer:
+    with Scorer(victim) as scorer, keeping_answers(scorer):
         for footage, aim in zip(footages, aims, strict=True):
             drives.append(drive(scorer, footage, aim))
             if say is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from evofool.attacks.runs.statistics import share
 from evofool.classifiers import Classifier
 from evofool.errors import UsageError
-from evofool.evolution.reading import claim_beside
+from evofool.evolution.reading import claim_beside, keeping_answers
 from evofool.experiments.driving import (
     Driven,
     aim_of,
@@ -103,7 +103,7 @@ def lenticular_drive(
     footage = Footage(sign, approach or Approach())
     footage.check()
     asked = [aim_of(true, victim, "--true"), aim_of(target, victim, "--target")]
-    with Scorer(victim) as scorer:
+    with Scorer(victim) as scorer, keeping_answers(scorer):
         classes = [
             _class(scorer, own, claim, picture, path)
             for own, claim, picture, path in zip(asked, claims, pictures, files, strict=True)

@@ -64,8 +64,10 @@ class Counting:
         if self._before is not None:
             self._before(n)
         heading = heading or self.heading
+        # where answers are kept, the ledger looks at each request: some images need none
+        anew = self.ledger.metered and not self.ledger.keeping
         with self._lock:
-            if heading == Heading.QUERIES or self.ledger.metered:
+            if heading == Heading.QUERIES or anew:
                 self._check_budget(n)
             if heading == Heading.QUERIES:
                 self.queries += n

@@ -26,7 +26,7 @@ class Heading(StrEnum):
     CONFIRMATIONS = "confirmations"
     """In float32, after a lower precision had screened them."""
     VERIFY = "verify"
-    """By ``evofool verify``, of a service."""
+    """To a service about pictures that a run has already: by ``verify`` and ``gallery``."""
     CACHED = "cached"
     """Not sent: queries that a service had answered before, whose answers were kept."""
 

@@ -1,4 +1,4 @@
-"""Scoring the pictures of a run again: for a service booked and within the budget."""
+"""Scoring pictures of a run again: for a service booked and within the budget."""
 
 from __future__ import annotations
 

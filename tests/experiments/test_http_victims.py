@@ -15,14 +15,17 @@ import pytest
 from served_nets import Served, box, one_in_twenty, servers
 
 import evofool
+from evofool.classifiers import load_classifier
 from evofool.errors import ServiceError
 from evofool.evolution.reading import read
 from evofool.experiments import bench as benches
 from evofool.experiments.bench import bench
+from evofool.experiments.driving import drive_by
 from evofool.experiments.engine.life import begin
 from evofool.experiments.runs import resume, status, verify
 from evofool.experiments.transfer.study import TransferStudy
 from evofool.images import encode_png
+from evofool.signs.footage import Approach
 
 Serve = Callable[..., Served]
 
@@ -192,3 +195,16 @@ def test_a_score_uses_what_a_run_has_kept(serve: Serve, tmp_path: Path) -> None:
     before = served.logged
     read(sorted((run / "images").glob("*.png")), victim(served, cache=str(run)))
     assert served.logged == before
+
+
+def test_a_drive_uses_the_answers_that_a_service_gave_before(serve: Serve, tmp_path: Path) -> None:
+    served = serve(net=box())
+    sign = tmp_path / "sign.png"
+    sign.write_bytes(encode_png(np.full((3, 32, 32), 200, np.uint8)))
+    few = Approach(frames=3, far=20, near=8)
+    asked = load_classifier(victim(served, cache=str(tmp_path / "answers")))
+    first = drive_by([sign], tmp_path / "first", classifier=asked, target="0", approach=few)
+    paid = served.logged
+    second = drive_by([sign], tmp_path / "second", classifier=asked, target="0", approach=few)
+    assert (paid, served.logged) == (3, 3)
+    assert (first.summary["forward_images"], second.summary["forward_images"]) == (3, 0)

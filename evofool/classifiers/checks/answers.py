@@ -52,9 +52,34 @@ def owned(result: object, name: str) -> NDArray[np.generic]:
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
+def two_columns(values: NDArray[np.generic], count: int, confidences: bool) -> NDArray[np.generic]:
+    """The answers of a net of one value per picture (`task: binary`) as those for two classes.
+
+    Args:
+        values: floating, one for each of `count` pictures: N, or N x 1.
+        count: N.
+        confidences: whether the values are confidences p in "yes"; else they are its logits z.
+
+    Returns:
+        floating N x 2, no and yes: 1 - p and p, or 0 and z, whose softmax is the sigmoid of z.
+
+    Raises:
+        ScoringError: more or fewer values.
+    """
+    if values.shape not in ((count,), (count, 1)) and not values.size == count == 1:
+        raise ScoringError(not_one(values.shape))
+    yes = values.reshape(count, 1)
+    no = 1 - yes if confidences else np.zeros_like(yes)
+    return np.concatenate([no, yes], axis=1)
+
+
 def not_one(shape: tuple[int, ...]) -> str:
     """What is said of a net of one value a picture whose outputs have another `shape`."""
     return (
-        f"task: binary is of nets that give one value a picture, and this one gives"
-        f" {' x '.join(map(str, shape))}; leave it away"
+        f"task: binary is for nets that give one value per picture, and this one gives"
+        f" {' x '.join(map(str, shape)) or 'a single one'}; leave it away"
     )
+
+
+ONE_VALUE = "set task: binary, and labels: [no, yes]"
+"""What to do with a net that gives one value per picture."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from evofool.classifiers.checks.answers import ONE_VALUE
 from evofool.classifiers.identity.tensors import tensor_bytes, tensor_parts
 from evofool.classifiers.nets.stored_tensors import (
     TensorsError,
@@ -69,6 +70,35 @@ def load_strictly(module: nn.Module, state: StateDict, name: str, where: str) ->
     check_fit(module, state, name, where)
     module.load_state_dict(dict(state), strict=False)
     check_finite(module, f"classifier {name}: weights: {where}")
+
+
+def check_outputs(module: nn.Module, state: StateDict, outputs: int, where: str) -> None:
+    """Refuses weights that differ from `module` only in how many values its last layer gives.
+
+    Args:
+        module: a net whose last layer gives `outputs` values.
+        state: tensors for it.
+        outputs: one per class; 1 with ``task: binary``.
+        where: the start of the message.
+
+    Raises:
+        ClassifierError: saying how many values there are, and what to set.
+    """
+    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    found = {key: tuple(state[key].shape) for key in wanted if key in state}
+    other = [key for key in found if found[key] != wanted[key]]
+    counts = {found[key][:1] for key in other}
+    alike = all(
+        wanted[key][:1] == (outputs,) and found[key][1:] == wanted[key][1:] for key in other
+    )
+    if not other or not alike or len(counts) != 1 or counts == {()}:
+        return
+    (n,) = counts.pop()
+    mend = f"give {n} labels" if outputs > 1 else f"leave task: binary away and give {n} labels"
+    raise ClassifierError(
+        f"{where}: its last layer gives {n} value{'s' if n != 1 else ''}, not {outputs};"
+        f" {ONE_VALUE if n == 1 else mend}"
+    )
 
 
 def check_finite(module: nn.Module, where: str) -> None:

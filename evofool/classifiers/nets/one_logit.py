@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from evofool.classifiers.checks.answers import not_one
-from evofool.errors import ClassifierError
+from evofool.errors import ScoringError
 
 
 class TwoClasses(nn.Module):
@@ -24,10 +26,12 @@ class TwoClasses(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """float32 N x C x H x W on [0, 1] to N x 2, floating."""
-        values: torch.Tensor = self.net(images)
+        values: Any = self.net(images)
+        if not isinstance(values, torch.Tensor):  # refused by the probe, as from any other net
+            return values  # type: ignore[no-any-return]
         try:
             yes = values.reshape(images.shape[0], 1)
         except RuntimeError as error:
-            raise ClassifierError(not_one(tuple(values.shape))) from error
+            raise ScoringError(not_one(tuple(values.shape))) from error
         no = 1 - yes if self.confidences else torch.zeros_like(yes)
         return torch.cat([no, yes], 1)

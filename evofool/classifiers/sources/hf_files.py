@@ -68,6 +68,12 @@ class ModelFiles:
         return tuple(map(str, named))
 
     @property
+    def outputs(self) -> int | None:
+        """How many values the net gives, None where the file leaves that to the library."""
+        written = self.config.get("id2label")
+        return len(written) if isinstance(written, Mapping) else None
+
+    @property
     def architecture(self) -> str:
         """What the weights alone do not tell of the net, as one text."""
         told = {key: self.config[key] for key in self.config if key not in _SAID_ELSEWHERE}

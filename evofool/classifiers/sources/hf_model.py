@@ -7,13 +7,16 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier, Resize
 from evofool.classifiers.build import by_weights, from_module
+from evofool.classifiers.checks.answers import ONE_VALUE
 from evofool.classifiers.identity.files import sha256_file
+from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.pictures import in_words
 from evofool.classifiers.sources.hf_files import PREFIX as PREFIX
 from evofool.classifiers.sources.hf_files import ModelFiles, find_files
@@ -27,7 +30,7 @@ from evofool.images import Shape
 if TYPE_CHECKING:
     from torch import nn
 
-_KEYS = ("input_shape", "labels", "output", "link", "mean", "std")
+_KEYS = ("input_shape", "labels", "output", "link", "mean", "std", "task")
 _INSTALL = "transformers is not installed: pip install 'evofool[hf]'"
 
 
@@ -45,13 +48,14 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
     if find_spec("transformers") is None:
         raise ClassifierError(f"classifier {spec.name}: {_INSTALL}")
     files = find_files(spec, base, download=True)
-    labels = spec.read_labels(base) or _named(files, spec.name)
+    labels = spec.read_labels(base) or _named(files, spec)
     with _quiet():
         prepared = _prepared(spec, files)
         net = _net(files, spec.name)
     from evofool.classifiers.nets.hugging_face import HuggingFace
 
-    victim = from_module(
+    made = partial(
+        from_module,
         HuggingFace(net, prepared.blue_first),
         input_shape=prepared.input_shape,
         name=spec.name,
@@ -66,12 +70,22 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
         else in_words(prepared.resize, prepared.input_shape, prepared.mean, prepared.std),
         source=(files.weights, sha256_file(files.weights)) if files.local else None,
         keep=True,
+        task=spec.task,
     )
+    try:
+        victim = made()
+    except ClassifierError as error:
+        if spec.input_shape is not None or not files.has_processor:
+            raise
+        asked = f"are size and crop_size in {FILE} right (or set input_shape)?"
+        text = str(error).replace("is input_shape right?", asked)
+        raise ClassifierError(text) from error
     weights = by_weights(victim).digest
     digest = hashlib.sha256(f"{weights} {files.architecture}".encode()).hexdigest()
     victim = dataclasses.replace(victim, digest=digest, old_digest=None)
     several = files.config.get("problem_type") == "multi_label_classification"
-    return with_task(victim, "multi-label" if several and spec.link is None else None)
+    several = several and spec.link is None and spec.task is None
+    return with_task(victim, "multi-label" if several else None)
 
 
 def inspect_hf(spec: ClassifierSpec, base: Path) -> Inspection:
@@ -86,21 +100,20 @@ def inspect_hf(spec: ClassifierSpec, base: Path) -> Inspection:
     except ClassifierError as error:
         missing = str(error).removeprefix(f"classifier {spec.name}: ")
         return Inspection(spec.name, spec.input_shape, n_classes, False, missing)
-    labels = labels or _named(files, spec.name)
+    labels = labels or _named(files, spec)
     return Inspection(spec.name, spec.input_shape or _shape_said(files), len(labels), True)
 
 
-def _named(files: ModelFiles, name: str) -> tuple[str, ...]:
-    names = files.names
+def _named(files: ModelFiles, spec: ClassifierSpec) -> tuple[str, ...]:
+    names, name = files.names, spec.name
+    if spec.task == "binary":
+        return numbered_labels(2)
+    if files.outputs == 1:
+        raise ClassifierError(f"classifier {name}: gives one value per picture; {ONE_VALUE}")
     if names is None:
         raise ClassifierError(
             f"classifier {name}: its config.json names no classes (id2label is missing, has gaps or"
             " says LABEL_0, LABEL_1, ...); set labels to a list or a file of names"
-        )
-    if len(names) < 2:
-        raise ClassifierError(
-            f"classifier {name}: its config.json names one class ({names[0]}), and a classifier"
-            " needs two at least; name a model that has them"
         )
     return names
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import check_link
 from evofool.classifiers.checks.probe import probe_source
 from evofool.classifiers.labels import numbered_labels
+from evofool.classifiers.sources.onnx_feed import OnnxFeed
 from evofool.classifiers.sources.onnx_graph import Graph, read_graph
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
+from evofool.classifiers.tasks import check_binary
 from evofool.errors import ClassifierError
 from evofool.files import open_file
 
-_KEYS = ("input_shape", "labels", "output", "link", "onnx", "probe")
+_KEYS = ("input_shape", "labels", "output", "link", "onnx", "probe", "task")
 
 
 def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -45,6 +47,10 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
             f"classifier {spec.name}: output: the graph ends in {graph.operator}, so it gives"
             f" {graph.ends}, not logits; leave output out, or set {graph.ends}"
         )
+    feed = graph.feed
+    if spec.task == "binary":
+        check_binary(output, spec.link, spec.name)
+        feed = replace(feed, binary="probs" if output == "probs" else "logits")
     if output is not None:
         check_link(output, spec.link, spec.name)
     labels = spec.read_labels(base)
@@ -56,7 +62,7 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
             n_labels=None if labels is None else len(labels),
             onnx=path,
             level=spec.probe,
-            feed=graph.feed,
+            feed=feed,
         )
     except ClassifierError as error:
         raise ClassifierError(
@@ -73,20 +79,24 @@ def load_onnx(spec: ClassifierSpec, base: Path) -> Classifier:
         name=spec.name,
         labels=labels or numbered_labels(probed.n_classes),
         input_shape=graph.input_shape,
-        digest=_with_options(digest, graph),
+        digest=_with_options(digest, graph, feed),
         output=probed.output,
         link=check_link(probed.output, spec.link, spec.name),
         onnx=path,
-        feed=graph.feed,
+        feed=feed,
         preprocessing="like the graph",
         source=(path, digest),
     )
 
 
-def _with_options(digest: str, graph: Graph) -> str:
-    if graph.feed == graph.guessed:
+def _with_options(digest: str, graph: Graph, feed: OnnxFeed) -> str:
+    if feed == graph.guessed:
         return digest
-    return hashlib.sha256(f"{digest} {asdict(graph.feed)}".encode()).hexdigest()
+    options = asdict(feed)
+    for key in ("binary", "head"):  # digests are as they were before there were such graphs
+        if options[key] is None:
+            del options[key]
+    return hashlib.sha256(f"{digest} {options}".encode()).hexdigest()
 
 
 def inspect_onnx(spec: ClassifierSpec, base: Path) -> Inspection:
@@ -102,7 +112,7 @@ def inspect_onnx(spec: ClassifierSpec, base: Path) -> Inspection:
     return Inspection(
         spec.name,
         graph.input_shape,
-        graph.n_classes if n_classes is None else n_classes,
+        (2 if spec.task == "binary" else graph.n_classes) if n_classes is None else n_classes,
         not absent,
         f"it keeps its weights in {absent[0]}, which is missing" if absent else "",
     )

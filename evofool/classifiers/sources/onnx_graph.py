@@ -88,7 +88,7 @@ def read_graph(path: Path, spec: ClassifierSpec) -> Graph:
     if layout == "nhwc":
         sides = [sides[0], sides[3], sides[1], sides[2]]
     batch = _fixed_batch(sides[0], spec)
-    guess = _scores(model.graph)
+    guess = _scores(model.graph, (1, 2) if spec.task == "binary" else (2,))
     output = _output(model.graph, guess, spec)
     several = len(model.graph.output) > 1
     operator, _ = _made_by(model.graph, output.name)
@@ -151,8 +151,8 @@ def _output(graph: Any, guess: Any, spec: ClassifierSpec) -> Any:
     return guess
 
 
-def _scores(graph: Any) -> Any:
-    """The only output that can be scores, N x classes; None where several can."""
+def _scores(graph: Any, dimensions: tuple[int, ...]) -> Any:
+    """The only output that can be scores, with so many `dimensions`; None where several can."""
     import onnx
 
     if len(graph.output) == 1:
@@ -161,7 +161,7 @@ def _scores(graph: Any) -> Any:
     matrices = []
     for value in graph.output:
         tensor = value.type.tensor_type
-        matrix = not tensor.HasField("shape") or len(_sides(tensor)) == 2
+        matrix = not tensor.HasField("shape") or len(_sides(tensor)) in dimensions
         if matrix and tensor.elem_type in real:
             matrices.append(value)
     if len(matrices) == 1:
@@ -169,8 +169,8 @@ def _scores(graph: Any) -> Any:
     for one in matrices:
         operator, before = _made_by(graph, one.name)
         others = [value for value in matrices if value is not one]
-        if operator == "Softmax" and [value.name for value in others] == [before]:
-            return others[0]  # logits, and their softmax beside them
+        if operator in ("Softmax", "Sigmoid") and [v.name for v in others] == [before]:
+            return others[0]  # logits, and their softmax or sigmoid beside them
     return None
 
 

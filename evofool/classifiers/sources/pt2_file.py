@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import check_shape, from_module
+from evofool.classifiers.checks.answers import ONE_VALUE
 from evofool.classifiers.sources.pt2_archive import checked_program
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
-from evofool.classifiers.tasks import two_classes
 from evofool.errors import ClassifierError
 from evofool.files import is_file, reason
 from evofool.images import Shape
@@ -68,7 +68,7 @@ def load_pt2(spec: ClassifierSpec, base: Path) -> Classifier:
     program = _program(checked.archive, spec.name)
     interface = _interface(program, spec)
     victim = from_module(
-        two_classes(_net(program, interface, spec.name), spec.output, spec.task),
+        _net(program, interface, spec.name),
         input_shape=interface.shape,
         name=spec.name,
         labels=spec.read_labels(base),
@@ -80,6 +80,7 @@ def load_pt2(spec: ClassifierSpec, base: Path) -> Classifier:
         source=(path, checked.sha256),
         keep=True,
         probe=spec.probe or "full",
+        task=spec.task,
     )
     return dataclasses.replace(
         victim, digest=_with_options(checked.sha256, spec), old_digest=None, opaque=()
@@ -143,6 +144,8 @@ def _interface(program: Any, spec: ClassifierSpec) -> _Interface:
         for index, value in enumerate(given)
         if len(getattr(value, "shape", ())) in dimensions and str(value.shape[0]) == str(sizes[0])
     ]
+    if len(fitting) != 1 and len(given) == 1 and len(getattr(given[0], "shape", ())) == 1:
+        raise ClassifierError(f"{where}: gives one value per picture; {ONE_VALUE}")
     if len(fitting) != 1:
         raise ClassifierError(
             f"{where}: gives {_told(given)}, not one matrix N x classes; is it a net for another"

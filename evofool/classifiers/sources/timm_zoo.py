@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evofool.classifiers.base import Classifier, Interpolation, Resize
 from evofool.classifiers.build import by_weights, from_module
+from evofool.classifiers.checks.answers import ONE_VALUE
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.labels import shipped_labels
 from evofool.classifiers.pictures import in_words
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PREFIX = "timm:"
-_KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std")
+_KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std", "task")
 _FITS: dict[str, Literal["crop", "squash", "pad"]] = {"squash": "squash", "border": "pad"}
 """timm's words for how a picture is brought to another shape."""
 _INSTALL = "timm is not installed: pip install 'evofool[timm]'"
@@ -40,6 +41,7 @@ class _Plan:
     std: tuple[float, ...]
     labels: tuple[str, ...] | None
     n_classes: int
+    n_outputs: int
 
 
 def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
@@ -66,6 +68,7 @@ def load_timm(spec: ClassifierSpec, base: Path) -> Classifier:
         preprocessing=in_words(plan.resize, plan.input_shape, plan.mean, plan.std),
         source=None if plan.file is None else (plan.file, sha256_file(plan.file)),
         keep=True,
+        task=spec.task,
     )
     return by_weights(victim)
 
@@ -121,9 +124,14 @@ def _plan(timm: ModuleType, spec: ClassifierSpec, base: Path) -> _Plan:
     n_classes = config.num_classes if labels is None else len(labels)
     if labels is None:
         labels = _labels(timm, n_classes)
+    n_outputs = n_classes
     if spec.prototypes is not None:
-        n_classes, labels = 0, None  # timm leaves the last layer out then
-    elif n_classes < 2:
+        n_classes, n_outputs, labels = 0, 0, None  # timm leaves the last layer out then
+    elif spec.task == "binary":
+        n_classes, n_outputs = 2, 1
+    elif n_classes == 1:
+        raise ClassifierError(f"classifier {spec.name}: gives one value per picture; {ONE_VALUE}")
+    elif n_classes < 1:
         raise ClassifierError(
             f"classifier {spec.name}: has no classes, it only gives features; give prototypes"
         )
@@ -138,6 +146,7 @@ def _plan(timm: ModuleType, spec: ClassifierSpec, base: Path) -> _Plan:
         std=data["std"],
         labels=labels,
         n_classes=n_classes,
+        n_outputs=n_outputs,
     )
 
 
@@ -181,19 +190,25 @@ def _resize(data: Mapping[str, Any], shape: Shape, name: str) -> Resize:
 
 def _fill(timm: ModuleType, spec: ClassifierSpec, plan: _Plan) -> nn.Module:
     if plan.file is not None:
-        from evofool.classifiers.nets.checkpoints import load_strictly, read_state_dict
+        from evofool.classifiers.nets.checkpoints import (
+            check_outputs,
+            load_strictly,
+            read_state_dict,
+        )
 
         state = read_state_dict(plan.file, spec.name)
         net: nn.Module = timm.create_model(
-            plan.model, pretrained=False, num_classes=plan.n_classes, **_size(spec, plan.config)
+            plan.model, pretrained=False, num_classes=plan.n_outputs, **_size(spec, plan.config)
         )
-        if plan.n_classes == 0:
+        if plan.n_outputs == 0:
             heads = tuple(f"{head}." for head in _heads(plan.config))
             state = {key: value for key, value in state.items() if not key.startswith(heads)}
+        where = f"classifier {spec.name}: weights: {plan.file}"
+        check_outputs(net, state, plan.n_outputs, where)
         load_strictly(net, state, spec.name, str(plan.file))
         return net
     cached = _cached(plan.config)
-    options = _size(spec, plan.config) | ({} if plan.n_classes else {"num_classes": 0})
+    options = _size(spec, plan.config) | ({} if plan.n_outputs else {"num_classes": 0})
     if cached is not None:  # asks no server for a newer one
         options["pretrained_cfg_overlay"] = {"file": str(cached)}
     elif plan.config.hf_hub_id and not hub_resolves():

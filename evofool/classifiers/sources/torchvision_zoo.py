@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from evofool.classifiers.base import Classifier, Interpolation, Resize
 from evofool.classifiers.build import by_weights, from_module
 from evofool.classifiers.identity.files import sha256_file
+from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 from evofool.files import reason
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PREFIX = "torchvision:"
-_KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std")
+_KEYS = ("weights", "input_shape", "labels", "output", "link", "mean", "std", "task")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def load_torchvision(spec: ClassifierSpec, base: Path) -> Classifier:
         preprocessing=plan.preprocessing,
         source=None if plan.file is None else (plan.file, sha256_file(plan.file)),
         keep=True,
+        task=spec.task,
     )
     return by_weights(victim)
 
@@ -102,7 +104,7 @@ def _plan(spec: ClassifierSpec, base: Path) -> _Plan:
     shape: Shape = spec.input_shape or (3, crop, crop)
     if shape[0] != 3:
         raise ClassifierError(f"classifier {spec.name}: input_shape: takes 3 channels, not 1")
-    labels = spec.read_labels(base) or tuple(enum.meta["categories"])
+    usual = numbered_labels(2) if spec.task == "binary" else tuple(enum.meta["categories"])
     return _Plan(
         model=model,
         enum=enum,
@@ -113,7 +115,7 @@ def _plan(spec: ClassifierSpec, base: Path) -> _Plan:
         ),
         mean=spec.mean or tuple(preset.mean),
         std=spec.std or tuple(preset.std),
-        labels=labels,
+        labels=spec.read_labels(base) or usual,
     )
 
 
@@ -133,7 +135,11 @@ def _weights(spec: ClassifierSpec, enums: Any, base: Path) -> tuple[Any, Path | 
 def _fill(spec: ClassifierSpec, plan: _Plan) -> nn.Module:
     from torchvision import models
 
-    from evofool.classifiers.nets.checkpoints import load_strictly, read_state_dict
+    from evofool.classifiers.nets.checkpoints import (
+        check_outputs,
+        load_strictly,
+        read_state_dict,
+    )
 
     if plan.file is not None:
         state = read_state_dict(plan.file, spec.name)
@@ -141,15 +147,19 @@ def _fill(spec: ClassifierSpec, plan: _Plan) -> nn.Module:
     else:
         state = _download(spec, plan.enum)
         where = str(_cached(plan.enum))
-    n_classes = len(plan.labels) if plan.file else len(plan.enum.meta["categories"])
-    options: dict[str, object] = {"num_classes": n_classes}
+    n_outputs = len(plan.enum.meta["categories"])
+    if plan.file is not None:
+        n_outputs = 1 if spec.task == "binary" else len(plan.labels)
+    options: dict[str, object] = {"num_classes": n_outputs}
     if plan.model in ("googlenet", "inception_v3"):
         # Their checkpoints carry auxiliary heads that only training uses, and expect inputs that
         # the net itself normalises a second time.
         options |= {"aux_logits": False, "init_weights": False, "transform_input": True}
         state = {key: value for key, value in state.items() if not key.startswith(("aux", "Aux"))}
     net: nn.Module = models.get_model(plan.model, weights=None, **options)
-    load_strictly(net, _renamed(state, plan.model), spec.name, where)
+    state = _renamed(state, plan.model)
+    check_outputs(net, state, n_outputs, f"classifier {spec.name}: weights: {where}")
+    load_strictly(net, state, spec.name, where)
     return net
 
 

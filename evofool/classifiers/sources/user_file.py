@@ -8,13 +8,12 @@ import hashlib
 import sys
 from pathlib import Path
 
-from evofool.classifiers.base import Classifier
+from evofool.classifiers.base import Classifier, Output
 from evofool.classifiers.build import UNNAMED, freeze, from_module, from_predict
 from evofool.classifiers.checks.probe import probe
 from evofool.classifiers.identity.siblings import imported_files, sha256_files, sha256_source
 from evofool.classifiers.sources.user_code import UserCode
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
-from evofool.classifiers.tasks import two_classes, two_predicted
 from evofool.errors import ClassifierError, EvofoolError
 from evofool.files import read_file
 
@@ -58,7 +57,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
     labels = spec.read_labels(base)
     if _is_module(made):
         victim = from_module(
-            two_classes(made, spec.output, spec.task),  # type: ignore[arg-type]
+            made,  # type: ignore[arg-type]
             input_shape=spec.input_shape,
             name=spec.name,
             labels=labels,
@@ -69,6 +68,7 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             source=source,
             keep=True,
             probe=spec.probe or "full",
+            task=spec.task,
         )
         return _with_files(victim, code)
     if spec.mean is not None or spec.std is not None:
@@ -76,15 +76,17 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             f"classifier {spec.name}: mean and std cannot be set for a predict function,"
             " which gets uint8 images; normalise inside it"
         )
+    default: Output = "probs" if spec.prototypes is None else "logits"  # features, as they are
     victim = from_predict(
-        two_predicted(made, spec.output or "probs", spec.task),
+        made,
         input_shape=spec.input_shape,
         name=spec.name,
         labels=labels,
-        output=spec.output or "probs",
+        output=spec.output or default,
         link=spec.link,
         source=source,
         probe=spec.probe or "small",
+        task=spec.task,
     )
     return _with_files(victim, code)
 

@@ -30,6 +30,7 @@ from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import AttackCampaign
 from evofool.errors import EncodingError, StoreError
 from evofool.files import read_file
+from evofool.gallery.reading.asking import StoredVictim
 from evofool.gallery.reading.exhibits import (
     IN_PLACE,
     Attacks,
@@ -43,7 +44,6 @@ from evofool.gallery.reading.exhibits import (
 from evofool.images import Size, UInt8Images, encode_png, to_hwc
 from evofool.render.masks import in_words
 from evofool.report.tables import Cell, Column, Estimate, Number, Rate, Text
-from evofool.scoring.setup import make_victim
 from evofool.store import Folder, IndividualId, state_of
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.fixed import refuse_encoding
@@ -107,8 +107,11 @@ def attacked(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
         source=source,
         facts=_facts(run, roles, loaded.config, images),
         no_ancestry="What is attacked has no ancestors.",
-        load_victim=lambda: make_victim(load_attack_run(run, moved.classifier)),
-        shipped_victim=loaded.config.classifier.name in BUNDLED,
+        stored_victim=StoredVictim(
+            run,
+            lambda: load_attack_run(run, moved.classifier),
+            shipped=loaded.config.classifier.name in BUNDLED,
+        ),
         attacks=Attacks(
             _variants(run, roles, loaded.config, planned, rows, images),
             {index: Clean(images[index], source.digest(index)) for index in reached},

@@ -27,11 +27,11 @@ from evofool.evolution.outputs import (
 )
 from evofool.evolution.restoring import StoredElites, load_run, open_elites
 from evofool.files import read_file, reason
+from evofool.gallery.reading.asking import StoredVictim
 from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved, Point, Step
 from evofool.gallery.reading.saved import NO_ENCODING, SavedElites
 from evofool.images import Size, UInt8Images
 from evofool.scoring.scorer import usable_cores
-from evofool.scoring.setup import make_victim
 from evofool.store import CampaignFolder, Folder, IndividualId, IndividualRow, WinRow, state_of
 from evofool.store.folder import CONFIG
 from evofool.store.history import commands_of
@@ -98,10 +98,11 @@ def campaign(run: Folder, key: str, *, write: bool, moved: Moved = IN_PLACE) -> 
         no_ancestry=no_ancestry,
         course=_course(run, classes, wins),
         channels=GREY if channels == 1 else tuple(colour.upper()),
-        load_victim=lambda: make_victim(
-            load_run(run, moved.classifier, uses=("classifier",), check_files=False)
+        stored_victim=StoredVictim(
+            run,
+            lambda: load_run(run, moved.classifier, uses=("classifier",), check_files=False),
+            shipped=loaded.config.classifier.name in BUNDLED,
         ),
-        shipped_victim=loaded.config.classifier.name in BUNDLED,
     )
 
 

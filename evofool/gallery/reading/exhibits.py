@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from evofool.attacks.runs.rows import ImageRow, ResultRow
-from evofool.classifiers import Classifier
+from evofool.gallery.reading.asking import StoredVictim
 from evofool.images import Size, UInt8Images
 from evofool.report.tables import Cell
 from evofool.store import IndividualId
@@ -237,10 +237,8 @@ class Collection:
     course: Sequence[Point] = ()
     channels: Sequence[str] = ()
     """Names of the outputs of the encoding's graphs, such as H, L, S."""
-    load_victim: Callable[[], Classifier] | None = None
-    """Gives the classifier, where the run folder says which; may run code of whoever wrote it."""
-    shipped_victim: bool = False
-    """Whether that is one of ours, so that loading it runs nobody's code and costs no queries."""
+    stored_victim: StoredVictim | None = None
+    """The classifier, where the run folder says which."""
     attacks: Attacks | None = None
     """Of kind ``attack``."""
     saved: bool = True

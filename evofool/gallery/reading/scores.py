@@ -14,9 +14,11 @@ import numpy as np
 
 from evofool.errors import EvofoolError
 from evofool.gallery.reading.ancestry import Strip
+from evofool.gallery.reading.asking import StoredVictim
 from evofool.gallery.reading.exhibits import Collection, Exhibit
 from evofool.images import UInt8Images
 from evofool.scoring import Scorer
+from evofool.scoring.verifying import beyond_budget
 
 AskVictim: TypeAlias = Literal["auto", "always", "never"]
 """Whether to load the victim: ``auto`` only loads one that ships with evofool, since loading
@@ -113,48 +115,64 @@ class LazyVictim:
 
     def _confidence(self, images: Sequence[UInt8Images]) -> Any:
         scorer = self._get() if images else None
-        if scorer is None:
+        if scorer is None or self._is_beyond_budget(scorer, len(images)):
             return None
+        before = scorer.forward_images
         try:
             rows = scorer.confidence(np.stack(images))
         except EvofoolError as error:
             self.answers.note = f"The classifier could not be asked: {error}"
             return None
-        self.answers.forward_images += len(images)
+        finally:
+            self.answers.forward_images += scorer.forward_images - before
         self.changed = True
         return rows
 
+    def _is_beyond_budget(self, scorer: Scorer, images: int) -> bool:
+        """Whether the run's budget does not cover so many images, all of which would be sent.
+
+        Where answers are kept, most are there already: the budget is then looked at request by
+        request, and the answers to those that it still covered are not lost.
+        """
+        missing = None if scorer.ledger.keeping else beyond_budget(scorer, images)
+        if missing is not None:
+            self.answers.note = f"The classifier could not be asked: {missing}"
+        return missing is not None
+
     def _get(self) -> Scorer | None:
         if self._scorer is not None or self.answers.note:
-            return self._scorer
-        load = self._collection.load_victim
-        if self._ask == "never" or load is None:
+            return None if self.answers.note else self._scorer
+        stored = self._collection.stored_victim
+        if self._ask == "never" or stored is None:
             self.answers.note = (
                 "The classifier was not asked for more than each picture's own class."
             )
-        elif self._ask == "auto" and not self._collection.shipped_victim:
+        elif self._ask == "auto" and not stored.shipped:
             self.answers.note = (
                 "Only the picture's own class is known: the classifier does not ship with"
                 " evofool, and is loaded only on request (--scores always)."
             )
         else:
-            self._load()
+            self._load(stored)
         return self._scorer
 
-    def _load(self) -> None:
-        assert self._collection.load_victim is not None
+    def _load(self, stored: StoredVictim) -> None:
         try:
-            victim = self._collection.load_victim()
-            if not victim.is_known_as(self._collection.digest):
-                self.answers.note = (
-                    "The classifier found now is not the one with which the run was made."
-                )
-            elif victim.output in ("topk", "label"):
-                self.answers.note = "The classifier does not report a confidence for every class."
-            else:
-                self._scorer = Scorer(victim)
+            scorer = stored.scorer()
         except EvofoolError as error:
             self.answers.note = f"The classifier cannot be loaded here: {error}"
+            return
+        victim = scorer.classifier
+        if not victim.is_known_as(self._collection.digest):
+            self.answers.note = (
+                "The classifier found now is not the one with which the run was made."
+            )
+        elif victim.output in ("topk", "label"):
+            self.answers.note = "The classifier does not report a confidence for every class."
+        else:
+            self._scorer = scorer
+            return
+        scorer.close()
 
 
 def _index(value: Any, collection: Collection) -> int:
