@@ -1,7 +1,7 @@
 """The Nth write, fsync, rename... of a run fails, or is the last thing that its process does.
 
-Six to ten of the calls here; ``EVOFOOL_EVERY_CALL=1`` takes each of them, in each way, in parts that
-processes of pytest may share.
+Six to ten of the calls here; ``EVOFOOL_EVERY_CALL=1`` takes each of them, in each way, in parts
+that processes of pytest may share.
 """
 
 from __future__ import annotations
