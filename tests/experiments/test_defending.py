@@ -24,7 +24,6 @@ from evofool.errors import (
     StoreError,
     UsageError,
 )
-from evofool.experiments.defend import preparing
 from evofool.experiments.defend.setup import load_pictures, plan
 from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine import Context, Results
@@ -328,11 +327,11 @@ def _small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
 
     sample = load_dataset("mnist-sample")
 
-    def load(name: str, split: str, data: Path | None) -> Any:
+    def load(name: str, split: str, data: Path | None = None) -> Any:
         return dataclasses.replace(sample, name=name, split=split)
 
     monkeypatch.setattr(loop, "load_dataset", load)
-    monkeypatch.setattr(preparing, "load_dataset", lambda name, split: load(name, split, None))
+    monkeypatch.setattr("evofool.data.load.load_dataset", load)
 
 
 @pytest.mark.usefixtures("_small_mnist")
