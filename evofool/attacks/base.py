@@ -223,7 +223,8 @@ class Attack(ABC):
         if self.one_class and victim.multi_label:
             raise UsageError(
                 f"{self.name} is for nets that choose one class, and {victim.name} may claim"
-                " several (task: multi-label); use fgsm, pgd, carlini-wagner, square or nes"
+                " several (task: multi-label); use fgsm, pgd, deepfool, jsma-simplified,"
+                " carlini-wagner, square or nes"
             )
         if self.needs == "scores" and victim.output == "label":
             raise UsageError(

@@ -175,7 +175,7 @@ def load_classifier(
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
-        victim = load_ensemble(parsed, folder, load_classifier)
+        victim = with_task(load_ensemble(parsed, folder, load_classifier), parsed.task)
     elif parsed.http is not None:
         from evofool.classifiers.sources.http.source import load_http
 
@@ -184,8 +184,8 @@ def load_classifier(
     else:
         with DEFAULTS.use():
             net = _source(parsed).load(features_spec(parsed), folder)
-            victim = with_crops(with_prototypes(net, parsed, folder), parsed.crops)
-    victim = with_task(victim, parsed.task)
+            net = with_task(with_prototypes(net, parsed, folder), parsed.task)
+            victim = with_crops(net, parsed.crops)
     return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 

@@ -407,6 +407,7 @@ def test_evolution_takes_an_encoding_with_options() -> None:
         ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings.0", "nothing"),
         ({"evolution": {"seeds": [1, 1]}}, "evolution.seeds", "twice"),
         ({"kind": "attack"}, "kind", "evofool attack"),
+        ({"base": {"name": "mnist-lenet", "task": "multi-label"}}, "base", "into a victim.yaml"),
     ],
 )
 def test_bad_configs(tmp_path: Path, sections: dict[str, Any], where: str, word: str) -> None:

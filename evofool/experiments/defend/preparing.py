@@ -69,7 +69,10 @@ def prepare(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) ->
     name = loaded.config.defense.name
     if base.classifier.multi_label:
         raise loaded.error_at(
-            "base", "defenses are for nets that choose one class, not for task: multi-label"
+            "base",
+            f"{base.classifier.name} may claim several classes (task: multi-label), but this matrix"
+            " counts pictures whose only class is not the first answer; write base: and defense:"
+            " into a victim.yaml, and attack that with evofool attack",
         )
     return _PREPARING.get(name, _around)(loaded, base, scoring, sets)
 

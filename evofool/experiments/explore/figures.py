@@ -14,7 +14,7 @@ from evofool.experiments.explore.decision import CornerRow, LineRow
 from evofool.images import UInt8Images, decode_png, to_hwc
 from evofool.report.figures import dress, grid_lines, name_axes, new_figure, to_png, tones
 from evofool.report.theme import Colours
-from evofool.text import bare, probability
+from evofool.text import bare, probability, rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -227,7 +227,9 @@ def embedding_figure(
     for limits, values in ((axes.set_xlim, xs), (axes.set_ylim, ys)):
         room = 0.06 * (float(np.ptp(values)) or 1.0)
         limits(values.min() - room, values.max() + room)
-    about = [f"component {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares)]
+    about = [
+        f"component {k + 1}: {rate(share, 100)} of the variance" for k, share in enumerate(shares)
+    ]
     axes.set_xlabel(about[0], color=colours["soft"], fontsize=11)
     axes.set_ylabel(about[1], color=colours["soft"], fontsize=11)
     axes.set_xticks([])

@@ -36,7 +36,7 @@ from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Section, sections_page
 from evofool.report.tables import Table
-from evofool.text import probability
+from evofool.text import probability, rate
 
 MOST_CHAMPIONS = 10
 """Champions whose windows the page shows, of the first seed of each encoding."""
@@ -92,7 +92,7 @@ def _repetition(
             ]
             for c in shown
         ]
-        columns = ["whole", *(f"{area[side]:.0%} kept" for side in sides)]
+        columns = ["whole", *(f"{rate(area[side], 100)} kept" for side in sides)]
         draw = partial(picture_grid, cells, [looks.labels[c] for c in shown], columns)
         name = f"repetition-{_file(encoding)}"
         files |= light_and_dark(name, draw)
@@ -192,14 +192,13 @@ def _source_target(
     names = looks.named[: work.classes]
     draw = partial(picture_grid, cells, names, names, size=0.62, fontsize=13)
     files |= light_and_dark("source-target", draw)
-    found = told["source_target"]["success"]
+    found, n = told["source_target"]["success"], len(rows)
     note = (
         f"{work.attack.name} turns the picture of each row into the class of each column; the"
         " framed diagonal is the picture itself, red frames are pairs that failed. The numbers are"
         " the share of channel values that differ, in per cent, on average"
-        f" {100 * told['source_target']['changed']:.2f}. Of {len(rows)} pairs {found['rate']:.1%}"
-        f" succeed (95 % interval {found['low']:.1%} to"
-        f" {found['high']:.1%})."
+        f" {100 * told['source_target']['changed']:.2f}. Of {n} pairs {rate(found['rate'], n)}"
+        f" succeed (95 % interval {rate(found['low'], n)} to {rate(found['high'], n)})."
     )
     about = "Sources in rows, targets in columns: the result of the attack on each picture"
     return Section("From each class to every other", note, [Figure("source-target", about)])

@@ -97,7 +97,7 @@ def report(
         facts={
             "command": str(manifest.get("command") or ""),
             "seeds": ", ".join(map(str, config.seeds)),
-            "took": f"{summary['seconds']:.0f} s",
+            "took": results.took(),
         },
         files=("search.csv", "curves.csv", "classes.csv", "summary.json", "config.yaml"),
     )

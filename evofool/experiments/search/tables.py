@@ -52,15 +52,18 @@ def fewer(summary: Mapping[str, Any]) -> Table:
 
 def shown(summary: Mapping[str, Any]) -> Table:
     """What other nets make of the surest pictures; without rows where none was asked."""
-    columns = [
-        *_which(summary), Text("shown to"), Count("pictures"),
-        Rate("called by their class", bounds=("low", "high")), Confidence("median confidence"),
-    ]  # fmt: skip
     rows: list[list[Cell]] = []
+    most = 0
     for names, v in _variants(summary):
         for other, told in v["shown_to"].items():
             share = Estimate(told["its_class"], *_bounds(told))
             rows.append([*names, other, told["pictures"], share, told["median_confidence"]])
+            most = max(most, told["pictures"])
+    columns = [
+        *_which(summary), Text("shown to"), Count("pictures"),
+        Rate("called by their class", bounds=("low", "high"), of=most),
+        Confidence("median confidence"),
+    ]  # fmt: skip
     return Table(columns, rows)
 
 

@@ -193,6 +193,12 @@ def _check_victim(loaded: Config, index: int, attack: Attack, net: Classifier) -
         attack.check_victim(net)
     except UsageError as error:
         raise loaded.error_at(("attacks", index), str(error)) from error
+    if net.multi_label:
+        raise loaded.error_at(
+            ("nets", 0),
+            f"{net.name} may claim several classes (task: multi-label), and this experiment counts"
+            " first answers; attack it with evofool attack",
+        )
     if net.output in ("label", "topk") or net.metered:
         raise loaded.error_at(
             ("nets", 0),

@@ -28,7 +28,7 @@ from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Picture, Section, sections_page
 from evofool.report.tables import Cell, Column, Estimate, Rate, Table, Text
-from evofool.text import percent
+from evofool.text import percent, rate
 
 SHOWN_BAR = 0.9
 """Confidence in the evolved class of which there is a figure; the others are in tables."""
@@ -87,9 +87,10 @@ def _table(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> Table:
     """One measure: a row per target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
     names, _ = _columns(matrix, these, measure)
     by = {(c.source, c.target): c.rate for c in these if c.measure == measure}
+    most = max((c.n for c in these if c.measure == measure), default=0)
     columns: list[Column] = [
         Text("target"),
-        *(Rate(name, bounds=("low", "high")) for name in names),
+        *(Rate(name, bounds=("low", "high"), of=most) for name in names),
     ]
     rows: list[list[Cell]] = [
         [net.name, *(by.get((name, net.name)) for name in names)] for net in matrix.targets
@@ -113,7 +114,10 @@ def _unseen(matrix: Matrix, these: Sequence[MatrixCell]) -> Table:
     pooled = {m: unseen(matrix, [c for c in these if c.measure == m]) for m in measures}
     columns: list[Column] = [
         Text("source"),
-        *(Rate(measure, bounds=("low", "high")) for measure in measures),
+        *(
+            Rate(m, bounds=("low", "high"), of=max((one["n"] for one in told.values()), default=0))
+            for m, told in pooled.items()
+        ),
     ]
     rows: list[list[Cell]] = [
         [net.name, *(_estimate(pooled[measure].get(net.name)) for measure in measures)]
@@ -123,8 +127,8 @@ def _unseen(matrix: Matrix, these: Sequence[MatrixCell]) -> Table:
     return Table(columns, rows, caption=caption)
 
 
-def _estimate(rate: Mapping[str, Any] | None) -> Estimate | None:
-    return None if rate is None else Estimate(rate["rate"], rate["low"], rate["high"])
+def _estimate(told: Mapping[str, Any] | None) -> Estimate | None:
+    return None if told is None else Estimate(told["rate"], told["low"], told["high"])
 
 
 def _figure(
@@ -187,19 +191,23 @@ def _lede(told: Mapping[str, Any]) -> list[str]:
             continue
         parts = [f"{one['method']}, {one['measure']}:"]
         if one["own"] is not None:
-            parts.append(f"{one['own']['rate']:.1%} on the net that pictures were made on,")
+            parts.append(f"{_rate(one['own'])} on the net that pictures were made on,")
         others = "the others"
         if one["member"] is not None:
-            parts.append(f"{one['member']['rate']:.1%} on members of the ensemble,")
+            parts.append(f"{_rate(one['member'])} on members of the ensemble,")
             others = "nets that are no member"
-        parts.append(f"{one['other']['rate']:.1%} on {others}")
+        parts.append(f"{_rate(one['other'])} on {others}")
         if one["control"] is not None:
-            parts.append(f"(without an attack {one['control']['rate']:.1%})")
+            parts.append(f"(without an attack {_rate(one['control'])})")
         lines.append(" ".join(parts) + ".")
         if one["unseen"]:
-            shares = (f"{rate['rate']:.1%} from {name}" for name, rate in one["unseen"].items())
+            shares = (f"{_rate(told)} from {name}" for name, told in one["unseen"].items())
             lines.append(f"On the nets that no picture was made on: {', '.join(shares)}.")
     return lines
+
+
+def _rate(pooled: Mapping[str, Any]) -> str:
+    return rate(pooled["rate"], pooled["n"])
 
 
 def _facts(matrix: Matrix, manifest: Mapping[str, Any]) -> dict[str, str]:
