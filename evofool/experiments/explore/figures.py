@@ -254,6 +254,8 @@ def switching_figure(
         curves: by encoding: float64 (N,) generations and float64 (N,) shares on [0, 1].
         colours: of the page.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure((6.2, 4.2), colours, dpi=160)
     axes = figure.subplots()
     dress(axes, colours, "")
@@ -263,6 +265,7 @@ def switching_figure(
     most = max((float(y.max()) for _, y in curves.values() if y.size), default=0.0)
     axes.set_ylim(0, min(100.0, max(1.0, 110 * most)))
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.tick_params(labelsize=11)
     axes.set_xlabel("generation", color=colours["soft"], fontsize=12)
     axes.set_ylabel("% of new champions", color=colours["soft"], fontsize=12)

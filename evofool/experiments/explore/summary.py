@@ -70,24 +70,28 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
     windows = told["repetition"] or ()
     for encoding in dict.fromkeys(one["encoding"] for one in windows):
         these = [one for one in windows if one["encoding"] == encoding]
-        shares = ", ".join(rate(one["keeps"]["rate"], one["n"]) for one in these)
-        areas = ", ".join(rate(one["area"], 100) for one in these)
+        shares = ", ".join(
+            f"{rate(one['keeps']['rate'], one['n'])} if a window of {rate(one['area'], 100)} of the"
+            " area is left"
+            for one in these
+        )
         lines.append(
-            f"{encoding}: {shares} of {these[0]['n']} champions keep {rate(KEEPS, 100)} of their"
-            f" confidence or more where only one window of {areas} of the area is left."
+            f"{encoding}: of {these[0]['n']} champions, so many keep {rate(KEEPS, 100)} of their"
+            f" confidence or more: {shares}."
         )
     for one in told["decision_map"] or ():
         adversarial = one["corners"]["adversarial"]["predicted"]
-        what = "stays in" if adversarial == one["class_index"] else "leaves"
+        what = "lies in" if adversarial == one["class_index"] else "lies outside"
         lines.append(
-            f"{one['encoding']}, class {one['class_index']}: the adversarial picture {what} the"
-            f" class, which covers {rate(one['own_share'], 100)} of the map."
+            f"{one['encoding']}, class {one['class_index']}: on the plane through a natural, an"
+            f" adversarial and an evolved picture, the class covers"
+            f" {rate(one['own_share'], 100)}; the adversarial picture {what} it."
         )
     if (pairs := told["source_target"]) is not None:
         lines.append(
-            f"{rate(pairs['success']['rate'], pairs['pairs'])} of {pairs['pairs']} pairs of source"
-            f" and target succeed, with {rate(pairs['changed'])} of the channel values changed on"
-            " average."
+            f"From each class to every other: {rate(pairs['success']['rate'], pairs['pairs'])} of"
+            f" {pairs['pairs']} attacks reach their target, and change"
+            f" {rate(pairs['changed'])} of the channel values on average."
         )
     lines += [
         f"{one['encoding']}: {rate(one['rate'], one['champions'])} of {one['champions']:,} new"

@@ -25,14 +25,15 @@ def ends(summary: Mapping[str, Any]) -> Table:
     medians = [f"{median:g}" for median in summary["medians"]]
     columns: list[Column] = [
         *_which(summary), Count("evaluations"), Confidence("median", bounds=("low", "high")),
-        Count("won"), *(Text(f"to {median}", at_right=True) for median in medians),
+        Count("classes won", "won"), *(Text(f"to {median}", at_right=True) for median in medians),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for names, v in _variants(summary):
         estimate = Estimate(v["median_confidence"], *_bounds(v))
         reached = [_needed(v["needed"][median]) for median in medians]
         rows.append([*names, v["evaluations"], estimate, round(v["won"]), *reached])
-    return Table(columns, rows)
+    caption = "Where each variant ended, and the evaluations until its median reached a confidence"
+    return Table(columns, rows, caption)
 
 
 def fewer(summary: Mapping[str, Any]) -> Table:
@@ -47,7 +48,8 @@ def fewer(summary: Mapping[str, Any]) -> Table:
         for names, v in _variants(summary)
         if v["variant"] != summary["baseline"]
     ]
-    return Table(columns, rows)
+    caption = f"How many times as many evaluations {summary['baseline']} needs for the same median"
+    return Table(columns, rows, caption)
 
 
 def shown(summary: Mapping[str, Any]) -> Table:

@@ -62,7 +62,9 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
         pictures, pngs = _champions(matrix, results, method) if evolved else ([], {})
         files |= pngs
         title = f"Evolved pictures, {method}" if evolved else f"Attack: {method}"
-        sections.append(Section(title, _note(matrix, evolved), figures, tables, pictures))
+        sections.append(
+            Section(title, _note(matrix, evolved), figures, tables, pictures, abreast=True)
+        )
     files["transfer.tex"] = "\n".join(latex).encode()
     told = summary(matrix, entries, manifest)
     page = sections_page(
@@ -70,7 +72,7 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
         sections,
         subject="transfer",
         lede=[*_lede(told), *matrix.notes],
-        facts=_facts(matrix, manifest),
+        facts={**_facts(matrix, manifest), "took": results.took()},
         files=("transfer.csv", "report/transfer.tex", "summary.json", "config.yaml"),
     )
     return Report(page, files, {"transfer.csv": table(entries)}, told)
@@ -168,18 +170,18 @@ def _champions(
 def _note(matrix: Matrix, evolved: bool) -> str:
     if not evolved:
         return (
-            "Share of all attacked pictures, including those that were wrong before, that a net"
-            " gets wrong: by its first answer (top-1), or by its first five (top-5), as in"
-            " Tables 1 and 2 of Tramèr et al. 2018. The column clean shows the errors before"
-            " the attack. The cells have Wilson's 95 % interval."
+            "The share of all attacked pictures that a net gets wrong: its class is not the first"
+            " answer (top-1), or not among the first five (top-5), as in Tables 1 and 2 of Tramèr"
+            " et al. 2018. Pictures that were wrong before the attack count as well; the column"
+            " clean has their share. Intervals are Wilson's for 95 %."
         )
     return (
-        "Champions of MAP-Elites, one per class and seed, shown to every net: the share that"
-        " reaches a confidence in the class that they were evolved for, and the share that"
-        f" reaches it in any class. The column noise shows {matrix.config.noise} pictures of"
-        " N(0, 1), clipped to 8 bits. The cells have Wilson's 95 % interval; champions of one"
-        " campaign descend from each other, so it is narrower than campaigns with other seeds"
-        " would make it."
+        "The champions of MAP-Elites, one for each class and seed, were shown to every net. The"
+        " cells have the share that reaches the given confidence, in the class that they were"
+        " evolved for (its class) or in whatever class. The column noise has the same for"
+        f" {matrix.config.noise} pictures of Gaussian noise, N(0, 1) clipped to 8 bits. Intervals"
+        " are Wilson's for 95 %. Champions of one campaign descend from each other, so the true"
+        " intervals are wider."
     )
 
 
@@ -189,17 +191,23 @@ def _lede(told: Mapping[str, Any]) -> list[str]:
     for one in told["methods"]:
         if one["measure"] not in (aimed_at(SHOWN_BAR), TOP1) or one["other"] is None:
             continue
-        parts = [f"{one['method']}, {one['measure']}:"]
+        evolved = one["measure"] == aimed_at(SHOWN_BAR)
+        what = (
+            f"share of the evolved pictures that reach a confidence of {SHOWN_BAR:g} in their class"
+            if evolved
+            else "share of the pictures that a net gets wrong"
+        )
+        parts = []
         if one["own"] is not None:
-            parts.append(f"{_rate(one['own'])} on the net that pictures were made on,")
-        others = "the others"
+            parts.append(f"{_rate(one['own'])} on the net that they were made on")
+        others = "other nets"
         if one["member"] is not None:
-            parts.append(f"{_rate(one['member'])} on members of the ensemble,")
-            others = "nets that are no member"
+            parts.append(f"{_rate(one['member'])} on members of the ensemble")
+            others = "nets that are no member of it"
         parts.append(f"{_rate(one['other'])} on {others}")
         if one["control"] is not None:
-            parts.append(f"(without an attack {_rate(one['control'])})")
-        lines.append(" ".join(parts) + ".")
+            parts.append(f"without an attack {_rate(one['control'])}")
+        lines.append(f"{one['method']}, {what}: {', '.join(parts)}.")
         if one["unseen"]:
             shares = (f"{_rate(told)} from {name}" for name, told in one["unseen"].items())
             lines.append(f"On the nets that no picture was made on: {', '.join(shares)}.")
@@ -212,7 +220,11 @@ def _rate(pooled: Mapping[str, Any]) -> str:
 
 def _facts(matrix: Matrix, manifest: Mapping[str, Any]) -> dict[str, str]:
     config = matrix.config
-    facts = {"run": str(manifest["run_id"]), "seed": str(config.seed)}
+    facts = {
+        "command": str(manifest.get("command") or ""),
+        "run": str(manifest["run_id"]),
+        "seed": str(config.seed),
+    }
     if (e := config.evolution) is not None:
         facts["evolution"] = (
             f"{e.initial} random pictures, {e.generations} generations of {e.children}, seeds"
