@@ -68,7 +68,8 @@ class Attack(ABC):
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
-            raise UsageError(f"{self.name}: seed {self.seed} is not on 0..2^63-1")
+            wanted = "at least 0 and below 2^63"
+            raise UsageError(f"{self.name}: seed must be {wanted}, not {self.seed}")
         if "eps" in (field.name for field in fields(self)):
             self.check_positive("eps")
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
-from evofool.config.document import KeyPath
 from evofool.config.loading import (
     Loaded,
     absolute,
@@ -31,6 +30,7 @@ from evofool.config.models import (
     listed,
 )
 from evofool.errors import ConfigError
+from evofool.validation import KeyPath, shown
 
 AIMS = ("none", "least_likely", "random", "next", "all")
 """Targets that are no single class."""
@@ -41,7 +41,7 @@ def _targets(value: Any) -> int | str:
         return class_name(value)
     except ValueError:
         raise ValueError(
-            f"must be one of {', '.join(AIMS)}, a class index or a label, not {value!r}"
+            f"must be one of {', '.join(AIMS)}, a class index or a label, not {shown(value)}"
         ) from None
 
 

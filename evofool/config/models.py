@@ -22,6 +22,7 @@ from evofool.config.folders import without_prefix, written_as_folder
 from evofool.config.http import HttpConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.text import suggestion
+from evofool.validation import shown
 
 RANGE = re.compile(r"(\d{1,9})\s*-\s*(\d{1,9})")
 """``151-285``: an inclusive range of class indices."""
@@ -45,7 +46,7 @@ def _one_or_many(value: Any) -> Any:
 
 def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):  # which a literal 1 would take for 1
-        raise ValueError("must be one of 1, 10, not true or false")
+        raise ValueError(f"must be one of 1, 10, not {shown(value)}")
     return value
 
 
@@ -53,7 +54,7 @@ def _answers(value: Any) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if value is None or value == "label" or whole:
         return value
-    raise ValueError(f"must be a number of classes, 1 or more, or label, not {value!r}")
+    raise ValueError(f"must be a number of classes, 1 or more, or label, not {shown(value)}")
 
 
 def _three(value: Any) -> Any:
@@ -79,7 +80,7 @@ def class_name(value: Any) -> int | str:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise ValueError(f"must be a class index (0, 1, ...) or a label, not {value!r}")
+    raise ValueError(f"must be a class index (0, 1, ...) or a label, not {shown(value)}")
 
 
 def _classes(value: Any) -> Any:
@@ -103,10 +104,10 @@ def _fitness(value: Any) -> Any:
         return value
     if isinstance(value, str) and re.fullmatch(r".+\.py:[^\W\d]\w*", value):
         return value
-    shown = repr(value[:60]) if isinstance(value, str) else value
     mend = suggestion(value, FITNESSES) if isinstance(value, str) else ""
     raise ValueError(
-        f"must be one of {', '.join(FITNESSES)}, or path/to/file.py:function, not {shown}{mend}"
+        f"must be one of {', '.join(FITNESSES)}, or path/to/file.py:function, not {shown(value)}"
+        f"{mend}"
     )
 
 
@@ -190,7 +191,7 @@ class OnnxConfig(Model):
 
     layout: Literal["nchw", "nhwc"] | None = None
     output_name: Annotated[str, Field(min_length=1)] | None = None
-    fixed_batch: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65536)] | None = None
+    fixed_batch: Annotated[int, Field(ge=1, le=65536)] | None = None
 
 
 class PrototypesConfig(Model):
@@ -264,9 +265,8 @@ class ClassifierConfig(Model):
     onnx: OnnxConfig | None = None
     probe: Literal["none", "small", "full"] | None = None
     ensemble: Annotated[
-        tuple[ClassifierConfig, ...] | None,
+        Annotated[tuple[ClassifierConfig, ...], Field(min_length=1, max_length=MOST_NETS)] | None,
         BeforeValidator(_nets),
-        Field(min_length=1, max_length=MOST_NETS),
     ] = None
     rule: EnsembleRule | None = None
     answers: Annotated[Literal["label"] | int | None, BeforeValidator(_answers)] = None
@@ -301,7 +301,10 @@ class ClassifierConfig(Model):
                 "http and ensemble: a victim is either a service or several nets, not both"
             )
         if self.prototypes is not None and (self.http is not None or self.ensemble is not None):
-            raise ValueError("prototypes are of one net that gives features; name one")
+            raise ValueError(
+                "prototypes are of one net that gives features; name one (for a service: a predict"
+                " function in a file of your own that calls it)"
+            )
         return self
 
     @model_validator(mode="after")

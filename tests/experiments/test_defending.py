@@ -392,7 +392,7 @@ def test_evolution_takes_an_encoding_with_options() -> None:
     [
         ({"base": f"{TOYS / 'exact.py'}:victim"}, "base", "black box"),
         ({"base": "victim.yaml"}, "base", "defended"),
-        ({"sources": ["fashion-lenet"]}, "sources.0", "other labels"),
+        ({"sources": ["fashion-lenet"]}, "sources[0]", "other labels"),
         ({"base": "fashion-lenet"}, "data.dataset", "other classes"),
         ({"base": f"{TOYS / 'linear.py'}:victim"}, "data.dataset", "28 x 28"),
         ({"defense": {"name": "jpg"}}, "defense.name", "jpeg"),
@@ -405,7 +405,7 @@ def test_evolution_takes_an_encoding_with_options() -> None:
         ({"data": {"dataset": "mnist-sample", "limit": None}}, "data.limit", "none is left"),
         ({"data": {"dataset": "mnist-sample", "split": "train"}}, "data.split", "test"),
         ({"threats": {"eps": 0.1, "alpha": 0.2}}, "threats", "below eps"),
-        ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings.0", "nothing"),
+        ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings[0]", "nothing"),
         ({"evolution": {"seeds": [1, 1]}}, "evolution.seeds", "twice"),
         ({"kind": "attack"}, "kind", "evofool attack"),
         ({"base": {"name": "mnist-lenet", "task": "multi-label"}}, "base", "into a victim.yaml"),

@@ -14,7 +14,7 @@ from evofool.data import load_dataset
 from evofool.defenses.base import Defense
 from evofool.defenses.denoiser import Denoiser
 from evofool.defenses.victims import check_defense, identity_of, made
-from evofool.errors import AttackError, DataError, UsageError
+from evofool.errors import AttackError, DataError, DefenseError, UsageError
 from evofool.experiments.checked import check_like, loaded_net
 from evofool.experiments.defend.config import DenoiserDefense, TrainedDefense
 from evofool.experiments.defend.setup import (
@@ -87,6 +87,8 @@ def _around(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
     try:
         defense, code = made(config.defense)
         check_defense(base.classifier, defense)
+    except DefenseError as error:
+        raise loaded.option_error_at(("defense",), error) from error
     except UsageError as error:
         raise loaded.error_at("defense", str(error)) from error
     return Prepared(base, defense, identity_of(defense, code), called=config.defense.name)
@@ -206,7 +208,7 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
                 attack.check_aim(labels=True, targets=False)
             chosen += attacks
         except AttackError as error:
-            raise loaded.error_at(at, str(error)) from error
+            raise loaded.option_error_at(at, error, options) from error
         except UsageError as error:
             raise loaded.error_at(
                 at, f"{error}; a denoiser learns from untargeted attacks"
