@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
+from evofool.config.base import Model
+from evofool.config.classifier import ClassifierConfig
 from evofool.config.loading import (
     Loaded,
     absolute,
@@ -19,16 +21,8 @@ from evofool.config.loading import (
     validate,
     with_seed,
 )
-from evofool.config.models import (
-    Classes,
-    ClassifierConfig,
-    Count,
-    Model,
-    ScoringConfig,
-    class_name,
-    gathered,
-    listed,
-)
+from evofool.config.scoring import ScoringConfig
+from evofool.config.values import Classes, Count, class_name, gathered, listed
 from evofool.errors import ConfigError
 from evofool.validation import KeyPath, shown
 

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from evofool import kinds
+from evofool.config.campaign import Campaign
 from evofool.config.document import (
     Document,
     Place,
@@ -23,7 +24,6 @@ from evofool.config.document import (
 )
 from evofool.config.explain import explain, looks_like
 from evofool.config.folders import names_folder, with_prefix_of, without_prefix
-from evofool.config.models import Campaign
 from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims

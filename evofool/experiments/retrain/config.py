@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from evofool.config import ClassifierConfig, Model, find
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
-from evofool.config.models import Count, listed
+from evofool.config.values import Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, called
 from evofool.files import is_file

@@ -13,7 +13,7 @@ from evofool import encodings
 from evofool.classifiers import Classifier
 from evofool.classifiers.identity.code import code_digest
 from evofool.config import Loaded, yaml_lines
-from evofool.config.models import MapElitesConfig
+from evofool.config.evolution import MapElitesConfig
 from evofool.errors import EncodingError
 from evofool.experiments.checked import loaded_net, told_apart
 from evofool.experiments.engine import Plan, Planned, Results, Scoring

@@ -12,7 +12,7 @@ from evofool.classifiers import Classifier, from_members
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded, load_model
-from evofool.config.models import EnsembleRule, ensemble_name
+from evofool.config.classifier import EnsembleRule, ensemble_name
 from evofool.data import DataSets
 from evofool.errors import ClassifierError, ConfigError, DataError, UsageError
 from evofool.experiments.checked import loaded_net
