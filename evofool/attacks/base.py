@@ -207,7 +207,7 @@ class Attack(ABC):
 
     @abstractmethod
     def craft(self, job: Job) -> None:
-        """Move `job.x` (and `job.pixels`) towards the goal; close what is through in `job.open`."""
+        """Move `job.x` (and `job.pixels`) towards the goal; what is done leaves `job.open`."""
 
     def check_victim(self, victim: Classifier) -> None:
         """Refuse a victim that cannot give what the attack needs.
