@@ -18,7 +18,7 @@ from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection
 from evofool.config import ClassifierConfig
 from evofool.config.classes import find_class
-from evofool.config.models import ensemble_name
+from evofool.config.classifier import ensemble_name
 from evofool.errors import ClassifierError
 from evofool.images import Shape
 

@@ -23,7 +23,7 @@ from evofool.classifiers.checks.probe import onnx_runner, probe
 from evofool.classifiers.labels import check_labels
 from evofool.classifiers.pictures import prepare
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
-from evofool.config.models import PrototypesConfig
+from evofool.config.classifier import PrototypesConfig
 from evofool.errors import ClassifierError, ImageError
 from evofool.files import is_file, is_folder, read_file, reason
 from evofool.images import PICTURE_SUFFIXES, UInt8Images, read_picture, to_float

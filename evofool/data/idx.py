@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import math
 import zlib
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +19,25 @@ _MAX_BYTES = 1 << 30
 _UBYTE = 0x08
 
 
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+def read_idx(path: Path, dimensions: int, md5: str | None = None) -> NDArray[np.uint8]:
     """The array of unsigned bytes in an ``.idx*-ubyte.gz`` file.
 
     Args:
         path: a gzip file.
         dimensions: 1 for labels, 3 for images; the magic number must agree.
+        md5: published checksum of the file, if there is one.
 
     Returns:
         (N,) labels, or N x H x W images.
 
     Raises:
-        DataError: missing, no gzip, another magic number, absurd sizes, too short or too long.
+        DataError: missing, another file than the published one, no gzip, another magic number,
+            absurd sizes, too short or too long.
     """
     try:
         with open_file(path) as packed, gzip.GzipFile(fileobj=packed) as file:
+            if md5 is not None:
+                _check_md5(packed, path, md5)
             header = file.read(4 + 4 * dimensions)
             shape = _shape(header, dimensions, path)
             wanted = math.prod(shape)
@@ -56,19 +61,10 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
-def check_md5(path: Path, md5: str) -> None:
-    """Compares a file with the published checksum.
-
-    Raises:
-        DataError: missing, or another file than the published one.
-    """
-    try:
-        with open_file(path) as file:
-            actual = hashlib.file_digest(
-                file, lambda: hashlib.md5(usedforsecurity=False)
-            ).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({reason(error)})") from error
+def _check_md5(file: BufferedReader, path: Path, md5: str) -> None:
+    """Compare an open file with the published checksum, and go back to its start."""
+    actual = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    file.seek(0)
     if actual != md5:
         raise DataError(
             f"{path}: is not the published file (MD5 {actual}, not {md5}): truncated, or of"

@@ -98,6 +98,28 @@ def load_dataset(name: str, split: str = "test", folder: Path | None = None) -> 
     raise DataError(f"data set {name}: no split {split!r}{mend}")
 
 
+class DataSets:
+    """Data sets of one command, each split read once however many of its parts name it."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str], Dataset] = {}
+
+    def load(self, name: str, split: str = "test") -> Dataset:
+        """A data set from the data folder, read and checked the first time.
+
+        Args:
+            name: one of `names`.
+            split: as in `load_dataset`.
+
+        Raises:
+            DataError: as `load_dataset`.
+        """
+        key = (name, split)
+        if key not in self._read:
+            self._read[key] = load_dataset(name, split)
+        return self._read[key]
+
+
 def inspect_dataset(name: str, folder: Path | None = None) -> DatasetInfo:
     """Whether a data set is here; nothing is read.
 

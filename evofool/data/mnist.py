@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from evofool.data.base import Dataset, Split
-from evofool.data.idx import check_md5, read_idx
+from evofool.data.idx import read_idx
 from evofool.errors import DataError
 from evofool.files import is_file, is_folder
 
@@ -108,11 +108,8 @@ def load_idx_set(name: str, split: Split, root: Path) -> Dataset:
     if absent:
         raise DataError(describe_missing(name, root, absent))
     image_path, label_path = (folder / file for file in _FILES[split])
-    for path in (image_path, label_path):
-        if path.name in entry.md5:
-            check_md5(path, entry.md5[path.name])
-    images = read_idx(image_path, 3)
-    labels = read_idx(label_path, 1)
+    images = read_idx(image_path, 3, entry.md5.get(image_path.name))
+    labels = read_idx(label_path, 1, entry.md5.get(label_path.name))
     if len(images) != len(labels):
         raise DataError(
             f"{folder}: {len(images)} images in {image_path.name} but {len(labels)} labels in"

@@ -31,7 +31,7 @@ from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.load import Source, inspect_classifier
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config import ClassifierConfig, Model, load_model
-from evofool.config.models import gathered
+from evofool.config.values import gathered
 from evofool.defenses.base import Defense
 from evofool.defenses.registry import is_foreign, make
 from evofool.errors import ClassifierError, EvofoolError, UsageError

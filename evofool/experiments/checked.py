@@ -13,10 +13,10 @@ from evofool.classifiers import Classifier, Inspection, inspect_classifier, load
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded
-from evofool.config.document import KeyPath
-from evofool.data import Dataset, load_dataset
+from evofool.data import Dataset, DataSets
 from evofool.errors import ClassifierError, DataError, UsageError
 from evofool.scoring.setup import inspection_of, only_loading_tells
+from evofool.validation import KeyPath
 
 
 def inspected(
@@ -131,14 +131,16 @@ def difference(net: Classifier, base: Classifier) -> str | None:
     return None
 
 
-def load_split(loaded: Loaded[Any], split: str, where: str = "data.split") -> Dataset:
-    """A split of ``data.dataset``; `where` is the key that names it.
+def load_split(
+    loaded: Loaded[Any], split: str, data: DataSets, where: str = "data.split"
+) -> Dataset:
+    """A split of ``data.dataset``; `where` is the key that names it, `data` holds what was read.
 
     Raises:
         ConfigError: it is missing or damaged, or there is no such split.
     """
     try:
-        return load_dataset(loaded.config.data.dataset, split)
+        return data.load(loaded.config.data.dataset, split)
     except DataError as error:
         key = where if "no split" in str(error) else "data.dataset"
         raise loaded.error_at(key, str(error)) from error

@@ -23,6 +23,7 @@ from evofool.training.batches import Batches
 from evofool.training.config import OptimiserConfig
 from evofool.training.devices import parallel, repeatable
 from evofool.training.losses import Losses, cross_entropy
+from evofool.training.optimising import Optimiser
 from evofool.training.penalties import Penalty
 
 _RISING, _FIRST = 0.3, 1 / 25
@@ -91,7 +92,7 @@ class Fitting:
         self.epochs = epochs
         self.done = 0
         self._rates = optimiser
-        self._optimiser = make_optimiser(module, optimiser)
+        self._optimiser = Optimiser(module.parameters(), optimiser)
         self._seed = seed
         self._adversary = adversary
         self._losses = loss or cross_entropy
@@ -128,10 +129,9 @@ class Fitting:
         They are those of the net and of the optimiser, by name, of any shape and data type.
         """
         tensors = {f"net.{name}": value for name, value in self.module.state_dict().items()}
-        for index, entries in self._optimiser.state_dict()["state"].items():
+        for index, entries in self._optimiser.memory.items():
             for name, value in entries.items():
-                if value is not None:
-                    tensors[f"optimiser.{index}.{name}"] = torch.as_tensor(value)
+                tensors[f"optimiser.{index}.{name}"] = value
         return {
             name: value.detach().to("cpu", copy=True).contiguous()
             for name, value in tensors.items()
@@ -166,15 +166,14 @@ class Fitting:
         try:
             self.module.load_state_dict(net)
             self.check_weights()
-            groups = self._optimiser.state_dict()["param_groups"]
-            self._optimiser.load_state_dict({"state": memory, "param_groups": groups})
+            self._optimiser.restore(memory)
         except (RuntimeError, KeyError, TypeError, Diverged) as error:
             raise ValueError(reason(error)) from error
         self.done = done
 
     def _check_memory(self, memory: dict[int, dict[str, torch.Tensor]]) -> None:
         """Holds what the optimiser remembers against the weights: it does not do so itself."""
-        weights = [w for group in self._optimiser.param_groups for w in group["params"]]
+        weights = self._optimiser.weights
         for index, entries in memory.items():
             if not 0 <= index < len(weights):
                 raise ValueError(f"the optimiser state has {len(weights)} weights, not {index}")
@@ -213,7 +212,7 @@ class Fitting:
             wanted = torch.cat([truth, truth]) if alpha > 0 else truth
         if self._penalty is not None:
             shown = shown.detach().requires_grad_(True)
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         dropout = keys.key(self._seed, epoch, number, keys.Purpose.DROPOUT)
         with keys.layers_draw_from(dropout, self.device):
             outputs = self._net(shown)
@@ -255,8 +254,7 @@ class Fitting:
             rate *= 1 if share < 0.6 else 0.1 if share < 0.9 else 0.01
         elif self._rates.schedule == "one-cycle":
             rate *= one_cycle(share)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        self._optimiser.rate = rate
 
 
 def fit(
@@ -353,22 +351,6 @@ def one_cycle(share: float) -> float:
     if share < _RISING:
         return _FIRST + (1 - _FIRST) * (1 - math.cos(math.pi * share / _RISING)) / 2
     return (1 + math.cos(math.pi * (share - _RISING) / (1 - _RISING))) / 2
-
-
-def make_optimiser(net: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """The optimiser of a config over the weights that are not frozen."""
-    weights = [weight for weight in net.parameters() if weight.requires_grad]
-    if config.name == "adamw":
-        return torch.optim.AdamW(weights, config.lr, weight_decay=config.weight_decay)
-    if config.name == "adam":
-        return torch.optim.Adam(weights, config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        weights,
-        config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.momentum > 0,
-    )
 
 
 @contextmanager

@@ -254,9 +254,12 @@ def test_what_is_no_file_of_prototypes(folder: Path) -> None:
         ({"link": "sigmoid"}, "link cannot be set beside prototypes"),
         ({"task": "multi-label"}, "task cannot be set beside prototypes"),
         ({"name": "own.py:asked", "prototypes": "animals"}, "a predict function would be sent"),
-        ({"prototypes": {"path": "points.npz", "metric": "l1"}}, "known keys: path, similarity"),
-        ({"prototypes": {"path": "points.npz", "scale": 0}}, r"prototypes\.scale: Input should be"),
-        ({"prototypes": {"similarity": "cosine"}}, r"prototypes\.path: Field required"),
+        (
+            {"prototypes": {"path": "points.npz", "metric": "l1"}},
+            "known here: path, scale",
+        ),
+        ({"prototypes": {"path": "points.npz", "scale": 0}}, r"prototypes\.scale: must be above 0"),
+        ({"prototypes": {"similarity": "cosine"}}, r"prototypes\.path: is missing"),
     ],
 )
 def test_options_that_do_not_go_with_prototypes(

@@ -113,7 +113,7 @@ def test_a_net_of_one_logit_has_the_gradient_of_its_logit(code: str) -> None:
         ("one", {"task": "binary", "output": "log_probs"}, "not output 'log_probs'; set output"),
         ("asked", {"task": "binary", "output": "label"}, "not output 'label'; set output: logits"),
         ("pair", {"task": "binary"}, "gives a tuple, not one matrix"),
-        ("three", {"task": "several"}, "Input should be 'binary' or 'multi-label'"),
+        ("three", {"task": "several"}, "must be one of binary, multi-label"),
         (
             "three",
             {"task": "multi-label", "answers": 2},

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evofool.data import data_folder, inspect_dataset, load_dataset, names
+from evofool.data import DataSets, data_folder, inspect_dataset, load_dataset, names
+from evofool.errors import DataError
 
 
 def test_both_splits(tiny: Path) -> None:
@@ -107,3 +108,13 @@ def test_labels_are_those_of_the_architectures() -> None:
     assert shipped_labels("cifar10") == cifar10.LABELS
     assert shipped_labels("gtsrb") == gtsrb.LABELS
     assert len(set(gtsrb.LABELS)) == gtsrb.N_CLASSES
+
+
+def test_data_sets_of_a_command_are_read_once() -> None:
+    sets = DataSets()
+    sample = sets.load("mnist-sample")
+    assert sets.load("mnist-sample", "test") is sample
+    assert DataSets().load("mnist-sample") is not sample
+    for _ in range(2):
+        with pytest.raises(DataError, match="no split 'train'"):
+            sets.load("mnist-sample", "train")

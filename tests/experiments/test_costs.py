@@ -16,7 +16,6 @@ from halves import load_halves
 from evofool.attacks.query.noise import noise_images
 from evofool.classifiers import from_module
 from evofool.errors import ConfigError, FolderError, Interrupted, UsageError
-from evofool.experiments.costs import study
 from evofool.experiments.costs.study import CostsStudy
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import kind_of, resume, status, verify
@@ -46,7 +45,7 @@ def config(**sections: Any) -> dict[str, Any]:
 def halves() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "load_dataset", load_halves)
-        patch.setattr(study, "load_dataset", load_halves)
+        patch.setattr("evofool.data.load.load_dataset", load_halves)
         yield
 
 

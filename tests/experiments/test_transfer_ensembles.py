@@ -19,7 +19,6 @@ from evofool.errors import ConfigError, Interrupted
 from evofool.evolution.outputs import read_table
 from evofool.experiments.engine.life import Options, begin
 from evofool.experiments.runs import resume, status, verify
-from evofool.experiments.transfer import nets
 from evofool.experiments.transfer.lines import result_lines
 from evofool.experiments.transfer.matrix import Matrix
 from evofool.experiments.transfer.plots import heat_map
@@ -75,7 +74,7 @@ def cats() -> Classifier:
 def halves() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "load_dataset", load_halves)
-        patch.setattr(nets, "load_dataset", load_halves)
+        patch.setattr("evofool.data.load.load_dataset", load_halves)
         yield
 
 
@@ -292,13 +291,13 @@ def test_what_was_stopped_goes_on_where_the_folder_was_moved(
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        (["{nets}:slope", {"train": "train/mnist-bb"}], "sources.0.ensemble.1.train"),
+        (["{nets}:slope", {"train": "train/mnist-bb"}], "sources[0].ensemble[1].train"),
         (["{nets}:slope", {"train": "{train}", "epochs": 0}], "epochs"),
-        (["{nets}:none", {"train": "{train}"}], "sources.0.ensemble.0"),
+        (["{nets}:none", {"train": "{train}"}], "sources[0].ensemble[0]"),
         ([{"train": "{train}"}, {"train": "{train}"}], "names one twice"),
         (
             ["{nets}:cats", {"train": "{train}"}],
-            "sources.0: classifier least of cats, halves: cats and",
+            "sources[0]: classifier least of cats, halves: cats and",
         ),
         ([{"train": "{train}"}, {"ensemble": ["{nets}:slope"]}], "holds another ensemble"),
     ],

@@ -11,8 +11,9 @@ from torch import nn
 from evofool.training import OptimiserConfig, TrainConfig
 from evofool.training.augmenting import AugmentConfig, draw_views, viewed
 from evofool.training.batches import Batches
-from evofool.training.fitting import make_optimiser, one_cycle
+from evofool.training.fitting import one_cycle
 from evofool.training.losses import cross_entropy, smoothed
+from evofool.training.optimising import Optimiser
 from evofool.training.weights import round_weights
 
 IMAGES = np.random.default_rng(1).random((6, 3, 16, 16)).astype(np.float32)
@@ -70,7 +71,7 @@ def test_adamw_lets_weights_decay_without_gradients() -> None:
     before = net.weight.detach().clone()
     config = OptimiserConfig(name="adamw", lr=0.1, weight_decay=0.5)
     net.weight.grad = torch.zeros_like(net.weight)
-    make_optimiser(net, config).step()
+    Optimiser(net.parameters(), config).step()
     torch.testing.assert_close(net.weight.detach(), before * (1 - 0.1 * 0.5))
 
 

@@ -35,7 +35,7 @@ def fitting(optimiser: OptimiserConfig, factor: float = 1.0) -> Fitting:
 def test_the_rate_falls_at_60_and_at_90_per_cent() -> None:
     training = fitting(OptimiserConfig(name="adam", lr=0.5, schedule="steps"))
     rates: list[float] = []
-    training.run(lambda _: rates.append(training._optimiser.param_groups[0]["lr"]))
+    training.run(lambda _: rates.append(training._optimiser.rate))
     assert rates == pytest.approx([0.5] * 12 + [0.05] * 6 + [0.005] * 2)
 
 

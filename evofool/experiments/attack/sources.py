@@ -23,7 +23,7 @@ from evofool.classifiers import Classifier, prepare
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.matching import match_classes
 from evofool.config import AttackCampaign, Loaded, chosen_classes
-from evofool.data import load_dataset
+from evofool.data import DataSets
 from evofool.errors import ClassifierError, ConfigError, DataError, ImageError
 from evofool.experiments.attack.picture_labels import assigned, by_file, by_pattern, counted, shown
 from evofool.files import is_file, reason
@@ -80,8 +80,15 @@ class Source(ABC):
         return whole.hexdigest()
 
 
-def open_source(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
+def open_source(
+    loaded: Loaded[AttackCampaign], victim: Classifier, data: DataSets | None = None
+) -> Source:
     """The images that a config names, after `offset`, at most `limit`.
+
+    Args:
+        loaded: the config.
+        victim: whose inputs the images become.
+        data: those that were read before, where the same images are opened for several victims.
 
     Raises:
         ConfigError: nothing is there, or labels and classes do not fit.
@@ -90,7 +97,7 @@ def open_source(loaded: Loaded[AttackCampaign], victim: Classifier) -> Source:
     if images.folder is not None:
         source: Source = _Folder(loaded, victim)
     elif images.dataset is not None:
-        source = _DataSet(loaded, victim)
+        source = _DataSet(loaded, victim, data or DataSets())
     else:
         source = _Noise(images.noise or "uniform", images.count or 20, loaded.config.seed, victim)
     cut = _Cut(source, images.offset, images.limit)
@@ -136,11 +143,11 @@ class _Noise(Source):
 
 
 class _DataSet(Source):
-    def __init__(self, loaded: Loaded[AttackCampaign], victim: Classifier) -> None:
+    def __init__(self, loaded: Loaded[AttackCampaign], victim: Classifier, data: DataSets) -> None:
         images = loaded.config.images
         assert images.dataset is not None
         try:
-            self._data = load_dataset(images.dataset, images.split or "test")
+            self._data = data.load(images.dataset, images.split or "test")
         except DataError as error:
             key = "split" if "no split" in str(error) else "dataset"
             raise loaded.error_at(("images", key), str(error)) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from evofool.attacks import FGSM
 from evofool.config import Loaded
-from evofool.data import Dataset, inspect_dataset, load_dataset
+from evofool.data import Dataset, DataSets, inspect_dataset
 from evofool.errors import DataError
 from evofool.experiments.checked import check_encodings
 from evofool.experiments.costs.config import CostsConfig, resolve
@@ -40,10 +40,12 @@ class CostsStudy(Study[CostsConfig]):
         super().__init__(loaded, Plan([*trainings, *(p for n in by_seed for p in n.planned())]))
 
     @classmethod
-    def make(cls, loaded: Loaded[CostsConfig]) -> CostsStudy:
+    def make(cls, loaded: Loaded[CostsConfig], data: DataSets | None = None) -> CostsStudy:
+        """As every study; `data` holds what was read before."""
+        sets = data or DataSets()
         config = loaded.config
         check_encodings(loaded)
-        train_set, test_set = (_load(loaded, split) for split in ("train", "test"))
+        train_set, test_set = (_load(loaded, split, sets) for split in ("train", "test"))
         scoring = config.scoring.resolved()
         order = generator(config.seed, Stream.CHOICE, 0, 0).permutation(len(test_set))
         chosen = order[: config.images]
@@ -111,8 +113,8 @@ def plan(loaded: Loaded[CostsConfig]) -> CostsPlan:
     return CostsPlan(config, nets, evolved, () if data.present else (data.missing,))
 
 
-def _load(loaded: Loaded[CostsConfig], split: str) -> Dataset:
+def _load(loaded: Loaded[CostsConfig], split: str, sets: DataSets) -> Dataset:
     try:
-        return load_dataset(loaded.config.training.dataset, split)
+        return sets.load(loaded.config.training.dataset, split)
     except DataError as error:
         raise loaded.error_at("training.dataset", str(error)) from error

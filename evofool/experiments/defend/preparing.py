@@ -10,11 +10,11 @@ from typing import Any, cast
 from evofool.attacks import Attack
 from evofool.attacks.registry import describe, grid
 from evofool.config import ClassifierConfig
-from evofool.data import load_dataset
+from evofool.data import DataSets
 from evofool.defenses.base import Defense
 from evofool.defenses.denoiser import Denoiser
 from evofool.defenses.victims import check_defense, identity_of, made
-from evofool.errors import AttackError, DataError, UsageError
+from evofool.errors import AttackError, DataError, DefenseError, UsageError
 from evofool.experiments.checked import check_like, loaded_net
 from evofool.experiments.defend.config import DenoiserDefense, TrainedDefense
 from evofool.experiments.defend.setup import (
@@ -60,7 +60,7 @@ class Prepared:
     digest: str | None = None
 
 
-def prepare(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
+def prepare(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) -> Prepared:
     """What a config asks for, checked as far as it can be before anything is run.
 
     Raises:
@@ -74,25 +74,27 @@ def prepare(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
             " counts pictures whose only class is not the first answer; write base: and defense:"
             " into a victim.yaml, and attack that with evofool attack",
         )
-    return _PREPARING.get(name, _around)(loaded, base, scoring)
+    return _PREPARING.get(name, _around)(loaded, base, scoring, sets)
 
 
-def _nothing(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
+def _nothing(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) -> Prepared:
     return Prepared(base, is_base=True)
 
 
-def _around(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
+def _around(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) -> Prepared:
     """A defense that needs no training."""
     config = loaded.config
     try:
         defense, code = made(config.defense)
         check_defense(base.classifier, defense)
+    except DefenseError as error:
+        raise loaded.option_error_at(("defense",), error) from error
     except UsageError as error:
         raise loaded.error_at("defense", str(error)) from error
     return Prepared(base, defense, identity_of(defense, code), called=config.defense.name)
 
 
-def _trained(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
+def _trained(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) -> Prepared:
     """A net in the place of the base."""
     defense = cast(TrainedDefense, loaded.config.defense)
     if defense.weights is not None:
@@ -102,7 +104,7 @@ def _trained(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
         return Prepared(given, is_base=net.digest == base.digest, digest=net.digest)
     training = load_training(loaded)
     try:
-        data = load_dataset(training.config.dataset, "train")
+        data = sets.load(training.config.dataset, "train")
         static = load_static_sources(training, Path(), data)
     except (DataError, UsageError) as error:
         raise loaded.error_at("defense.train", str(error)) from error
@@ -122,7 +124,7 @@ def _trained(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
     return Prepared(trained, trains=Planned("training", trained, training.config.name))
 
 
-def _denoiser(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
+def _denoiser(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) -> Prepared:
     """A denoiser of a file, or one that is trained first."""
     wanted = cast(DenoiserDefense, loaded.config.defense)
     config = loaded.config
@@ -158,7 +160,7 @@ def _denoiser(loaded: Config, base: GivenNet, scoring: Scoring) -> Prepared:
         base,
         sources,
         tuple(attacks),
-        denoiser_pictures(loaded, base.classifier, wanted.images),
+        denoiser_pictures(loaded, base.classifier, wanted.images, sets),
         recipe,
         scoring,
         config.data.dataset,
@@ -206,7 +208,7 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
                 attack.check_aim(labels=True, targets=False)
             chosen += attacks
         except AttackError as error:
-            raise loaded.error_at(at, str(error)) from error
+            raise loaded.option_error_at(at, error, options) from error
         except UsageError as error:
             raise loaded.error_at(
                 at, f"{error}; a denoiser learns from untargeted attacks"
@@ -214,7 +216,7 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
     return chosen
 
 
-_PREPARING: Mapping[str, Callable[[Config, GivenNet, Scoring], Prepared]] = {
+_PREPARING: Mapping[str, Callable[[Config, GivenNet, Scoring, DataSets], Prepared]] = {
     CONTROL: _nothing,
     "trained": _trained,
     "denoiser": _denoiser,

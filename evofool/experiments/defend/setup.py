@@ -10,8 +10,7 @@ import numpy as np
 
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import ClassifierConfig, Loaded, load_model
-from evofool.config.document import KeyPath
-from evofool.data import inspect_dataset
+from evofool.data import DataSets, inspect_dataset
 from evofool.errors import ConfigError, DataError
 from evofool.experiments.checked import (
     check_encodings,
@@ -29,6 +28,7 @@ from evofool.experiments.works.pictures import Pictures
 from evofool.randomness import Stream, generator
 from evofool.training import TrainConfig
 from evofool.training.plan import plan as plan_training
+from evofool.validation import KeyPath
 
 Config: TypeAlias = Loaded[DefendConfig]
 CONTROL = "none"
@@ -137,7 +137,7 @@ def load_sources(
     return tuple(sources)
 
 
-def load_pictures(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]:
+def load_pictures(loaded: Config, base: Classifier, sets: DataSets) -> tuple[Pictures, Pictures]:
     """The pictures that are attacked, and others, whose classes are given as -1.
 
     Raises:
@@ -145,14 +145,14 @@ def load_pictures(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]
     """
     config = loaded.config
     wanted = config.data
-    data = load_split(loaded, wanted.split)
+    data = load_split(loaded, wanted.split, sets)
     check_images(loaded, data, base)
     labels = classes_of(loaded, data, base)
     order = generator(config.seed, Stream.CHOICE, 0, 0).permutation(len(data))
     count = len(data) if wanted.limit is None else min(wanted.limit, len(data))
     chosen = order[:count]
     if has_training_split(loaded):
-        others = load_split(loaded, "train").images
+        others = load_split(loaded, "train", sets).images
         order = generator(config.seed, Stream.CHOICE, 1, 0).permutation(len(others))
         start = others[order[: wanted.start]]
     else:
@@ -169,7 +169,7 @@ def load_pictures(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]
     return attacked, Pictures.of(start, np.full(len(start), -1, np.int64))
 
 
-def denoiser_pictures(loaded: Config, base: Classifier, count: int) -> Pictures:
+def denoiser_pictures(loaded: Config, base: Classifier, count: int, sets: DataSets) -> Pictures:
     """Clean pictures to train on: of the training split, else of what is not attacked.
 
     Raises:
@@ -177,7 +177,7 @@ def denoiser_pictures(loaded: Config, base: Classifier, count: int) -> Pictures:
     """
     wanted, seed = loaded.config.data, loaded.config.seed
     apart = has_training_split(loaded)
-    data = load_split(loaded, "train" if apart else wanted.split)
+    data = load_split(loaded, "train" if apart else wanted.split, sets)
     if apart:
         order = generator(seed, Stream.CHOICE, 2, 0).permutation(len(data))[:count]
     else:

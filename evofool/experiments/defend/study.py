@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evofool.config import Loaded
+from evofool.data import DataSets
 from evofool.errors import StoreError, UsageError
 from evofool.experiments.checked import check_encodings
 from evofool.experiments.defend.config import DefendConfig, resolve
@@ -72,13 +73,15 @@ class DefendStudy(Study[DefendConfig]):
         super().__init__(loaded, plan, evaluation.base)
 
     @classmethod
-    def make(cls, loaded: Loaded[DefendConfig]) -> DefendStudy:
+    def make(cls, loaded: Loaded[DefendConfig], data: DataSets | None = None) -> DefendStudy:
+        """As every study; `data` holds what was read before."""
+        sets = data or DataSets()
         config, base = loaded.config, make_base(loaded)
         scoring = config.scoring.resolved()
         given = GivenNet.of(base, config.base.model_dump(mode="json", exclude_none=True))
         check_encodings(loaded)
-        prepared = prepare(loaded, given, scoring)
-        pictures, start = load_pictures(loaded, base)
+        prepared = prepare(loaded, given, scoring, sets)
+        pictures, start = load_pictures(loaded, base, sets)
         sources = named_sources(load_sources(loaded, ("sources",), config.sources, base))
         defended = _defended(loaded, prepared, given, start, scoring)
         nets: dict[str, Net] = {UNDEFENDED: given}

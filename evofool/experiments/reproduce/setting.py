@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evofool.classifiers import load_classifier
-from evofool.data import Dataset, load_dataset
+from evofool.data import Dataset, DataSets
 from evofool.experiments.costs.study import CostsStudy
 from evofool.experiments.defend.study import DefendStudy
 from evofool.experiments.engine import Planned
@@ -50,6 +50,7 @@ class Setting:
         self.scale, self.scoring, self.seed = scale, scoring, seed
         self.scoring_config = dict(scoring_config)
         self._pictures: dict[str, Pictures] = {}
+        self.data = DataSets()
         self.imagenet_folder, self.picbreeder = imagenet_folder, picbreeder
 
     @cached_property
@@ -82,7 +83,7 @@ class Setting:
     @cached_property
     def digits_to_train(self) -> Dataset:
         """MNIST's training split; raises DataError where it is not here."""
-        return load_dataset("mnist", "train")
+        return self.data.load("mnist", "train")
 
     @cached_property
     def sisters(self) -> tuple[Trained, ...]:
@@ -101,7 +102,7 @@ class Setting:
     @cached_property
     def shown(self) -> Pictures:
         """Test digits; raises DataError where they are not here."""
-        data = load_dataset("mnist", "test")
+        data = self.data.load("mnist", "test")
         return Pictures.of(data.images, data.labels).first(self.scale.shown)
 
     @cached_property
@@ -117,7 +118,7 @@ class Setting:
     @cached_property
     def digits(self) -> Pictures:
         """The hundred test digits that ship."""
-        data = load_dataset("mnist-sample")
+        data = self.data.load("mnist-sample")
         return Pictures.of(data.images, data.labels)
 
     def campaigns(self, on: Literal["digits", "imagenet"], encoding: str) -> list[PresetCampaign]:
@@ -182,7 +183,7 @@ class Setting:
             "scoring": self.scoring_config,
             "seed": self.seed,
         }
-        return CostsStudy.make(CostsStudy.load(config))
+        return CostsStudy.make(CostsStudy.load(config), self.data)
 
     @cached_property
     def retraining(self) -> RetrainStudy:
@@ -213,7 +214,7 @@ class Setting:
             "scoring": self.scoring_config,
             "seed": self.seed,
         }
-        return RetrainStudy.make(RetrainStudy.load(config))
+        return RetrainStudy.make(RetrainStudy.load(config), self.data)
 
     @cached_property
     def denoising(self) -> DefendStudy:
@@ -236,7 +237,7 @@ class Setting:
             "scoring": self.scoring_config,
             "seed": self.seed,
         }
-        return DefendStudy.make(DefendStudy.load(config))
+        return DefendStudy.make(DefendStudy.load(config), self.data)
 
     def first_of_each_digit(self, count: int) -> Pictures:
         """`count` of the digits that ship, each class as often as any other."""

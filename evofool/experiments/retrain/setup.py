@@ -11,7 +11,7 @@ import numpy as np
 
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import Loaded, load_model
-from evofool.data import inspect_dataset
+from evofool.data import DataSets, inspect_dataset
 from evofool.errors import ConfigError, DataError
 from evofool.experiments.checked import (
     check_encodings,
@@ -118,19 +118,21 @@ def make_others(loaded: Config, base: Classifier) -> tuple[Classifier, ...]:
     return tuple(nets)
 
 
-def make_examples(loaded: Config, base: Classifier) -> tuple[Pictures, Pictures]:
+def make_examples(loaded: Config, base: Classifier, sets: DataSets) -> tuple[Pictures, Pictures]:
     """What nets are retrained on, and what their clean errors are measured on.
 
     Raises:
         ConfigError: the data set is missing or damaged, or its images or classes are not the net's.
     """
     wanted = loaded.config.data
-    train = _examples(loaded, base, "train", wanted.train_limit, 0)
-    return train, _examples(loaded, base, "split", wanted.limit, 1)
+    train = _examples(loaded, base, "train", wanted.train_limit, 0, sets)
+    return train, _examples(loaded, base, "split", wanted.limit, 1, sets)
 
 
-def _examples(loaded: Config, base: Classifier, key: str, limit: int | None, draw: int) -> Pictures:
-    data = load_split(loaded, getattr(loaded.config.data, key), f"data.{key}")
+def _examples(
+    loaded: Config, base: Classifier, key: str, limit: int | None, draw: int, sets: DataSets
+) -> Pictures:
+    data = load_split(loaded, getattr(loaded.config.data, key), sets, f"data.{key}")
     check_images(loaded, data, base)
     labels = classes_of(loaded, data, base)
     if len(data.label_names) != base.n_classes:

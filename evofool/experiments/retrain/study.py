@@ -7,6 +7,7 @@ from typing import Any
 
 from evofool.classifiers import Classifier
 from evofool.config import Loaded
+from evofool.data import DataSets
 from evofool.errors import DataError
 from evofool.experiments.checked import check_encodings
 from evofool.experiments.engine import Plan, Results
@@ -38,19 +39,21 @@ class RetrainStudy(Study[RetrainConfig]):
         self.loop = loop
 
     @classmethod
-    def make(cls, loaded: Loaded[RetrainConfig]) -> RetrainStudy:
+    def make(cls, loaded: Loaded[RetrainConfig], data: DataSets | None = None) -> RetrainStudy:
+        """As every study; `data` holds what was read before."""
+        sets = data or DataSets()
         check_encodings(loaded)
         config = loaded.config
         base: Net
         if is_training(config.base.name):
-            base, known, architecture = _base_to_train(loaded)
+            base, known, architecture = _base_to_train(loaded, sets)
         else:
             made = make_base(loaded)
             known, architecture = made.net, made.architecture
             base = GivenNet.of(known, config.base.model_dump(mode="json", exclude_none=True))
         others = by_name(make_others(loaded, known))
         given = {name: GivenNet.of(net, {"name": net.name}) for name, net in others.items()}
-        clean = make_examples(loaded, known)
+        clean = make_examples(loaded, known, sets)
         return cls(loaded, Loop(config, base, known, architecture, clean, given))
 
     def report(self, results: Results, manifest: Mapping[str, Any]) -> Report:
@@ -59,10 +62,10 @@ class RetrainStudy(Study[RetrainConfig]):
         return report(self.loop, results, manifest)
 
 
-def _base_to_train(loaded: Loaded[RetrainConfig]) -> tuple[Trained, Classifier, str]:
+def _base_to_train(
+    loaded: Loaded[RetrainConfig], sets: DataSets
+) -> tuple[Trained, Classifier, str]:
     """The training of the base, and what the net will be like."""
-    from evofool.data import load_dataset
-
     config = load_base_training(loaded).config
     if config.loss != "cross-entropy":
         raise loaded.error_at(
@@ -71,7 +74,7 @@ def _base_to_train(loaded: Loaded[RetrainConfig]) -> tuple[Trained, Classifier, 
             " softmax cross entropy: name a training with that loss",
         )
     try:
-        data = load_dataset(config.dataset, "train")
+        data = sets.load(config.dataset, "train")
     except DataError as error:
         raise loaded.error_at("base", str(error)) from error
     if FOOLING in data.label_names:

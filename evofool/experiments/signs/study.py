@@ -171,7 +171,7 @@ def _attacks(loaded: Config) -> list[tuple[int, tuple[str, Attack]]]:
                 usual = {"queries": equal}
             attacks = list(grid(entry.name, {"seed": config.seed, **usual, **entry.options}))
         except AttackError as error:
-            raise loaded.error_at(where, str(error)) from error
+            raise loaded.option_error_at(where, error, entry.options) from error
         if len(attacks) != 1:
             raise loaded.error_at(
                 where, f"{entry.name}: a grid of {len(attacks)}; give one value each"

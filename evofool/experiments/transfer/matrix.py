@@ -13,6 +13,7 @@ from evofool.attacks import Attack
 from evofool.attacks.registry import describe, grid, parameters_of, title
 from evofool.classifiers import Classifier
 from evofool.config import Loaded, chosen_classes
+from evofool.data import DataSets
 from evofool.errors import AttackError
 from evofool.experiments.attack.sources import open_source, read_samples
 from evofool.experiments.checked import check_encodings
@@ -109,13 +110,14 @@ def make_matrix(loaded: Config) -> Matrix:
     config = loaded.config
     check_encodings(loaded)
     attacks = attacks_of(loaded)
-    sources, targets, trainings = load_nets(loaded)
+    data = DataSets()
+    sources, targets, trainings = load_nets(loaded, data)
     maps = _maps(loaded, sources, targets)
     scoring = config.scoring.resolved()
     notes: dict[str, None] = {}
 
     def pictures(net: MatrixNet) -> Pictures:
-        labelled, faults = read_pictures(loaded, net.classifier)
+        labelled, faults = read_pictures(loaded, net.classifier, data)
         notes.update(dict.fromkeys(faults))
         return labelled
 
@@ -215,13 +217,20 @@ def _maps(
     return maps
 
 
-def read_pictures(loaded: Loaded[Any], net: Classifier) -> tuple[Pictures, tuple[str, ...]]:
+def read_pictures(
+    loaded: Loaded[Any], net: Classifier, data: DataSets | None = None
+) -> tuple[Pictures, tuple[str, ...]]:
     """The labelled pictures of a config as inputs of a net, and notes on them.
+
+    Args:
+        loaded: the config.
+        net: whose inputs they become.
+        data: those that were read before.
 
     Raises:
         ConfigError: they cannot be read, have no labels, or other classes than the net.
     """
-    source = open_source(cast(Any, loaded), net)  # it reads `images` and `seed` alone
+    source = open_source(cast(Any, loaded), net, data)  # it reads `images` and `seed` alone
     if not source.labelled:
         raise loaded.error_at(
             "images", "have no labels, and without labels there are no errors; add labels"
@@ -252,7 +261,7 @@ def attacks_of(loaded: Config) -> dict[str, Attack]:
                     raise AttackError(f"{name} occurs twice")
                 by_name[name] = attack
         except AttackError as error:
-            raise loaded.error_at(("attacks", index), str(error)) from error
+            raise loaded.option_error_at(("attacks", index), error, entry.options) from error
     return by_name
 
 

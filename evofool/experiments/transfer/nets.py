@@ -12,9 +12,8 @@ from evofool.classifiers import Classifier, from_members
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded, load_model
-from evofool.config.document import KeyPath
-from evofool.config.models import EnsembleRule, ensemble_name
-from evofool.data import load_dataset
+from evofool.config.classifier import EnsembleRule, ensemble_name
+from evofool.data import DataSets
 from evofool.errors import ClassifierError, ConfigError, DataError, UsageError
 from evofool.experiments.checked import loaded_net
 from evofool.experiments.engine import Planned, Scoring, Work
@@ -30,6 +29,7 @@ from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net, quickest
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources as load_static_sources
+from evofool.validation import KeyPath
 
 Config = Loaded[TransferConfig]
 
@@ -91,7 +91,7 @@ class MatrixNet:
 
 
 def load_nets(
-    loaded: Config,
+    loaded: Config, data: DataSets
 ) -> tuple[tuple[MatrixNet, ...], tuple[MatrixNet, ...], tuple[Planned, ...]]:
     """Sources, targets, and the trainings of those that are trained first.
 
@@ -109,7 +109,7 @@ def load_nets(
                 members = [one(at, member) for at, member in singles(where, spec)]
                 net = _together(loaded, where, members, spec.rule)
             else:
-                net = _load(loaded, where, spec)
+                net = _load(loaded, where, spec, data)
             known[key] = _called(net, names)
         return known[key]
 
@@ -180,9 +180,11 @@ def _few(labels: Sequence[str]) -> str:
     )
 
 
-def _load(loaded: Config, where: KeyPath, spec: TrainedNet | ClassifierConfig) -> MatrixNet:
+def _load(
+    loaded: Config, where: KeyPath, spec: TrainedNet | ClassifierConfig, data: DataSets
+) -> MatrixNet:
     if isinstance(spec, TrainedNet):
-        return _to_be_trained(loaded, where, spec)
+        return _to_be_trained(loaded, where, spec, data)
     net = loaded_net(loaded, where, spec)
     written = spec.model_dump(mode="json", exclude_none=True)
     return MatrixNet(net.headline, GivenNet.of(net, written), net, net.white_box, where)
@@ -206,21 +208,21 @@ def _together(
     return MatrixNet(name, net, outline, all(net.white for net in members), where)
 
 
-def _to_be_trained(loaded: Config, at: KeyPath, net: TrainedNet) -> MatrixNet:
+def _to_be_trained(loaded: Config, at: KeyPath, net: TrainedNet, data: DataSets) -> MatrixNet:
     where: KeyPath = (*at, "train")
     training = load_training(loaded, where, net)
     try:
-        data = load_dataset(training.config.dataset, "train")
-        static = load_static_sources(training, Path(), data)
+        shown = data.load(training.config.dataset, "train")
+        static = load_static_sources(training, Path(), shown)
     except (DataError, UsageError) as error:
         raise loaded.error_at(where, str(error)) from error
     work = Trained.of(
-        training, data, tuple(source.digest for source in static), where=loaded.locate(where)
+        training, shown, tuple(source.digest for source in static), where=loaded.locate(where)
     )
     name = training.config.name
     if net.seed is not None:
         name = f"{name}, seed {net.seed}"
-    outline = Classifier(name=name, labels=data.label_names, input_shape=data.shape, digest="")
+    outline = Classifier(name=name, labels=shown.label_names, input_shape=shown.shape, digest="")
     return MatrixNet(name, work, outline, True, where)
 
 

@@ -57,6 +57,11 @@ class HeadRecipe:
     lr: float = 0.001
     weight: float = 7.0
 
+    @property
+    def optimiser(self) -> OptimiserConfig:
+        """As a training says it."""
+        return OptimiserConfig(name="adam", lr=self.lr, weight_decay=0)
+
 
 @work
 class GrownHead(WrittenNet):
@@ -125,7 +130,7 @@ class GrownHead(WrittenNet):
                 dataset="imagenet",
                 epochs=recipe.epochs,
                 batch=recipe.batch,
-                optimiser=OptimiserConfig(name="adam", lr=recipe.lr, weight_decay=0),
+                optimiser=recipe.optimiser,
                 seed=self.seed,
             ),
             context.place(WEIGHTS).parent,
@@ -154,6 +159,7 @@ class GrownHead(WrittenNet):
         import torch
 
         from evofool.training.growing import weighted
+        from evofool.training.optimising import Optimiser
 
         x, y = (
             torch.from_numpy(np.ascontiguousarray(features, np.float32)),
@@ -161,7 +167,7 @@ class GrownHead(WrittenNet):
         )
         fooling = int(y.max())
         losses = weighted(fooling, self.recipe.weight, float((y == fooling).float().mean()))
-        optimiser = torch.optim.Adam(layer.parameters(), lr=self.recipe.lr)
+        optimiser = Optimiser(layer.parameters(), self.recipe.optimiser)
         shuffle = np.random.default_rng(self.seed)
         for _ in range(self.recipe.epochs):
             context.check_stop()

@@ -76,7 +76,7 @@ def test_results_are_those_of_works_that_stay(
     study: Any, config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "load_dataset", load_halves)
-    monkeypatch.setattr(costs, "load_dataset", load_halves)
+    monkeypatch.setattr("evofool.data.load.load_dataset", load_halves)
     there, here = tmp_path / "there", tmp_path / "here"
     begin(study, config, there, ray=True)
     begin(study, config, here)
