@@ -291,7 +291,7 @@ def test_examples_of_inputs_and_guards_are_left_out(
         ({"data/aotinductor/model/x.so": b"\x7fELF"}, "holds compiled code"),
         ({"data/constants/custom_obj_0": b"\x80"}, "pickled or unknown parts"),
         ({"data/weights/model.pt": b"\x80"}, "pickled or unknown parts"),
-        ({"data/weights/model_weights_config.json": b"[]"}, "is no object"),
+        ({"data/weights/model_weights_config.json": b"[]"}, "is not a JSON object"),
         ({"models/model.json": b"{"}, "cannot be read as a program"),
         ({"models/model.json": b'{"graph_module": 3}'}, "is damaged"),
         ({"archive_version": b"99"}, "cannot read the program"),
@@ -366,7 +366,7 @@ def test_files_that_are_no_programs(programs: Callable[[str], Path], tmp_path: P
     path.write_bytes(b"nothing")
     refused("cannot be read as a program of torch.export")
     torch.save(made().state_dict(), path)
-    refused("is no program of torch.export.save")
+    refused("was not written by torch.export.save")
     _write_zip(path, ["version", "serialized_exported_program.json"])
     refused("in an older format, whose weights are pickled")
     _write_zip(path, ["x/models/model.json", "y/models/model.json"])
