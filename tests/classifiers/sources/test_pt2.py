@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exported_nets import save
 from torch import nn
 
 from evofool.classifiers import inspect_classifier, load_classifier
@@ -23,7 +24,6 @@ from evofool.scoring import Scorer
 
 SIDE = 8
 IMAGES = np.random.default_rng(1).integers(0, 256, (5, 3, SIDE, SIDE), dtype=np.uint8)
-Dynamic = dict[int, Any]
 
 
 class Net(nn.Module):
@@ -65,18 +65,6 @@ def made(kind: str = "") -> Net:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return Net(kind).eval()
-
-
-def save(net: nn.Module, path: Path, example: torch.Tensor, dynamic: Dynamic | None) -> Path:
-    program = torch.export.export(net, (example,), dynamic_shapes=dynamic and (dynamic,))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.export.save(program, path)
-    with zipfile.ZipFile(path) as archive:
-        if any(entry.endswith("model_weights_config.json") for entry in archive.namelist()):
-            return path
-    path.unlink()  # or the next test would take it for one that is made already
-    pytest.skip("this torch writes the older format")
 
 
 @pytest.fixture(scope="module")
