@@ -509,6 +509,8 @@ def main() -> None:
     signals.exit_on_signals()
     try:
         code = app(standalone_mode=False)
+    except signals.EndedBySignal as ended:
+        sys.exit(ended.exit_code)
     except usage.CommandLineError as error:
         remark(*usage.explained(error))
         sys.exit(usage.EXIT_CODE)

@@ -22,11 +22,22 @@ _HANGUP = getattr(signal, "SIGHUP", None)
 _STOPPING = b"\nevofool: stopping after the images in hand; once more ends it at once\n"
 
 
+class EndedBySignal(BaseException):
+    """A signal came while there was nothing to save.
+
+    It is no SystemExit: that one may come from the code of a victim, whose fault it then is.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
 def exit_on_signals() -> None:
-    """Until a campaign runs there is nothing to save: end quietly with 129, 130 or 143."""
+    """Until a campaign runs there is nothing to save: `EndedBySignal` ends the process quietly."""
 
     def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        raise EndedBySignal(number)
 
     for number in _numbers():
         signal.signal(number, leave)

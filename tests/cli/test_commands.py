@@ -339,6 +339,19 @@ def test_the_second_signal_ends_it_at_once(
     assert status(run)["archive_digest"] == status(config.parent / "whole")["archive_digest"]
 
 
+def test_a_signal_while_the_victim_computes_is_not_its_fault(
+    evofool: Any, start_evofool: Any, config: Path, until: Any
+) -> None:
+    run, hold = config.parent / "run", config.parent / "hold"
+    assert evofool("evolve", config, "--out", run).returncode == 0
+    hold.touch()
+    process = start_evofool("verify", run, TOY_BATCHES="0", TOY_HOLD=str(hold))
+    until(process, hold.with_suffix(".held").exists)
+    process.send_signal(signal.SIGTERM)
+    ended = process.end()
+    assert (ended.returncode, ended.stderr.count("victim")) == (143, 0), ended.stderr
+
+
 def test_progress_is_plain_lines_away_from_a_terminal(evofool: Any, config: Path) -> None:
     done = evofool("evolve", config, "--out", config.parent / "run")
     lines = [line for line in done.stderr.splitlines() if line.startswith("generation")]
