@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 import json
 
-from evofool.classifiers.base import Classifier, Transformed
+from evofool.classifiers.base import Classifier, Onto, Transformed
+from evofool.classifiers.transforms.onto import digest_of, load_onto
 from evofool.config.transforms import TransformsConfig
 from evofool.errors import ClassifierError
 
@@ -54,9 +55,10 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
     if classifier.crops > 1:
         raise ClassifierError(f"{name}: averages ten crops; set crops: 1 to use transforms")
     k, single = transforms.k, transforms.k == 1
+    onto = load_onto(transforms, classifier.input_shape)
     victim = dataclasses.replace(
         classifier,
-        digest=_digest(classifier, transforms),
+        digest=_digest(classifier, transforms, onto),
         old_digest=None,
         output=classifier.output if single else "logits",
         link=classifier.link if single else "sigmoid",
@@ -64,7 +66,7 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
         onnx=None,
         ensemble=None,
         title=f"{classifier.headline} under {k} transform{'' if single else 's'}",
-        transformed=Transformed(classifier, transforms),
+        transformed=Transformed(classifier, transforms, onto),
     )
     if not classifier.white_box:
         return victim
@@ -78,6 +80,8 @@ def untransformed(classifier: Classifier) -> Classifier:
     return classifier if classifier.transformed is None else classifier.transformed.net
 
 
-def _digest(classifier: Classifier, transforms: TransformsConfig) -> str:
+def _digest(classifier: Classifier, transforms: TransformsConfig, onto: Onto | None) -> str:
     content = json.dumps(transforms.result, sort_keys=True)
+    if onto is not None:
+        content += digest_of(onto.scored)
     return hashlib.sha256(f"transforms {classifier.digest} {content}".encode()).hexdigest()

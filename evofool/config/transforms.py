@@ -72,6 +72,20 @@ Pair: TypeAlias = tuple[float, float]
 Whole: TypeAlias = tuple[int, int] | None
 
 
+class OntoConfig(Model):
+    """Natural pictures that a picture is stuck onto, another one under each transform.
+
+    Attributes:
+        dataset: they are taken from it, in a random order; of the size of the net's input.
+        split: of those that a picture is optimised over.
+        held_back: the split of those that success is reported on as well.
+    """
+
+    dataset: str
+    split: str = "train"
+    held_back: str = "test"
+
+
 class TransformsConfig(Model):
     """How pictures are transformed before the net sees them.
 
@@ -97,6 +111,7 @@ class TransformsConfig(Model):
         fill: what lies beyond the picture: ``edge`` repeats its border, a number is a grey.
         quantise: whether a transformed picture has 8 bits, as a camera's.
         held_back: other transforms that success is reported under as well.
+        onto: pictures that the picture is stuck onto, as large as `scale` says; None for none.
     """
 
     k: Annotated[int, Field(ge=1, le=MOST_TRANSFORMS)] = 8
@@ -116,6 +131,7 @@ class TransformsConfig(Model):
     fill: Literal["edge"] | Annotated[float, Field(ge=0, le=1)] = "edge"
     quantise: bool = True
     held_back: Annotated[int, Field(ge=0, le=10_000)] = 10
+    onto: OntoConfig | None = None
 
     @model_validator(mode="after")
     def _sides(self) -> Self:
@@ -139,9 +155,26 @@ class TransformsConfig(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _room_around(self) -> Self:
+        if self.onto is None:
+            return self
+        if self.scale[1] >= 1:
+            raise ValueError(
+                f"onto: a picture of scale {self.scale[1]:g} hides what it is stuck onto; set scale"
+                " to its side, as a share of the other's, such as 0.3"
+            )
+        if self.fill != "edge":
+            raise ValueError("onto: other pictures lie beyond the picture; remove fill")
+        return self
+
     @property
     def result(self) -> dict[str, Any]:
         """What decides scores, as JSON values; how much is held back does not."""
         content: dict[str, Any] = self.model_dump(mode="json")
         content.pop("held_back")
+        if content["onto"] is None:
+            del content["onto"]  # so that digests are what they were before there was any
+        else:
+            del content["onto"]["held_back"]
         return content
