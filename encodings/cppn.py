@@ -79,6 +79,7 @@ class Cppn:
     """
 
     name: ClassVar[str] = "cppn"
+    settings_model: ClassVar[type[Options]] = Options
     any_size: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, **options: Any) -> None:

@@ -78,6 +78,7 @@ class Direct:
     """
 
     name: ClassVar[str] = "direct"
+    settings_model: ClassVar[type[Options]] = Options
 
     def __init__(self, shape: Shape, **options: Any) -> None:
         self.settings = Options(**options)

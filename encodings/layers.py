@@ -100,6 +100,7 @@ class Layered:
     """
 
     name: ClassVar[str] = "layers"
+    settings_model: ClassVar[type[Options]] = Options
     any_size: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, **options: Any) -> None:

@@ -81,6 +81,7 @@ class Masked:
     """
 
     name: ClassVar[str] = "masked"
+    settings_model: ClassVar[type[Options]] = Options
 
     def __init__(self, shape: Shape, **options: Any) -> None:
         settings = Options(**options)
@@ -99,7 +100,7 @@ class Masked:
             inner: Encoding[Any] = load(settings.inner["name"], box, given)
         except EncodingError as error:
             option = f"inner.{error.option}" if error.option else "inner"
-            raise EncodingError(f"inner: {error}", option=option) from error
+            raise EncodingError(error.message, option, owner="encoding masked") from error
         self._covers = float(inside.mean())
         self.options: dict[str, Any] = {
             "inner": {"name": settings.inner["name"], **inner.options},

@@ -112,6 +112,7 @@ class TexturedCppn:
     """
 
     name: ClassVar[str] = "textured"
+    settings_model: ClassVar[type[Options]] = Options
     any_size: ClassVar[bool] = True
 
     def __init__(self, shape: Shape, **options: Any) -> None:

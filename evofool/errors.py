@@ -32,11 +32,25 @@ class ClassifierError(UsageError):
 
 
 class OptionError(UsageError):
-    """Something with options is not valid; `option` names the one that is wrong."""
+    """Something with options is not valid.
 
-    def __init__(self, message: str, option: str | None = None) -> None:
+    Args:
+        message: what is wrong.
+        option: the one that is wrong, as a key below the others: ``mask.at[1]``.
+        owner: what has the option; then the text of the error is ``owner: option: message``, and
+            whoever knows where the option was written shows that and `message`.
+    """
+
+    def __init__(self, message: str, option: str | None = None, owner: str = "") -> None:
         super().__init__(message)
+        self.message = message
         self.option = option
+        self.owner = owner
+
+    def __str__(self) -> str:
+        if not self.owner:
+            return self.message
+        return ": ".join(filter(None, (self.owner, self.option, self.message)))
 
 
 class EncodingError(OptionError):

@@ -183,7 +183,8 @@ def encode_png(
     picture = PIL.Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows)
     buffer = io.BytesIO()
     size = {} if dpi is None else {"dpi": (dpi, dpi)}
-    picture.save(buffer, "PNG", pnginfo=info, **size)
+    # Half the time of zlib's own choice, for files that are 4 % larger (level 1: 20 %).
+    picture.save(buffer, "PNG", pnginfo=info, compress_level=4, **size)
     return buffer.getvalue()
 
 

@@ -21,7 +21,7 @@ ENCODINGS = ROOT / "encodings"
 
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "files", "seal", "text"}),
-    frozenset({"kinds", "jit", "ray_session", "ray_watch"}),
+    frozenset({"kinds", "jit", "ray_session", "ray_watch", "validation"}),
     frozenset({"randomness"}),
     frozenset({"images", "config", "operators"}),
     frozenset({"data"}),

@@ -183,7 +183,7 @@ CLASSIFIER = [  # instead of `classifier: mnist-lenet` on line 2
     ("classifier: {name: a, crops: 5}", "2: classifier.crops: must be one of 1, 10, not 5"),
     ("classifier: {name: a, crops: true}", "2: classifier.crops: must be one of 1, 10"),
     ("classifier: {name: a, input_shape: [3, 9]}", "2: classifier.input_shape: must be [chan"),
-    ("classifier: {name: a, input_shape: [1, -9, 9]}", "2: classifier.input_shape.1: must be at"),
+    ("classifier: {name: a, input_shape: [1, -9, 9]}", "2: classifier.input_shape[1]: must be at"),
     ("classifier: {name: a, std: [1, 0, 1]}", "2: classifier.std: must be above 0"),
     ("classifier: {name: a, labels: [1]}", "2: classifier.labels: must be a list of label"),
     ("classifier: {name: a, labels: no.txt}", "2: classifier.labels: no such file"),
@@ -205,7 +205,7 @@ APPENDED = [  # as line 8
     ("seed: \x07", "8: holds the character U+0007"),
     ("1: 2", "8: a key must be a name"),
     ("seed: " + "9" * 5000, "8: seed: is a whole number of more than 300 digits"),
-    ("seed: " + "[" * 50_000, "8: seed.0.0: is nested more than 32 deep"),
+    ("seed: " + "[" * 50_000, "8: seed[0][0]: is nested more than 32 deep"),
     ("# " + "x" * (1 << 20), " is larger than 1 MiB"),
 ]
 ALONE: list[tuple[str | bytes, str]] = [
@@ -266,6 +266,23 @@ def test_null_goes_back_to_the_default(folder: Path) -> None:
     assert "never end" in message(BASE, "stop.generations=null")
 
 
+def test_an_override_changes_an_item_of_a_list(folder: Path) -> None:
+    text = BASE + "scoring: {batch: 3}\n"
+    loaded = load(
+        text, "evolution.classes=[2, 3]", "evolution.classes[1]=cat", "classifier.std=[1]"
+    )
+    assert loaded.config.evolution == MapElitesConfig(children=20, classes=(2, "cat"))
+    victims = "victims: [a, {name: b}]\nencoding: direct\nstop: {generations: 1}\n"
+    nets = load(victims, "victims[0]=d", "victims[1].name=c").config.classifier.ensemble
+    assert nets is not None
+    assert [net.name for net in nets] == ["d", "c"]
+
+
+def test_null_is_no_ensemble(folder: Path) -> None:
+    config = load(BASE.replace("mnist-lenet", "{name: mnist-lenet, ensemble: null}")).config
+    assert config.classifier.ensemble is None
+
+
 def test_a_shorthand_grows_into_a_mapping(folder: Path) -> None:
     config = load(BASE, "classifier.crops=10", "classifier=other", "classifier.crops=10").config
     assert (config.classifier.name, config.classifier.crops) == ("other", 10)
@@ -287,6 +304,11 @@ def test_the_seed_argument_wins(folder: Path) -> None:
         ("foo=1", "override foo=1: unknown key"),
         ("evolution.children", "write an override as key=value"),
         ("=3", "write an override as key=value"),
+        (
+            "evolution.classes[7]=3",
+            "override evolution.classes[7]=3: evolution.classes has no item",
+        ),
+        ("stop[0]=3", "override stop[0]=3: stop has no item [0]"),
         ("a..b=3", "write an override as key=value"),
         ("evolution.children=", "has no value; `evolution.children=null`"),
         ("evolution.classes=[1, 2", "override evolution.classes=[1, 2: is not valid YAML"),
@@ -419,7 +441,7 @@ def test_an_unknown_class_is_reported_at_its_line(folder: Path, item: str, expec
     loaded = load(swap("children: 20", f"classes:\n    - 1\n    - {item}"))
     with pytest.raises(ConfigError) as caught:
         cells(loaded, LABELS)
-    assert str(caught.value).startswith("x.yaml:7: evolution.classes.1: ")
+    assert str(caught.value).startswith("x.yaml:7: evolution.classes[1]: ")
     assert expected in str(caught.value)
 
 

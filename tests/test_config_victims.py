@@ -50,15 +50,21 @@ def test_overrides_reach_it(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("victims: mnist-lenet\n", "c.yaml:1: victims: must be a list of nets, not text"),
-        ("victims: []\n", r"c.yaml:1: classifier.ensemble: must have 1 items, not 0"),
-        ("victims: [a, 3]\n", r"c.yaml:1: victims.1: must be a name or a mapping of a net, not a"),
+        ("victims: []\n", r"c.yaml:1: classifier.ensemble: must have at least 1 item, not 0"),
+        (
+            "victims: [a, 3]\n",
+            r"c.yaml:1: victims\[1\]: must be a name or a mapping of a net, ",
+        ),
         ("victims: [a]\nclassifier: b\n", "c.yaml:1: victims: are given besides a classifier"),
         ("victims: [a]\nensemble: most\n", "c.yaml:2: ensemble: must be least or mean, not 'most'"),
         ("classifier: a\nensemble: least\n", "c.yaml:2: ensemble: says how the nets of `victims`"),
-        ("victims:\n- a\n- {ensemble: [b]}\n", "c.yaml:3: victims.1: is itself an ensemble"),
-        ("victims:\n- a\n- {name: b, rols: 1}\n", r"c.yaml:3: .*ensemble.1.rols: unknown key"),
+        ("victims:\n- a\n- {ensemble: [b]}\n", r"c.yaml:3: victims\[1\]: is itself an ensemble"),
+        ("victims:\n- a\n- {name: b, rols: 1}\n", r"c.yaml:3: .*ensemble\[1\].rols: unknown key"),
         ("classifier: {ensemble: [a], zzz: 1}\n", r"known here: answers, ensemble, name, rule, tr"),
-        ("victims:\n- a\n- gone.onnx\n", r"c.yaml:3: classifier.ensemble.1: no such file: .*gone"),
+        (
+            "victims:\n- a\n- gone.onnx\n",
+            r"c.yaml:3: classifier.ensemble\[1\]: no such file: ",
+        ),
         ("classifier: {name: a, rule: mean}\n", "c.yaml:1: classifier: rule is for an ensemble"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evofool.text import csv_bytes, duration, inert, safe_cell, sent_line, suggestion
+from evofool.text import csv_bytes, duration, inert, rate, safe_cell, sent_line, suggestion
 
 PACKAGE = Path(__file__).parents[1] / "evofool"
 
@@ -96,3 +96,14 @@ def test_what_was_sent() -> None:
     sent = {"total": 1041, "probe": 8, "queries": 1000, "retries": 33, "verify": 0}
     assert sent_line(sent) == "1,041: 8 probe, 1,000 queries, 33 retries"
     assert sent_line({"total": 0, "probe": 0}) == "0"
+
+
+@pytest.mark.parametrize(
+    ("share", "of", "read"),
+    [
+        (0.98, 10, "98 %"), (0.875, 8, "88 %"), (1.0, 100, "100 %"), (0.991, 101, "99.1 %"),
+        (0.9592, 4300, "95.9 %"), (0.9954, 10_000, "99.54 %"), (0.0, 5, "0 %"), (0.925, 40, "93 %"),
+    ],
+)  # fmt: skip
+def test_a_share_has_the_digits_that_its_number_bears_out(share: float, of: int, read: str) -> None:
+    assert rate(share, of) == read

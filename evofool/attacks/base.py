@@ -68,7 +68,8 @@ class Attack(ABC):
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
-            raise UsageError(f"{self.name}: seed {self.seed} is not on 0..2^63-1")
+            wanted = "at least 0 and below 2^63"
+            raise UsageError(f"{self.name}: seed must be {wanted}, not {self.seed}")
         if "eps" in (field.name for field in fields(self)):
             self.check_positive("eps")
 
@@ -206,7 +207,7 @@ class Attack(ABC):
 
     @abstractmethod
     def craft(self, job: Job) -> None:
-        """Move `job.x` (and `job.pixels`) towards the goal; close what is through in `job.open`."""
+        """Move `job.x` (and `job.pixels`) towards the goal; what is done leaves `job.open`."""
 
     def check_victim(self, victim: Classifier) -> None:
         """Refuse a victim that cannot give what the attack needs.
@@ -223,7 +224,8 @@ class Attack(ABC):
         if self.one_class and victim.multi_label:
             raise UsageError(
                 f"{self.name} is for nets that choose one class, and {victim.name} may claim"
-                " several (task: multi-label); use fgsm, pgd, carlini-wagner, square or nes"
+                " several (task: multi-label); use fgsm, pgd, deepfool, jsma-simplified,"
+                " carlini-wagner, square or nes"
             )
         if self.needs == "scores" and victim.output == "label":
             raise UsageError(

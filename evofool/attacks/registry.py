@@ -21,11 +21,11 @@ from evofool.attacks.foreign.classes import checked_attack
 from evofool.attacks.foreign.peers import PREFIX, peer, peer_names
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import short_name
-from evofool.config.document import describe_type
 from evofool.errors import AttackError, UsageError
 from evofool.plugins import class_from_entry_point, class_from_file, entry_names, in_file
 from evofool.render.masks import Mask
 from evofool.text import suggestion
+from evofool.validation import KeyPath, dotted, problem_of, shown
 
 GROUP = "evofool.attacks"
 """The entry point group by which packages offer attacks."""
@@ -139,16 +139,16 @@ def grid(name: str, options: Mapping[str, Any]) -> Iterator[Attack]:
         raise AttackError(f"{name}: a grid of {size} combinations; at most {MAX_GRID}")
     missing = [p.name for p in entry.parameters if p.required and p.name not in options]
     if missing:
-        raise AttackError(f"{name}: {missing[0]} must be given, since it has no default")
+        raise AttackError("is missing, and it has no default", missing[0], owner=name)
     nested = [p for p in entry.parameters if p.type is Attack]
     choices += [[(p.name, p.default)] for p in nested if p.name not in options]
     for combination in itertools.product(*choices):
         given = dict(combination)
-        for parameter in nested:
-            inner = given[parameter.name]
-            if "seed" in given and id(inner) not in seeded:
-                given[parameter.name] = replace(inner, seed=given["seed"])
         try:
+            for parameter in nested:
+                inner = given[parameter.name]
+                if "seed" in given and id(inner) not in seeded:
+                    given[parameter.name] = replace(inner, seed=given["seed"])
             yield entry.factory(**given)
         except AttackError:
             raise
@@ -207,37 +207,36 @@ def _choices(name: str, parameter: Parameter, value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         return [_checked(name, parameter, value)]
     if not value:
-        raise AttackError(f"{name}: an empty list; give one value, or several for a grid",
-                          parameter.name)  # fmt: skip
+        raise AttackError(
+            "is an empty list; give one value, or several for a grid", parameter.name, owner=name
+        )
     try:  # a parameter may itself be a list; a grid of such ones is a list of lists
         return [_checked(name, parameter, tuple(value))]
     except AttackError:
-        return [_checked(name, parameter, each) for each in value]
+        return [_checked(name, parameter, each, item) for item, each in enumerate(value)]
 
 
 def _inner(name: str, parameter: Parameter, value: Any) -> list[tuple[Attack, bool]]:
     """The attacks given for a parameter, each with whether it has a seed of its own."""
-    each = value if isinstance(value, list | tuple) and value else [value]
+    grid = isinstance(value, list | tuple) and value
     return [
         (attack, isinstance(one, Mapping) and "seed" in one)
-        for one in each
-        for attack in _nested(name, parameter, one)
+        for item, one in enumerate(value if grid else [value])
+        for attack in _nested(name, f"{parameter.name}[{item}]" if grid else parameter.name, one)
     ]
 
 
-def _nested(name: str, parameter: Parameter, value: Any) -> list[Attack]:
+def _nested(name: str, key: str, value: Any) -> list[Attack]:
     """An attack that is a parameter of another: its name, or a mapping as in a config."""
     options = {"name": value} if isinstance(value, str) else value
     if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
-        raise AttackError(
-            f"{name}: {parameter.name} must be an attack, its name or {{name: ..., eps: ...}}",
-            parameter.name,
-        )
+        raise AttackError("must be an attack, its name or {name: ..., eps: ...}", key, owner=name)
     rest = {key: inner for key, inner in options.items() if key != "name"}
     try:
         return list(grid(options["name"], rest))
     except AttackError as error:
-        raise AttackError(f"{name}: {parameter.name}: {error}", parameter.name) from error
+        option = f"{key}.{error.option}" if error.option else key
+        raise AttackError(error.message, option, owner=name) from error
 
 
 def _mask(name: str, value: Any) -> Mask | None:
@@ -245,19 +244,18 @@ def _mask(name: str, value: Any) -> Mask | None:
         return value
     if not isinstance(value, Mapping):
         raise AttackError(
-            f"{name}: mask must be a mapping, as in {{shape: disc, size: 0.4}}, not {value!r:.80}",
+            f"must be a mapping, as in {{shape: disc, size: 0.4}}, not {shown(value)}",
             "mask",
+            owner=name,
         )
     try:
         return Mask.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["mask", *(str(part) for part in first["loc"][:1])])
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise AttackError(f"{name}: {where}: {message}", "mask") from error
+        found = problem_of(error, value, Mask)
+        raise AttackError(found.message, dotted(("mask", *found.path)), owner=name) from error
 
 
-def _checked(name: str, parameter: Parameter, value: Any) -> Any:
+def _checked(name: str, parameter: Parameter, value: Any, item: int | None = None) -> Any:
     if Mask in get_args(parameter.type):
         return _mask(name, value)
     adapter = _adapter(parameter.type)
@@ -266,11 +264,9 @@ def _checked(name: str, parameter: Parameter, value: Any) -> Any:
             return adapter.validate_python(candidate, strict=True)
         except ValidationError as error:
             failure = error
-    first = failure.errors()[0]
-    wanted = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    shown = describe_type(value) if isinstance(value, Mapping | list | tuple) else repr(value)
-    raise AttackError(f"{name}: {parameter.name} should be {wanted}, not {shown[:80]}",
-                      parameter.name)  # fmt: skip
+    found = problem_of(failure, value, parameter.type)
+    at: KeyPath = (parameter.name,) if item is None else (parameter.name, item)
+    raise AttackError(found.message, dotted((*at, *found.path)), owner=name)
 
 
 @cache

@@ -50,7 +50,10 @@ def with_answers(classifier: Classifier, answers: Answers | None) -> Classifier:
             " leave answers away (a predict function tells what it tells: output: topk or label)"
         )
     if classifier.multi_label:
-        raise ClassifierError(f"{name}: are of nets that choose one class, not task: multi-label")
+        raise ClassifierError(
+            f"{name}: a class that is not listed would count as not claimed (task: multi-label),"
+            " though the net may claim it; leave answers away"
+        )
     if answers != "label" and answers >= classifier.n_classes:
         raise ClassifierError(
             f"{name}: {answers} of {classifier.n_classes} classes is all of them; list fewer, or"

@@ -123,8 +123,10 @@ class Transformed:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A victim. Exactly one of `module`, `onnx` and `predict` is set, except of an `ensemble` and
-    of one behind transforms (`transformed`).
+    """A classifier that can be attacked: a victim.
+
+    Exactly one of `module`, `onnx` and `predict` is set, except for an `ensemble` and for one
+    behind transforms (`transformed`).
 
     Attributes:
         name: as in a config (``mnist-lenet``, ``torchvision:alexnet``, ``path.py:function``).
@@ -207,7 +209,7 @@ class Classifier:
 
     @property
     def metered(self) -> bool:
-        """Whether its pictures leave this program one by one, and may be paid for: a service."""
+        """Whether it is a service: pictures leave this program one by one, and may be paid for."""
         if self.ensemble is not None:
             return any(member.metered for member in self.ensemble.members)
         return self.predict is not None

@@ -18,7 +18,7 @@ from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.spec import ClassifierSpec, Inspection
 from evofool.config import ClassifierConfig
 from evofool.config.classes import find_class
-from evofool.config.models import ensemble_name
+from evofool.config.classifier import ensemble_name
 from evofool.errors import ClassifierError
 from evofool.images import Shape
 
@@ -38,8 +38,9 @@ def from_members(
 
     Its classes are those that all members have, by name, in the order of the first member. Its
     confidence in a class is the sigmoid of its log-odds: with ``least`` the least of the members'
-    confidences; wherever it is above .5, the class is every member's first answer. Every picture
-    counts as one forward image for each member. Gradients can be had where every member has them.
+    confidences; wherever it is above .5, the class is every member's first answer (of members that
+    may claim several classes: one that every member claims). Every picture counts as one forward
+    image for each member. Gradients can be had where every member has them.
 
     Args:
         members: the nets, in any order: as long as they name the same classes in the same order,
@@ -49,7 +50,8 @@ def from_members(
 
     Raises:
         ClassifierError: no members, one that is there twice, is itself an ensemble, gives labels
-            only or averages crops; two that share no class, or fewer than two classes are left.
+            only or averages crops; some, not all, that may claim several classes; two that share
+            no class, or fewer than two classes are left.
     """
     members = tuple(members)
     title = name or ensemble_name(rule, [member.headline for member in members])
@@ -60,6 +62,14 @@ def from_members(
         raise ClassifierError(f"{where}: an ensemble needs at least one net")
     for member in members:
         _check_member(member, where)
+    several = [member.multi_label for member in members]
+    if any(several) and not all(several):
+        one, other = members[several.index(True)], members[several.index(False)]
+        raise ClassifierError(
+            f"{where}: {one.headline} may claim several classes (task: multi-label), and"
+            f" {other.headline} chooses one, so their confidences do not mean the same; give all"
+            " members this task, or none"
+        )
     labels, classes, note = _shared_classes(members, where)
     shape = common_shape([member.input_shape for member in members])
     identities = [_identity(m, own) for m, own in zip(members, classes, strict=True)]
@@ -82,6 +92,7 @@ def from_members(
         opaque=tuple(f"{part} of {member.name}" for member in members for part in member.opaque),
         probed=sum(member.probed for member in members),
         ensemble=Ensemble(members, rule, classes, note),
+        multi_label=all(several),
     )
     if not all(member.white_box for member in members):
         return victim
@@ -162,11 +173,6 @@ def _check_member(member: Classifier, where: str) -> None:
         raise ClassifierError(
             f"{where}: {member.headline} has its own transforms; give them to the ensemble, so"
             " that all its nets see the same picture"
-        )
-    if member.multi_label:
-        raise ClassifierError(
-            f"{where}: {member.headline} may claim several classes (task: multi-label), and an"
-            " ensemble chooses one"
         )
     if member.output == "label":
         raise ClassifierError(

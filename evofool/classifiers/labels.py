@@ -105,6 +105,7 @@ def check_labels(labels: Sequence[object], where: str) -> tuple[str, ...]:
     if len(checked) < 2:
         raise ClassifierError(
             f"labels: {where}: {len(checked)} given, but a classifier needs at least two classes"
+            " (a net that gives one value per picture: task: binary, labels: [no, yes])"
         )
     return tuple(checked)
 

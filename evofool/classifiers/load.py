@@ -31,10 +31,11 @@ from evofool.classifiers.sources import (
     trained,
     user_file,
 )
-from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec
+from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec, resolve
 from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
 from evofool.errors import ClassifierError
+from evofool.files import is_folder
 from evofool.text import suggestion
 
 GROUP = "evofool.classifiers"
@@ -175,7 +176,7 @@ def load_classifier(
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
     if parsed.ensemble is not None:
-        victim = load_ensemble(parsed, folder, load_classifier)
+        victim = with_task(load_ensemble(parsed, folder, load_classifier), parsed.task)
     elif parsed.http is not None:
         from evofool.classifiers.sources.http.source import load_http
 
@@ -183,9 +184,9 @@ def load_classifier(
         return with_answers(victim, parsed.answers)
     else:
         with DEFAULTS.use():
-            net = _source(parsed).load(features_spec(parsed), folder)
-            victim = with_crops(with_prototypes(net, parsed, folder), parsed.crops)
-    victim = with_task(victim, parsed.task)
+            net = _source(parsed, folder).load(features_spec(parsed), folder)
+            net = with_task(with_prototypes(net, parsed, folder), parsed.task)
+            victim = with_crops(net, parsed.crops)
     return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
 
 
@@ -206,7 +207,7 @@ def inspect_classifier(
         from evofool.classifiers.sources.http.source import inspect_http
 
         return inspect_http(parsed, folder)
-    net = _source(parsed).inspect(features_spec(parsed), folder)
+    net = _source(parsed, folder).inspect(features_spec(parsed), folder)
     inspection = inspect_prototypes(net, parsed, folder)
     if parsed.crops == 1 or inspection.input_shape is None:
         return inspection
@@ -235,13 +236,25 @@ def forms() -> tuple[tuple[str, str], ...]:
     return tuple((source.form, source.about) for source in sources())
 
 
-def _source(spec: ClassifierSpec) -> Source:
+def _source(spec: ClassifierSpec, base: Path) -> Source:
     for source in SOURCES:
         if source.matches(spec.name):
             return source
     for source in sources()[len(SOURCES) :]:  # not imported before they are needed
         if source.matches(spec.name):
             return source
+    path = resolve(spec.name, base)
+    if is_folder(path):
+        raise ClassifierError(
+            f"classifier {spec.name}: is a folder; name a model of Hugging Face hf:{spec.name}, and"
+            f" a CLIP of open_clip clip:{spec.name}"
+        )
+    if path.suffix in (".pth", ".pt", ".bin", ".ckpt"):
+        raise ClassifierError(
+            f"classifier {spec.name}: is a file of weights; name the net that they belong to:"
+            f" {{name: torchvision:NAME, weights: {spec.name}}} (or timm:NAME, or an architecture),"
+            " or load it in a file of your own, path/to/file.py:function"
+        )
     ways = ", ".join(source.form for source in sources()[2:])
     known = f"; known: {', '.join(names())}; or {ways}"
     mend = suggestion(spec.name, names()) or known

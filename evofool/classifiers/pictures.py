@@ -110,11 +110,6 @@ def with_crops(classifier: Classifier, crops: int) -> Classifier:
         return classifier
     if classifier.ensemble is not None:
         raise ClassifierError(f"classifier {classifier.name}: an ensemble cannot average crops")
-    if classifier.multi_label:
-        raise ClassifierError(
-            f"classifier {classifier.name}: crops: 10 is for nets that choose one class; this one"
-            " claims several (task: multi-label)"
-        )
     if classifier.crops != 1:
         raise ClassifierError(
             f"classifier {classifier.name}: has {classifier.crops} crops already;"

@@ -9,19 +9,21 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
 from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
-from evofool.classifiers.base import Classifier
-from evofool.classifiers.build import from_module
+from evofool.classifiers.base import Classifier, Predict
+from evofool.classifiers.build import freeze
+from evofool.classifiers.checks.answers import owned
+from evofool.classifiers.checks.probe import onnx_runner, probe
 from evofool.classifiers.labels import check_labels
 from evofool.classifiers.pictures import prepare
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
-from evofool.config.models import PrototypesConfig
+from evofool.config.classifier import PrototypesConfig
 from evofool.errors import ClassifierError, ImageError
 from evofool.files import is_file, is_folder, read_file, reason
 from evofool.images import PICTURE_SUFFIXES, UInt8Images, read_picture, to_float
@@ -76,22 +78,31 @@ def features_spec(spec: ClassifierSpec) -> ClassifierSpec:
 def with_prototypes(net: Classifier, spec: ClassifierSpec, base: Path) -> Classifier:
     """The classifier whose logits are the scaled similarities of a net's features to prototypes.
 
+    A module keeps its gradients. A graph, and a predict function, give features, and the prototypes
+    are compared with them afterwards, in float32 in PyTorch too.
+
     Args:
         net: gives features, N x D, as if they were scores of D classes.
         spec: with its `prototypes`, or without, and then `net` is returned.
         base: folder that relative paths start from.
 
     Raises:
-        ClassifierError: no weights here; prototypes that are missing, damaged, of another number of
-            features, not finite, or without names.
+        ClassifierError: a net that gives labels, or several answers to a picture; prototypes that
+            are missing, damaged, of another number of features, not finite, or without names; a
+            folder of pictures for a predict function.
     """
     config = spec.prototypes
     if config is None:
         return net
     where = f"classifier {spec.name}: prototypes"
-    if net.module is None or net.passes > 1:
-        raise ClassifierError(f"{where}: are for one net on this machine that gives features")
+    if net.passes > 1 or net.output in ("label", "topk"):
+        raise ClassifierError(f"{where}: are for one net that gives features")
     path = resolve(config.path, base)
+    if is_folder(path) and net.predict is not None:
+        raise ClassifierError(
+            f"{where}: {path}: is a folder of pictures, which a predict function would be sent each"
+            " time it is loaded; save their mean features to a file and name that"
+        )
     if is_folder(path):
         found = _of_folder(path, net, config, where)
     elif is_file(path):
@@ -111,21 +122,22 @@ def with_prototypes(net: Classifier, spec: ClassifierSpec, base: Path) -> Classi
             f"{where}: {classes} prototypes {told}; give one label a class, as labels or in"
             " the file"
         )
-    victim = from_module(
-        _module(net.module, found, config),
-        input_shape=net.input_shape,
+    told_by = [net.digest, found.digest, config.similarity, config.factor]
+    behind = dataclasses.replace(
+        net,
         name=spec.name,
         labels=labels,
         output="logits",
-        resize=net.resize,
+        link="softmax",
+        digest=hashlib.sha256(json.dumps(told_by).encode()).hexdigest(),
+        old_digest=None,
         preprocessing=f"{net.preprocessing}; nearest of {classes} prototypes ({config.similarity})",
-        source=net.source,
-        keep=True,
-        probe=spec.probe or "full",
+        **_behind(net, found, config),
     )
-    told_by = [net.digest, found.digest, config.similarity, config.factor]
-    digest = hashlib.sha256(json.dumps(told_by).encode()).hexdigest()
-    return dataclasses.replace(victim, digest=digest, old_digest=None, opaque=net.opaque)
+    if behind.module is not None:
+        freeze(behind.module)
+    probed = probe(behind, spec.probe)
+    return dataclasses.replace(behind, probed=net.probed + probed.pictures if net.predict else 0)
 
 
 def inspect_prototypes(found: Inspection, spec: ClassifierSpec, base: Path) -> Inspection:
@@ -146,10 +158,55 @@ def inspect_prototypes(found: Inspection, spec: ClassifierSpec, base: Path) -> I
     )
 
 
-def _module(net: nn.Module, found: Prototypes, config: PrototypesConfig) -> nn.Module:
+def _behind(net: Classifier, found: Prototypes, config: PrototypesConfig) -> dict[str, Any]:
+    """What runs the net, with the comparison to prototypes behind it."""
+    from torch import nn
+
     from evofool.classifiers.nets.nearest_prototype import NearestPrototype
 
-    return NearestPrototype(net, found.points, config.similarity, config.factor)
+    given = nn.Identity() if net.module is None else net.module
+    module = NearestPrototype(given, found.points, config.similarity, config.factor)
+    if net.module is not None:
+        return {"module": module}
+    head = _Head(module.eval())
+    if net.onnx is not None:
+        return {"feed": dataclasses.replace(net.feed, head=head)}
+    assert net.predict is not None
+    return {"predict": _Asked(net.predict, head)}
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Similarities to prototypes, of features that no module gives.
+
+    Attributes:
+        module: floating N x features to float32 N x classes.
+    """
+
+    module: nn.Module
+
+    def __call__(self, features: NDArray[np.generic]) -> NDArray[np.float32]:
+        """`features`, N x D, as logits, N x classes."""
+        import torch
+
+        from evofool.classifiers.checks.defaults import DEFAULTS
+
+        with DEFAULTS.use(), torch.no_grad():
+            logits = self.module(torch.from_numpy(features.astype(np.float32)))
+        result: NDArray[np.float32] = logits.numpy()
+        return result
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A predict function of features, with the comparison behind it."""
+
+    predict: Predict
+    head: _Head
+
+    def __call__(self, images: UInt8Images) -> NDArray[np.generic]:
+        """`images`, uint8 N x C x H x W, to logits, N x classes."""
+        return self.head(owned(self.predict(images), ""))
 
 
 def _of_file(path: Path, where: str) -> Prototypes:
@@ -256,6 +313,17 @@ def _features(
     net: Classifier, pixels: UInt8Images, config: PrototypesConfig
 ) -> NDArray[np.float64]:
     """Of `pixels`, uint8 N x C x H x W: N x features, of length 1 for cosine similarity."""
+    if net.onnx is not None:
+        graph = onnx_runner(net.onnx, net.name, net.feed)
+        features = graph(pixels).astype(np.float64)
+    else:
+        features = _of_module(net, pixels)
+    if config.similarity == "cosine":
+        features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return features
+
+
+def _of_module(net: Classifier, pixels: UInt8Images) -> NDArray[np.float64]:
     import torch
 
     from evofool.classifiers.checks.defaults import DEFAULTS
@@ -264,6 +332,4 @@ def _features(
     with DEFAULTS.use(), torch.no_grad():
         given = net.module(torch.from_numpy(to_float(pixels)))
     features: NDArray[np.float64] = given.double().numpy()
-    if config.similarity == "cosine":
-        features /= np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     return features

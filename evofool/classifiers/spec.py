@@ -11,19 +11,11 @@ from pydantic import ValidationError
 
 from evofool.classifiers.labels import check_labels, read_labels
 from evofool.config import ClassifierConfig
-from evofool.config.base import Model
-from evofool.config.models import OnnxConfig, PrototypesConfig
 from evofool.config.transforms import TransformsConfig
 from evofool.errors import ClassifierError
 from evofool.files import PathError, absolute_path, reason, short
 from evofool.images import Shape
-
-_INNER: Mapping[str, type[Model]] = {
-    "onnx": OnnxConfig,
-    "prototypes": PrototypesConfig,
-    "transforms": TransformsConfig,
-}
-"""Options that are mappings themselves."""
+from evofool.validation import problem_of
 
 
 class ClassifierSpec(ClassifierConfig):
@@ -107,17 +99,9 @@ def parse_spec(spec: str | Mapping[str, object] | ClassifierSpec) -> ClassifierS
     try:
         return ClassifierSpec.model_validate(dict(content))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = str(first["loc"][0]) if first["loc"] else ""
-        depth = {"onnx": 2, "prototypes": 2, "transforms": 2, "ensemble": 3}.get(key, 1)
-        place = ".".join(str(part) for part in first["loc"][:depth]) or "classifier"
-        message = first["msg"].removeprefix("Value error, ")
-        model: type[Model] = ClassifierSpec
-        if depth == 2:
-            model = _INNER[key]
-        known = ", ".join(model.model_fields)
-        hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
-        raise ClassifierError(f"classifier: {place}: {message}{hint}") from error
+        raise ClassifierError(
+            f"classifier: {problem_of(error, content, ClassifierSpec)}"
+        ) from error
 
 
 def parse_transforms(transforms: Mapping[str, object]) -> TransformsConfig:

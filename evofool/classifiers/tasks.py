@@ -33,15 +33,16 @@ def with_task(classifier: Classifier, task: Task | None) -> Classifier:
     target is; the first class is still the surest.
 
     Raises:
-        ClassifierError: an ensemble, ten crops, transforms, or outputs that are no confidences of
-            each class for itself.
+        ClassifierError: an ensemble or a net behind transforms, whose nets have a task of their
+            own; or outputs that are no confidences of each class for itself.
     """
     if task != "multi-label":
         return classifier
     name = f"classifier {classifier.name}: task: multi-label"
-    if classifier.passes > 1 or classifier.transformed is not None:
+    if classifier.ensemble is not None or classifier.transformed is not None:
         raise ClassifierError(
-            f"{name} is of one net, without crops, an ensemble or transforms; leave these away"
+            f"{name} belongs to a net, not to several or to one behind transforms; give it to each"
+            " net of an ensemble, and before transforms"
         )
     if classifier.output not in ("logits", "probs") or classifier.reject is not None:
         raise ClassifierError(

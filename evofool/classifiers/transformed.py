@@ -48,10 +48,6 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
             f" and transforms would send it each picture {transforms.k} times; remove"
             " transforms, or use a net on this machine"
         )
-    if classifier.multi_label:
-        raise ClassifierError(
-            f"{name}: transforms are for nets that choose one class, not for task: multi-label"
-        )
     if classifier.crops > 1:
         raise ClassifierError(f"{name}: averages ten crops; set crops: 1 to use transforms")
     k, single = transforms.k, transforms.k == 1

@@ -12,7 +12,7 @@ import typer
 
 from evofool.cli import completion
 from evofool.cli.terminal import answer, remark
-from evofool.text import percent
+from evofool.text import rate
 
 if TYPE_CHECKING:
     from evofool.experiments.driving import Driven
@@ -189,5 +189,5 @@ def _tell(driven: Driven, as_json: bool) -> None:
 
 
 def _share(share: Mapping[str, float]) -> str:
-    rate, low, high = (share[key] for key in ("rate", "low", "high"))
-    return f"{percent(rate)}, {percent(low)} to {percent(high)}"
+    middle, low, high = (rate(share[key], int(share["frames"])) for key in ("rate", "low", "high"))
+    return f"{middle}, {low} to {high}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evofool.cli.terminal import answer
 from evofool.errors import UsageError
-from evofool.text import bare, percent, sent_line
+from evofool.text import bare, percent, rate, sent_line
 
 if TYPE_CHECKING:
     from evofool.evolution.reading import Reading
@@ -103,10 +103,11 @@ def print_readings(readings: Sequence[Reading]) -> None:
                 where = f"  (its class {reading.class_index})" if moved else ""
                 answer(f"  now     {reading.now:.6f}{where}{elsewhere}")
         if (other := reading.held_back) is not None:
+            n = other["transforms"]
             answer(
-                f"  under {other['transforms']} held-back transforms class {other['class_index']}"
-                f" is the answer {percent(other['rate'])} of the time (95 % interval"
-                f" {percent(other['low'])} to {percent(other['high'])})"
+                f"  under {n} held-back transforms class {other['class_index']}"
+                f" is the answer {rate(other['rate'], n)} of the time (95 % interval"
+                f" {rate(other['low'], n)} to {rate(other['high'], n)})"
             )
         for index, label, confidence in reading.top:
             answer(f"  {confidence:.6f}  {bare(label)} (class {index})")

@@ -62,7 +62,7 @@ def explained(error: Any) -> list[str]:
 
 def _meant(context: Any, option: str) -> str:
     """``; did you mean stop.generations=...?`` for a key of a config, written as an option."""
-    from evofool.config.explain import key_called
+    from evofool.validation import key_called
 
     if not any(parameter.name == "overrides" for parameter in context.command.params):
         return ""

@@ -8,6 +8,8 @@ encoding refuses) is reported at its line: ``raise loaded.error_at("encoding.pre
 from __future__ import annotations
 
 from evofool.config.attack import AttackCampaign, AttackEntry, ImagesConfig, load_attacks
+from evofool.config.base import Model
+from evofool.config.campaign import Campaign, EncodingConfig, StopConfig
 from evofool.config.classes import (
     cells,
     chosen_classes,
@@ -16,7 +18,14 @@ from evofool.config.classes import (
     named_classes,
     typed_classes,
 )
+from evofool.config.classifier import ClassifierConfig
 from evofool.config.document import Document, Place, load_value, load_yaml
+from evofool.config.evolution import (
+    CmaEsConfig,
+    EvolutionConfig,
+    MapElitesConfig,
+    MuPlusLambdaConfig,
+)
 from evofool.config.loading import (
     Loaded,
     Shipped,
@@ -32,21 +41,7 @@ from evofool.config.loading import (
     to_yaml,
     yaml_lines,
 )
-from evofool.config.models import (
-    RAY_ADDRESS,
-    Campaign,
-    ClassifierConfig,
-    CmaEsConfig,
-    EncodingConfig,
-    EvolutionConfig,
-    MapElitesConfig,
-    Model,
-    MuPlusLambdaConfig,
-    RayConfig,
-    ScoringConfig,
-    SpreadScoring,
-    StopConfig,
-)
+from evofool.config.scoring import RAY_ADDRESS, RayConfig, ScoringConfig, SpreadScoring
 
 __all__ = [
     "RAY_ADDRESS",

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
-from evofool.config.document import KeyPath
+from evofool.config.base import Model
+from evofool.config.classifier import ClassifierConfig
 from evofool.config.loading import (
     Loaded,
     absolute,
@@ -20,17 +21,10 @@ from evofool.config.loading import (
     validate,
     with_seed,
 )
-from evofool.config.models import (
-    Classes,
-    ClassifierConfig,
-    Count,
-    Model,
-    ScoringConfig,
-    class_name,
-    gathered,
-    listed,
-)
+from evofool.config.scoring import ScoringConfig
+from evofool.config.values import Classes, Count, class_name, gathered, listed
 from evofool.errors import ConfigError
+from evofool.validation import KeyPath, shown
 
 AIMS = ("none", "least_likely", "random", "next", "all")
 """Targets that are no single class."""
@@ -41,7 +35,7 @@ def _targets(value: Any) -> int | str:
         return class_name(value)
     except ValueError:
         raise ValueError(
-            f"must be one of {', '.join(AIMS)}, a class index or a label, not {value!r}"
+            f"must be one of {', '.join(AIMS)}, a class index or a label, not {shown(value)}"
         ) from None
 
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from evofool.config.document import KeyPath
+from evofool.config.campaign import Campaign
+from evofool.config.evolution import MapElitesConfig
 from evofool.config.loading import Loaded
-from evofool.config.models import RANGE, Campaign, Classes, MapElitesConfig
+from evofool.config.values import RANGE, Classes
 from evofool.text import suggestion
+from evofool.validation import KeyPath
 
 
 def cells(loaded: Loaded[Campaign], labels: Sequence[str]) -> tuple[int, ...]:

@@ -13,14 +13,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
 from evofool.errors import ConfigError
 from evofool.files import PathError, absolute_path, read_file, reason
-
-KeyPath: TypeAlias = tuple[str | int, ...]
+from evofool.validation import KeyPath, describe_type, dotted, key_path
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -71,11 +70,10 @@ class Document:
     def locate(self, key: str | KeyPath) -> str:
         """``configs/x.yaml:12: evolution.children``, the start of every message on `key`."""
         path = key_path(key)
-        dotted = ".".join(str(part) for part in path)
         label = self.place(path).label
-        if not dotted or label.startswith(f"override {dotted}="):
+        if not path or label.startswith(f"override {dotted(path)}="):
             return label
-        return f"{label}: {dotted}"
+        return f"{label}: {dotted(path)}"
 
     def error(self, key: str | KeyPath, message: str) -> ConfigError:
         """The error that `message` is about `key`, to be raised by the caller."""
@@ -119,13 +117,6 @@ class Document:
     def _moved(self, key: KeyPath, place: Place) -> dict[KeyPath, Place]:
         kept = {path: at for path, at in self.places.items() if path[: len(key)] != key}
         return {**kept, key: place}
-
-
-def key_path(key: str | KeyPath) -> KeyPath:
-    """``"evolution.children"`` as ``("evolution", "children")``."""
-    if isinstance(key, str):
-        return tuple(key.split(".")) if key else ()
-    return key
 
 
 def load_yaml(source: Path | str, name: str | None = None) -> Document:
@@ -193,22 +184,6 @@ def scalar(text: str) -> Any:
     if match := _SPECIAL.fullmatch(text):
         return float(match[0].replace(".", ""))
     return text
-
-
-def describe_type(value: object) -> str:
-    """The kind of a plain value in a user's words: ``a list``, ``text``..."""
-    if value is None:
-        return "nothing"
-    kinds: tuple[tuple[type, str], ...] = (
-        (bool, "true or false"),
-        (int, "a whole number"),
-        (float, "a number"),
-        (str, "text"),
-        (Mapping, "a mapping"),
-        (list, "a list"),
-        (tuple, "a list"),
-    )
-    return next((word for kind, word in kinds if isinstance(value, kind)), type(value).__name__)
 
 
 def _read(path: Path, name: str) -> str:
@@ -352,8 +327,7 @@ class _Reader:
         return f"{self._name}:{line}" if self._numbered else self._name
 
     def _error(self, event: yaml.Event, path: KeyPath, message: str) -> ConfigError:
-        dotted = ".".join(str(part) for part in path)
-        where = f"{dotted}: " if dotted else ""
+        where = f"{dotted(path)}: " if path else ""
         return ConfigError(f"{self._at(_line(event))}: {where}{message}")
 
 

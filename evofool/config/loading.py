@@ -13,26 +13,25 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from evofool import kinds
+from evofool.config.campaign import Campaign
 from evofool.config.document import (
     Document,
-    KeyPath,
     Place,
-    key_path,
     load_value,
     load_yaml,
     plain_document,
     scalar,
 )
-from evofool.config.explain import explain, looks_like, models_at
+from evofool.config.explain import explain, looks_like
 from evofool.config.folders import names_folder, with_prefix_of, without_prefix
-from evofool.config.models import Campaign
 from evofool.config.money import with_money
 from evofool.config.moved import moved_nets
 from evofool.config.victims import with_victims
-from evofool.errors import ConfigError
+from evofool.errors import ConfigError, OptionError
 from evofool.files import PathError, expanded, is_file, is_folder, read_file, reason, short
 from evofool.kinds import Kind
 from evofool.text import suggested
+from evofool.validation import KeyPath, dotted, key_path, models_at
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -55,6 +54,21 @@ class Loaded(Generic[M]):
     def error_at(self, key: str | KeyPath, message: str) -> ConfigError:
         """The error that `message` is about `key`, to be raised by the caller."""
         return self.document.error(key, message)
+
+    def option_error_at(
+        self, section: KeyPath, error: OptionError, named: Collection[str] | None = None
+    ) -> ConfigError:
+        """The error of an option that is written in `section`, to be raised by the caller.
+
+        Args:
+            section: of what has the options.
+            error: with its option, if it is about one.
+            named: options that the config itself gives; others have no place. None: all have.
+        """
+        option = key_path(error.option or "")
+        if not option or (named is not None and option[0] not in named):
+            return self.error_at(section, str(error))
+        return self.error_at((*section, *option), error.message)
 
 
 @dataclass(frozen=True)
@@ -328,24 +342,26 @@ def _override(document: Document, text: str, model: type[BaseModel]) -> Document
     key, equals, written = text.partition("=")
     key = key.strip()
     path = key_path(key)
-    if not equals or not all(path) or not path:
+    if not equals or not path or "" in path or isinstance(path[0], int):
         raise ConfigError(f"{place.label}: write an override as key=value or key.sub=value")
     if not written.strip():
         raise ConfigError(f"{place.label}: has no value; `{key}=null` goes back to the default")
     value = load_value(written, place.label)
-    for length in range(1, len(path)):  # ancestors must be mappings
+    for length in range(1, len(path)):  # ancestors must be mappings, or lists that have the item
         above = path[:length]
-        inner = _get(document.data, above)
-        if inner is None:
+        inner, part = _get(document.data, above), path[length]
+        if isinstance(part, int):
+            if not isinstance(inner, list) or part >= len(inner):
+                raise ConfigError(f"{place.label}: {dotted(above)} has no item [{part}]")
+        elif inner is None:
             document = document.replaced(above, {}, place)
         elif isinstance(inner, str) and any(
             "name" in m.model_fields for m in models_at(model, above)
         ):
             document = document.replaced(above, {"name": inner}, document.place(above))
         elif not isinstance(inner, dict):
-            dotted = ".".join(str(part) for part in above)
-            raise ConfigError(f"{place.label}: {dotted} is not a mapping; set it as a whole")
-    if value is not None:
+            raise ConfigError(f"{place.label}: {dotted(above)} is not a mapping; set it as a whole")
+    if value is not None or isinstance(path[-1], int):
         return document.replaced(path, value, place)
     parent = _get(document.data, path[:-1])
     if path[-1] in parent:
@@ -357,7 +373,10 @@ def _override(document: Document, text: str, model: type[BaseModel]) -> Document
 
 def _get(data: Any, path: KeyPath) -> Any:
     for part in path:
-        data = data.get(part) if isinstance(data, dict) else None
+        if isinstance(part, int):
+            data = data[part] if isinstance(data, list) and part < len(data) else None
+        else:
+            data = data.get(part) if isinstance(data, dict) else None
     return data
 
 

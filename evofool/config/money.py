@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from evofool.config.document import Document, KeyPath
+from evofool.config.document import Document
+from evofool.validation import KeyPath
 
 _BUDGET: KeyPath = ("scoring", "budget")
 _COST: KeyPath = ("classifier", "http", "cost_per_query")

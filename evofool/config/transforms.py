@@ -5,6 +5,7 @@ Every key is a range that each of k transforms draws from; a single number is sh
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -26,6 +27,8 @@ def _range(value: Any, low: float | None) -> Any:
     ok = isinstance(value, tuple) and len(value) == 2
     if not ok or any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
         raise ValueError("must be a number or a range [from, to]")
+    if not all(map(math.isfinite, value)):
+        raise ValueError("must be finite")
     if value[0] > value[1]:
         raise ValueError(f"the range [{value[0]}, {value[1]}] runs backwards")
     return tuple(float(v) for v in value)
@@ -37,7 +40,7 @@ def _about_zero(value: Any) -> Any:
 
 def _from_zero(value: Any) -> Any:
     if isinstance(value, int | float) and value < 0:
-        raise ValueError(f"must not be negative, not {value}")
+        raise ValueError(f"must be at least 0, not {value}")
     return _range(value, 0.0)
 
 

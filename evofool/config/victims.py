@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evofool.config.document import Document, describe_type
+from evofool.config.document import Document
+from evofool.validation import describe_type
 
 NETS, RULE = "victims", "ensemble"
 

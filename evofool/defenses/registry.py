@@ -13,11 +13,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from evofool.classifiers.spec import resolve
 from evofool.defenses.base import Defense
 from evofool.errors import DefenseError, UsageError
+from evofool.files import PathError, absolute_path, reason, short
 from evofool.plugins import class_from_entry_point, class_from_file, entry_names, in_file
 from evofool.text import suggestion
+from evofool.validation import problem_of
 
 GROUP = "evofool.defenses"
 """The entry point group by which packages offer defenses."""
@@ -158,28 +159,33 @@ def make(name: str, options: Mapping[str, Any], folder: Path) -> Defense:
     """
     if in_file(name):
         file, _, attribute = name.rpartition(":")
-        name = f"{resolve(file, folder)}:{attribute}"
+        name = f"{_absolute(name, None, file, folder)}:{attribute}"
     kind = find(name)
     given = {
-        key: str(resolve(value, folder)) if key in kind.files and isinstance(value, str) else value
+        key: _absolute(name, key, value, folder)
+        if key in kind.files and isinstance(value, str)
+        else value
         for key, value in options.items()
     }
     try:
         adapter: TypeAdapter[Defense] = TypeAdapter(kind)
         return adapter.validate_json(json.dumps(given))  # strictly, as YAML's types are JSON's
     except ValidationError as error:
-        first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"])
-        known = [f.name for f in dataclasses.fields(kind)]
-        message = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            mend = suggestion(option, known) or f"; its options: {', '.join(known) or 'none'}"
-            message = f"has no such option{mend}"
-        raise DefenseError(f"defense {name}: {option}: {message}", option or None) from error
+        found = problem_of(error, given, kind, called="option")
+        raise DefenseError(found.message, found.key or None, owner=f"defense {name}") from error
     except UsageError as error:
         raise DefenseError(str(error)) from error
     except Exception as error:  # a defense may be anyone's: whatever it raises is its fault
         raise DefenseError(f"defense {name}: {type(error).__name__}: {error}") from error
+
+
+def _absolute(name: str, option: str | None, path: str, folder: Path) -> str:
+    try:
+        return str(absolute_path(path, folder))
+    except PathError as error:
+        raise DefenseError(
+            f"cannot be a path ({reason(error)})", option, owner=f"defense {short(name)}"
+        ) from error
 
 
 def _checked(kind: type[Any], name: str) -> type[Defense]:

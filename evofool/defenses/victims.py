@@ -31,7 +31,7 @@ from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.load import Source, inspect_classifier
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config import ClassifierConfig, Model, load_model
-from evofool.config.models import gathered
+from evofool.config.values import gathered
 from evofool.defenses.base import Defense
 from evofool.defenses.registry import is_foreign, make
 from evofool.errors import ClassifierError, EvofoolError, UsageError
@@ -216,10 +216,11 @@ def check_defense(base: Classifier, defense: Defense) -> None:
             f"defense {defense.name}: {base.name} has transforms, but a defense goes around the"
             " net: defend it without them, and give them to the victim.yaml of the defended net"
         )
-    if base.multi_label:
+    if base.multi_label and defense.rejects:
         raise UsageError(
-            f"defense {defense.name}: {base.name} may claim several classes (task: multi-label);"
-            " defenses are for nets that choose one"
+            f"defense {defense.name}: rejects a picture by one more class that excludes all others,"
+            f" and {base.name} may claim several (task: multi-label); use a defense in front of the"
+            " net: jpeg, bit-depth or median"
         )
     if base.module is None:
         raise UsageError(

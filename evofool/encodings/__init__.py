@@ -28,6 +28,7 @@ from evofool.plugins import (
 )
 from evofool.plugins import file_is_missing as file_is_missing
 from evofool.text import suggestion
+from evofool.validation import problem_of
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +52,9 @@ class Encoding(Protocol[G]):
 
     An encoding is made by ``Class(shape, **options)`` with `shape` the victim's channels, height
     and width; wrong options raise ``ValueError`` (pydantic's ``ValidationError`` is one, and its
-    locations are shown to the user). Operators never change their arguments, and draw randomness
-    from `rng` alone.
+    locations are shown to the user). A class whose options are a pydantic model may name it as
+    ``settings_model``: messages can then tell which options there are. Operators never change
+    their arguments, and draw randomness from `rng` alone.
     """
 
     name: str
@@ -217,25 +219,33 @@ def load(name: str, shape: Shape, options: Mapping[str, Any] | None = None) -> E
     Raises:
         EncodingError: as `find`, or an option is unknown or wrong (the message names it).
     """
-    source = find(name)
+    source, given = find(name), dict(options or {})
     try:
-        encoding: Encoding[Any] = source.factory(shape, **(options or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"encoding {name} has no such option{_near(source, shape, where)}"
-        raise EncodingError(message, option=where or None) from error
+        encoding: Encoding[Any] = source.factory(shape, **given)
     except (TypeError, ValueError) as error:
-        named = str(error).split(" ", 1)[0].rstrip(":")
-        option = named if named in (options or {}) else None
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown and unknown[1] in (options or {}):  # a plain class, without a model of options
-            message = f"encoding {name} has no such option{_near(source, shape, unknown[1])}"
-            raise EncodingError(message, option=unknown[1]) from error
-        raise EncodingError(f"{name}: {error}", option=option) from error
+        option, message = _wrong_option(error, source, shape, given)
+        raise EncodingError(message, option, owner=f"encoding {name}") from error
     return encoding
+
+
+def _wrong_option(
+    error: Exception, source: EncodingSource, shape: Shape, given: Mapping[str, Any]
+) -> tuple[str | None, str]:
+    """The option that `error` is about, None where it does not say, and what is wrong with it."""
+    settings = getattr(source.factory, "settings_model", None)
+    option, message = "", str(error)
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", message)
+    if isinstance(error, ValidationError):
+        found = problem_of(error, given, settings, called="option")
+        option, message = found.key, found.message
+    elif unknown and unknown[1] in given:  # a plain class, without a model of options
+        option, message = unknown[1], "unknown option"
+    if settings is None and message.startswith("unknown option"):
+        message = f"unknown option{_near(source, shape, option)}"
+    first, _, rest = message.partition(" ")
+    if not option and first.rstrip(":") in given:  # of a check of several options
+        option, message = first.rstrip(":"), rest
+    return option or None, message
 
 
 def _near(source: EncodingSource, shape: Shape, option: str) -> str:

@@ -11,7 +11,7 @@ from evofool.evolution.outputs import Elite, Render, elites
 from evofool.evolution.setup import Parts
 from evofool.scoring import Robustness, Scorer
 from evofool.store import CampaignFolder, Check
-from evofool.text import csv_bytes
+from evofool.text import csv_bytes, rate
 
 TABLE = "held_back.csv"
 COLUMNS = ("class_index", "label", "confidence", "transforms", "successes", "rate", "low", "high")
@@ -73,11 +73,12 @@ def check_held_back(
         other: whether another engine has found them than the run's.
     """
     stored = (summary or {}).get("held_back")
-    rate = stored.get("rate") if isinstance(stored, Mapping) else None
+    claimed = stored.get("rate") if isinstance(stored, Mapping) else None
     now = Robustness.of(counted, transforms).summary
-    if not isinstance(rate, float) or now["rate"] is None:
+    if not isinstance(claimed, float) or now["rate"] is None:
         return Check("held back", None, "the run has not looked at other transforms")
-    apart = abs(rate - now["rate"])
+    apart = abs(claimed - now["rate"])
     same = apart <= TURNED if other else apart < 1e-12
-    detail = f"{now['rate']:.1%} of {len(counted)} elites under {transforms} other transforms"
-    return Check("held back", same, detail if same else f"{detail}, {rate:.1%} is claimed")
+    n = len(counted)
+    detail = f"{rate(now['rate'], n)} of {n} elites under {transforms} other transforms"
+    return Check("held back", same, detail if same else f"{detail}, {rate(claimed, n)} is claimed")

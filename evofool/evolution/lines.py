@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evofool.config import yaml_lines
 from evofool.store import Result
-from evofool.text import counted, duration, percent, sent_line
+from evofool.text import counted, duration, percent, rate, sent_line
 
 if TYPE_CHECKING:
     from evofool.evolution.campaign import Progress
@@ -65,9 +65,10 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
 
 def held_back_line(held_back: Mapping[str, Any]) -> str:
     """Success under held-back transforms, as a summary has it, in a line."""
-    rate, low, high = (percent(held_back[key]) for key in ("rate", "low", "high"))
+    pictures = held_back["pictures"]
+    share, low, high = (rate(held_back[key], pictures) for key in ("rate", "low", "high"))
     return (
         f"under {counted(held_back['transforms'], 'held-back transform')} the class is the answer"
-        f" {rate} of the time (95 % interval {low} to {high}); {held_back['under_all']} of"
-        f" {held_back['pictures']} under all"
+        f" {share} of the time (95 % interval {low} to {high}); {held_back['under_all']} of"
+        f" {pictures} under all"
     )

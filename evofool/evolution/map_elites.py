@@ -51,15 +51,15 @@ class Champion:
 
 
 class MapElites:
-    """One champion a class (Mouret and Clune 2015; Nguyen et al. 2015).
+    """MAP-Elites: one champion per class (Mouret and Clune 2015; Nguyen et al. 2015).
 
     `ask` gives genomes, `tell` takes what they scored; in between anything may score them, in any
     order, and at any time. A campaign (`evofool.evolve`) is driven by this class too.
 
     Children come in pairs: two parents drawn over filled cells, crossed, both mutated.
     Child i of generation g draws from (seed, g, i), so the same answers give the same search.
-    Whoever asks for a generation before the last one is told has it bred from the champions of
-    that moment: so workers need never wait.
+    A generation that is asked for before the last one was told is bred from the champions of
+    that moment, so that workers never have to wait.
 
     Args:
         encoding: makes, varies and renders genomes (`evofool.encodings.load`).

@@ -167,8 +167,7 @@ def make_encoding(loaded: Loaded[Campaign], shape: Shape) -> tuple[Encoding[Any]
     try:
         return guarded(encodings.load(config.name, shape, config.options)), source
     except EncodingError as error:
-        key = ("encoding", *error.option.split(".")) if error.option else ("encoding",)
-        raise loaded.error_at(key, str(error)) from error
+        raise loaded.option_error_at(("encoding",), error) from error
 
 
 def make_parts(

@@ -13,10 +13,10 @@ from evofool.classifiers import Classifier, Inspection, inspect_classifier, load
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded
-from evofool.config.document import KeyPath
 from evofool.data import Dataset, DataSets
 from evofool.errors import ClassifierError, DataError, UsageError
 from evofool.scoring.setup import inspection_of, only_loading_tells
+from evofool.validation import KeyPath
 
 
 def inspected(

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from evofool.errors import FolderError, StoreError, UsageError
 from evofool.files import read_file, reason
 from evofool.text import written_cell
+from evofool.validation import problem_of
 
 if TYPE_CHECKING:
     import pandas
@@ -302,11 +303,14 @@ def read_records(folder: Path, name: str, kind: type[R], rest: str | None = None
         columns = list(reader.fieldnames or ())
         if columns[: len(own)] != own or (rest is None and len(columns) > len(own)):
             raise ValueError(f"its columns are not {', '.join(own)}")
-        return tuple(adapter.validate_python(_values(line, kind, rest)) for line in reader)
+        records = []
+        for line in reader:
+            values = _values(line, kind, rest)
+            records.append(adapter.validate_python(values))
+        return tuple(records)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(f"{path}: damaged: {where}: {first['msg']}; {_mend(folder)}") from error
+        found = problem_of(error, values, kind)
+        raise StoreError(f"{path}: damaged: {found}; {_mend(folder)}") from error
     except (OSError, ValueError, csv.Error) as error:
         raise StoreError(f"{path}: damaged: {reason(error)}; {_mend(folder)}") from error
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field, field_validator, model_serializer, model_validator
 
 from evofool.config import ClassifierConfig, Model
-from evofool.config.models import Count, EncodingConfig, Positive, gathered, listed
+from evofool.config.campaign import EncodingConfig
+from evofool.config.values import Count, Positive, gathered, listed
 from evofool.experiments.engine.context import Scoring
 from evofool.plugins import in_file
 

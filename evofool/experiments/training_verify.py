@@ -19,6 +19,7 @@ from evofool.seal import is_sealed
 from evofool.store import Check
 from evofool.store.files import read_json
 from evofool.training import AdversaryConfig, FgsmAdversaryConfig, PgdAdversaryConfig, TrainConfig
+from evofool.validation import dotted, problem_of
 
 CLEAN_TOLERANCE = 1e-3
 """Share of the test images whose answers another machine may turn round."""
@@ -100,9 +101,8 @@ def _trained(path: Path) -> Iterator[Check]:
     try:
         config = TrainConfig.model_validate(card.get("config"))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, ("config", *first["loc"])))
-        yield Check("config", False, f"{where}: {first['msg']}")
+        found = problem_of(error, card.get("config"), TrainConfig)
+        yield Check("config", False, f"{dotted(('config', *found.path))}: {found.message}")
         return
     faults = _card_faults(card, config, path)
     yield Check("config", not faults, "; ".join(faults[:3]) or "the card says the same")

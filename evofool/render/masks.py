@@ -69,7 +69,8 @@ class Mask(BaseModel):
     turn: Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)] = 0.0
     inner: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = _DEFAULT_INNER
     polygon: Annotated[
-        tuple[Point, ...] | None, BeforeValidator(_listed), Field(min_length=3, max_length=1000)
+        Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)] | None,
+        BeforeValidator(_listed),
     ] = None
     picture: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None

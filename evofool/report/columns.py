@@ -7,7 +7,7 @@ import numbers
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeAlias, cast
 
-from evofool.text import probability
+from evofool.text import probability, rate
 
 MISSING = "-"
 """How a cell is shown that has no value."""
@@ -191,11 +191,12 @@ class Rate(_Interval):
     """Shares on [0, 1], in per cent.
 
     Attributes:
-        places: digits after the point.
+        of: how many things the shares are of, at most; `evofool.text.rate` says how many digits
+            that bears out.
         bar: colour of the bar that a page shows each share as, "main" or "second"; empty for none.
     """
 
-    places: int = 1
+    of: int = 1000
     bar: str = ""
 
     @property
@@ -213,7 +214,7 @@ class Rate(_Interval):
         return Estimate(value, value, value)
 
     def _one(self, value: float) -> str:
-        return rate(value, self.places)
+        return rate(value, self.of)
 
     def _between(self, low: float, high: float) -> str:
         return f"{self._one(low).removesuffix(' %')}-{self._one(high)}"
@@ -225,11 +226,6 @@ class Confidence(_Interval):
 
     def _one(self, value: float) -> str:
         return probability(value)
-
-
-def rate(value: float, places: int = 1) -> str:
-    """A share in per cent, `places` after the point."""
-    return f"{100 * value:.{places}f} %"
 
 
 def _missing(cell: Cell) -> bool:

@@ -17,9 +17,8 @@ from typing import Any
 
 import jinja2
 
-from evofool.report.columns import rate
 from evofool.report.theme import custom_properties
-from evofool.text import bare, counted, percent, printable, probability
+from evofool.text import bare, counted, percent, printable, probability, rate
 
 TEMPLATES = Path(__file__).parent / "templates"
 """What all pages share: ``base.html``, ``report.html``, ``parts.html``, ``theme.css``..."""
@@ -90,7 +89,7 @@ def environment(templates: Path = TEMPLATES) -> jinja2.Environment:
     """For the templates of a folder and the shared ones.
 
     All text is escaped, and a value that is missing is an error. Filters: ``printable``, ``bare``,
-    ``counted``, ``percent``, ``probability`` of `evofool.text`, and ``rate``.
+    ``counted``, ``percent``, ``probability``, ``rate`` of `evofool.text`, and `prose`.
     """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader((templates, TEMPLATES)),
@@ -103,6 +102,7 @@ def environment(templates: Path = TEMPLATES) -> jinja2.Environment:
     made.policies["json.dumps_kwargs"] = json
     made.filters.update(
         printable=printable,
+        prose=prose,
         bare=bare,
         counted=counted,
         percent=percent,
@@ -110,6 +110,11 @@ def environment(templates: Path = TEMPLATES) -> jinja2.Environment:
         rate=rate,
     )
     return made
+
+
+def prose(text: str) -> str:
+    """A sentence as `printable`, in which no line ends between a number and its per cent sign."""
+    return printable(text).replace(" %", "\u00a0%")
 
 
 def stylesheet(*sheets: Path) -> str:

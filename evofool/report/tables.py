@@ -107,12 +107,20 @@ class Table:
             grouped_by=self.grouped_by if self.grouped_by in names else "",
         )
 
-    def html(self) -> Markup:
-        """A ``<table>``, its first column the headings of the rows, in a box that scrolls."""
+    def html(self, label: str = "") -> Markup:
+        """A ``<table>``, its first column the headings of the rows, in a box that scrolls.
+
+        Args:
+            label: what a page with several tables calls this one, before its caption, for those
+                who hear the page instead of seeing it.
+        """
         columns, groups = self._groups()
         template = environment().get_template("table.html")
         width = len(columns) + sum(bool(each.intervals) and not each.bars for each in columns)
-        text = template.render(caption=self.caption, columns=columns, groups=groups, width=width)
+        name = ": ".join(part for part in (label, self.caption) if part) or "Table"
+        text = template.render(
+            caption=self.caption, columns=columns, groups=groups, width=width, label=name
+        )
         return Markup(text)  # escaped by its template
 
     def _groups(self) -> tuple[list[Column], list[tuple[str, list[list[Cell]]]]]:

@@ -1,4 +1,4 @@
-"""THE scoring backend: batching, engines, query counts, budgets, gradients.
+"""The scoring backend: batching, engines, query counts, budgets, gradients.
 
 Evolution, attacks, defenses and experiments all score through a `Scorer` and nothing else.
 """

@@ -18,7 +18,7 @@ def features(
     batch: int = 64,
     workers: int | None = None,
 ) -> NDArray[np.float32]:
-    """What the last layer of a net decides from, n x d float32; every picture goes through once.
+    """The features that a net's last layer decides from, n x d float32; one pass per picture.
 
     >>> values = features(evofool.load_classifier("mnist-lenet"), images)         # n x 500
 

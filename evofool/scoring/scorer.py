@@ -126,7 +126,7 @@ class Scorer(Counting):
         self.elsewhere: Elsewhere | None = None
 
     def keep_answers(self, place: Callable[[Path | None], Answers]) -> None:
-        """Keep every answer of a service, and send it no picture again whose answer is kept.
+        """Keep every answer of a service, and never send it a picture again whose answer is kept.
 
         Args:
             place: gives where, of the service's ``cache`` (None without one). It is not called for
@@ -157,7 +157,7 @@ class Scorer(Counting):
 
     @property
     def way(self) -> str:
-        """How the net is run there, for people ("" where there is only one possibility)."""
+        """How the net is run there, in words; empty where there is only one way."""
         return getattr(self._engine, "way", "")
 
     @property
@@ -261,11 +261,11 @@ class Scorer(Counting):
         return self._stream(producers, None)
 
     def confirm(self, producers: Iterable[Producer]) -> ScoreStream:
-        """As `map`, in float32, for images that `map` has scored: they are no queries again."""
+        """As `map`, in float32, for images that `map` has scored; they do not count as queries."""
         return self._stream(producers, Heading.CONFIRMATIONS)
 
     def held_back(self, images: ArrayLike, transforms: int) -> HeldBack:
-        """The net's answers under transforms of the same ranges that no score is made of.
+        """The net's answers under other transforms of the same ranges, which no score is made of.
 
         They count as forward images, N x `transforms` times the net's own passes, and as no
         queries.
@@ -303,7 +303,7 @@ class Scorer(Counting):
         return HeldBack(odds, labels)
 
     def in_worker(self, call: Callable[[], T]) -> T:
-        """What `call` gives in one of the workers' threads, where nothing is counted."""
+        """Run `call` in one of the worker threads and return what it gives; nothing is counted."""
         return self._pool.submit(call).result()
 
     def halve(self) -> int:
@@ -377,8 +377,9 @@ class Scorer(Counting):
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The victim as a function of tensors with gradients, every image of it counted.
 
-        For code that is written for modules (a peer's attacks): float32 N x C x H x W on [0, 1] on
-        `device` to N x classes outputs. Micro-batches and halving are the caller's here. With
+        For code that is written for modules, such as the attacks of another library: it takes
+        float32 N x C x H x W on [0, 1] on `device` and gives N x classes outputs. The caller splits
+        batches and halves them when memory runs out. With
         `keep_unscored` an image without usable scores gets zeros, not an error.
 
         Raises:

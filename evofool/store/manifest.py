@@ -21,6 +21,7 @@ from evofool.classifiers.base import DIGEST_VERSION, Ensemble, short_name
 from evofool.classifiers.identity.files import sha256_file
 from evofool.errors import FolderError, KindError, StoreError
 from evofool.kinds import Kind
+from evofool.validation import problem_of
 
 REPORTED = ("evofool", "torch", "torchvision", "numpy", "deap", "onnxruntime", "numba")
 """Packages whose versions the manifest records: they can move a score or a pixel."""
@@ -127,12 +128,12 @@ def check_manifest(manifest: dict[str, Any], folder: Path) -> Kind:
     """
     kind = kind_in(manifest, folder)
     _check_version(manifest, kind, folder)
+    model = kind.part("manifest")
     try:
-        kind.part("manifest").model_validate(manifest)
+        model.model_validate(manifest)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(f"{folder / MANIFEST}: damaged: {where}: {first['msg']}") from error
+        found = problem_of(error, manifest, model)
+        raise StoreError(f"{folder / MANIFEST}: damaged: {found}") from error
     return kind
 
 

@@ -20,6 +20,7 @@ from evofool.classifiers.backbone import BackboneConfig
 from evofool.config import ClassifierConfig, Loaded, load_model
 from evofool.config.loading import validate, with_seed
 from evofool.training.augmenting import AugmentConfig
+from evofool.validation import shown
 
 _FRACTION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 
@@ -30,7 +31,7 @@ def _fraction(value: Any) -> Any:
         return value
     match = _FRACTION.fullmatch(value)
     if match is None or float(match[2]) == 0:
-        raise ValueError(f"must be a number or a fraction such as 8/255, not {value!r}")
+        raise ValueError(f"must be a number or a fraction such as 8/255, not {shown(value)}")
     return float(match[1]) / float(match[2])
 
 

@@ -35,7 +35,7 @@ class Optimiser:
 
     Attributes:
         weights: those that are updated.
-        memory: what is remembered between steps.
+        memory: what is remembered between steps: tensors of any shape and data type.
         rate: size of the next step.
     """
 
@@ -64,7 +64,11 @@ class Optimiser:
             self._adapt(moved, weights, slopes)
 
     def restore(self, memory: Mapping[int, Mapping[str, torch.Tensor]]) -> None:
-        """Remember copies of `memory`, beside the weights that they are about.
+        """Remember copies of another optimiser's memory.
+
+        Args:
+            memory: tensors of the same method, by number of the weight and name, of any shape and
+                data type.
 
         Raises:
             KeyError: an entry is missing, or of another method.

@@ -28,13 +28,13 @@ def lite0() -> Classifier:
 
 @pytest.fixture(scope="module")
 def samples(lite0: Classifier) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Those of foolbox's 20 labelled ImageNet samples that Lite0 classifies right."""
-    files = sorted((Path(foolbox.__file__).parent / "data").glob("imagenet_*"))
+    """Of the first of foolbox's labelled ImageNet samples those that Lite0 classifies right."""
+    files = sorted((Path(foolbox.__file__).parent / "data").glob("imagenet_*"))[:10]
     pictures = np.stack([prepare(read_picture(file), lite0) for file in files])
     labels = np.array([int(file.stem.split("_")[2]) for file in files])
     with Scorer(lite0, batch=10) as scorer:
         right = scorer.labels(pictures) == labels
-    assert (len(files), int(right.sum())) == (20, 18)
+    assert int(right.sum()) == 8
     return pictures[right], labels[right]
 
 
@@ -65,12 +65,12 @@ def test_fgsm(lite0: Classifier, samples: Any, peer: Any, eps: float) -> None:
     pictures, labels = samples
     x, y = torch.from_numpy(to_float(pictures)), torch.from_numpy(labels)
     _, theirs, fooled = foolbox.attacks.FGSM()(peer, x, y, epsilons=eps)
-    with Scorer(lite0, batch=18) as scorer:
+    with Scorer(lite0, batch=8) as scorer:
         ours = FGSM(eps=eps)(scorer, pictures, labels)
     assert same(ours.images_float, theirs) > 1 - ROUNDING
     assert np.array_equal(ours.success_float, fooled.numpy())
-    assert (ours.forward_images, ours.backward_images) == (18, 18)
-    assert ours.verify_forward_images == (18 if eps == 8 / 255 else 36)
+    assert (ours.forward_images, ours.backward_images) == (8, 8)
+    assert ours.verify_forward_images == (8 if eps == 8 / 255 else 16)
     assert (ours.effective_eps == eps) == (eps == 8 / 255)
 
 
@@ -85,7 +85,7 @@ def test_step_ll_is_targeted_fgsm_at_the_least_likely_class(
     _, theirs, _ = foolbox.attacks.LinfBasicIterativeAttack(
         rel_stepsize=1.0, steps=1, random_start=False
     )(peer, x, criterion, epsilons=8 / 255)
-    with Scorer(lite0, batch=18) as scorer:
+    with Scorer(lite0, batch=8) as scorer:
         ours = StepLL(eps=8 / 255)(scorer, pictures, labels)
     x.requires_grad_()
     (slope,) = torch.autograd.grad(functional.cross_entropy(peer(x), least, reduction="sum"), x)
@@ -93,7 +93,7 @@ def test_step_ll_is_targeted_fgsm_at_the_least_likely_class(
     clear = (slope.abs() > 1e-4 * slope.abs().amax((1, 2, 3), keepdim=True)).numpy()
     assert clear.mean() > 0.9
     assert same(ours.images_float[clear], theirs[torch.from_numpy(clear)]) > 1 - ROUNDING
-    assert (ours.forward_images, ours.backward_images) == (18, 18)
+    assert (ours.forward_images, ours.backward_images) == (8, 8)
 
 
 def test_pgd_in_full(lite0: Classifier, samples: Any, peer: Any) -> None:

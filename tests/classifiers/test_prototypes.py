@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import PIL.Image
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from evofool.classifiers import inspect_classifier, load_classifier
@@ -38,7 +40,9 @@ class Net(nn.Module):
     def forward(self, images):
         return images.flatten(1) @ self.weights
 
-def asked(): return lambda images: images.reshape(len(images), -1)[:, :6] / 255
+def asked():
+    weights = np.random.default_rng(1).normal(size=(16, 6)).astype(np.float32)
+    return lambda images: (images.reshape(len(images), -1) / 255) @ weights
 """
 
 
@@ -114,6 +118,48 @@ def test_a_file_of_safetensors(folder: Path) -> None:
     assert given.labels == ("a", "b", "c")
     with pytest.raises(ClassifierError, match="3 prototypes without names; give one label a class"):
         load_classifier(spec("bare.safetensors"), base=folder)
+
+
+@pytest.fixture
+def graph(folder: Path) -> str:
+    """The same net as a graph."""
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 4, 4])
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["features"]),
+    ]
+    given = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 6])
+    weights = numpy_helper.from_array(WEIGHTS, "w")
+    made = helper.make_graph(nodes, "net", [image], [given], [weights])
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(made, opset_imports=opset, ir_version=8), folder / "net.onnx")
+    return "net.onnx"
+
+
+@pytest.mark.parametrize("kind", ["cosine", "euclidean"])
+@pytest.mark.parametrize("name", ["net.onnx", "own.py:asked"])
+def test_features_of_graphs_and_functions(folder: Path, graph: str, name: str, kind: str) -> None:
+    victim = load_classifier(
+        spec({"path": "points.npz", "similarity": kind}, name=name), base=folder
+    )
+    assert victim.labels == ("x", "y", "z")
+    assert not victim.white_box
+    assert (victim.probed > 0) == (name != graph)
+    with Scorer(victim, workers=2, batch=2) as scorer:
+        confidence = scorer.confidence(IMAGES)
+    assert np.allclose(confidence, softmax((10 if kind == "cosine" else 1) * similarities(kind)),
+                       atol=2e-5)  # fmt: skip
+
+
+def test_pictures_for_a_graph_are_those_for_a_module(folder: Path, graph: str) -> None:
+    pictures(folder / "animals")
+    nets = [
+        load_classifier(spec("animals", name=name), base=folder) for name in (graph, "own.py:Net")
+    ]
+    first, second = (Scorer(net, device="cpu").score(IMAGES).log_odds for net in nets)
+    assert np.allclose(first, second, atol=1e-4)
+    other = load_classifier(spec({"path": "animals", "scale": 3}, name=graph), base=folder)
+    assert len({net.digest for net in (*nets, other)}) == 3
 
 
 def pictures(root: Path, *, seed: int = 3) -> Path:
@@ -207,15 +253,19 @@ def test_what_is_no_file_of_prototypes(folder: Path) -> None:
         ({"output": "probs"}, "output cannot be set beside prototypes"),
         ({"link": "sigmoid"}, "link cannot be set beside prototypes"),
         ({"task": "multi-label"}, "task cannot be set beside prototypes"),
-        ({"name": "own.py:asked"}, "are for one net on this machine"),
-        ({"prototypes": {"path": "points.npz", "metric": "l1"}}, "known keys: path, similarity"),
-        ({"prototypes": {"path": "points.npz", "scale": 0}}, r"prototypes\.scale: Input should be"),
-        ({"prototypes": {"similarity": "cosine"}}, r"prototypes\.path: Field required"),
+        ({"name": "own.py:asked", "prototypes": "animals"}, "a predict function would be sent"),
+        (
+            {"prototypes": {"path": "points.npz", "metric": "l1"}},
+            "known here: path, scale",
+        ),
+        ({"prototypes": {"path": "points.npz", "scale": 0}}, r"prototypes\.scale: must be above 0"),
+        ({"prototypes": {"similarity": "cosine"}}, r"prototypes\.path: is missing"),
     ],
 )
 def test_options_that_do_not_go_with_prototypes(
     folder: Path, options: dict[str, Any], message: str
 ) -> None:
+    pictures(folder / "animals")
     with pytest.raises(ClassifierError, match=message):
         load_classifier({**spec(), **options}, base=folder)
 

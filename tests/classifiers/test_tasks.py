@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from evofool.attacks import PGD
 from evofool.classifiers import Classifier, from_members, load_classifier
 from evofool.classifiers.tasks import with_task
+from evofool.classifiers.transforms.pictures import Transformation
 from evofool.errors import ClassifierError
 from evofool.scoring import Scorer
+from evofool.scoring.crops import ten_crops
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 1, 4, 4), dtype=np.uint8)
 CODE = """
@@ -36,6 +39,10 @@ def one(): return Net(1)
 def flat(): return Net(1, squeeze=True)
 def sure(): return nn.Sequential(Net(1), nn.Sigmoid())
 def three(): return Net(3)
+def other():
+    net = Net(3)
+    with torch.no_grad(): net.fc.bias.add_(0.1).mul_(-1)
+    return net
 class Pair(Net):
     def forward(self, images): return super().forward(images), images
 def pair(): return Pair(1)
@@ -59,11 +66,14 @@ def loaded(code: str, function: str, **options: Any) -> Classifier:
     return load_classifier({**name, **options})
 
 
-def logits(outputs: int) -> torch.Tensor:
+def linear(outputs: int) -> nn.Linear:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        net = nn.Linear(16, outputs)
-    result: torch.Tensor = net(torch.from_numpy(IMAGES).flatten(1) / 255 * 4).detach()
+        return nn.Linear(16, outputs)
+
+
+def logits(outputs: int) -> torch.Tensor:
+    result: torch.Tensor = linear(outputs)(torch.from_numpy(IMAGES).flatten(1) / 255 * 4).detach()
     return result
 
 
@@ -103,10 +113,12 @@ def test_a_net_of_one_logit_has_the_gradient_of_its_logit(code: str) -> None:
         ("one", {"task": "binary", "output": "log_probs"}, "not output 'log_probs'; set output"),
         ("asked", {"task": "binary", "output": "label"}, "not output 'label'; set output: logits"),
         ("pair", {"task": "binary"}, "gives a tuple, not one matrix"),
-        ("three", {"task": "several"}, "Input should be 'binary' or 'multi-label'"),
-        ("three", {"task": "multi-label", "crops": 10}, "claims several"),
-        ("three", {"task": "multi-label", "answers": 2}, "are of nets that choose one class"),
-        ("three", {"task": "multi-label", "transforms": {"k": 2}}, "transforms are for nets that"),
+        ("three", {"task": "several"}, "must be one of binary, multi-label"),
+        (
+            "three",
+            {"task": "multi-label", "answers": 2},
+            "not listed would count as not claimed",
+        ),
     ],
 )
 def test_what_does_not_fit_a_task(
@@ -135,11 +147,64 @@ def test_a_finished_classifier_may_be_said_to_claim_several(code: str) -> None:
     assert loaded(code, "ready", task="multi-label", input_shape=None).multi_label
 
 
-def test_an_ensemble_has_no_member_of_several_classes(code: str) -> None:
+@pytest.mark.parametrize("rule", ["least", "mean"])
+def test_an_ensemble_claims_what_its_members_claim_together(code: str, rule: Any) -> None:
+    nets = [loaded(code, each, task="multi-label") for each in ("three", "other")]
+    ensemble = from_members(nets, rule=rule)
+    assert ensemble.multi_label
+    both = np.stack([Scorer(net, device="cpu").score(IMAGES).log_odds for net in nets])
+    expected = both.min(0) if rule == "least" else both.mean(0)
+    scorer = Scorer(ensemble, device="cpu")
+    assert np.allclose(scorer.score(IMAGES).log_odds, expected, atol=1e-6)
+    away = PGD(eps=0.5, steps=20)(scorer, IMAGES, [0] * 4)
+    claimed = scorer.confidence(away.images)[:, 0] > 0.5
+    assert (away.success == ~claimed).all()
+    assert away.success.any()
+
+
+def test_members_of_an_ensemble_have_one_task(code: str) -> None:
     several = loaded(code, "three", task="multi-label")
-    with pytest.raises(ClassifierError, match="may claim several classes"):
-        from_members([several, load_classifier("mnist-lenet")])
+    with pytest.raises(ClassifierError, match="give all members this task, or none"):
+        from_members([several, loaded(code, "other")])
+    spec = {"ensemble": [{"name": f"{code}:{each}", "input_shape": [1, 4, 4]} for each in
+                         ("three", "other")], "task": "multi-label"}  # fmt: skip
+    with pytest.raises(ClassifierError, match="give it to each net of an ensemble"):
+        load_classifier(spec)
     assert with_task(several, None) is several
+
+
+@pytest.mark.parametrize("output", ["logits", "probs"])
+@pytest.mark.parametrize("combine", ["mean", "least"])
+def test_transforms_combine_each_class_for_itself(code: str, output: str, combine: str) -> None:
+    spec = {"k": 3, "brightness": 0.3, "combine": combine, "quantise": False}
+    function = "three" if output == "logits" else "each"
+    victim = loaded(code, function, task="multi-label", output=output, transforms=spec)
+    assert victim.multi_label
+    assert victim.transformed is not None
+    seen = Transformation(victim.transformed.config, (1, 4, 4))(torch.from_numpy(IMAGES) / 255)
+    z = linear(3)(seen.flatten(1) * 4).double().detach()
+    each = z.sigmoid().reshape(4, 3, 3)
+    expected = (each.mean(1) if combine == "mean" else each.amin(1)).numpy()
+    scorer = Scorer(victim, device="cpu")
+    assert np.allclose(scorer.confidence(IMAGES), expected, atol=1e-5)
+    away = PGD(eps=0.5, steps=20)(scorer, IMAGES, [0] * 4)
+    assert away.success.any()
+    assert (away.success == (scorer.confidence(away.images)[:, 0] <= 0.5)).all()
+
+
+@pytest.mark.parametrize("output", ["logits", "probs"])
+def test_ten_crops_average_each_class_for_itself(code: str, output: str) -> None:
+    function = "three" if output == "logits" else "each"
+    victim = loaded(code, function, task="multi-label", output=output, crops=10)
+    assert victim.input_shape == (1, 5, 5)
+    images = np.random.default_rng(2).integers(0, 256, (3, 1, 5, 5), dtype=np.uint8)
+    crops = torch.from_numpy(ten_crops(images, 4)) / 255
+    expected = linear(3)(crops.flatten(1) * 4).sigmoid().reshape(3, 10, 3).mean(1)
+    scorer = Scorer(victim, device="cpu")
+    assert np.allclose(scorer.confidence(images), expected.detach().numpy(), atol=1e-6)
+    away = PGD(eps=0.6, steps=20, loss="margin")(scorer, images, [0] * 3)
+    assert away.success.any()
+    assert (away.success == (scorer.confidence(away.images)[:, 0] <= 0.5)).all()
 
 
 def test_labels_alone_name_one_class(tmp_path: Path) -> None:

@@ -120,11 +120,11 @@ def test_overrides(evofool: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("good", "bad", "where", "word"),
     [
-        ("name: fgsm", "name: fgms", ":6: attacks.0", "did you mean 'fgsm'"),
-        ("eps: [4/255", "eps: [four", ":6: attacks.0.eps", "number"),
-        ("eps: [4/255", "epsilon: [4/255", ":6: attacks.0.epsilon", "eps"),
-        ("steps: 10", "steps: 0", ":7: attacks.1", "at least 1"),
-        ("targets: all", "targets: zebra", ":7: attacks.1.targets", "zebra"),
+        ("name: fgsm", "name: fgms", ":6: attacks[0]", "did you mean 'fgsm'"),
+        ("eps: [4/255", "eps: [four", ":6: attacks[0].eps", "number"),
+        ("eps: [4/255", "epsilon: [4/255", ":6: attacks[0].epsilon", "eps"),
+        ("steps: 10", "steps: 0", ":7: attacks[1]", "at least 1"),
+        ("targets: all", "targets: zebra", ":7: attacks[1].targets", "zebra"),
         ("noise: uniform", "folder: absent", ":4: images", "count belongs to noise"),
         ("{noise: uniform, count: 24}", "{folder: absent}", ":4: images.folder", "no such folder"),
         ("batch: 4", "batch: 4, budget: 24", ":8: scoring.budget", "clean images"),

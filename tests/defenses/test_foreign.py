@@ -97,7 +97,11 @@ def test_a_config_finds_it_from_its_own_folder(tmp_path: Path) -> None:
             "X does not define module",
         ),
         ("shifted", {"name": "mine.py:Shifted", "pixel": 2}, "did you mean 'pixels'"),
-        ("shifted", {"name": "mine.py:Shifted", "pixels": "far"}, "pixels: Input should be a"),
+        (
+            "shifted",
+            {"name": "mine.py:Shifted", "pixels": "far"},
+            "defense.pixels: must be a whole",
+        ),
         ("shifted", {"name": "mine.py:Shifted", "pixels": -1}, "must be at least 0"),
         (
             "from dataclasses import dataclass\n"

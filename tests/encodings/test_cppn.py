@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from evofool import encodings
 from evofool.errors import EncodingError
 from evofool.render import ACTIVATIONS, Graph, compile_tapes, render_cppn_tensor
+from evofool.validation import key_path
 
 GREY = (1, 12, 10)
 COLOUR = (3, 9, 8)
@@ -122,7 +123,7 @@ def test_a_wrong_option_is_named(options: dict[str, Any], key: str) -> None:
     with pytest.raises(EncodingError) as caught:
         cppn(**options)
     assert caught.value.option is not None
-    assert caught.value.option.split(".")[0] == key
+    assert key_path(caught.value.option)[0] == key
 
 
 def test_it_draws_grey_or_colour_only() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from evofool import encodings
 from evofool.encodings import VectorEncoding
 from evofool.errors import EncodingError
+from evofool.validation import key_path
 
 GREY = (1, 12, 10)
 COLOUR = (3, 6, 8)
@@ -82,7 +83,7 @@ def test_a_wrong_option_is_named(options: dict[str, Any], key: str) -> None:
     with pytest.raises(EncodingError) as caught:
         direct(**options)
     assert caught.value.option is not None
-    assert caught.value.option.split(".")[0] == key
+    assert key_path(caught.value.option)[0] == key
 
 
 def test_the_rate_halves_after_every_so_many_generations() -> None:

@@ -85,7 +85,7 @@ def test_more_layers_than_the_limit_are_refused() -> None:
         ({"fewest": 3, "most": 2}, "in this order"),
         ({"limit": 65}, "64"),
         ({"gene_rate": 1.5}, "1"),
-        ({"softness": 1}, "no such option"),
+        ({"softness": 1}, "unknown option"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], message: str) -> None:

@@ -119,12 +119,16 @@ def test_options_name_everything_and_make_the_same_again(tmp_path: Path) -> None
         ({"mask": {"picture": "nowhere.png"}}, "mask", "cannot be read"),
         ({"mask": {"shape": "disk"}}, "mask.shape", "'disc'"),
         ({"inner": "cpnp"}, "inner", "did you mean 'cppn'"),
-        ({"inner": {"name": "cppn", "colours": 1}}, "inner.colours", "no such option"),
-        ({"inner": {"preset": "paper"}}, None, "must name an encoding"),
-        ({"inner": "masked"}, None, "masked itself"),
-        ({"background": "halt"}, "background.sign", "'stop'"),
+        (
+            {"inner": {"name": "cppn", "colours": 1}},
+            "inner.colours",
+            "did you mean .colour.",
+        ),
+        ({"inner": {"preset": "paper"}}, "inner", "must name an encoding"),
+        ({"inner": "masked"}, "inner", "masked itself"),
+        ({"background": "halt"}, "background", "must be one of stop, yield"),
         ({"background": {"picture": "nowhere.png"}}, "background", "cannot be read"),
-        ({"backgrund": "stop"}, "backgrund", "no such option"),
+        ({"backgrund": "stop"}, "backgrund", "unknown option; did you mean .background."),
     ],
 )
 def test_wrong_options(options: dict[str, Any], option: str | None, message: str) -> None:

@@ -80,7 +80,7 @@ def test_wrong_options() -> None:
         textured(fields=["plasma"])
     with pytest.raises(EncodingError, match="at least 1 item"):
         textured(charts=[])
-    with pytest.raises(EncodingError, match="no such option"):
+    with pytest.raises(EncodingError, match="unknown option"):
         textured(weight_rates=0.1)
 
 

@@ -127,7 +127,7 @@ def test_claimed_robustness_is_held_to_the_pictures(tmp_path: Path) -> None:
         ({"rotation": [5, -5]}, "runs backwards"),
         ({"jpeg": 3}, "must lie within 5 and 100"),
         ({"perspective": 0.3}, "perspective: must be at most 0.24"),
-        ({"noise": -0.1}, "must not be negative"),
+        ({"noise": -0.1}, "must be at least 0"),
         ({"rotation": "wide"}, r"must be a number or a range \[from, to\]"),
         ({"resample": 30.5}, "must be whole numbers"),
         ({"combine": "median"}, "combine"),

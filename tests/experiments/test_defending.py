@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from evofool.classifiers import load_classifier
-from evofool.data import load_dataset
+from evofool.data import DataSets, load_dataset
 from evofool.errors import (
     ConfigError,
     EvofoolError,
@@ -290,7 +290,7 @@ def test_a_detector_is_calibrated_and_rejects(tmp_path: Path) -> None:
     assert int(rows["defended", "FGSM"]["rejected"]) > 0
     # the threshold lies where a quarter of the pictures it was set on are rejected
     loaded = DefendStudy.load(path / "config.yaml")
-    _, start = load_pictures(loaded, load_classifier("mnist-lenet"))
+    _, start = load_pictures(loaded, load_classifier("mnist-lenet"), DataSets())
     with Scorer(victim) as scorer:
         assert (scorer.labels(start.images) == 10).sum() == 10
     # and stands in a row of the work that made the net, which owns the queries for it
@@ -391,7 +391,7 @@ def test_evolution_takes_an_encoding_with_options() -> None:
     [
         ({"base": f"{TOYS / 'exact.py'}:victim"}, "base", "black box"),
         ({"base": "victim.yaml"}, "base", "defended"),
-        ({"sources": ["fashion-lenet"]}, "sources.0", "other labels"),
+        ({"sources": ["fashion-lenet"]}, "sources[0]", "other labels"),
         ({"base": "fashion-lenet"}, "data.dataset", "other classes"),
         ({"base": f"{TOYS / 'linear.py'}:victim"}, "data.dataset", "28 x 28"),
         ({"defense": {"name": "jpg"}}, "defense.name", "jpeg"),
@@ -404,9 +404,10 @@ def test_evolution_takes_an_encoding_with_options() -> None:
         ({"data": {"dataset": "mnist-sample", "limit": None}}, "data.limit", "none is left"),
         ({"data": {"dataset": "mnist-sample", "split": "train"}}, "data.split", "test"),
         ({"threats": {"eps": 0.1, "alpha": 0.2}}, "threats", "below eps"),
-        ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings.0", "nothing"),
+        ({"evolution": {"encodings": ["nothing"]}}, "evolution.encodings[0]", "nothing"),
         ({"evolution": {"seeds": [1, 1]}}, "evolution.seeds", "twice"),
         ({"kind": "attack"}, "kind", "evofool attack"),
+        ({"base": {"name": "mnist-lenet", "task": "multi-label"}}, "base", "into a victim.yaml"),
     ],
 )
 def test_bad_configs(tmp_path: Path, sections: dict[str, Any], where: str, word: str) -> None:

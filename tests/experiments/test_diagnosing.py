@@ -26,7 +26,9 @@ def verdicts() -> dict[str, object]:
         ("quantised", defend(base, BitDepthConfig(name="bit-depth", bits=2))),
     ):
         with Scorer(victim) as own, Scorer(base) as other:
-            apart = black_minus_white({"fgsm": 0.5, "pgd": 1.0}, {"square": 0.9, "taught": 0.2})
+            white, black = {"fgsm": 0.5, "pgd": 1.0}, {"square": 0.9, "taught": 0.2}
+            apart = black_minus_white(white, black, len(images))
+            assert apart[1] == "square: 90 % errors, pgd: 100 %"
             measured = diagnose(own, other, images, labels, PROBE)
             found[name] = judge({**measured, "black_minus_white": apart})
     return found

@@ -104,7 +104,7 @@ def test_all_pairs_must_be_in_favour() -> None:
     assert each_larger([clear, close], 1).verdict == "undecided"
     against = each_larger([clear, close, reverse], 1)
     assert against.verdict == "fails"
-    assert "larger in 1 of 3 comparisons; the closest: 10.0% and 90.0% (reverse)" in against.figure
+    assert "larger in 1 of 3 comparisons; the closest: 10 % and 90 % (reverse)" in against.figure
     assert against.n == 600
 
 

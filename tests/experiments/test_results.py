@@ -218,7 +218,7 @@ def test_kinds_without_pictures_or_table_say_so(tmp_path: Path) -> None:
         (lambda text: text.replace("images/000-00000.png", "../../secret.png"), "not a picture"),
         (lambda text: text.replace("images/000-00000.png", "images/9.png"), "cannot be read"),
         (lambda text: text.replace(",fgsm,", ",fgsm,,", 1), "more or fewer cells"),
-        (lambda text: text.replace("\n0,", "\nzero,", 1), "attack_index: Input should be"),
+        (lambda text: text.replace("\n0,", "\nzero,", 1), "attack_index: must be a whole number"),
         (lambda text: text.replace('{""seed', "{{", 1), "parameters"),
         (lambda text: text[: len(text) // 2], "damaged"),
         (lambda text: "\0", "damaged"),

@@ -240,11 +240,11 @@ def test_scratch_needs_no_weights_of_before(tmp_path: Path) -> None:
         ({"trained_on": ["cpn"]}, "config", "allowed: direct, cppn, all"),
         ({"trained_on": ["all", "all"]}, "config", "twice"),
         ({"data": {"dataset": "mnist-sample"}}, "data.train", "no split"),
-        ({"others": ["fashion-lenet"]}, "others.0", "other labels"),
+        ({"others": ["fashion-lenet"]}, "others[0]", "other labels"),
         ({"training": {"weight": 0}}, "training.weight", "above 0"),
         (
             {"evolution": {"encodings": ["nothing"]}, "trained_on": ["all"]},
-            "encodings.0",
+            "encodings[0]",
             "nothing",
         ),
         ({"rounds": 0}, "rounds", "at least 1"),

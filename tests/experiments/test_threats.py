@@ -14,7 +14,7 @@ from torch import nn
 
 from evofool.attacks import Square
 from evofool.classifiers import Classifier, from_module, load_classifier
-from evofool.data import load_dataset
+from evofool.data import DataSets, load_dataset
 from evofool.defenses.victims import MaxSoftmaxConfig, defend
 from evofool.errors import ConfigError
 from evofool.experiments.defend.config import DefendConfig
@@ -222,7 +222,7 @@ def test_a_matrix_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     loaded = DefendStudy.load(CONFIG)
     monkeypatch.setattr(setup, "load_split", lambda *_: none)
     with pytest.raises(ConfigError, match=r"at least one image|none is left"):
-        load_pictures(loaded, load_classifier("mnist-lenet"))
+        load_pictures(loaded, load_classifier("mnist-lenet"), DataSets())
 
 
 def test_rows_name_files_by_their_last_part() -> None:

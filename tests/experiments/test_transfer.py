@@ -344,9 +344,9 @@ def message(folder: Path, **sections: Any) -> str:
 def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Path) -> None:
     nets = folder / "nets.py"
     told = message(folder, sources=["fashion-lenet"], targets=[LENET])
-    assert "targets.0: fashion-lenet and mnist-lenet share no classes ('T-shirt/" in told
+    assert "targets[0]: fashion-lenet and mnist-lenet share no classes ('T-shirt/" in told
     told = message(folder, sources=[LENET], targets=[LENET, f"{nets}:animals"])
-    assert "targets.1: mnist-lenet and animals share no classes" in told
+    assert "targets[1]: mnist-lenet and animals share no classes" in told
     told = message(folder, sources=[LENET], targets=[f"{nets}:unnamed"])
     assert "mnist-lenet and unnamed share 9 of 10 classes only" in told
 
@@ -359,15 +359,15 @@ def test_nets_without_common_classes_are_refused_by_both_their_names(folder: Pat
         ({"attacks": []}, "images without attacks"),
         ({"images": {"noise": "uniform"}}, "their own labels"),
         ({"attacks": [{"name": "step-ll", "targets": "random"}]}, "remove targets"),
-        ({"attacks": ["step-l"]}, "attacks.0: no attack is called 'step-l'"),
-        ({"attacks": ["ascent"]}, "attacks.0: "),
-        ({"attacks": ["fgsm", "fgsm"]}, "attacks.1: fgsm occurs twice"),
+        ({"attacks": ["step-l"]}, "attacks[0]: no attack is called 'step-l'"),
+        ({"attacks": ["ascent"]}, "attacks[0]: "),
+        ({"attacks": ["fgsm", "fgsm"]}, "attacks[1]: fgsm occurs twice"),
         ({"sources": [LENET, LENET]}, "names one twice"),
-        ({"sources": [{"train": "train/mnist-bb"}]}, "sources.0.train"),
+        ({"sources": [{"train": "train/mnist-bb"}]}, "sources[0].train"),
         ({"sources": [{"train": "train/mnist-b", "epochs": 0}]}, "epochs"),
-        ({"sources": ["mnist-lenett"]}, "sources.0"),
-        ({"evolution": {"encodings": ["direkt"]}}, "evolution.encodings.0"),
-        ({"evolution": {"classes": [3, "ten"]}}, "evolution.classes.1: "),
+        ({"sources": ["mnist-lenett"]}, "sources[0]"),
+        ({"evolution": {"encodings": ["direkt"]}}, "evolution.encodings[0]"),
+        ({"evolution": {"classes": [3, "ten"]}}, "evolution.classes[1]: "),
         ({"images": {"dataset": "cifar"}}, "images.dataset"),
     ],
 )

@@ -291,13 +291,13 @@ def test_what_was_stopped_goes_on_where_the_folder_was_moved(
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        (["{nets}:slope", {"train": "train/mnist-bb"}], "sources.0.ensemble.1.train"),
+        (["{nets}:slope", {"train": "train/mnist-bb"}], "sources[0].ensemble[1].train"),
         (["{nets}:slope", {"train": "{train}", "epochs": 0}], "epochs"),
-        (["{nets}:none", {"train": "{train}"}], "sources.0.ensemble.0"),
+        (["{nets}:none", {"train": "{train}"}], "sources[0].ensemble[0]"),
         ([{"train": "{train}"}, {"train": "{train}"}], "names one twice"),
         (
             ["{nets}:cats", {"train": "{train}"}],
-            "sources.0: classifier least of cats, halves: cats and",
+            "sources[0]: classifier least of cats, halves: cats and",
         ),
         ([{"train": "{train}"}, {"ensemble": ["{nets}:slope"]}], "holds another ensemble"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from evofool.report.page import Pages, policy
+from evofool.report.page import Pages, policy, prose
 from evofool.report.theme import DARK, LIGHT, PALETTE
 
 
@@ -42,6 +42,10 @@ def test_a_page_holds_the_style_that_its_policy_allows(pages: Pages) -> None:
     assert 'srcset="curves-dark.png"' in html
     assert 'src="curves.png" alt="what is seen"' in html
     assert 'width="500.0"' in html
+
+
+def test_no_line_of_a_sentence_ends_before_a_per_cent_sign() -> None:
+    assert prose("98 % of\x1b 100\n%") == "98\u00a0% of 100\u00a0%"
 
 
 def test_all_text_is_escaped(pages: Pages) -> None:

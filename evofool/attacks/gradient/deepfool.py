@@ -31,7 +31,8 @@ class DeepFool(Attack):
     Moosavi-Dezfooli, Fawzi, Frossard, CVPR 2016, 1511.04599, Algorithm 2, L2: with
     f_k = z_k - z_label and w_k its gradient, r = |f_l| / |w_l|^2 w_l for the l with the least
     |f_l| / |w_l|; the overshoot stretches the whole perturbation. `images_float` is this. The
-    picture is the nearest on the ladder (see `rounding`) of the last linearisation.
+    picture is the nearest on the ladder (see `rounding`) of the last linearisation. Where several
+    classes may be claimed, the only boundary is that of the label's own claim (Algorithm 1).
 
     Attributes:
         steps: most steps.
@@ -42,7 +43,6 @@ class DeepFool(Attack):
     """
 
     name: ClassVar[str] = "deepfool"
-    one_class: ClassVar[bool] = True
     aim: ClassVar[Aim] = "untargeted"
     paper: ClassVar[str] = "Moosavi-Dezfooli et al., CVPR 2016"
 
@@ -82,7 +82,9 @@ class _Walk:
         self.attack = attack
         self.job = job
         n, classes = len(job), job.scorer.classifier.n_classes
-        self.others = np.full((n, min(attack.candidates, classes) - 1), -1, np.int64)
+        self.many = job.scorer.classifier.multi_label
+        boundaries = 1 if self.many else min(attack.candidates, classes) - 1
+        self.others = np.full((n, boundaries), -1, np.int64)
         self.total = np.zeros_like(job.start)
         self.at = job.start.copy()
         self.slopes = np.zeros_like(job.start)
@@ -138,7 +140,12 @@ class _Walk:
         self.job.open[rows] = False
 
     def _leads(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """n x K leads of the candidates over the label; the first call chooses the candidates."""
+        """n x K leads of the candidates over the label; the first call chooses the candidates.
+
+        Where several classes may be claimed: n x 1, what the label lacks to a claim.
+        """
+        if self.many:
+            return self.job.goal.margin(outputs, rows)[:, None]
         import torch
 
         values = class_scores(outputs, self.job.scorer.classifier)

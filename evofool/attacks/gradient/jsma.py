@@ -142,7 +142,6 @@ class SimplifiedJSMA(_Saliency):
     """
 
     name: ClassVar[str] = "jsma-simplified"
-    one_class: ClassVar[bool] = True
 
     features: int = 2
     of: Literal["confidence", "logit"] = "confidence"

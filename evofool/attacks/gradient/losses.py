@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evofool.attacks.result import NONE, Labels
-from evofool.classifiers.base import Classifier
+from evofool.classifiers.base import Classifier, Output
 from evofool.classifiers.tasks import CLAIMED
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class Goal:
 
         It is a difference of logits where the victim gives them, else of log-confidences. Where the
         victim may reject, an untargeted image must lead over the rejection as well. Where several
-        classes may be claimed, it is the lead over being claimed or not.
+        classes may be claimed, it is the log-odds of the target, or minus those of the label.
 
         Args:
             outputs: floating n x classes.
@@ -151,7 +150,7 @@ class Goal:
         sign = torch.from_numpy(self.sign).to(rows.device)[rows]
         own = outputs.gather(1, sought[:, None])[:, 0]
         if self._classifier.multi_label:
-            return sign * (own - half_sure(self._classifier))
+            return sign * own
         others = outputs.scatter(1, sought[:, None], float("-inf"))
         reject = self._classifier.reject
         if reject is None:
@@ -166,18 +165,22 @@ class Goal:
         )
 
 
-def half_sure(classifier: Classifier) -> float:
-    """What `class_scores` are where the confidence is a half and classes do not compete."""
-    return 0.0 if classifier.output == "logits" else -math.log(2)
-
-
 def class_scores(outputs: torch.Tensor, classifier: Classifier) -> torch.Tensor:
     """Scores that are nearly linear in the image, n x classes: logits, else log-confidences.
+
+    Where classes do not compete, log-odds take the place of log-confidences: above 0 a class is
+    claimed.
 
     Args:
         outputs: floating n x classes, as `Scorer.gradients` gives them.
         classifier: the victim.
     """
+    averaged = classifier.crops > 1
+    if classifier.multi_label and (averaged or classifier.output != "logits"):
+        from evofool.classifiers.nets.ensemble import tensor_log_odds
+
+        output: Output = "log_probs" if averaged else classifier.output
+        return tensor_log_odds(outputs, output, "identity").to(outputs.dtype)
     if classifier.output == "logits":
         return outputs
     return log_probabilities(outputs, classifier)

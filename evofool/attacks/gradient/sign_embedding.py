@@ -60,7 +60,6 @@ class SignEmbedding(Attack):
     """
 
     name: ClassVar[str] = "sign-embedding"
-    one_class: ClassVar[bool] = True
     aim: ClassVar[Aim] = "targeted"
     paper: ClassVar[str] = "Sitawarin et al., 2018"
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.attacks.gradient.losses import half_sure
 from evofool.attacks.job import Job, Rows
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.scoring import Scores
@@ -297,17 +296,20 @@ def take(scores: Scores, which: slice) -> Scores:
 def margins_of(job: Job, rows: Rows, scores: Scores) -> Floats:
     """`Goal.margin` of the scores of pictures of `rows`, (n,), in float64.
 
-    On the logits where the victim gives them, else on the logarithms of its confidences.
+    On the logits where the victim gives them, else on the logarithms of its confidences (on its
+    log-odds, where several classes may be claimed).
     """
     if job.scorer.classifier.output == "logits" and scores.outputs is not None:
         values = np.asarray(scores.outputs, dtype=np.float64)
+    elif job.scorer.classifier.multi_label:
+        values = scores.log_odds
     else:
         values = -np.logaddexp(0.0, -scores.log_odds)
     sought = job.goal.sought[rows][:, None]
     own = np.take_along_axis(values, sought, 1)[:, 0]
     victim = job.scorer.classifier
     if victim.multi_label:
-        lead: Floats = job.goal.sign[rows] * (own - half_sure(victim))
+        lead: Floats = job.goal.sign[rows] * own
         return np.nan_to_num(lead, nan=-FURTHEST, posinf=FURTHEST, neginf=-FURTHEST)
     others = values.copy()
     np.put_along_axis(others, sought, -np.inf, 1)

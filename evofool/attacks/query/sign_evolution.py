@@ -85,7 +85,6 @@ class SignEvolution(Attack):
     """
 
     name: ClassVar[str] = "sign-evolution"
-    one_class: ClassVar[bool] = True
     needs: ClassVar[Needs] = "labels"
     aim: ClassVar[Aim] = "targeted"
     paper: ClassVar[str] = "Sitawarin et al., 2018; Hansen and Ostermeier, 2001"

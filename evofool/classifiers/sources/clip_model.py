@@ -21,7 +21,12 @@ from evofool.classifiers.build import check_shape, from_module
 from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.pictures import in_words
 from evofool.classifiers.sources.clip_files import ClipFiles, find_clip
-from evofool.classifiers.sources.clip_text import check_count, read_templates, text_of_classes
+from evofool.classifiers.sources.clip_text import (
+    check_count,
+    read_templates,
+    tell_count,
+    text_of_classes,
+)
 from evofool.classifiers.sources.library_pixels import LEVELS, furthest
 from evofool.classifiers.spec import ClassifierSpec, Inspection
 from evofool.errors import ClassifierError
@@ -69,6 +74,7 @@ def load_clip(spec: ClassifierSpec, base: Path) -> Classifier:
         shape, resize, mean, std = _preparation(clip, spec)
         weights = digest_module(clip)
         tokenizer = _tokenizer(files, spec.name)
+        tell_count(labels, templates, spec.name)
         try:
             text, tokens = text_of_classes(
                 lambda batch: clip.encode_text(batch, normalize=True), tokenizer, labels, templates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,8 @@ PLACE = "{}"
 BATCH = 256
 """Prompts that are encoded at once: memory does not grow with their number."""
 MOST_PROMPTS = 1_000_000
+MANY_PROMPTS = 20_000
+"""From here on somebody who waits is told why."""
 
 
 def read_templates(spec: ClassifierSpec, base: Path) -> tuple[str, ...]:
@@ -59,6 +62,17 @@ def check_count(labels: Sequence[str], templates: Sequence[str], name: str) -> N
             f"classifier {name}: {len(labels):,} labels in {len(templates):,} templates are"
             f" {count:,} prompts, and more than {MOST_PROMPTS:,} are not encoded; give fewer"
         )
+
+
+def tell_count(labels: Sequence[str], templates: Sequence[str], name: str) -> None:
+    """Log how many prompts are about to be encoded, where that takes long."""
+    count = len(labels) * len(templates)
+    if count >= MANY_PROMPTS:
+        logging.getLogger("evofool").warning(
+            "%s: encodes %s prompts (%s labels in %s templates) each time it is loaded, which takes"
+            " minutes or more; fewer labels or templates take less",
+            name, f"{count:,}", f"{len(labels):,}", f"{len(templates):,}",
+        )  # fmt: skip
 
 
 def text_of_classes(

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,8 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
         net = _net(files, spec.name)
     from evofool.classifiers.nets.hugging_face import HuggingFace
 
-    victim = from_module(
+    made = partial(
+        from_module,
         HuggingFace(net, prepared.blue_first),
         input_shape=prepared.input_shape,
         name=spec.name,
@@ -70,6 +72,14 @@ def load_hf(spec: ClassifierSpec, base: Path) -> Classifier:
         keep=True,
         task=spec.task,
     )
+    try:
+        victim = made()
+    except ClassifierError as error:
+        if spec.input_shape is not None or not files.has_processor:
+            raise
+        asked = f"are size and crop_size in {FILE} right (or set input_shape)?"
+        text = str(error).replace("is input_shape right?", asked)
+        raise ClassifierError(text) from error
     weights = by_weights(victim).digest
     digest = hashlib.sha256(f"{weights} {files.architecture}".encode()).hexdigest()
     victim = dataclasses.replace(victim, digest=digest, old_digest=None)

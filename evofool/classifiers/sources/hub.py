@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from evofool.classifiers.spec import resolve
 from evofool.config.folders import written_as_folder
 from evofool.errors import ClassifierError
-from evofool.files import is_folder, reason
+from evofool.files import is_file, is_folder, reason
 
 
 def hub_resolves() -> bool:
@@ -40,6 +40,8 @@ def local_folder(model: str, base: Path) -> Path | None:
     path = resolve(model, base)
     if is_folder(path):
         return path
+    if is_file(path):
+        raise ClassifierError(f"{path}: is a file; name the folder that holds the model's files")
     if written_as_folder(model):
         raise ClassifierError(f"{path}: no such folder")
     return None

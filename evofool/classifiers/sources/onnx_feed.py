@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ class OnnxFeed:
         fixed_batch: the only number of images it takes at once; None is any.
         binary: what its one value per image is, ``logits`` or ``probs``, of a graph that becomes
             one of two classes (``task: binary``); None is a graph that gives N x classes.
+        head: what makes scores, N x classes, of a graph's outputs, N x D, where these are features
+            (`evofool.classifiers.prototypes`).
     """
 
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -31,6 +34,7 @@ class OnnxFeed:
     output_name: str | None = None
     fixed_batch: int | None = None
     binary: Literal["logits", "probs"] | None = None
+    head: Callable[[NDArray[np.generic]], NDArray[np.float32]] | None = None
 
     def __str__(self) -> str:
         size = "" if self.fixed_batch is None else f" in batches of {self.fixed_batch}"
@@ -46,7 +50,8 @@ class OnnxFeed:
 
         Raises:
             ScoringError: images off the 8-bit lattice for a graph that takes uint8; another number
-                of values than one per image of a `binary` graph.
+                of rows than images from a graph with a fixed batch, or of values from a `binary`
+                one.
         """
         name = session.get_inputs()[0].name
         wanted = None if self.output_name is None else [self.output_name]
@@ -61,10 +66,19 @@ class OnnxFeed:
             scores: NDArray[np.generic] = session.run(wanted, {name: part})[0]
             if self.binary is not None:
                 scores = two_columns(scores, len(part), self.binary == "probs")
+            rows = scores.shape[:1] == (len(part),) or (scores.ndim == 1 and size == 1)
+            if self.fixed_batch is not None and not rows:
+                raise ScoringError(
+                    f"gives {' x '.join(map(str, scores.shape)) or 'one number'} for"
+                    f" {len(part)} image{'s' if len(part) > 1 else ''}, not one row of scores per"
+                    " image; is it a net for another task (detection, segmentation)?"
+                )
             if self.fixed_batch is not None and scores.ndim == 1 and size == 1:
                 scores = scores[None]  # the axis of one image was dropped
             parts.append(scores[:n] if self.fixed_batch is not None else scores)
         joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.head is not None:
+            return self.head(joined)
         return joined.astype(np.float32) if joined.dtype == np.float16 else joined
 
     def _prepared(self, images: UInt8Images | FloatImages) -> NDArray[np.generic]:

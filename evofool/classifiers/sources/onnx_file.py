@@ -93,8 +93,9 @@ def _with_options(digest: str, graph: Graph, feed: OnnxFeed) -> str:
     if feed == graph.guessed:
         return digest
     options = asdict(feed)
-    if feed.binary is None:  # as it was before there were such graphs
-        del options["binary"]
+    for key in ("binary", "head"):  # digests are as they were before there were such graphs
+        if options[key] is None:
+            del options[key]
     return hashlib.sha256(f"{digest} {options}".encode()).hexdigest()
 
 

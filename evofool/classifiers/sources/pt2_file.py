@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evofool.classifiers.base import Classifier
 from evofool.classifiers.build import check_shape, from_module
+from evofool.classifiers.checks.answers import ONE_VALUE
 from evofool.classifiers.sources.pt2_archive import checked_program
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.errors import ClassifierError
@@ -143,6 +144,8 @@ def _interface(program: Any, spec: ClassifierSpec) -> _Interface:
         for index, value in enumerate(given)
         if len(getattr(value, "shape", ())) in dimensions and str(value.shape[0]) == str(sizes[0])
     ]
+    if len(fitting) != 1 and len(given) == 1 and len(getattr(given[0], "shape", ())) == 1:
+        raise ClassifierError(f"{where}: gives one value per picture; {ONE_VALUE}")
     if len(fitting) != 1:
         raise ClassifierError(
             f"{where}: gives {_told(given)}, not one matrix N x classes; is it a net for another"

@@ -53,7 +53,7 @@ class UserCode:
         Raises:
             Exception: whatever the file raises.
         """
-        for name in [name for name in sys.modules if name.split(".")[0] == self.key]:
+        for name in [name for name in sys.modules if name.startswith(self.key)]:
             del sys.modules[name]  # of an earlier load
         return self._execute(self.path.stem, Located(self.path), self.key)
 
@@ -214,6 +214,8 @@ class UserCode:
         names = {entry.stem for entry in self.path.parent.iterdir()} & set(sys.modules)
         files = {name: Path(getattr(sys.modules[name], "__file__", None) or "") for name in names}
         clashing = {name for name in names if self.owns(name) and not is_site(files[name])}
+        if not clashing:
+            return {}
         return {
             name: sys.modules.pop(name)
             for name in list(sys.modules)
@@ -222,9 +224,14 @@ class UserCode:
 
     def _sweep(self, before: set[str], path: Sequence[str]) -> None:
         """Takes out of `sys.modules` what the code alone has brought in from outside `path`."""
-        known = {Path(entry).resolve() for entry in path}
         ours = {id(module) for module in self.modules.values()}
-        for name, module in list(sys.modules.items()):
+        changed = [
+            (name, module)
+            for name, module in list(sys.modules.items())
+            if name not in before or id(module) in ours
+        ]
+        known = {Path(entry).resolve() for entry in path} if changed else set()
+        for name, module in changed:
             top = name.split(".")[0]
             if id(module) in ours and top != self.key:
                 del sys.modules[name]

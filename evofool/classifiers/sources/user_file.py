@@ -8,7 +8,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from evofool.classifiers.base import Classifier
+from evofool.classifiers.base import Classifier, Output
 from evofool.classifiers.build import UNNAMED, freeze, from_module, from_predict
 from evofool.classifiers.checks.probe import probe
 from evofool.classifiers.identity.siblings import imported_files, sha256_files, sha256_source
@@ -76,12 +76,13 @@ def load_user(spec: ClassifierSpec, base: Path) -> Classifier:
             f"classifier {spec.name}: mean and std cannot be set for a predict function,"
             " which gets uint8 images; normalise inside it"
         )
+    default: Output = "probs" if spec.prototypes is None else "logits"  # features, as they are
     victim = from_predict(
         made,
         input_shape=spec.input_shape,
         name=spec.name,
         labels=labels,
-        output=spec.output or "probs",
+        output=spec.output or default,
         link=spec.link,
         source=source,
         probe=spec.probe or "small",

@@ -101,12 +101,12 @@ def withstood(
     goal = Goal(scorer.classifier, labels, np.array([row.target for row in rows], np.int64))
     of = np.repeat(np.arange(len(rows)), transforms)
     top = answers.labels.reshape(-1)
-    hit = goal.success(top, of)
+    sought = np.where(goal.sought[of] == NONE, top, goal.sought[of])
+    odds = answers.log_odds.reshape(len(of), -1)
+    confidence = sigmoid(np.take_along_axis(odds, np.maximum(sought, 0)[:, None], 1)[:, 0])
+    hit = goal.success(top, of, confidence)
     least = attack.least_confidence
     if least > 0:
-        sought = np.where(goal.sought[of] == NONE, top, goal.sought[of])
-        odds = answers.log_odds.reshape(len(of), -1)
-        own = np.take_along_axis(odds, np.maximum(sought, 0)[:, None], 1)[:, 0]
-        hit &= sigmoid(own) >= least
+        hit &= confidence >= least
     counts: NDArray[np.int64] = hit.reshape(len(rows), transforms).sum(1)
     return counts

@@ -61,11 +61,12 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
         + ("; labels are the victim's own answers" if s["labels"] == "victim" else "")
     ]
     written = _written(result.path)
+    most = max((group["n"] for group in s["attacks"]), default=0)
     columns = [
         Text("attack"), Text("parameters"), Text("n", at_right=True),
-        Rate("fooled PNG", bounds=("low", "high")), Rate("float"), Number("L2", form=".2f"),
-        Number("Linf", form=".3f"), Number("fwd/img", form=".1f"), Number("bwd/img", form=".1f"),
-        Seconds("time"),
+        Rate("fooled PNG", bounds=("low", "high"), of=most), Rate("float", of=most),
+        Number("L2", form=".2f"), Number("Linf", form=".3f"),
+        Number("fwd/img", form=".1f"), Number("bwd/img", form=".1f"), Seconds("time"),
     ]  # fmt: skip
     rows = [_row(group, s["attacks"], written.get(group["index"], ())) for group in s["attacks"]]
     lines += Table(columns, rows).plain()

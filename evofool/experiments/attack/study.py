@@ -260,9 +260,10 @@ def prepared(
         place = ("attacks", each.entry)
         try:
             each.attack.check_victim(victim)
+        except AttackError as error:
+            raise loaded.option_error_at(place, error) from error
         except UsageError as error:
-            option = error.option if isinstance(error, AttackError) else None
-            raise loaded.error_at((*place, option) if option else place, str(error)) from error
+            raise loaded.error_at(place, str(error)) from error
         if each.targets == victim.reject and victim.reject is not None:
             raise loaded.error_at(
                 place, f'targets: class {victim.reject} of {victim.name} means "no answer";'

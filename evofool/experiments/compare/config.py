@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_serializer, 
 from evofool.config import ClassifierConfig, Model
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
-from evofool.config.models import Count, gathered, listed
+from evofool.config.values import Count, gathered, listed
 from evofool.experiments.sections import ExperimentScoring, named, no_repeats
 
 NoiseName = Literal["uniform", "normal", "dim", "grey"]

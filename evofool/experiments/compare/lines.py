@@ -27,9 +27,10 @@ def plan_lines(plan: ComparePlan | CompareStudy) -> list[str]:
 def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     """What each method reached, what was left out, and where to look."""
     methods = result.summary["methods"]
+    most = max((m["classes"] for m in methods), default=0)
     table = Table(
         [Text("net"), Text("method"), Text("sees"), Confidence("median"),
-         Rate("classes >= 0.99", places=0), Count("half of them after"),
+         Rate("classes >= 0.99", of=most), Count("half of them after"),
          Number("spent", form=",.0f")],
         [[m["net"], m["method"], m["sees"], m["median_confidence"], m["share_0.99"], m["half_at"],
           m["spent"]] for m in methods],

@@ -316,7 +316,7 @@ def _compact(methods: Table) -> Table:
         few.columns[0],
         few.columns[1],
         Confidence("median confidence", "median_confidence"),
-        Rate(f"classes at {BAR:g}", f"share_{BAR:g}", places=0),
+        *(Rate(f"classes at {BAR:g}", one.name, of=one.of) for one in _rates(few)),
         Count("half of them after", "half_at"),
     ]
     return Table(columns, [_plain(row) for row in few.rows], grouped_by="net")
@@ -328,11 +328,18 @@ def _kept(transfer: Table) -> Table:
     columns = [
         Text("nets"),
         Text("method"),
-        *(Rate(f"kept at {bar:g}", f"share_{bar:g}", places=0) for bar in BARS),
+        *(
+            Rate(f"kept at {bar:g}", one.name, of=one.of)
+            for bar, one in zip(BARS, _rates(few), strict=True)
+        ),
     ]
     rows = [[f"{row[0]}, shown to {row[1]}", *_plain(row[2:])] for row in few.rows]
     rows.sort(key=lambda row: str(row[0]))
     return Table(columns, rows, grouped_by="nets")
+
+
+def _rates(table: Table) -> list[Rate]:
+    return [column for column in table.columns if isinstance(column, Rate)]
 
 
 def _few_measures(likeness: Table) -> Table:

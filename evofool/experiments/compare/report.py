@@ -181,5 +181,5 @@ def _spent(compared: Compared, results: Results) -> dict[str, str]:
         return {}
     return {
         "budget": f"{compared.budget:,} forward-equivalents a method, net and seed",
-        "took": f"{results.folder.seconds():.0f} s",
+        "took": results.took(),
     }

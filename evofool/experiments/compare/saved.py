@@ -160,7 +160,7 @@ def likeness_table(pictures: Sequence[Saved]) -> Table:
     near = any(one.near is not None for one in pictures)
     columns: list[Column] = [
         Text("net"), Text("method"), Number("total variation", "variation", form=".3f"),
-        Number("slope of the spectrum", "slope", form="+.2f"), Rate("edges", places=0),
+        Number("slope of the spectrum", "slope", form="+.2f"), Rate("edges"),
         Number("colours", form=",.0f"), Number("bytes as PNG", "png_bytes", form=",.0f"),
     ]  # fmt: skip
     if near:
@@ -200,10 +200,11 @@ def transfer_table(
     many = all(len(one.seeds) > 1 for one in outcomes)
     columns: list[Column] = [Text("net"), Text("shown to", "target"), Text("method")]
     columns.append(Confidence("median confidence there", "median_confidence"))
+    classes = {(one.arm.victim, one.arm.title): one.final.shape[1] for one in outcomes}
+    most = max(classes.values(), default=0)
     for bar in BARS:
         ends = (f"share_{bar:g}_low", f"share_{bar:g}_high") if many else None
-        columns.append(Rate(f"classes kept at {bar:g}", f"share_{bar:g}", places=0, bounds=ends))
-    classes = {(one.arm.victim, one.arm.title): one.final.shape[1] for one in outcomes}
+        columns.append(Rate(f"classes kept at {bar:g}", f"share_{bar:g}", bounds=ends, of=most))
     rows: list[list[Cell]] = []
     for arm, own in by_arm(pictures):
         n = classes[arm.victim, arm.title]

@@ -9,7 +9,6 @@ from typing import Literal
 from evofool import encodings
 from evofool.attacks import Attack, GradientAscent, registry
 from evofool.config import Loaded
-from evofool.config.document import KeyPath
 from evofool.errors import AttackError, UsageError
 from evofool.experiments.compare.config import CompareConfig, Method
 from evofool.experiments.compare.elsewhere import Elsewhere
@@ -29,6 +28,7 @@ from evofool.experiments.works.campaign import Campaign
 from evofool.experiments.works.nearest import Nearest
 from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.experiments.works.pictures import Pictures
+from evofool.validation import KeyPath
 
 LEAST_SHARE = 8
 """Forward-equivalents a class below which a comparison says nothing: two steps of a gradient
@@ -285,9 +285,7 @@ def _attack(
     try:
         attacks = list(registry.grid(method.attack, {**options, "seed": seed}))
     except AttackError as error:
-        option = error.option if error.option in method.options else None
-        where: KeyPath = ("methods", index, option) if option else ("methods", index)
-        raise loaded.error_at(where, str(error)) from error
+        raise loaded.option_error_at(("methods", index), error, method.options) from error
     if len(attacks) > 1:
         raise loaded.error_at(
             ("methods", index),

@@ -40,9 +40,10 @@ def methods_table(outcomes: ByNet, seed: int) -> Table:
         Text("net"), Text("method"), Text("sees"), Text("kind", "family"),
         Confidence("median confidence", "median_confidence", bounds=bounds),
     ]  # fmt: skip
+    most = max((int(one.sought.sum()) for each in outcomes.values() for one in each), default=0)
     for bar in BARS:
         ends = (f"share_{bar:g}_low", f"share_{bar:g}_high") if many else None
-        columns.append(Rate(f"classes at {bar:g}", f"share_{bar:g}", places=0, bounds=ends))
+        columns.append(Rate(f"classes at {bar:g}", f"share_{bar:g}", bounds=ends, of=most))
     columns += [
         Count(f"half the classes at {BARS[-1]:g} after", "half_at"),
         Number("cost a success", "cost_a_success", form=",.0f"),

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from evofool.config import Model
 from evofool.config.document import Document
 from evofool.config.loading import absolute_code, absolute_pictures
-from evofool.config.models import Count, listed
+from evofool.config.values import Count, listed
 from evofool.experiments.sections import EvolutionBudget, ExperimentScoring, no_repeats
 from evofool.training import TrainConfig
 from evofool.training.config import LossName, OptimiserConfig, Radius

@@ -29,17 +29,21 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     """The measures, loss beside loss, and where to look."""
     nets = result.summary["nets"]
     measures: list[list[Cell]] = []
+    most = 0
     for measure in nets[0]["measures"]:
         for net in nets:
             m = net["measures"][measure]
             share = Estimate(m["rate"], m["low"], m["high"])
+            most = max(most, m["n"])
             measures.append([measure, net["loss"], share, m["n"]])
-    rate = Rate("rate", places=2, bounds=("low", "high"))
+    rate = Rate("rate", bounds=("low", "high"), of=most)
     lines = [*Table([Text("measure"), Text("loss"), rate, Count("answers")], measures).plain()]
     bars = list(nets[0]["evolution"][0]["share_at"]) if nets[0]["evolution"] else []
     columns: list[Column] = [Text("evolution"), Text("loss")]
     columns.append(Confidence("median", bounds=("low", "high")))
-    columns += [Rate(f"cells >= {bar}", places=0) for bar in bars]
+    columns += [
+        Rate(f"cells >= {bar}", of=nets[0]["evolution"][0]["share_at"][bar]["n"]) for bar in bars
+    ]
     columns += [Count("images"), Count("seeds")]
     evolved: list[list[Cell]] = []
     for net in nets:

@@ -23,7 +23,7 @@ from evofool.experiments.works.campaign import ChampionRow
 from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.theme import DARK, LIGHT
-from evofool.text import probability
+from evofool.text import probability, rate
 
 TITLES: Mapping[str, str] = {
     "cross-entropy": "Softmax, cross entropy",
@@ -88,6 +88,7 @@ def report(compared: Compared, results: Results, manifest: Mapping[str, Any]) ->
         title="How much does the cost function matter?",
         manifest=manifest,
         summary=summary,
+        took=results.took(),
         titles=TITLES,
         questions=QUESTIONS,
         published=PUBLISHED,
@@ -102,8 +103,10 @@ def answers(summary: Mapping[str, Any]) -> list[str]:
     """One sentence a measure: its lowest and highest value, whose, and how seeds differ."""
     nets = summary["nets"]
     columns: list[tuple[str, list[Any], str, Callable[[float], str]]]
-    columns = [(question, [net["measures"][key] for net in nets], "rate", "{:.1%}".format)
-               for key, question in QUESTIONS.items()]  # fmt: skip
+    columns = []
+    for key, question in QUESTIONS.items():
+        shares = [net["measures"][key] for net in nets]
+        columns.append((question, shares, "rate", partial(rate, of=shares[0]["n"])))
     for k, evolved in enumerate(nets[0]["evolution"]):
         name = f"Evolution, {evolved['encoding']}: median confidence"
         cells = [net["evolution"][k] for net in nets]

@@ -15,14 +15,15 @@ from pydantic import (
 
 from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry
-from evofool.config.document import Document, KeyPath
+from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
-from evofool.config.models import Count, listed
+from evofool.config.values import Count, listed
 from evofool.defenses.victims import BitDepthConfig, JpegConfig, MedianConfig, foreign
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, Sources
 from evofool.files import is_file
 from evofool.training.config import Radius
+from evofool.validation import KeyPath
 
 
 class NoDefenseConfig(Model):

@@ -33,8 +33,9 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     defended = [net for net in nets if net == "defended"]
     lines = [f"{bare(s['base']['name'])}, defense {bare(s['defense']['name'])}, eps {s['eps']:g}"]
     by_net = {net: {r["threat"]: r for r in s["threats"] if r["net"] == net} for net in nets}
+    most = max((row["n"] for row in s["threats"]), default=0)
     columns: list[Column] = [Text("threat"), Count("n")]
-    columns += [Rate(f"{net} errors", bounds=("low", "high")) for net in nets]
+    columns += [Rate(f"{net} errors", bounds=("low", "high"), of=most) for net in nets]
     columns += [Count("rejected") for _ in defended]
     rows: list[list[Cell]] = []
     for threat in dict.fromkeys(row["threat"] for row in s["threats"]):

@@ -14,7 +14,7 @@ from evofool.data import DataSets
 from evofool.defenses.base import Defense
 from evofool.defenses.denoiser import Denoiser
 from evofool.defenses.victims import check_defense, identity_of, made
-from evofool.errors import AttackError, DataError, UsageError
+from evofool.errors import AttackError, DataError, DefenseError, UsageError
 from evofool.experiments.checked import check_like, loaded_net
 from evofool.experiments.defend.config import DenoiserDefense, TrainedDefense
 from evofool.experiments.defend.setup import (
@@ -69,7 +69,10 @@ def prepare(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) ->
     name = loaded.config.defense.name
     if base.classifier.multi_label:
         raise loaded.error_at(
-            "base", "defenses are for nets that choose one class, not for task: multi-label"
+            "base",
+            f"{base.classifier.name} may claim several classes (task: multi-label), but this matrix"
+            " counts pictures whose only class is not the first answer; write base: and defense:"
+            " into a victim.yaml, and attack that with evofool attack",
         )
     return _PREPARING.get(name, _around)(loaded, base, scoring, sets)
 
@@ -84,6 +87,8 @@ def _around(loaded: Config, base: GivenNet, scoring: Scoring, sets: DataSets) ->
     try:
         defense, code = made(config.defense)
         check_defense(base.classifier, defense)
+    except DefenseError as error:
+        raise loaded.option_error_at(("defense",), error) from error
     except UsageError as error:
         raise loaded.error_at("defense", str(error)) from error
     return Prepared(base, defense, identity_of(defense, code), called=config.defense.name)
@@ -203,7 +208,7 @@ def denoiser_attacks(loaded: Config) -> list[Attack]:
                 attack.check_aim(labels=True, targets=False)
             chosen += attacks
         except AttackError as error:
-            raise loaded.error_at(at, str(error)) from error
+            raise loaded.option_error_at(at, error, options) from error
         except UsageError as error:
             raise loaded.error_at(
                 at, f"{error}; a denoiser learns from untargeted attacks"

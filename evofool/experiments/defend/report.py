@@ -88,6 +88,7 @@ def report(evaluation: Evaluation, results: Results, manifest: Mapping[str, Any]
         title=f"{_described(summary['defense'])} on {summary['base']['name']}",
         manifest=manifest,
         summary=summary,
+        took=results.took(),
         nets=names,
         groups=_grouped(summary["threats"], names),
         strongest=_strongest(summary["threats"], names),

@@ -10,7 +10,6 @@ import numpy as np
 
 from evofool.classifiers import Classifier, Inspection
 from evofool.config import ClassifierConfig, Loaded, load_model
-from evofool.config.document import KeyPath
 from evofool.data import DataSets, inspect_dataset
 from evofool.errors import ConfigError, DataError
 from evofool.experiments.checked import (
@@ -29,6 +28,7 @@ from evofool.experiments.works.pictures import Pictures
 from evofool.randomness import Stream, generator
 from evofool.training import TrainConfig
 from evofool.training.plan import plan as plan_training
+from evofool.validation import KeyPath
 
 Config: TypeAlias = Loaded[DefendConfig]
 CONTROL = "none"

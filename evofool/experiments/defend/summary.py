@@ -130,7 +130,7 @@ def verdict_of(evaluation: Evaluation, results: Results, net: ShownNet) -> Verdi
             first = results.rows(threat.work, AnswerRow)[:n]
             rates[threat.group][threat.name] = sum(row.is_error for row in first) / len(first)
     black = {**rates["transfer"], **rates["black"]}
-    return judge({**values, "black_minus_white": black_minus_white(rates["white"], black)})
+    return judge({**values, "black_minus_white": black_minus_white(rates["white"], black, n)})
 
 
 def threat_json(results: Results, net: ShownNet, threat: Threat) -> dict[str, Any]:

@@ -136,6 +136,17 @@ class Results:
         stored = self.stored(work)
         return Cost() if stored is None else stored.cost
 
+    def took(self) -> str:
+        """How long the run took, for people; also the earlier runs that works were taken from."""
+        own = self.folder.seconds()
+        works = [work for a, work in self.folder.works().items() if a in self.plan]
+        taken = [work.cost.seconds for work in works if work.origin]
+        if not taken:
+            return f"{own:,.0f} s"
+        here = f"{own:,.0f} s, and " if own >= 0.5 else ""
+        which = "all" if len(taken) == len(works) else f"{len(taken):,} of the {len(works):,}"
+        return f"{here}{sum(taken):,.0f} s in earlier runs, from which {which} works were reused"
+
     def whole_cost(self, works: Iterable[Work]) -> Cost:
         """The costs of works and of all their dependencies, each address counted once."""
         all_works = {w.address: w for each in works for w in (each, *everything_below(each))}

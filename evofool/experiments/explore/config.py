@@ -10,7 +10,7 @@ from evofool.config import ClassifierConfig, Model
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
-from evofool.config.models import Count, listed
+from evofool.config.values import Count, listed
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
 from evofool.experiments.transfer.config import absolute_images
 

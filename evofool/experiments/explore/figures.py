@@ -14,7 +14,7 @@ from evofool.experiments.explore.decision import CornerRow, LineRow
 from evofool.images import UInt8Images, decode_png, to_hwc
 from evofool.report.figures import dress, grid_lines, name_axes, new_figure, to_png, tones
 from evofool.report.theme import Colours
-from evofool.text import bare, probability
+from evofool.text import bare, probability, rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -227,7 +227,9 @@ def embedding_figure(
     for limits, values in ((axes.set_xlim, xs), (axes.set_ylim, ys)):
         room = 0.06 * (float(np.ptp(values)) or 1.0)
         limits(values.min() - room, values.max() + room)
-    about = [f"component {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares)]
+    about = [
+        f"component {k + 1}: {rate(share, 100)} of the variance" for k, share in enumerate(shares)
+    ]
     axes.set_xlabel(about[0], color=colours["soft"], fontsize=11)
     axes.set_ylabel(about[1], color=colours["soft"], fontsize=11)
     axes.set_xticks([])
@@ -252,6 +254,8 @@ def switching_figure(
         curves: by encoding: float64 (N,) generations and float64 (N,) shares on [0, 1].
         colours: of the page.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure((6.2, 4.2), colours, dpi=160)
     axes = figure.subplots()
     dress(axes, colours, "")
@@ -261,6 +265,7 @@ def switching_figure(
     most = max((float(y.max()) for _, y in curves.values() if y.size), default=0.0)
     axes.set_ylim(0, min(100.0, max(1.0, 110 * most)))
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.tick_params(labelsize=11)
     axes.set_xlabel("generation", color=colours["soft"], fontsize=12)
     axes.set_ylabel("% of new champions", color=colours["soft"], fontsize=12)

@@ -36,7 +36,7 @@ from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Section, sections_page
 from evofool.report.tables import Table
-from evofool.text import probability
+from evofool.text import probability, rate
 
 MOST_CHAMPIONS = 10
 """Champions whose windows the page shows, of the first seed of each encoding."""
@@ -57,7 +57,7 @@ def report(looks: Looks, results: Results, manifest: Mapping[str, Any]) -> Repor
         [section for section in sections if section is not None],
         subject="explore",
         lede=[*sentences(told), *looks.notes],
-        facts=_facts(looks, manifest),
+        facts={**_facts(looks, manifest), "took": results.took()},
         files=(*csvs, "summary.json", "config.yaml"),
     )
     return Report(page, files, csvs, told)
@@ -92,7 +92,7 @@ def _repetition(
             ]
             for c in shown
         ]
-        columns = ["whole", *(f"{area[side]:.0%} kept" for side in sides)]
+        columns = ["whole", *(f"{rate(area[side], 100)} kept" for side in sides)]
         draw = partial(picture_grid, cells, [looks.labels[c] for c in shown], columns)
         name = f"repetition-{_file(encoding)}"
         files |= light_and_dark(name, draw)
@@ -100,10 +100,11 @@ def _repetition(
             Figure(name, f"{encoding}: champions and their best windows, with the confidences")
         )
     note = (
-        "Each champion with everything but one square window replaced by its mean colour. Of"
-        " all positions at the stride, the window shown is the one with the highest log-odds of"
-        " the class; below it stands the confidence in the class. If a small window is enough,"
-        " the rest of the picture repeats what the net needs, or does not matter to it."
+        "Each champion, and what is left of it when everything outside one square window is"
+        " replaced by the picture's mean colour. Of all positions of the window, the one is shown"
+        " that keeps the class likeliest. Below each picture stands the net's confidence in the"
+        " class. If a small window is enough, the rest of the picture only repeats what the net"
+        " needs, or does not matter to it."
     )
     return Section("How little of a champion is enough?", note, figures, abreast=True)
 
@@ -129,10 +130,10 @@ def _decision(
     note = (
         "The plane through a natural picture (N), the result of an attack on it (A), and the"
         " champion of its class (E). A point's colour is the class that the net finds"
-        " likeliest; it is paler where the net is less sure. Both axes are stretched so that"
-        " the three pictures are equally far apart. The distances beside them are Euclidean, of"
-        " channel values on [0, 1]. Between the three, every point is a picture; beyond them,"
-        " values are clipped to [0, 1]."
+        " likeliest; it is paler where the net is less sure. The axes are scaled so that A and E"
+        " lie equally far from N; the true distances stand beside them (Euclidean, of channel"
+        " values on [0, 1]). Within the triangle every point is a picture; outside it, values"
+        " are clipped to [0, 1]."
     )
     return Section("Where do the pictures lie?", note, figures, abreast=True)
 
@@ -162,9 +163,9 @@ def _embedding(
         f"{name} {group['successes']} of {group['n']}" for name, group in groups.items()
     )
     note = (
-        f"The first two principal components of the {variance.features:,} features before the"
-        " net's last layer, over natural pictures and champions together. Champions whose"
-        f" nearest natural picture, by all features, has the same class: {own}."
+        f"Natural pictures and champions by the {variance.features:,} features that go into the"
+        " net's last layer, drawn in their first two principal components. So many have a nearest"
+        f" natural picture, by all features, of their own class: {own}."
     )
     about = "Natural pictures and champions by two principal components of the net's features"
     return Section("Champions beside natural pictures", note, [Figure("embedding", about)])
@@ -192,14 +193,13 @@ def _source_target(
     names = looks.named[: work.classes]
     draw = partial(picture_grid, cells, names, names, size=0.62, fontsize=13)
     files |= light_and_dark("source-target", draw)
-    found = told["source_target"]["success"]
+    found, n = told["source_target"]["success"], len(rows)
     note = (
-        f"{work.attack.name} turns the picture of each row into the class of each column; the"
-        " framed diagonal is the picture itself, red frames are pairs that failed. The numbers are"
-        " the share of channel values that differ, in per cent, on average"
-        f" {100 * told['source_target']['changed']:.2f}. Of {len(rows)} pairs {found['rate']:.1%}"
-        f" succeed (95 % interval {found['low']:.1%} to"
-        f" {found['high']:.1%})."
+        f"{work.attack.name} turns the picture of each row into the class of each column. The"
+        " framed diagonal is the picture itself; a red frame marks a pair that failed. The numbers"
+        " are the share of channel values that were changed, in per cent; on average it is"
+        f" {100 * told['source_target']['changed']:.2f}. Of {n} pairs, {rate(found['rate'], n)}"
+        f" succeed (95 % interval {rate(found['low'], n)} to {rate(found['high'], n)})."
     )
     about = "Sources in rows, targets in columns: the result of the attack on each picture"
     return Section("From each class to every other", note, [Figure("source-target", about)])
@@ -229,9 +229,9 @@ def _switching(
             columns = table.select("label", "champions", "share")
             shown.append(Table(columns.columns, columns.rows, caption=encoding))
     note = (
-        "Share of the new champions of a class whose parents were all chosen as champions of"
-        " other classes. The random pictures at the start have no parents and do not count. A"
-        " picture that wins several classes counts in each. Nguyen et al. report about 17.9 %"
+        "The share of the new champions of a class whose parents were all champions of other"
+        " classes. The random pictures at the start have no parents and do not count. A picture"
+        " that wins several classes counts in each. Nguyen et al. report about 17.9 %"
         " for their innovation engine (unverified: from memory, not read again), on other nets"
         f" and classes. With parents drawn at random over {len(looks.labels)} classes, most come"
         " from another class, so what matters is how far the share lies below that. Seeds are"
@@ -248,6 +248,7 @@ def _switching(
 def _facts(looks: Looks, manifest: Mapping[str, Any]) -> dict[str, str]:
     evolution = looks.config.evolution
     return {
+        "command": str(manifest.get("command") or ""),
         "net": str(manifest["classifier"]["name"]),
         "evolution": (
             f"{evolution.initial} random pictures, {evolution.generations} generations of"

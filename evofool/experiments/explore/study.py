@@ -12,7 +12,6 @@ from evofool.attacks import Attack
 from evofool.attacks.registry import describe, grid
 from evofool.config import Loaded
 from evofool.config.attack import AttackEntry
-from evofool.config.document import KeyPath
 from evofool.errors import AttackError, ClassifierError
 from evofool.experiments.checked import check_encodings, loaded_net
 from evofool.experiments.engine import Plan, Results
@@ -32,6 +31,7 @@ from evofool.experiments.works.targeted import Targeted
 from evofool.report.output import PAGE, Report
 from evofool.store import Result
 from evofool.text import bare
+from evofool.validation import KeyPath
 
 CORRECT_AMONG = 20
 """Natural pictures of a class among which the first that the net gets right is taken."""
@@ -162,7 +162,7 @@ def _attack(
             raise AttackError(f"{entry.name} is not {aim}")
         attacks = list(grid(entry.name, {"seed": loaded.config.seed, **entry.options}))
     except AttackError as error:
-        raise loaded.error_at(where, str(error)) from error
+        raise loaded.option_error_at(where, error, entry.options) from error
     if len(attacks) != 1:
         raise loaded.error_at(where, f"{entry.name}: a grid of {len(attacks)}; give one value each")
     if attacks[0].needs == "gradients":

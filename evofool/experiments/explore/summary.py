@@ -26,6 +26,7 @@ from evofool.report.tables import (
     Table,
     Text,
 )
+from evofool.text import rate
 
 KEEPS = 0.9
 """Share of its confidence from which a champion counts as keeping it."""
@@ -69,27 +70,32 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
     windows = told["repetition"] or ()
     for encoding in dict.fromkeys(one["encoding"] for one in windows):
         these = [one for one in windows if one["encoding"] == encoding]
-        shares = ", ".join(f"{one['keeps']['rate']:.0%}" for one in these)
-        areas = ", ".join(f"{one['area']:.0%}" for one in these)
+        shares = ", ".join(
+            f"{rate(one['keeps']['rate'], one['n'])} if a window of {rate(one['area'], 100)} of the"
+            " area is left"
+            for one in these
+        )
         lines.append(
-            f"{encoding}: {shares} of {these[0]['n']} champions keep {KEEPS:.0%} of their"
-            f" confidence or more where only one window of {areas} of the area is left."
+            f"{encoding}: of {these[0]['n']} champions, so many keep {rate(KEEPS, 100)} of their"
+            f" confidence or more: {shares}."
         )
     for one in told["decision_map"] or ():
         adversarial = one["corners"]["adversarial"]["predicted"]
-        what = "stays in" if adversarial == one["class_index"] else "leaves"
+        what = "lies in" if adversarial == one["class_index"] else "lies outside"
         lines.append(
-            f"{one['encoding']}, class {one['class_index']}: the adversarial picture {what} the"
-            f" class, which covers {one['own_share']:.0%} of the map."
+            f"{one['encoding']}, class {one['class_index']}: on the plane through a natural, an"
+            f" adversarial and an evolved picture, the class covers"
+            f" {rate(one['own_share'], 100)}; the adversarial picture {what} it."
         )
     if (pairs := told["source_target"]) is not None:
         lines.append(
-            f"{pairs['success']['rate']:.0%} of {pairs['pairs']} pairs of source and target"
-            f" succeed, with {pairs['changed']:.1%} of the channel values changed on average."
+            f"From each class to every other: {rate(pairs['success']['rate'], pairs['pairs'])} of"
+            f" {pairs['pairs']} attacks reach their target, and change"
+            f" {rate(pairs['changed'])} of the channel values on average."
         )
     lines += [
-        f"{one['encoding']}: {one['rate']:.1%} of {one['champions']:,} new champions descend"
-        " only from champions of other classes."
+        f"{one['encoding']}: {rate(one['rate'], one['champions'])} of {one['champions']:,} new"
+        " champions descend only from champions of other classes."
         for one in told["goal_switching"] or ()
         if one["rate"] is not None
     ]
@@ -119,12 +125,8 @@ def repetition_table(looks: Looks, results: Results) -> Table:
 
 def switching_table(looks: Looks, results: Results, only: Sequence[str] = ()) -> Table:
     """One row an encoding and class, seeds pooled; `only`: of these encodings."""
-    columns: list[Column] = [
-        Text("encoding"), Count("class", name="class_index"), Text("label"),
-        Count("new champions", name="champions"), Count("switched"),
-        Rate("share", bounds=_BOUNDS),
-    ]  # fmt: skip
     rows: list[list[Cell]] = []
+    most = 0
     for name in only or looks.config.evolution.named:
         pooled = np.zeros((len(looks.labels), 2), np.int64)
         for (encoding, _), work in looks.goal_switching.items():
@@ -133,6 +135,12 @@ def switching_table(looks: Looks, results: Results, only: Sequence[str] = ()) ->
                     pooled[row.item] += (row.champions, row.switched)
         for c, (n, hits) in enumerate(pooled.tolist()):
             rows.append([name, c, looks.labels[c], n, hits, _estimate(hits, n)])
+            most = max(most, n)
+    columns: list[Column] = [
+        Text("encoding"), Count("class", name="class_index"), Text("label"),
+        Count("new champions", name="champions"), Count("switched"),
+        Rate("share", bounds=_BOUNDS, of=most),
+    ]  # fmt: skip
     return Table(columns, rows)
 
 

@@ -22,7 +22,7 @@ from evofool.experiments.works.answers import AnswerRow, Attacked, Clean
 from evofool.experiments.works.campaign import Campaign, ChampionRow
 from evofool.experiments.works.noise import ClaimRow
 from evofool.experiments.works.targeted import Targeted, TargetedRow
-from evofool.text import probability
+from evofool.text import probability, rate
 
 GOODFELLOW = "Goodfellow et al., ICLR 2015"
 _OTHER_NET = "LeNet instead of a maxout net"
@@ -100,7 +100,7 @@ def _jsma(setting: Setting, results: Results) -> Measured:
     rows = results.rows(_saliency(setting), TargetedRow)
     hits = [row.changed for row in rows if row.success]
     measured = share_above(len(hits), len(rows), 0.5, "pairs of a digit and a class", 1)
-    changed = f"; {sum(hits) / max(1, len(hits)):.2%} of the pixels of those" if hits else ""
+    changed = f"; {rate(sum(hits) / max(1, len(hits)))} of the pixels of those" if hits else ""
     return replace(measured, figure=measured.figure + changed)
 
 

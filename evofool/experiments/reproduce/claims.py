@@ -10,6 +10,7 @@ import numpy as np
 
 from evofool.attacks.runs.statistics import share
 from evofool.experiments.engine import Planned, Results, Work
+from evofool.text import rate
 
 if TYPE_CHECKING:
     from evofool.experiments.reproduce.setting import Setting
@@ -135,7 +136,7 @@ def share_above(hits: int, n: int, bar: float, what: str, seeds: int) -> Measure
     counted = share(hits, n)
     low, high = counted["low"], counted["high"]
     verdict: Verdict = "holds" if low > bar else "fails" if high < bar else "undecided"
-    figure = f"{hits / n:.1%} of {n:,} {what} ({low:.1%} to {high:.1%})"
+    figure = f"{rate(hits / n, n)} of {n:,} {what} ({rate(low, n)} to {rate(high, n)})"
     return Measured(figure, hits / n, low, high, n, seeds, None, verdict)
 
 
@@ -186,7 +187,8 @@ def more_often(
     against = float(fisher_exact(table, alternative="less").pvalue)
     verdict: Verdict = "holds" if p < LEVEL else "fails" if against < LEVEL else "undecided"
     rates = [hits / n for hits, n in (first, second)]
-    figure = f"{rates[0]:.1%} ({names[0]}) and {rates[1]:.1%} ({names[1]})"
+    shown = [rate(hits / n, n) for hits, n in (first, second)]
+    figure = f"{shown[0]} ({names[0]}) and {shown[1]} ({names[1]})"
     return Measured(
         figure, rates[0] - rates[1], None, None, first[1] + second[1], seeds, p, verdict
     )
@@ -211,10 +213,10 @@ def each_larger(pairs: Sequence[Pair], seeds: int) -> Measured:
     )
     right = sum((result.p or 0.0) < LEVEL for result in results)
     closest = min(range(len(pairs)), key=lambda k: results[k].value)
-    rates = [hits / n for hits, n in (pairs[closest].first, pairs[closest].second)]
+    rates = [rate(hits / n, n) for hits, n in (pairs[closest].first, pairs[closest].second)]
     figure = (
-        f"larger in {right} of {len(pairs)} comparisons; the closest: {rates[0]:.1%} and"
-        f" {rates[1]:.1%} ({pairs[closest].what})"
+        f"larger in {right} of {len(pairs)} comparisons; the closest: {rates[0]} and"
+        f" {rates[1]} ({pairs[closest].what})"
     )
     n = sum(pair.first[1] + pair.second[1] for pair in pairs)
     return Measured(figure, results[closest].value, None, None, n, seeds, p, verdict)

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from evofool.config import Model
 from evofool.config.document import Document
-from evofool.config.models import listed
+from evofool.config.values import listed
 from evofool.experiments.reproduce.registry import ALL, BY_NAME
 from evofool.experiments.reproduce.scales import ScaleName
 from evofool.experiments.sections import ExperimentScoring, no_repeats

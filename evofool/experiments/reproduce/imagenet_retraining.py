@@ -21,7 +21,7 @@ from evofool.experiments.works.campaign import Campaign, ChampionRow
 from evofool.experiments.works.grown_head import GrownHead, HeadRecipe
 from evofool.experiments.works.nets import Net
 from evofool.experiments.works.pictures import Pictures
-from evofool.text import probability
+from evofool.text import probability, rate
 
 CLEAN = 1000
 """Labelled pictures that the last layer is trained on, at most."""
@@ -91,7 +91,7 @@ def _measure(setting: Setting, results: Results) -> Measured:
     ):
         rows = results.rows(_clean(setting, net), AnswerRow)
         errors = sum(row.is_error for row in rows) / len(rows)
-        table.append((name, probability(median(values)), f"{errors:.1%}"))
+        table.append((name, probability(median(values)), rate(errors, len(rows))))
     measured = larger(before, after, ("before", "after"), len(setting.scale.seeds))
     return replace(measured, table=tuple(table))
 

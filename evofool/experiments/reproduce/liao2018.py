@@ -15,6 +15,7 @@ from evofool.experiments.reproduce.claims import (
 )
 from evofool.experiments.reproduce.setting import Setting
 from evofool.experiments.works.answers import AnswerRow
+from evofool.text import rate
 
 SOURCE = "Liao et al., CVPR 2018"
 _SMALL = (
@@ -83,7 +84,7 @@ def _table(
 ) -> tuple[tuple[str, ...], ...]:
     def share(work: Work) -> str:
         hits, n = _errors(results, work)
-        return f"{hits / n:.1%}"
+        return rate(hits / n, n)
 
     return (
         ("errors of", "clean digits", called),

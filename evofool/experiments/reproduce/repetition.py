@@ -7,6 +7,7 @@ from evofool.experiments.explore.repetition import Repetition, WindowRow
 from evofool.experiments.explore.summary import KEEPS, keeps
 from evofool.experiments.reproduce.claims import Claim, Measured, Published, share_above
 from evofool.experiments.reproduce.setting import Setting
+from evofool.text import rate
 
 STRIDE = 2
 
@@ -30,7 +31,7 @@ def _works(setting: Setting) -> list[Planned]:
 
 def _measure(setting: Setting, results: Results) -> Measured:
     rows = [row for work in _windows(setting) for row in results.rows(work, WindowRow)]
-    what = f"champions keep {KEEPS:.0%} of their confidence with a quarter of their area"
+    what = f"champions keep {rate(KEEPS, 100)} of their confidence with a quarter of their area"
     hits = sum(keeps(row) for row in rows)
     return share_above(hits, len(rows), 0.5, what, len(setting.scale.seeds))
 
@@ -43,7 +44,7 @@ CLAIMS = (
         Published("deleting repeated copies of a motif costs little confidence", "m"),
         "A net stays nearly as sure of most CPPN pictures when most of their area is deleted.",
         "Of each champion the best window of half the side is kept, the rest is its mean colour."
-        f" Wilson's 95 % interval of the share of champions that keep {KEEPS:.0%} of their"
+        f" Wilson's 95 % interval of the share of champions that keep {rate(KEEPS, 100)} of their"
         " confidence or more lies above one half (fails: below).",
         "digits instead of ImageNet classes, one window instead of copies chosen by hand; that the"
         " deleted area repeats the motif is not tested",

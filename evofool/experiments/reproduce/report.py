@@ -60,6 +60,7 @@ def report(
         title="What holds of the literature?",
         manifest=manifest,
         summary=summary,
+        took=results.took(),
         counts=counts,
         marks=MARKS,
         tones=TONES,

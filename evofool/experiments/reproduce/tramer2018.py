@@ -19,6 +19,7 @@ from evofool.experiments.reproduce.setting import Setting
 from evofool.experiments.transfer.works import Ranked, RankRow
 from evofool.experiments.works.answers import AnswerRow
 from evofool.experiments.works.trained import Trained
+from evofool.text import rate
 
 SOURCE = "Tramèr et al., ICLR 2018"
 _ON_DIGITS = (
@@ -105,7 +106,7 @@ def _errors(rows: Sequence[RankRow], top: int = 1) -> tuple[int, int]:
 
 
 def _top_1_and_5(rows: Sequence[RankRow]) -> str:
-    return " | ".join(f"{hits / n:.1%}" for hits, n in (_errors(rows), _errors(rows, 5)))
+    return " | ".join(rate(hits / n, n) for hits, n in (_errors(rows), _errors(rows, 5)))
 
 
 def _short(name: str) -> str:
@@ -141,10 +142,10 @@ def _wrong(results: Results, work: Work) -> tuple[int, int]:
 
 def _lines(setting: Setting, results: Results, *nets: Trained) -> tuple[tuple[str, ...], ...]:
     own = setting.adversarial
-    lines = [("errors of", "clean", "white box", "black box")]
+    lines: list[tuple[str, ...]] = [("errors of", "clean", "white box", "black box")]
     for net in nets:
         counts = [_wrong(results, w) for w in (own.clean(net), own.white(net), own.black(net))]
-        lines.append((net.name, *(f"{hits / n:.1%}" for hits, n in counts)))  # type: ignore[arg-type]
+        lines.append((net.name, *(rate(hits / n, n) for hits, n in counts)))
     return tuple(lines)
 
 

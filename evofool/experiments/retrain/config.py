@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evofool.config import ClassifierConfig, Model, find
-from evofool.config.document import Document, KeyPath
+from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
-from evofool.config.models import Count, listed
+from evofool.config.values import Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, called
 from evofool.files import is_file
 from evofool.training.config import OptimiserConfig
+from evofool.validation import KeyPath
 
 ALL = "all"
 """In `trained_on`: pictures of every encoding, in equal parts."""

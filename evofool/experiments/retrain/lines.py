@@ -32,10 +32,10 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     s = result.summary
     shares = {"clean_error": "clean errors", "recall_old": "recall, old", "ascent": "ascent"}
     columns: list[Column] = [Count("round"), Text("trained on")]
-    columns += [Rate(title, places=2) for title in shares.values()]
+    columns += [Rate(title) for title in shares.values()]
     for e in s["nets"][0]["evolution"]:
         columns.append(Confidence(f"{e['encoding']}: median", bounds=("low", "high")))
-        columns.append(Rate("recall of last", places=2))
+        columns.append(Rate("recall of last"))
     rows: list[list[Cell]] = []
     for net in s["nets"]:
         row: list[Cell] = [net["round"], net["trained_on"]]

@@ -58,16 +58,19 @@ def report(loop: Loop, results: Results, manifest: Mapping[str, Any]) -> Report:
         "shown.csv": shown_table(shown),
         "curves.csv": curves_table(curves),
     }
-    return Report(page(manifest, config, summary), files, tables, summary)
+    return Report(page(manifest, config, summary, results.took()), files, tables, summary)
 
 
-def page(manifest: Mapping[str, Any], config: RetrainConfig, summary: Mapping[str, Any]) -> str:
+def page(
+    manifest: Mapping[str, Any], config: RetrainConfig, summary: Mapping[str, Any], took: str
+) -> str:
     """The page as HTML text.
 
     Args:
         manifest: of the run.
         config: of the run.
         summary: the content of ``summary.json``.
+        took: how long the run took, in words.
     """
     base, *_ = summary["nets"]
     return PAGES.render(
@@ -75,6 +78,7 @@ def page(manifest: Mapping[str, Any], config: RetrainConfig, summary: Mapping[st
         title=f"Retraining {Path(summary['base']['name']).stem} on pictures that fool it",
         manifest=manifest,
         summary=summary,
+        took=took,
         encodings=list(config.evolution.named),
         images=config.images,
         training=config.training,

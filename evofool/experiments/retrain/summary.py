@@ -183,6 +183,8 @@ def summarise(
         "seed": manifest["seed"],
         "base": {"name": base.name, "digest": base.digest},
         "data": config.data.model_dump(mode="json"),
+        "classes": loop.classes,
+        "clean_images": len(results.rows(next(iter(loop.nets.values())).clean, AnswerRow)),
         "rounds": config.rounds,
         "trained_on": list(config.chains),
         "seeds": list(config.evolution.seeds),

@@ -8,9 +8,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evofool.config import ClassifierConfig, Model
 from evofool.config.attack import ImagesConfig
+from evofool.config.campaign import EncodingConfig
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code
-from evofool.config.models import Count, EncodingConfig, Positive, listed
+from evofool.config.values import Count, Positive, listed
 from evofool.experiments.sections import ExperimentScoring, Sources, called, no_repeats
 from evofool.experiments.transfer.config import absolute_images
 

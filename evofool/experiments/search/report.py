@@ -38,10 +38,10 @@ SHOWN = 48
 """Pictures of each variant and net that the page shows, of the first seed, the surest first."""
 _WITNESSES = (
     "If a picture looked like its class, other nets would agree on the class, and natural"
-    " pictures would be near. For the {} surest pictures of each campaign, the table shows how"
-    " many another net gives the same class, its median confidence in that class, and the"
-    " distance to the nearest natural picture, in levels of 255 and in the features of the"
-    " net's last layer."
+    " pictures would be near. For the {} surest pictures of each campaign, the tables show how many"
+    " of them another net puts into the same class, its median confidence in that class, and the"
+    " distance to the nearest natural picture: in levels of 0 to 255, and in the features that go"
+    " into the net's last layer."
 )
 _LEADS = (
     "Confidences are medians over the seeds. The table counts the classes in which a variant's"
@@ -97,7 +97,7 @@ def report(
         facts={
             "command": str(manifest.get("command") or ""),
             "seeds": ", ".join(map(str, config.seeds)),
-            "took": f"{summary['seconds']:.0f} s",
+            "took": results.took(),
         },
         files=("search.csv", "curves.csv", "classes.csv", "summary.json", "config.yaml"),
     )
@@ -131,8 +131,10 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
         if ratios and best is not base:
             median, n = max(ratios, key=lambda told: (told[1]["ratio"], float(told[0])))
             more = "more than " if n["at_least"] else ""
-            text += f" To a median of {median} {base['variant']} takes {more}{n['ratio']:.1f} times"
-            text += " as many."
+            text += (
+                f" To reach a median of {median}, {base['variant']} needs {more}{n['ratio']:.1f}"
+                f" times as many pictures as {best['variant']}."
+            )
         told.append(text)
     if len(summary["seeds"]) == 1:
         told.append("One seed: there are no intervals.")

@@ -13,7 +13,7 @@ from evofool import encodings
 from evofool.classifiers import Classifier
 from evofool.classifiers.identity.code import code_digest
 from evofool.config import Loaded, yaml_lines
-from evofool.config.models import MapElitesConfig
+from evofool.config.evolution import MapElitesConfig
 from evofool.errors import EncodingError
 from evofool.experiments.checked import loaded_net, told_apart
 from evofool.experiments.engine import Plan, Planned, Results, Scoring
@@ -27,6 +27,7 @@ from evofool.experiments.works.nets import GivenNet, quickest
 from evofool.plugins import in_file
 from evofool.report.output import PAGE, Report
 from evofool.store import Result
+from evofool.validation import problem_of
 
 
 class SearchStudy(Study[SearchConfig]):
@@ -138,17 +139,13 @@ def _campaigns(
     try:
         options = encodings.load(name, net.input_shape, variant.encoding.options).options
     except EncodingError as error:
-        where = ("variants", index, "encoding")
-        key = f"{error.option}: " if error.option else ""
-        raise loaded.error_at(where, f"{variant.name}: {key}{error}") from error
+        raise loaded.option_error_at(("variants", index, "encoding"), error) from error
     try:
         section = MapElitesConfig.model_validate(variant.evolution)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        where = ("variants", index, "evolution")
-        raise loaded.error_at(where, f"{variant.name}: {key}: {message}") from error
+        found = problem_of(error, variant.evolution, MapElitesConfig)
+        where = ("variants", index, "evolution", *found.path)
+        raise loaded.error_at(where, found.message) from error
     changed = section.model_dump(mode="json", exclude_defaults=True, exclude=set(RESERVED))
     identity = {
         key: f"{value.rpartition(':')[2]} {code_digest(value)}"

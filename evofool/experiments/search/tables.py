@@ -25,14 +25,15 @@ def ends(summary: Mapping[str, Any]) -> Table:
     medians = [f"{median:g}" for median in summary["medians"]]
     columns: list[Column] = [
         *_which(summary), Count("evaluations"), Confidence("median", bounds=("low", "high")),
-        Count("won"), *(Text(f"to {median}", at_right=True) for median in medians),
+        Count("classes won", "won"), *(Text(f"to {median}", at_right=True) for median in medians),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for names, v in _variants(summary):
         estimate = Estimate(v["median_confidence"], *_bounds(v))
         reached = [_needed(v["needed"][median]) for median in medians]
         rows.append([*names, v["evaluations"], estimate, round(v["won"]), *reached])
-    return Table(columns, rows)
+    caption = "Where each variant ended, and the evaluations until its median reached a confidence"
+    return Table(columns, rows, caption)
 
 
 def fewer(summary: Mapping[str, Any]) -> Table:
@@ -47,20 +48,24 @@ def fewer(summary: Mapping[str, Any]) -> Table:
         for names, v in _variants(summary)
         if v["variant"] != summary["baseline"]
     ]
-    return Table(columns, rows)
+    caption = f"How many times as many evaluations {summary['baseline']} needs for the same median"
+    return Table(columns, rows, caption)
 
 
 def shown(summary: Mapping[str, Any]) -> Table:
     """What other nets make of the surest pictures; without rows where none was asked."""
-    columns = [
-        *_which(summary), Text("shown to"), Count("pictures"),
-        Rate("called by their class", bounds=("low", "high")), Confidence("median confidence"),
-    ]  # fmt: skip
     rows: list[list[Cell]] = []
+    most = 0
     for names, v in _variants(summary):
         for other, told in v["shown_to"].items():
             share = Estimate(told["its_class"], *_bounds(told))
             rows.append([*names, other, told["pictures"], share, told["median_confidence"]])
+            most = max(most, told["pictures"])
+    columns = [
+        *_which(summary), Text("shown to"), Count("pictures"),
+        Rate("called by their class", bounds=("low", "high"), of=most),
+        Confidence("median confidence"),
+    ]  # fmt: skip
     return Table(columns, rows)
 
 

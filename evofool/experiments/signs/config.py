@@ -11,8 +11,8 @@ from evofool.config import Model
 from evofool.config.attack import AttackEntry, ImagesConfig
 from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code
-from evofool.config.models import listed
 from evofool.config.transforms import TransformsConfig
+from evofool.config.values import listed
 from evofool.errors import EvofoolError
 from evofool.experiments.sections import ExperimentScoring, Sources, no_repeats
 from evofool.experiments.transfer.config import absolute_images

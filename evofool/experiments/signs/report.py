@@ -11,7 +11,7 @@ import numpy as np
 from evofool.experiments.engine import Results
 from evofool.experiments.signs.painted import Rows, file_name
 from evofool.experiments.signs.shown import on_paper, shows, strips
-from evofool.experiments.signs.summary import rates_table, summary, views_table
+from evofool.experiments.signs.summary import CALLED, rates_table, shown_table, summary, views_table
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.figures import (
     dress,
@@ -33,13 +33,15 @@ SHOWN = 12
 """Pictures of a row, net and method that the page shows."""
 _DASHES: Sequence[Any] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _HOW = (
-    "Success: the net's first answer is the target. Untransformed: to the saved picture as it is."
-    " Transformed: under each of the transforms that were held back, so that every picture counts"
-    " as often; in the cells Wilson's 95 % interval, which takes the transforms of one picture for"
-    " independent. Under all: of the pictures, those that hold under every one of them. So before:"
-    " of n, those that the net called the target before they were painted. Change: mean change of a"
-    " value, on [0, 1]. Cost: images forward plus twice images backward for a picture; each"
-    " transform of a picture is one."
+    "Shares of the n pictures of a row that the net reads as their target, with its first answer:"
+    " the saved picture as it is (untransformed); over all pairs of a picture and one of the"
+    " {held_back} transforms that were held back from the attack (transformed); and the pictures"
+    " that are read so under every one of them (under all). Intervals are Wilson's for 95 %; they"
+    " treat the transforms or frames of one picture as independent, which they are not. Change is"
+    " the mean change of a value on [0, 1]. Cost is the number of images forward plus twice the"
+    " images backward for one picture, where each transform of it counts as an image. Rows:"
+    " photographed signs (in-distribution), logos, and blank boards (custom). {before} of {n}"
+    " pictures were read as their target before they were painted. signs.csv has all columns."
 )
 
 
@@ -51,13 +53,13 @@ def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> R
     sections = [
         Section(
             "How often is the target read?",
-            f"{_HOW} Published: {published['claim']} ({published['source']}); the paper's shares of"
-            " success are not shown, since they were not read in its text.",
-            tables=[rates_table(told)],
+            f"{_how(told)} Published: {published['claim']} ({published['source']}). The paper's"
+            " shares of success are not shown here, since they were not read in its text.",
+            tables=[shown_table(told)],
         ),
-        _curves(told, files, "afar", "How far does it carry?", told["sides"],
+        _curves(told, files, "afar", "From how far away is the target read?", told["sides"],
                 "pixels of the sign's side in the camera's picture"),
-        _curves(told, files, "turned", "How far from the side?", told["angles"],
+        _curves(told, files, "turned", "From how far to the side?", told["angles"],
                 "degrees by which the board is turned"),
     ]  # fmt: skip
     sections += _driven(experiment, results, told, files)
@@ -75,12 +77,17 @@ def report(experiment: Rows, results: Results, manifest: Mapping[str, Any]) -> R
             "seed": str(experiment.config.seed),
             "scale": told["scale"],
             "command": told["command"],
-            "took": f"{told['seconds']:.0f} s",
+            "took": results.took(),
         },
         files=("signs.csv", "views.csv", "summary.json", "config.yaml", *beside),
     )
     tables = {"signs.csv": rates_table(told), "views.csv": views_table(told)}
     return Report(page, files, tables, told, beside)
+
+
+def _how(told: Mapping[str, Any]) -> str:
+    before, n = (sum(line[key] for line in told["lines"]) for key in ("before", "n"))
+    return _HOW.format(held_back=told["held_back"], before=before or "None", n=n)
 
 
 def _driven(
@@ -91,15 +98,15 @@ def _driven(
     about = "metres to the sign"
     way = Approach()
     note = (
-        f"Every picture as a square board of {way.side * 1000:g} mm in a drawn street,"
-        f" {told['frames']} frames from {way.far:g} to {way.near:g} m, with light, blur, noise and"
-        " a simulated detector; a frame counts if the net's first answer is the target. Frames of"
-        " one sign are not independent. Stills are of the sign of each kind that is read most"
-        " often, whichever method painted it. evofool drive makes a film of any picture of this"
-        " page."
+        f"Each picture stands as a square board of {way.side * 1000:g} mm beside a drawn street. A"
+        f" camera passes it and takes {told['frames']} frames from {way.far:g} to {way.near:g} m,"
+        " with changing light, blur, noise and a simulated detector. A frame counts if the net's"
+        " first answer is the target. Frames of one sign are not independent. The stills show the"
+        " sign of each kind that is read as its target most often, whichever method painted it."
+        " The command evofool drive makes a film of any picture of this page."
     )
     figures = _figures(told, files, "along", told["metres"], about)
-    sections = [Section("Driven by", note, figures, abreast=True)]
+    sections = [Section("From a passing car", note, figures, abreast=True)]
     if any(shows(experiment, one) for one in experiment.painted):
         pictures = strips(experiment, results, told, files)
         sections.append(Section("Stills", pictures=pictures, strips=True))
@@ -118,8 +125,9 @@ def _curves(
         return None
     figures = _figures(told, files, key, places, about)
     note = (
-        "A line for each kind of picture and method: the share of the pictures that are called the"
-        " target. The detector is taken to cut the sign out of the camera's picture exactly."
+        "The share of the pictures that are read as their target, a line for each kind of picture"
+        " and method. The sign is cut out of the camera's picture exactly, as by a perfect"
+        " detector."
     )
     return Section(title, note, figures, abreast=True)
 
@@ -187,7 +195,9 @@ def _pictures(experiment: Rows, results: Results, files: dict[str, bytes]) -> li
             note = f"{probability(sight.confidence)}, {held}"
             pictures.append(Picture(file, experiment.labels[row.target], note))
         note = (
-            "Below each its target, the net's confidence in it, and how many transforms it holds."
+            "Below each picture stand its target, the net's confidence in it, and under how many of"
+            " the transforms it is read so."
         )
-        sections.append(Section(f"{one.row}, {one.net}, {one.method}", note, pictures=pictures))
+        title = f"{one.method} on {one.net}: {CALLED[one.row]}"
+        sections.append(Section(title, note, pictures=pictures))
     return sections

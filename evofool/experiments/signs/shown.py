@@ -85,7 +85,7 @@ def strips(
         name = f"drive-{number}.png"
         files[name] = strip(drives, _victim(lines[0]), min(STILLS, told["frames"]))
         targets = ", ".join(experiment.labels[one.row.target] for one in chosen)
-        pictures.append(Picture(name, net, f"to be read as {targets}"))
+        pictures.append(Picture(name, net, f"targets, from the top: {targets}"))
     return pictures
 
 
@@ -113,9 +113,10 @@ def on_paper(
             f" {size[0]:g} x {size[1]:g} mm on {layout.pages} pages of {asked.paper.upper()}."
         )
     note = (
-        "The sign of each net that holds best: as a PDF at its true size, tiled with crop marks and"
-        f" a bar of 100 mm to be measured, and as a PNG of {asked.dpi} dots an inch. Print at"
-        f" 100 %. The files are linked at the foot of the page. {' '.join(parts)}"
+        "For each net, the sign that is read as its target most often: as a PDF at true size, on"
+        " pages with crop marks and a bar of 100 mm to check the scale, and as a PNG with"
+        f" {asked.dpi} dots per inch. Print at 100 %. The files are linked at the foot of the page."
+        f" {' '.join(parts)}"
     )
     return Section("On paper", note), beside
 

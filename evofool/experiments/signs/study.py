@@ -171,7 +171,7 @@ def _attacks(loaded: Config) -> list[tuple[int, tuple[str, Attack]]]:
                 usual = {"queries": equal}
             attacks = list(grid(entry.name, {"seed": config.seed, **usual, **entry.options}))
         except AttackError as error:
-            raise loaded.error_at(where, str(error)) from error
+            raise loaded.option_error_at(where, error, entry.options) from error
         if len(attacks) != 1:
             raise loaded.error_at(
                 where, f"{entry.name}: a grid of {len(attacks)}; give one value each"
@@ -193,6 +193,12 @@ def _check_victim(loaded: Config, index: int, attack: Attack, net: Classifier) -
         attack.check_victim(net)
     except UsageError as error:
         raise loaded.error_at(("attacks", index), str(error)) from error
+    if net.multi_label:
+        raise loaded.error_at(
+            ("nets", 0),
+            f"{net.name} may claim several classes (task: multi-label), and this experiment counts"
+            " first answers; attack it with evofool attack",
+        )
     if net.output in ("label", "topk") or net.metered:
         raise loaded.error_at(
             ("nets", 0),

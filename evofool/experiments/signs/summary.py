@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from evofool.experiments.signs.painted import Rows
 from evofool.experiments.signs.works import PaintedRow, SeenRow
 from evofool.report.columns import Cell
 from evofool.report.tables import Count, Estimate, Number, Rate, Table, Text
-from evofool.text import percent
+from evofool.text import rate
 
 PUBLISHED = (
     "sign embedding beats in-distribution attacks on adversarially trained nets",
@@ -23,6 +23,10 @@ PUBLISHED = (
 )
 """The claim that was read in the paper's text; its shares of success were not: none is shown."""
 DRAWN = ("logo", "custom")
+CALLED: Mapping[str, str] = {
+    "in-distribution": "photographed signs", "logo": "logos", "custom": "blank boards"
+}  # fmt: skip
+"""Rows in words."""
 LEVEL = 0.05
 """Of tests."""
 
@@ -109,13 +113,16 @@ def sentences(told: Mapping[str, Any]) -> list[str]:
     for net in told["nets"]:
         for method in methods:
             own = {
-                line["row"]: line["transformed"]
+                line["row"]: (line["transformed"]["rate"], line["n"] * told["held_back"])
                 for line in told["lines"]
                 if line["net"] == net and line["method"] == method
             }
-            shares = ", ".join(f"{row} {percent(one['rate'])}" for row, one in own.items())
-            text = f"{net}, {method}, under {told['held_back']} transforms held back: {shares}."
-            lines.append(text + _beside(told, net, method))
+            shares = ", ".join(f"{rate(*one)} ({CALLED[row]})" for row, one in own.items())
+            lines.append(
+                f"{method} on {net}: under {told['held_back']} transforms that the attack has not"
+                f" seen, the painted pictures are read as their target in {shares} of all cases."
+                f"{_beside(told, net, method)}"
+            )
     for method in methods:
         lines += _across(told, method)
     return lines
@@ -133,7 +140,7 @@ def _beside(told: Mapping[str, Any], net: str, method: str) -> str:
     if "in-distribution" not in own or not drawn:
         return ""
     p, delta = mann_whitney(np.array(drawn, float), np.array(own["in-distribution"], float))
-    test = f"Mann-Whitney over pictures, p = {p:.2g}"
+    test = f"Mann-Whitney test over pictures, p = {p:.2g}"
     if not p < LEVEL:
         return f" No difference between drawn and photographed signs is shown ({test})."
     return f" Drawn signs do {'better' if delta > 0 else 'worse'} than photographed ones ({test})."
@@ -153,28 +160,31 @@ def _across(told: Mapping[str, Any], method: str) -> Iterator[str]:
     first, *others = told["nets"]
     for net in others:
         p, effect = signed_ranks(np.array(held[net], float) - np.array(held[first], float))
-        test = f"Wilcoxon over {len(held[net])} pictures, p = {p:.2g}"
+        test = f"Wilcoxon test over {len(held[net])} pictures, p = {p:.2g}"
         if p < LEVEL:
             more = "more" if effect > 0 else "fewer"
             yield (
-                f"{method}: what is painted on {net} holds under {more} transforms than the same"
-                f" pictures painted on {first} ({test})."
+                f"{method}: pictures painted for {net} are read as their target under {more}"
+                f" transforms than the same pictures painted for {first} ({test})."
             )
         else:
-            yield f"{method}: no difference between {net} and {first} is shown ({test})."
+            yield f"{method}: no difference between {first} and {net} is shown ({test})."
 
 
 def rates_table(told: Mapping[str, Any]) -> Table:
     """A line a row, net and method."""
+    pictures = max(line["n"] for line in told["lines"])
+    looks = pictures * told["held_back"]
     columns = [
         Text("picture"), Text("net"), Text("method"), Count("n"), Count("so before"),
-        Rate("untransformed", bounds=("low", "high")),
-        Rate("transformed", bounds=("transformed_low", "transformed_high")),
-        Rate("under all", bounds=("all_low", "all_high")),
+        Rate("untransformed", bounds=("low", "high"), of=pictures),
+        Rate("transformed", bounds=("transformed_low", "transformed_high"), of=looks),
+        Rate("under all", bounds=("all_low", "all_high"), of=pictures),
         Number("change", form=".3f"), Number("cost", form=",.0f"),
     ]  # fmt: skip
     if told["frames"]:
-        columns.append(Rate("driven by", bounds=("driven_low", "driven_high")))
+        frames = max(line["driven"]["n"] for line in told["lines"])
+        columns.append(Rate("driven by", bounds=("driven_low", "driven_high"), of=frames))
     rows: list[list[Cell]] = []
     for line in told["lines"]:
         shares = (line["untransformed"], line["transformed"], line["under_all"])
@@ -186,6 +196,23 @@ def rates_table(told: Mapping[str, Any]) -> Table:
             ]
         )  # fmt: skip
     return Table(columns, rows)
+
+
+def shown_table(told: Mapping[str, Any]) -> Table:
+    """The part of `rates_table` that a page has room for: a group of rows a net, and intervals only
+    of the shares that pictures count in more than once."""
+    names = ["picture", "net", "method", "n", "untransformed", "transformed", "under all"]
+    names += ["driven by"] if told["frames"] else []
+    whole = rates_table(told).select(*names, "change", "cost")
+    places = [k for k, name in enumerate(names) if name in ("untransformed", "under all")]
+    columns = list(whole.columns)
+    rows = [list(row) for row in whole.rows]
+    for k in places:
+        columns[k] = Rate(columns[k].title, of=cast(Rate, columns[k]).of)
+        for row in rows:
+            row[k] = cast(Estimate, row[k]).value
+    rows.sort(key=lambda row: told["nets"].index(row[1]))
+    return Table(columns, rows, grouped_by="net")
 
 
 def views_table(told: Mapping[str, Any]) -> Table:

@@ -16,7 +16,7 @@ from evofool.config.document import Document
 from evofool.config.explain import looks_like
 from evofool.config.folders import names_folder, with_prefix_of, without_prefix
 from evofool.config.loading import absolute_code
-from evofool.config.models import Positive, listed
+from evofool.config.values import Positive, listed
 from evofool.errors import EvofoolError
 from evofool.files import is_file
 from evofool.kinds import Kind

@@ -79,7 +79,7 @@ def report(
         facts={
             "command": str(manifest.get("command") or ""),
             "seeds": ", ".join(map(str, config.seeds)),
-            "took": f"{summary['seconds']:.0f} s",
+            "took": results.took(),
         },
         files=("grid.csv", "sweep.csv", "grid.md", "grid.tex", "summary.json", "config.yaml"),
     )

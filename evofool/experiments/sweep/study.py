@@ -174,8 +174,7 @@ def _campaign(run: Loaded[Any], known: dict[str, Classifier]) -> SweptRun:
     try:
         encodings.load(encoding.name, net.input_shape, encoding.options)
     except EncodingError as error:
-        where = ("encoding", error.option) if error.option else ("encoding",)
-        raise run.error_at(where, str(error)) from error
+        raise run.option_error_at(("encoding",), error) from error
     plain = plain_document(config.model_dump(mode="json", exclude=_FREE), "config").data
     plain["classifier"] = {
         "digest": net.digest,

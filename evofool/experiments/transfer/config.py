@@ -9,12 +9,14 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from evofool.config import ClassifierConfig, Model, find
 from evofool.config.attack import AttackEntry, ImagesConfig
-from evofool.config.document import Document, KeyPath
+from evofool.config.classifier import MOST_NETS, EnsembleRule
+from evofool.config.document import Document
 from evofool.config.loading import absolute_classifier, absolute_code, absolute_pictures
-from evofool.config.models import MOST_NETS, Classes, Count, EnsembleRule, listed
+from evofool.config.values import Classes, Count, listed
 from evofool.errors import ConfigError
 from evofool.experiments.sections import EvolutionThreat, ExperimentScoring, no_repeats
 from evofool.files import is_file
+from evofool.validation import KeyPath
 
 
 class TrainedNet(Model):

@@ -30,6 +30,7 @@ def plan_lines(plan: TransferPlan) -> list[str]:
 def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
     """What reaches other nets than its own, a line per method, and where to look."""
     rows: list[list[Cell]] = []
+    most = 0
     for method in result.summary["methods"]:
         others = "other nets" if method["member"] is None else "nets that are no member"
         shown = {
@@ -40,10 +41,11 @@ def result_lines(result: Result, pages: Sequence[Path]) -> list[str]:
         }
         for shown_to, rate in shown.items():
             if rate is not None:
+                most = max(most, rate["n"])
                 share = Estimate(rate["rate"], rate["low"], rate["high"])
                 rows.append([method["method"], method["measure"], shown_to, share])
     columns = [Text("method"), Text("measure"), Text("shown to"),
-               Rate("share", bounds=("low", "high"))]  # fmt: skip
+               Rate("share", bounds=("low", "high"), of=most)]  # fmt: skip
     return [
         *Table(columns, rows).plain(),
         f"look at {result.path / PAGE}",

@@ -261,7 +261,7 @@ def attacks_of(loaded: Config) -> dict[str, Attack]:
                     raise AttackError(f"{name} occurs twice")
                 by_name[name] = attack
         except AttackError as error:
-            raise loaded.error_at(("attacks", index), str(error)) from error
+            raise loaded.option_error_at(("attacks", index), error, entry.options) from error
     return by_name
 
 

@@ -12,8 +12,7 @@ from evofool.classifiers import Classifier, from_members
 from evofool.classifiers.labels import numbered_labels
 from evofool.classifiers.matching import match_classes
 from evofool.config import ClassifierConfig, Loaded, load_model
-from evofool.config.document import KeyPath
-from evofool.config.models import EnsembleRule, ensemble_name
+from evofool.config.classifier import EnsembleRule, ensemble_name
 from evofool.data import DataSets
 from evofool.errors import ClassifierError, ConfigError, DataError, UsageError
 from evofool.experiments.checked import loaded_net
@@ -30,6 +29,7 @@ from evofool.experiments.works.nets import EnsembleNet, GivenNet, Net, quickest
 from evofool.experiments.works.trained import Trained
 from evofool.training import TrainConfig
 from evofool.training.sources import load_sources as load_static_sources
+from evofool.validation import KeyPath
 
 Config = Loaded[TransferConfig]
 

@@ -28,7 +28,7 @@ from evofool.report.figures import light_and_dark
 from evofool.report.output import Report
 from evofool.report.sections import Figure, Picture, Section, sections_page
 from evofool.report.tables import Cell, Column, Estimate, Rate, Table, Text
-from evofool.text import percent
+from evofool.text import percent, rate
 
 SHOWN_BAR = 0.9
 """Confidence in the evolved class of which there is a figure; the others are in tables."""
@@ -62,7 +62,9 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
         pictures, pngs = _champions(matrix, results, method) if evolved else ([], {})
         files |= pngs
         title = f"Evolved pictures, {method}" if evolved else f"Attack: {method}"
-        sections.append(Section(title, _note(matrix, evolved), figures, tables, pictures))
+        sections.append(
+            Section(title, _note(matrix, evolved), figures, tables, pictures, abreast=True)
+        )
     files["transfer.tex"] = "\n".join(latex).encode()
     told = summary(matrix, entries, manifest)
     page = sections_page(
@@ -70,7 +72,7 @@ def report(matrix: Matrix, results: Results, manifest: Mapping[str, Any]) -> Rep
         sections,
         subject="transfer",
         lede=[*_lede(told), *matrix.notes],
-        facts=_facts(matrix, manifest),
+        facts={**_facts(matrix, manifest), "took": results.took()},
         files=("transfer.csv", "report/transfer.tex", "summary.json", "config.yaml"),
     )
     return Report(page, files, {"transfer.csv": table(entries)}, told)
@@ -87,9 +89,10 @@ def _table(matrix: Matrix, these: Sequence[MatrixCell], measure: str) -> Table:
     """One measure: a row per target, a column a source, as in Tables 1 and 2 of Tramèr et al."""
     names, _ = _columns(matrix, these, measure)
     by = {(c.source, c.target): c.rate for c in these if c.measure == measure}
+    most = max((c.n for c in these if c.measure == measure), default=0)
     columns: list[Column] = [
         Text("target"),
-        *(Rate(name, bounds=("low", "high")) for name in names),
+        *(Rate(name, bounds=("low", "high"), of=most) for name in names),
     ]
     rows: list[list[Cell]] = [
         [net.name, *(by.get((name, net.name)) for name in names)] for net in matrix.targets
@@ -113,7 +116,10 @@ def _unseen(matrix: Matrix, these: Sequence[MatrixCell]) -> Table:
     pooled = {m: unseen(matrix, [c for c in these if c.measure == m]) for m in measures}
     columns: list[Column] = [
         Text("source"),
-        *(Rate(measure, bounds=("low", "high")) for measure in measures),
+        *(
+            Rate(m, bounds=("low", "high"), of=max((one["n"] for one in told.values()), default=0))
+            for m, told in pooled.items()
+        ),
     ]
     rows: list[list[Cell]] = [
         [net.name, *(_estimate(pooled[measure].get(net.name)) for measure in measures)]
@@ -123,8 +129,8 @@ def _unseen(matrix: Matrix, these: Sequence[MatrixCell]) -> Table:
     return Table(columns, rows, caption=caption)
 
 
-def _estimate(rate: Mapping[str, Any] | None) -> Estimate | None:
-    return None if rate is None else Estimate(rate["rate"], rate["low"], rate["high"])
+def _estimate(told: Mapping[str, Any] | None) -> Estimate | None:
+    return None if told is None else Estimate(told["rate"], told["low"], told["high"])
 
 
 def _figure(
@@ -164,18 +170,18 @@ def _champions(
 def _note(matrix: Matrix, evolved: bool) -> str:
     if not evolved:
         return (
-            "Share of all attacked pictures, including those that were wrong before, that a net"
-            " gets wrong: by its first answer (top-1), or by its first five (top-5), as in"
-            " Tables 1 and 2 of Tramèr et al. 2018. The column clean shows the errors before"
-            " the attack. The cells have Wilson's 95 % interval."
+            "The share of all attacked pictures that a net gets wrong: its class is not the first"
+            " answer (top-1), or not among the first five (top-5), as in Tables 1 and 2 of Tramèr"
+            " et al. 2018. Pictures that were wrong before the attack count as well; the column"
+            " clean has their share. Intervals are Wilson's for 95 %."
         )
     return (
-        "Champions of MAP-Elites, one per class and seed, shown to every net: the share that"
-        " reaches a confidence in the class that they were evolved for, and the share that"
-        f" reaches it in any class. The column noise shows {matrix.config.noise} pictures of"
-        " N(0, 1), clipped to 8 bits. The cells have Wilson's 95 % interval; champions of one"
-        " campaign descend from each other, so it is narrower than campaigns with other seeds"
-        " would make it."
+        "The champions of MAP-Elites, one for each class and seed, were shown to every net. The"
+        " cells have the share that reaches the given confidence, in the class that they were"
+        " evolved for (its class) or in whatever class. The column noise has the same for"
+        f" {matrix.config.noise} pictures of Gaussian noise, N(0, 1) clipped to 8 bits. Intervals"
+        " are Wilson's for 95 %. Champions of one campaign descend from each other, so the true"
+        " intervals are wider."
     )
 
 
@@ -185,26 +191,40 @@ def _lede(told: Mapping[str, Any]) -> list[str]:
     for one in told["methods"]:
         if one["measure"] not in (aimed_at(SHOWN_BAR), TOP1) or one["other"] is None:
             continue
-        parts = [f"{one['method']}, {one['measure']}:"]
+        evolved = one["measure"] == aimed_at(SHOWN_BAR)
+        what = (
+            f"share of the evolved pictures that reach a confidence of {SHOWN_BAR:g} in their class"
+            if evolved
+            else "share of the pictures that a net gets wrong"
+        )
+        parts = []
         if one["own"] is not None:
-            parts.append(f"{one['own']['rate']:.1%} on the net that pictures were made on,")
-        others = "the others"
+            parts.append(f"{_rate(one['own'])} on the net that they were made on")
+        others = "other nets"
         if one["member"] is not None:
-            parts.append(f"{one['member']['rate']:.1%} on members of the ensemble,")
-            others = "nets that are no member"
-        parts.append(f"{one['other']['rate']:.1%} on {others}")
+            parts.append(f"{_rate(one['member'])} on members of the ensemble")
+            others = "nets that are no member of it"
+        parts.append(f"{_rate(one['other'])} on {others}")
         if one["control"] is not None:
-            parts.append(f"(without an attack {one['control']['rate']:.1%})")
-        lines.append(" ".join(parts) + ".")
+            parts.append(f"without an attack {_rate(one['control'])}")
+        lines.append(f"{one['method']}, {what}: {', '.join(parts)}.")
         if one["unseen"]:
-            shares = (f"{rate['rate']:.1%} from {name}" for name, rate in one["unseen"].items())
+            shares = (f"{_rate(told)} from {name}" for name, told in one["unseen"].items())
             lines.append(f"On the nets that no picture was made on: {', '.join(shares)}.")
     return lines
 
 
+def _rate(pooled: Mapping[str, Any]) -> str:
+    return rate(pooled["rate"], pooled["n"])
+
+
 def _facts(matrix: Matrix, manifest: Mapping[str, Any]) -> dict[str, str]:
     config = matrix.config
-    facts = {"run": str(manifest["run_id"]), "seed": str(config.seed)}
+    facts = {
+        "command": str(manifest.get("command") or ""),
+        "run": str(manifest["run_id"]),
+        "seed": str(config.seed),
+    }
     if (e := config.evolution) is not None:
         facts["evolution"] = (
             f"{e.initial} random pictures, {e.generations} generations of {e.children}, seeds"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from evofool.config import ClassifierConfig
-from evofool.config.document import KeyPath
 from evofool.data import inspect_dataset
 from evofool.errors import DataError
 from evofool.experiments.checked import check_encodings, inspected
@@ -26,6 +25,7 @@ from evofool.experiments.transfer.nets import (
 )
 from evofool.report.output import Report
 from evofool.training.plan import plan as plan_training
+from evofool.validation import KeyPath
 
 
 class TransferStudy(Study[TransferConfig]):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from evofool.classifiers.identity.code import code_digest
-from evofool.config.models import EncodingConfig
+from evofool.config.campaign import EncodingConfig
 from evofool.errors import StoreError
 from evofool.evolution.campaign import evolve
 from evofool.evolution.campaign import resume as resume_evolution

@@ -22,6 +22,7 @@ from evofool.experiments.works.pictures import Pictures
 from evofool.images import FloatImages, UInt8Images, to_float
 from evofool.randomness import Stream, generator
 from evofool.scoring import Scorer
+from evofool.text import rate
 
 Labels = NDArray[np.int64]
 Measured = dict[str, tuple[float | None, str]]
@@ -203,16 +204,18 @@ def diagnose(
 
 
 def black_minus_white(
-    white: Mapping[str, float], black: Mapping[str, float]
+    white: Mapping[str, float], black: Mapping[str, float], images: int
 ) -> tuple[float | None, str]:
     """How much better the best attack without gradients is than the best with them.
 
     Args:
         white: error rates of white-box attacks that do not know the defense, by name.
         black: error rates of attacks without its gradients, at the same radius, by name.
+        images: of which the rates are.
     """
     w, b = max(white, key=white.__getitem__), max(black, key=black.__getitem__)
-    return black[b] - white[w], f"{b}: {black[b]:.1%} errors, {w}: {white[w]:.1%}"
+    shown = f"{b}: {rate(black[b], images)} errors, {w}: {rate(white[w], images)}"
+    return black[b] - white[w], shown
 
 
 def cosines(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:

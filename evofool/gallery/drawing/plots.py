@@ -32,7 +32,7 @@ _FEW = 40
 
 
 def convergence(points: Sequence[Point], colours: Colours = LIGHT) -> bytes | None:
-    """Median and quartiles of the cells' confidences on a log-odds axis, and the share of all cells
+    """Median and quartiles of the classes' confidences on a log-odds axis, and the share of classes
     at thresholds, over evaluations, as PNG bytes; None with fewer than two points."""
     if len(points) < 2:
         return None
@@ -44,7 +44,9 @@ def convergence(points: Sequence[Point], colours: Colours = LIGHT) -> bytes | No
     banded_line(
         left, x, median, low, high, colour=colours["main"], band=colours["band"], alpha=0.45
     )
-    dress(left, colours, "Confidence of the cells", "median, with the middle half of all cells")
+    dress(
+        left, colours, "Confidence over the search", "median of the classes, with their middle half"
+    )
     odds_axis(left, [median, low, high], colours)
     names = list(points[-1].shares)
     for index, (name, colour) in enumerate(zip(names, tones(len(names), colours), strict=True)):
@@ -53,7 +55,7 @@ def convergence(points: Sequence[Point], colours: Colours = LIGHT) -> bytes | No
             x, shares, color=colour, linestyle=_DASHES[index % len(_DASHES)], linewidth=1.8,
             label=f"{name}",
         )  # fmt: skip
-    dress(right, colours, "Share of all cells", "at this confidence or more")
+    dress(right, colours, "Share of the classes", "at this confidence or more")
     right.set_ylim(0, 1.03)  # a line at 1 is drawn whole
     grid_lines(right, colours)
     if names:

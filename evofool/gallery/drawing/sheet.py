@@ -12,6 +12,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from evofool.images import UInt8Images, encode_png, to_hwc
+from evofool.report.theme import Colours
 from evofool.text import percent, shortened
 
 MIN_SIDE = 96
@@ -22,7 +23,8 @@ MANY = 300
 MAX_WIDTH = 4000
 MAX_BYTES = 8_000_000
 
-_PAPER, _INK, _MUTED, _TRACK = (255, 255, 255), (28, 27, 25), (118, 114, 108), (228, 225, 219)
+ON_PAPER: Colours = {"paper": "#ffffff", "ink": "#1c1b19", "soft": "#76726c", "track": "#e4e1db"}
+"""Of a sheet that may be printed: its ground is white, its inks are darker than a page's."""
 _GAP = 12
 _BAR = 3
 
@@ -45,7 +47,10 @@ class Tile:
 
 
 def contact_sheet(
-    tiles: Sequence[Tile], columns: int | None = None, side: int | None = None
+    tiles: Sequence[Tile],
+    columns: int | None = None,
+    side: int | None = None,
+    colours: Colours = ON_PAPER,
 ) -> UInt8Images:
     """The tiles in reading order, as one 3 x H x W uint8 image.
 
@@ -54,6 +59,7 @@ def contact_sheet(
         columns: tiles a row; by default what fills a landscape rectangle best.
         side: longest side of a picture in pixels; by default 96 to 112. Enlarging keeps to whole
             factors, so that pixels stay squares.
+        colours: ``paper``, ``ink``, ``soft`` and ``track``, as ``#rrggbb``.
 
     Raises:
         ValueError: no tiles, or `columns` or `side` below 1.
@@ -70,27 +76,29 @@ def contact_sheet(
     step_x, step_y = box + _GAP, box + _BAR + 2 * line + _GAP + 8
     columns = min(columns or _columns(len(tiles), step_x), len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    sheet = PIL.Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _PAPER)
+    sheet = PIL.Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), colours["paper"])
     draw = PIL.ImageDraw.Draw(sheet)
     for position, (tile, picture) in enumerate(zip(tiles, pictures, strict=True)):
         left = _GAP + position % columns * step_x
         top = _GAP + position // columns * step_y
         x, y = left + (box - picture.width) // 2, top + (box - picture.height) // 2
-        edge = _INK if tile.fools else _TRACK
+        edge = colours["ink" if tile.fools else "track"]
         draw.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=edge)
         sheet.paste(picture, (x, y))
         top += box + 4
         filled = round(box * min(max(tile.confidence or 0.0, 0.0), 1.0))
-        draw.rectangle((left, top, left + box - 1, top + _BAR - 1), fill=_TRACK)
+        draw.rectangle((left, top, left + box - 1, top + _BAR - 1), fill=colours["track"])
         if filled:
-            draw.rectangle((left, top, left + filled - 1, top + _BAR - 1), fill=_INK)
+            draw.rectangle((left, top, left + filled - 1, top + _BAR - 1), fill=colours["ink"])
         top += _BAR + 2
-        draw.text((left, top), shortened(tile.label, box, font.getlength), fill=_INK, font=font)
+        name = shortened(tile.label, box, font.getlength)
+        draw.text((left, top), name, fill=colours["ink"], font=font)
         caption = ["" if tile.confidence is None else percent(tile.confidence)]
         if tile.fools is not None:
             caption.append("fooled" if tile.fools else "not fooled")
         text = shortened(" · ".join(filter(None, caption)), box, font.getlength)
-        draw.text((left, top + line), text, fill=_INK if tile.fools else _MUTED, font=font)
+        tone = colours["ink" if tile.fools else "soft"]
+        draw.text((left, top + line), text, fill=tone, font=font)
     return np.ascontiguousarray(np.moveaxis(np.asarray(sheet, dtype=np.uint8), -1, 0))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evofool.attacks.result import NONE
 from evofool.gallery.reading.attacked import COLUMNS, target_of
 from evofool.gallery.reading.exhibits import Attacks, Collection, Exhibit
-from evofool.report.tables import Table
+from evofool.report.tables import Rate, Table
 from evofool.text import counted, printable
 
 MAX_NAME, MAX_PARAMETERS, MAX_ORIGIN = 200, 2000, 300
@@ -89,7 +90,9 @@ def table(attacks: Attacks) -> tuple[Table, list[str]]:
         for variant in attacks.variants
         for note in variant.notes
     ]
-    return Table(COLUMNS, rows, "Results of the attacks"), notes
+    of = len(attacks.images)
+    columns = [replace(one, of=of) if isinstance(one, Rate) else one for one in COLUMNS]
+    return Table(columns, rows, "Results of the attacks"), notes
 
 
 def cells(collection: Collection, exhibit: Exhibit) -> Mapping[str, object]:

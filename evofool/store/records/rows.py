@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Self
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from evofool.errors import StoreError
+from evofool.validation import problem_of
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,8 @@ class Row:
         try:
             row: Self = _adapter(cls).validate_json(content, strict=True)
         except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
-            raise StoreError(
-                f"{where}: damaged: {cls.type} {item}: {at}: {first['msg']}"
-            ) from error
+            found = problem_of(error, _plain(content), cls)
+            raise StoreError(f"{where}: damaged: {cls.type} {item}: {found}") from error
         if row.item != item:
             raise StoreError(f"{where}: damaged: {cls.type} {item} claims to be {row.item}")
         return row if png is None else dataclasses.replace(row, png=png)
@@ -58,6 +57,14 @@ class Row:
     def content(self) -> str:
         """The fields but `png` as a JSON object."""
         return _adapter(type(self)).dump_json(self, exclude={"png"}).decode()
+
+
+def _plain(content: str) -> object:
+    """What was stored, nothing where it is no JSON."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 @cache

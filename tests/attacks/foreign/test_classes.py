@@ -134,7 +134,7 @@ def test_attacks_inside_attacks_are_found_beside_the_config_too(folder: Path) ->
     inner = [getattr(each.attack, "inner", each.attack) for each in planned]
     assert [attack.eps for attack in inner] == [0.25, 0.5, 0.25]
     shutil.move(folder / "mine.py", folder / "moved.py")
-    with pytest.raises(ConfigError, match=r"c\.yaml:\d+: attacks\.0\.inner: no such file"):
+    with pytest.raises(ConfigError, match=r"c\.yaml:\d+: attacks\[0\]\.inner: no such file"):
         load_attacks(folder / "c.yaml")
 
 
@@ -169,7 +169,7 @@ def test_what_is_wrong_with_it_is_said_at_its_place(
     with pytest.raises(AttackError, match=words):
         describe(f"{folder / 'mine.py'}:{name}")
     (folder / "c.yaml").write_text(yaml.dump(config(attacks=[f"mine.py:{name}"])))
-    with pytest.raises(ConfigError, match=r"c\.yaml:\d+: attacks\.0: .*mine\.py"):
+    with pytest.raises(ConfigError, match=r"c\.yaml:\d+: attacks\[0\]: .*mine\.py"):
         planned_attacks(load_attacks(folder / "c.yaml"))
 
 

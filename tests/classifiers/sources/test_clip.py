@@ -249,6 +249,15 @@ def test_specs_that_say_too_little_or_too_much(
         loaded(net, **keys)
 
 
+def test_who_waits_for_many_prompts_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
+    from evofool.classifiers.sources.clip_text import tell_count
+
+    tell_count(["a"] * 1000, ["{}"] * 7, "clip:few")
+    assert not caplog.records
+    tell_count(["a"] * 1000, ["{}"] * 100, "clip:many")
+    assert "clip:many: encodes 100,000 prompts (1,000 labels in 100 templates)" in caplog.text
+
+
 def test_templates_are_for_clips_only() -> None:
     with pytest.raises(ClassifierError, match="templates cannot be set for a bundled victim"):
         load_classifier({"name": "mnist-lenet", "templates": ["{}"]})

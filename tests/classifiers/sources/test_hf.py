@@ -98,6 +98,11 @@ def test_answers_and_gradients_are_those_of_the_library(nets: dict[str, Path], k
     assert np.abs(gradients).reshape(4, -1).max(1).min() > 0
 
 
+def test_a_file_of_the_folder_is_not_the_folder(vit: Path) -> None:
+    with pytest.raises(ClassifierError, match=r"config\.json: is a file; name the folder"):
+        load_classifier(f"hf:{vit / 'config.json'}")
+
+
 def test_a_folder_is_found_beside_the_config(vit: Path) -> None:
     victim = load_classifier("hf:vit", base=vit.parent)
     assert victim.input_shape == (3, 32, 32)
@@ -159,8 +164,8 @@ def test_several_labels_at_once(vit: Path) -> None:
     assert (tagger.link, tagger.multi_label) == ("sigmoid", True)
     one_class = load_classifier({"name": f"hf:{vit}", "link": "softmax"})
     assert (one_class.link, one_class.multi_label) == ("softmax", False)
-    with pytest.raises(ClassifierError, match="choose one class"):
-        load_classifier({"name": f"hf:{vit}", "crops": 10})
+    with pytest.raises(ClassifierError, match="would count as not claimed"):
+        load_classifier({"name": f"hf:{vit}", "answers": 2})
 
 
 def test_without_a_processor_the_spec_says_all(vit: Path) -> None:
@@ -240,6 +245,10 @@ def _config(**keys: Any) -> Any:
         (
             _processor(do_center_crop=True, crop_size={"height": 40, "width": 40}),
             "black border; make crop_size smaller",
+        ),
+        (
+            _processor(do_center_crop=True, crop_size={"height": 31, "width": 31}),
+            "are size and crop_size in preprocessor_config.json right",
         ),
         (_processor(size={"shortest_edge": 32}), "keeps the shape of a picture.*do_center_crop"),
         (_processor(do_resize=False), "keeps the shape of a picture"),

@@ -195,6 +195,25 @@ def test_graphs_of_other_shapes(shape: str, ends: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(confidence[:, 1:], sigmoid(saved.logits(images)), atol=1e-6)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_program_without_the_task(flat: bool, tmp_path: Path) -> None:
+    layers = [torch.nn.Flatten(), torch.nn.Linear(48, 1), *([torch.nn.Flatten(0)] if flat else [])]
+    program = torch.export.export(
+        torch.nn.Sequential(*layers).eval(),
+        (torch.rand(2, 3, 4, 4),),
+        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=64)},),
+    )
+    torch.export.save(program, tmp_path / "net.pt2")
+    with pytest.raises(ClassifierError, match=r"set task: binary, and labels: \[no, yes\]"):
+        load_classifier(str(tmp_path / "net.pt2"))
+
+
+def test_one_label_is_none(tmp_path: Path) -> None:
+    saved = of_onnx(1, tmp_path)
+    with pytest.raises(ClassifierError, match=r"1 given.* task: binary, labels: \[no, yes\]"):
+        load_classifier({**saved.spec, "labels": ["cat"]})
+
+
 def test_the_digest_of_a_graph_tells_the_task(tmp_path: Path) -> None:
     saved = of_onnx(1, tmp_path)
     as_logit = load_classifier({**saved.spec, "task": "binary"})

@@ -175,6 +175,22 @@ def test_a_batch_of_one_that_only_the_inside_of_the_graph_knows(export: Export) 
     assert np.abs(log_odds(spec) - expected()).max() <= 1e-4
 
 
+@pytest.mark.parametrize("sides", [(36, 4), (1, 36, 4)])
+def test_boxes_are_no_classes(tmp_path: Path, sides: tuple[int, ...]) -> None:
+    """Of a detector for one image: rows that are no images were taken for scores once."""
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "sides"], ["boxes"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 6])],
+        [helper.make_tensor_value_info("boxes", TensorProto.FLOAT, sides)],
+        [numpy_helper.from_array(np.array(sides, np.int64), "sides")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    with pytest.raises(ClassifierError, match=r"36 x 4 for .*detection"):
+        load_classifier(str(tmp_path / "net.onnx"))
+
+
 def test_an_option_against_the_graph(export: Export) -> None:
     path = export(batch=4, inside=4)
     with pytest.raises(ClassifierError, match="fixed_batch is 1, but the graph takes 4 images"):

@@ -54,6 +54,32 @@ def test_nothing_is_aimed_at_what_is_claimed_already(tmp_path: Path) -> None:
     assert [check.name for check in verify(run) if check.ok is False] == []
 
 
+def test_pictures_under_transforms_that_were_held_back(tmp_path: Path) -> None:
+    """A success there is as with the attack: the label is no longer claimed, or the target is."""
+    (tmp_path / "own.py").write_text(CODE)
+    dark = {"k": 2, "brightness": 0.001, "held_back": 5}
+    config = {
+        "classifier": {
+            "name": str(tmp_path / "own.py") + ":Net", "input_shape": [1, 6, 6],
+            "task": "multi-label", "transforms": dark,
+        },
+        "images": {"noise": "uniform", "count": 6},
+        "attacks": [
+            {"name": "pgd", "eps": 0.1, "early_stop": False, "targets": 2},
+            {"name": "fgsm", "eps": 0.02},
+        ],
+        "seed": 2,
+    }  # fmt: skip
+    run = tmp_path / "run"
+    attack(config, run)
+    with (run / "held_back.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["attack"], row["success_png"], row["successes"]) for row in rows}
+    # class 3 is always surer than class 2, so no picture has 2 as its first answer
+    assert found == {("pgd", "1", "5"), ("fgsm", "0", "0")}
+    assert [check.name for check in verify(run) if check.ok is False] == []
+
+
 def test_rows_of_other_nets_are_what_they_were() -> None:
     row = ImageRow(0, "noise", 1, 1, 0.5, 0, True)
     assert "claimed" not in row.content()

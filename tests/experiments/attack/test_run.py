@@ -424,9 +424,9 @@ def test_a_substitute_that_is_named(tmp_path: Path) -> None:
     for wrong, words in (
         (other, "has images of shape"),
         (unknown, "nothing"),
-        (number, "string"),
+        (number, "must be text"),
     ):
-        with pytest.raises(ConfigError, match=rf"attacks\.0\.substitute: .*{words}"):
+        with pytest.raises(ConfigError, match=rf"attacks\[0\]\.substitute: .*{words}"):
             attack(config(attacks=[wrong]), tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
@@ -447,9 +447,9 @@ def test_the_file_of_a_substitute_lies_beside_the_config(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("inner", "targets", "words"),
     [
-        ("step-ll", "next", r"attacks\.0\.targets: substitute: step-ll is untargeted"),
-        ("gradient-ascent", "none", r"attacks\.0: substitute: gradient-ascent is targeted"),
-        ("rubbish", "none", r"attacks\.0\.inner: substitute: inner cannot be rubbish"),
+        ("step-ll", "next", r"attacks\[0\]\.targets: substitute: step-ll is untargeted"),
+        ("gradient-ascent", "none", r"attacks\[0\]: substitute: gradient-ascent is targeted"),
+        ("rubbish", "none", r"attacks\[0\]\.inner: substitute: inner cannot be rubbish"),
     ],
 )
 def test_inner_attacks_that_do_not_fit(
@@ -508,7 +508,7 @@ def test_a_victim_of_labels_alone(tmp_path: Path) -> None:
         ({"name": "fgsm"}, "needs gradients"),
         ({**peers[0], "targets": "least_likely"}, "no class is least likely"),
     ):
-        with pytest.raises(ConfigError, match=rf"attacks\.0: .*{words}"):
+        with pytest.raises(ConfigError, match=rf"attacks\[0\]: .*{words}"):
             attack(config(classifier=victim, attacks=[entry]), tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
@@ -520,12 +520,12 @@ def test_a_victim_of_labels_alone(tmp_path: Path) -> None:
     ("sections", "words"),
     [
         ({"attacks": []}, "attacks: is an empty list"),
-        ({"attacks": [{"eps": 1}]}, "attacks.0.name: is missing"),
-        ({"attacks": ["fgsm", "fgms"]}, "attacks.1: no attack is called 'fgms'"),
-        ({"attacks": [{"name": "fgsm", "epss": 1}]}, "attacks.0.epss: unknown parameter"),
-        ({"attacks": [{"name": "fgsm", "eps": [0.1, -1]}]}, "attacks.0.eps"),
-        ({"attacks": [{"name": "step-ll", "targets": 3}]}, "attacks.0.targets: step-ll is untarg"),
-        ({"attacks": [{"name": "fgsm", "targets": 7}]}, "attacks.0.targets: no class 7"),
+        ({"attacks": [{"eps": 1}]}, "attacks[0].name: is missing"),
+        ({"attacks": ["fgsm", "fgms"]}, "attacks[1]: no attack is called 'fgms'"),
+        ({"attacks": [{"name": "fgsm", "epss": 1}]}, "attacks[0].epss: unknown parameter"),
+        ({"attacks": [{"name": "fgsm", "eps": [0.1, -1]}]}, "attacks[0].eps"),
+        ({"attacks": [{"name": "step-ll", "targets": 3}]}, "attacks[0].targets: step-ll is untarg"),
+        ({"attacks": [{"name": "fgsm", "targets": 7}]}, "attacks[0].targets: no class 7"),
         ({"targets": "zebra"}, "targets: no class is called 'zebra'"),
         ({"targets": 1.5}, "targets: must be one of none"),
         ({"chunk": 0}, "chunk: must be at least 1"),
@@ -544,7 +544,7 @@ def test_bad_configs(tmp_path: Path, sections: dict[str, Any], words: str) -> No
 
 def test_a_black_box_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     black = f"{TOYS / 'exact.py'}:victim"
-    with pytest.raises(ConfigError, match=r"attacks\.0: fgsm needs gradients, which"):
+    with pytest.raises(ConfigError, match=r"attacks\[0\]: fgsm needs gradients, which"):
         attack(config(classifier=black), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

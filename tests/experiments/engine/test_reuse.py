@@ -93,6 +93,21 @@ def test_costs_of_what_came_over_are_not_this_runs(
     assert sum(work.cost.queries for work in here) == 0
 
 
+def test_how_long_it_took_counts_the_runs_that_works_came_from(
+    folder: ExperimentFolder, other: Path, carry_out: CarryOut
+) -> None:
+    assert carry_out(planned(Count(4))).took() == "0 s"
+    with sqlite3.connect(other / "run.sqlite") as db:
+        db.execute("UPDATE works SET seconds = 1700 WHERE kind = 'count'")
+    plan = planned(Count(3), Count(4))
+    reuse(plan, folder, [other])
+    folder.set_meta({"seconds": "2.0"})
+    whole = "1,700 s in earlier runs, from which"
+    assert Results(folder, plan).took() == f"2 s, and {whole} 1 of the 2 works were reused"
+    folder.set_meta({"seconds": "0.1"})
+    assert Results(folder, planned(Count(3))).took() == f"{whole} all works were reused"
+
+
 def test_a_folder_without_rows_is_refused(folder: ExperimentFolder, tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="no such folder"):
         reuse(planned(Count(1)), folder, [tmp_path / "nowhere"])

@@ -245,11 +245,11 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"variants": [{"encoding": "cppn", "evolution": {"children": 5}}]}, "same for all"),
         (
             {"variants": [{"encoding": "cppn", "evolution": {"lag": 3}}]},
-            r"variants.0.evolution.*lag",
+            r"variants\[0\].evolution.*lag",
         ),
         (
             {"variants": [{"encoding": "cppn", "evolution": {"leg": 1}}]},
-            r"variants.0.evolution.*leg",
+            r"variants\[0\].evolution.*leg",
         ),
         ({"variants": [{"encoding": {"name": "layers", "most": 99}}]}, "most"),
         ({"variants": ["leyers"]}, "leyers"),
@@ -258,7 +258,7 @@ def test_the_area_is_the_mean_median_over_the_evaluations() -> None:
         ({"images": {"noise": "uniform"}}, "not a natural picture"),
         ({"images": {"folder": "nowhere"}}, "no such folder"),
         ({"shown_to": ["nowhere.py:net"]}, "nowhere"),
-        ({"shown_to": ["mnist-lenet"]}, r"shown_to.0.*mnist-lenet would be shown nothing"),
+        ({"shown_to": ["mnist-lenet"]}, r"shown_to\[0\].*mnist-lenet would be shown nothing"),
     ],
 )
 def test_bad_input(net: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_successes_are_those_of_the_saved_pictures(finished: Path, folder: Path)
     with Scorer(net) as scorer:
         sure = scorer.confidence(pictures)
     assert len(pictures) == PICTURES
-    targets = page_targets(finished, "logo, other, sign-embedding")
+    targets = page_targets(finished, "sign-embedding on other: logos")
     found = (sure.argmax(axis=1) == targets).sum()
     assert line["untransformed"]["successes"] == found
     median = float(np.median(sure[np.arange(PICTURES), targets]))
@@ -159,7 +159,7 @@ def test_successes_are_those_of_the_saved_pictures(finished: Path, folder: Path)
 
 def test_frames_of_the_drive_are_those_of_the_saved_pictures(finished: Path, folder: Path) -> None:
     pictures = painted(finished, "custom", "tiny", "sign-embedding")
-    targets = page_targets(finished, "custom, tiny, sign-embedding")
+    targets = page_targets(finished, "sign-embedding on tiny: blank boards")
     with Scorer(load_classifier(f"{folder / 'nets.py'}:tiny")) as scorer:
         drives = [
             drive(scorer, Footage(make_sign(picture), Approach(frames=FRAMES), k), Aim(target))
@@ -230,15 +230,16 @@ def test_pictures_are_what_is_tested_not_their_transforms() -> None:
         ("logo", "b"): [10, 9, 8, 10, 9, 7],
     }
     lines = [
-        {"row": row, "net": net, "method": "m", "held_each": each,
+        {"row": row, "net": net, "method": "m", "n": 6, "held_each": each,
          "transformed": {"rate": sum(each) / 60}}
         for (row, net), each in held.items()
     ]  # fmt: skip
     first, second, across = sentences({"nets": ["a", "b"], "held_back": 10, "lines": lines})
-    assert "Drawn signs do better than photographed ones (Mann-Whitney over pictures" in first
+    assert "12 % (photographed signs), 82 % (logos) of all cases" in first
+    assert "Drawn signs do better than photographed ones (Mann-Whitney test over pictures" in first
     assert "No difference between drawn and photographed signs is shown" in second
-    assert across.startswith("m: what is painted on b holds under more transforms")
-    assert "Wilcoxon over 12 pictures" in across
+    assert across.startswith("m: pictures painted for b are read as their target under more transf")
+    assert "Wilcoxon test over 12 pictures" in across
 
 
 def test_parts_of_the_way() -> None:
@@ -299,6 +300,12 @@ def test_nets_that_do_not_fit(folder: Path, net: str, rows: list[str], words: st
     given = config(folder, nets=[f"{folder / 'nets.py'}:{net}"], rows=rows)
     with pytest.raises(ConfigError, match=words):
         SignsStudy.make(SignsStudy.load(given))
+
+
+def test_nets_that_claim_several_classes(folder: Path) -> None:
+    net = {"name": f"{folder / 'nets.py'}:tiny", "task": "multi-label"}
+    with pytest.raises(ConfigError, match=r"counts first answers; attack it with evofool attack"):
+        SignsStudy.make(SignsStudy.load(config(folder, nets=[net])))
 
 
 def test_scale_fills_what_is_not_said(folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from evofool.gallery import Tile, contact_sheet, contact_sheet_png
 from evofool.images import decode_png
+from evofool.report.theme import DARK
 
 
 def tiles(count: int, side: int, channels: int = 3, label: str = "goldfish") -> list[Tile]:
@@ -70,6 +71,13 @@ def test_the_bar_is_as_long_as_the_confidence() -> None:
     sheet = contact_sheet(tiles(1, 112))
     row = sheet[0, 12 + 112 + 4, 12 : 12 + 112]
     assert (row < 100).sum() == 56
+
+
+def test_a_dark_sheet_has_light_words_on_a_dark_ground() -> None:
+    black = Tile(np.zeros((1, 112, 112), np.uint8), "word", 0.0)
+    sheet = contact_sheet([black], colours=DARK)
+    assert sheet[:, 0, 0].tolist() == [0x14, 0x13, 0x15]
+    assert sheet[0, 12 + 112 + 9 :].max() > 0xE0
 
 
 def test_what_fools_has_a_frame_and_says_so() -> None:

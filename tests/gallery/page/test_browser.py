@@ -41,7 +41,7 @@ def test_search_sort_and_range(folder: Any, visit: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("nothing of the kind")
     assert visit.tiles() == []
-    assert "Nothing is like that" in page.inner_text("#pictures")
+    assert "No picture matches" in page.inner_text("#pictures")
 
 
 def test_groups(folder: Any, visit: Any) -> None:

@@ -25,6 +25,7 @@ from evofool.experiments.engine.changes import planned
 from evofool.store import state_of
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.records.works import Cost, WorkRow
+from evofool.validation import dotted, problem_of
 
 ENTRY = "compared"
 """Of the manifest: which works are the searches of which methods."""
@@ -99,9 +100,9 @@ def entry_of(run: ExperimentFolder) -> Entry:
     try:
         return Entry.model_validate(run.manifest[ENTRY])
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in (ENTRY, *first["loc"]))
-        raise StoreError(f"{run.path}: its manifest is damaged: {where}: {first['msg']}") from error
+        found = problem_of(error, run.manifest[ENTRY], Entry)
+        where = f"{dotted((ENTRY, *found.path))}: {found.message}"
+        raise StoreError(f"{run.path}: its manifest is damaged: {where}") from error
 
 
 def timed(path: Path) -> dict[str, PassesRow]:

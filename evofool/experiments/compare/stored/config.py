@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from evofool.config import Model
 from evofool.config.document import Document
-from evofool.config.models import listed
+from evofool.config.values import listed
 from evofool.experiments.sections import no_repeats
 
 

@@ -76,7 +76,7 @@ function caption(within, row, k = -1) { // of the picture itself, or of its k-th
   say("as", ancestor ? "Ancestor of generation " + number(generation) + ", step " + (k + 1) + " of " + line.length
     : run.size[1] + " × " + run.size[0] + " pixels, as scored");
   if (ancestor) say("verdict", "The ancestor's confidence for the class it was champion of", c !== row[CLASS] && then !== null ? "; for " + bare(shortName(label(row))) + " " + percent(then) : "", ".");
-  else say("verdict", badge(row), row[WON] ? " It is the classifier's first answer." : " It is not the classifier's first answer: another class is surer still.");
+  else say("verdict", badge(row), row[WON] ? " It is the classifier's first answer." : " It is not the classifier's first answer: it is surer of another class.");
   within.classList.toggle("ancestor", ancestor);
 }
 function struckSheet(row) { // clean + change = result, and what the attack took
@@ -102,8 +102,8 @@ function struckSheet(row) { // clean + change = result, and what the attack took
     : (stays ? ["The classifier still sees ", source, ...(aim ? [", where ", aim, " was wanted."] : ["."])]
       : aim ? ["That is not what was wanted, which would be ", aim, "."] : ["That is not what the attack asks for."]);
   const verdict = make("p", { class: "said" }, badge(row), " ", ...said);
-  const caveat = [h.floats && !row[WON] ? "The floats of the attack did fool, before they were rounded to 8 bits." : "",
-    h.complete ? "" : "A budget ended before the attack was through with this image."].filter(Boolean).join(" ");
+  const caveat = [h.floats && !row[WON] ? "The attack's floats did fool, before they were rounded to 8 bits." : "",
+    h.complete ? "" : "A budget ended before the attack had finished with this image."].filter(Boolean).join(" ");
   const small = (value) => (value === null ? "–" : Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));
   const fraction = (value) => value === null ? "–" : small(value) + (value > 0 && value < 1 && Math.abs(value * 255 - Math.round(value * 255)) < 1e-3 ? " (" + Math.round(value * 255) + "/255)" : "");
   const facts = [
@@ -120,7 +120,7 @@ function struckSheet(row) { // clean + change = result, and what the attack took
     make("p", { class: "quiet" }, ...origin(row), " · ", isolated(way(row))));
   const left = make("div", {},
     verdict, caveat ? make("p", { class: "note" }, caveat) : null,
-    make("div", { class: "block" }, make("h3", {}, "What the classifier sees"), ...(row[SURE] === null ? [make("p", { class: "note" }, "It gives labels alone.")] : top5(row))),
+    make("div", { class: "block" }, make("h3", {}, "What the classifier sees"), ...(row[SURE] === null ? [make("p", { class: "note" }, "It answers with labels only.")] : top5(row))),
     make("p", { class: "files" }, make("a", { href: link(row) }, "Permalink"),
       make("a", { href: file(row, "picture"), download: run.key + "-" + row[KEY] + ".png" }, "Picture (PNG)"),
       make("a", { href: file(row, "clean"), download: run.key + "-clean-" + h.image + ".png" }, "Clean picture"),
@@ -132,7 +132,7 @@ function struckSheet(row) { // clean + change = result, and what the attack took
 function again(run) {
   return make("div", {}, make("div", { class: "head" }, make("h3", {}, "Make it again")),
     make("pre", { tabIndex: 0, ariaLabel: "Command", role: "region" }, make("code", {}, run.command)),
-    make("details", {}, make("summary", {}, "The resolved config"), make("pre", { tabIndex: 0, ariaLabel: "Config", role: "region" }, make("code", {}, run.config))));
+    make("details", {}, make("summary", {}, "The config with all defaults"), make("pre", { tabIndex: 0, ariaLabel: "Config", role: "region" }, make("code", {}, run.config))));
 }
 function top5(row) {
   const run = runOf(row), top = row[MORE].top;
@@ -156,7 +156,7 @@ function frame(row, k, words, kind = "strip", count = row[MORE].line?.length) { 
 function ancestry(row) {
   const run = runOf(row), { line, steps } = row[MORE];
   if (!line) return make("div", { class: "wide" }, make("div", { class: "head" }, make("h3", {}, "Ancestry")),
-    make("p", { class: "note" }, run.ancestry || "Nothing is known of its ancestors."));
+    make("p", { class: "note" }, run.ancestry || "Nothing is known about its ancestors."));
   // a bar stands above the number that it shows
   const items = line.map(([generation, c, held, then], k) => {
     const before = k ? line[k - 1][1] : c, own = c === row[CLASS], p = held ?? (own ? then : null);
@@ -168,7 +168,7 @@ function ancestry(row) {
   });
   const turns = line.filter(([, c], k) => k && line[k - 1][1] !== c).length;
   const sentence = counted(steps, "step") + " from a random ancestor" + (line.length - 1 < steps ? ", " + line.length + " of them shown" : "")
-    + (turns ? "; the class changed " + (turns === 1 ? "once" : turns + " times") + " among these." : ".");
+    + (turns ? "; among these, the class changed " + (turns === 1 ? "once." : turns + " times.") : ".");
   const play = make("button", { type: "button", class: "pill", id: "play" }, "Play");
   play.addEventListener("click", () => toggle(row));
   return make("div", { class: "wide" },
@@ -186,7 +186,7 @@ function stages(row) {
   const words = row[MORE].stages;
   if (!words) return null;
   const items = words.map((text, k) => make("li", {}, frame(row, k, text, "stages", words.length), make("span", { class: "who", title: text }, (k ? k + ". " : "") + text)));
-  return make("div", { class: "wide" }, make("div", { class: "head" }, make("h3", {}, "How it is put together"), make("p", { class: "note" }, "each picture with what lies below")),
+  return make("div", { class: "wide" }, make("div", { class: "head" }, make("h3", {}, "How it is put together"), make("p", { class: "note" }, "each picture has one layer more than the one before it")),
     make("ol", { class: "line built", tabIndex: 0, ariaLabel: "Layers, the lowest first" }, ...items));
 }
 function toggle(row) {

@@ -79,7 +79,7 @@ function paint() {
       name ? make("h2", {}, isolated(name), make("small", {}, tally(list, name))) : null, grid) });
   }
   main.replaceChildren(...(total ? parts.map((part) => part.node)
-    : [make("p", { class: "none" }, data.rows.length ? "Nothing is like that." : "No picture yet. It fills as soon as " + (data.runs.some((run) => !run.attacks) || !data.runs.length ? "a first generation is stored." : "a first image was attacked; then run evofool gallery again."))]));
+    : [make("p", { class: "none" }, data.rows.length ? "No picture matches." : "No picture yet. The first appear as soon as " + (data.runs.some((run) => !run.attacks) || !data.runs.length ? "a first generation is stored." : "a first image was attacked; then run evofool gallery again."))]));
   let current = 0;
   const fill = (count) => {
     while (count > 0 && current < parts.length) {
