@@ -34,6 +34,7 @@ from evofool.classifiers.sources import (
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec, resolve
 from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
+from evofool.classifiers.transforms.onto import missing_pictures
 from evofool.errors import ClassifierError
 from evofool.files import is_folder
 from evofool.text import suggestion
@@ -200,7 +201,15 @@ def inspect_classifier(
             reported in the result.
     """
     parsed = parse_spec(spec)
-    folder = Path.cwd() if base is None else base
+    found = _inspected(parsed, Path.cwd() if base is None else base)
+    absent = missing_pictures(parsed.transforms)
+    if not absent:
+        return found
+    missing = "; ".join(text for text in (found.missing, absent) if text)
+    return dataclasses.replace(found, ready=False, missing=missing)
+
+
+def _inspected(parsed: ClassifierSpec, folder: Path) -> Inspection:
     if parsed.ensemble is not None:
         return inspect_ensemble(parsed, folder, inspect_classifier)
     if parsed.http is not None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from evofool.config.base import Model
 
@@ -158,6 +164,14 @@ class TransformsConfig(Model):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `onto` where it is None: digests and addresses of before there was any hold."""
+        content: dict[str, Any] = handler(self)
+        if content.get("onto") is None:
+            content.pop("onto", None)
+        return content
+
     @model_validator(mode="after")
     def _room_around(self) -> Self:
         if self.onto is None:
@@ -176,8 +190,6 @@ class TransformsConfig(Model):
         """What decides scores, as JSON values; how much is held back does not."""
         content: dict[str, Any] = self.model_dump(mode="json")
         content.pop("held_back")
-        if content["onto"] is None:
-            del content["onto"]  # so that digests are what they were before there was any
-        else:
+        if "onto" in content:
             del content["onto"]["held_back"]
         return content

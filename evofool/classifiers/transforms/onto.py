@@ -9,7 +9,7 @@ import numpy as np
 from evofool.classifiers.base import Onto
 from evofool.classifiers.transforms.drawing import Stage
 from evofool.config.transforms import TransformsConfig
-from evofool.data import load_dataset
+from evofool.data import inspect_dataset, load_dataset
 from evofool.errors import ClassifierError, DataError
 from evofool.images import Shape, UInt8Images
 from evofool.randomness import Stream, generator
@@ -34,6 +34,27 @@ def load_onto(config: TransformsConfig, shape: Shape) -> Onto | None:
         _pictures(config, config.onto.split, shape, Stream.TRANSFORM, config.k),
         _pictures(config, config.onto.held_back, shape, Stream.HELD_BACK, config.held_back),
     )
+
+
+def missing_pictures(config: TransformsConfig | None) -> str:
+    """What is not on this machine of the pictures that a config names, and how to get it.
+
+    Raises:
+        ClassifierError: there is no such data set, or no such split.
+    """
+    if config is None or config.onto is None:
+        return ""
+    try:
+        data = inspect_dataset(config.onto.dataset)
+    except DataError as error:
+        raise ClassifierError(f"classifier: transforms.onto: {error}") from error
+    for split in (config.onto.split, config.onto.held_back):
+        if split not in data.splits:
+            raise ClassifierError(
+                f"classifier: transforms.onto: {data.name} has no split {split!r}, only"
+                f" {', '.join(data.splits)}"
+            )
+    return data.missing
 
 
 def digest_of(pictures: UInt8Images) -> str:
