@@ -42,6 +42,7 @@ class Kind:
         name: as configs and manifests write it: ``kind: NAME``.
         about: what a run of it is, in a few words: ``the evaluation of a defense``.
         command: that is for configs of this kind; ``run`` takes every kind.
+        made_by: the command that makes its runs without a config, where there is one.
         keys: of a config that no other kind has: by them one without ``kind`` is recognised.
         study: reference to the `evofool.experiments.engine.Study` that it is; all further
             references may then be left out.
@@ -80,6 +81,7 @@ class Kind:
     name: str
     about: str
     command: str = RUN
+    made_by: str = ""
     keys: frozenset[str] = frozenset()
 
     study: str = ""
@@ -254,6 +256,7 @@ BUILT_IN: tuple[Kind, ...] = (
     ),
     Kind(
         name="reproduce",
+        made_by="reproduce",
         results="evofool.experiments.results:ReproduceRun",
         about="a test of claims of the literature",
         keys=frozenset(("claims", "scale")),

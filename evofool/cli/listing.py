@@ -108,7 +108,10 @@ def configs() -> list[Row]:
 
 def kinds_of_run() -> list[Row]:
     """The kinds of config and run, with the command of each."""
-    return [{"name": k.name, "command": f"evofool {k.command}", "note": k.about} for k in every()]
+    return [
+        {"name": k.name, "command": f"evofool {k.made_by or k.command}", "note": k.about}
+        for k in every()
+    ]
 
 
 def datasets() -> list[Row]:

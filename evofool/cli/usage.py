@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from evofool import kinds
 from evofool.cli import terminal
-from evofool.text import suggestion
+from evofool.text import suggested, suggestion
 
 CommandLineError: type[Any] = typer.BadParameter.__mro__[2]
 """``ClickException``: newer versions of typer carry a click of their own."""
@@ -55,19 +55,36 @@ def explained(error: Any) -> list[str]:
     context = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     if context is not None and isinstance(option, str):
-        message += _meant(context, option)
+        # without the options that click lists, which are often far from what was written
+        message = f"{str(error.message).rstrip('.')}{_meant(context, option)}"
     lines = [f"evofool: {line}" for line in message.splitlines()]
     return lines if context is None else [*lines, *context.get_usage().splitlines()]
 
 
 def _meant(context: Any, option: str) -> str:
-    """``; did you mean stop.generations=...?`` for a key of a config, written as an option."""
+    """What an unknown option may stand for: one that there is, or a key of a config.
+
+    ``; did you mean --seed?``, ``; did you mean stop.generations=...?``, or nothing.
+    """
+    word = option.lstrip("-")
+    names = [name for parameter in context.command.params for name in parameter.opts]
+    known = {name.lstrip("-"): name for name in names if name.startswith("--")}
+    nearest = suggested(word, known)
+    key = _key(context, word, near=nearest is None)
+    if key is not None:
+        return f"; did you mean {key}=...? Keys of a config are written without dashes"
+    return "" if nearest is None else f"; did you mean {known[nearest]}?"
+
+
+def _key(context: Any, word: str, near: bool) -> str | None:
+    """The key of a config of this command whose last part is `word`, or is near to it."""
     from evofool.validation import key_called
 
-    if not any(parameter.name == "overrides" for parameter in context.command.params):
-        return ""
-    for kind in kinds.of_command(str(context.info_name)):
-        key = key_called(kind.part("model"), option.lstrip("-").replace("-", "_"))
-        if key is not None:
-            return f"; did you mean {key}=...? Keys of a config are written without dashes"
-    return ""
+    if not any(parameter.name in ("overrides", "grid") for parameter in context.command.params):
+        return None
+    command = str(context.info_name)
+    found = kinds.BUILT_IN if command == "resume" else kinds.of_command(command)
+    if command == "sweep":
+        found = tuple(map(kinds.find, ("evolve", "attack", "defend")))
+    keys = (key_called(kind.part("model"), word.replace("-", "_"), near=near) for kind in found)
+    return next((key for key in keys if key is not None), None)

@@ -186,10 +186,10 @@ def test_parameters_without_a_mask_are_what_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ("disc", "mask must be a mapping"),
-        ({"shape": "disk"}, "mask.shape: should be 'disc'"),
+        ("disc", "mask: must be a mapping"),
+        ({"shape": "disk"}, "mask.shape: must be one of disc"),
         ({"polygon": [[0, 0], [2, 0], [0, 1]]}, "lies outside the picture; corners are shares"),
-        ({"shape": "disc", "radius": 1}, "mask.radius: Extra"),
+        ({"shape": "disc", "radius": 1}, "mask.radius: unknown key"),
     ],
 )
 def test_wrong_masks(mask: Any, message: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from typer.main import get_command
 
 from evofool import kinds
 from evofool.cli import usage
@@ -18,6 +19,7 @@ from evofool.evolution.campaign import evolve
 from evofool.evolution.reading import read
 from evofool.images import encode_png
 
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 TOYS = Path(__file__).parents[1] / "toys"
 
 Say = Callable[..., str]
@@ -65,6 +67,8 @@ def refused(*arguments: str | Path) -> str:
         (("attack", "attack-mnist", "images.dataset=mnistt"), "'mnist'"),
         (("defend", "defend/mnist-jpeg", "defense.name=jpg"), "'jpeg'"),
         (("train", "train/mnist-lenet", "dataset=minst"), "'mnist'"),
+        (("sweep", "sweeps/quickstart", "--generatons=5"), "did you mean stop.generations=...?"),
+        (("attack", "attack-mnist", "--sed", "5"), "did you mean --seed?"),
         (("evolv", "quickstart"), "evolve"),
         (("list", "classses"), "'classes'?"),
     ],
@@ -72,6 +76,26 @@ def refused(*arguments: str | Path) -> str:
 def test_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
     message = refused(*arguments, *(() if arguments[0] in ("evolv", "list") else ("--dry-run",)))
     assert meant in message.split("Usage:")[0]
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_misspelt_option_of_every_command(command: str) -> None:
+    names = [name for each in COMMANDS[command].params for name in each.opts]
+    longest = max((name for name in names if name.startswith("--")), key=len)
+    assert f"did you mean {longest}?" in refused(command, "x", f"{longest[:-2]}{longest[-1]}=y")
+
+
+def test_kinds_are_listed_with_the_command_that_makes_them(answered: Say) -> None:
+    listed = {
+        row["name"]: row["command"] for row in json.loads(answered("list", "kinds", "--json"))
+    }
+    assert {command.removeprefix("evofool ") for command in listed.values()} <= set(COMMANDS)
+    for name in listed.keys() & COMMANDS.keys():
+        assert listed[name] == f"evofool {name}"
+
+
+def test_a_key_that_resume_can_change() -> None:
+    assert "did you mean stop.generations=...?" in refused("resume", "runs/x", "--generatons=5")
 
 
 def test_every_key_that_tells_a_kind_belongs_to_it_alone() -> None:

@@ -18,6 +18,7 @@ from evofool.gallery.reading import ancestry
 from evofool.gallery.reading.collect import collect
 from evofool.gallery.reading.exhibits import IN_PLACE, Collection, Exhibit, Moved
 from evofool.images import MAX_PIXELS, PROVENANCE, UInt8Images, encode_png
+from evofool.report.theme import DARK
 from evofool.store import Folder
 
 _COLUMNS = 6
@@ -117,7 +118,8 @@ def animate_surest(
 ) -> Printed:
     """A film of the surest elites side by side as they come to be, each from a random individual.
 
-    Below each stands the class whose champion it was at the time, and how sure the victim was.
+    Below each stands the class whose champion it was at the time, and how sure the victim was. The
+    ground is dark, as of a screen, which suits light pages and dark ones.
 
     Args:
         path: a run folder.
@@ -138,7 +140,9 @@ def animate_surest(
         surest = sorted(collection.exhibits, key=lambda exhibit: exhibit.rank)[:count]
         found = list(ancestry.strips(collection, surest))
         pages = [
-            contact_sheet([_tile(strip, page, collection) for strip in found], _COLUMNS)
+            contact_sheet(
+                [_tile(strip, page, collection) for strip in found], _COLUMNS, colours=DARK
+            )
             for page in range(max(len(strip.frames) for strip in found))
         ]
         height, width = pages[0].shape[1:]

@@ -164,9 +164,9 @@ def test_a_budget_ends_it_with_what_there_is(lenet: Classifier) -> None:
     ("name", "options", "words"),
     [
         ("foolbox:LinfPDG", {"eps": 0.1}, "did you mean 'LinfPGD'"),
-        ("foolbox:LinfPGD", {}, "eps must be given"),
+        ("foolbox:LinfPGD", {}, "eps: is missing"),
         ("foolbox:L2DeepFoolAttack", {"eps": 0.1}, "unknown parameter"),
-        ("foolbox:LinfPGD", {"eps": 0.1, "steps": 1.5}, "integer"),
+        ("foolbox:LinfPGD", {"eps": 0.1, "steps": 1.5}, "whole number"),
         ("foolbox:LinfPGD", {"eps": -0.1}, "above 0"),
         ("foolbox:HopSkipJumpAttack", {"init_attack": "x"}, "unknown parameter"),
     ],
