@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.sources.live import handed_over
-from evofool.errors import UsageError
+from evofool.errors import StoreError, UsageError
 from evofool.files import is_file
 from evofool.kinds import Kind
 from evofool.store import Check, Folder, Result
@@ -18,6 +19,10 @@ from evofool.store.manifest import MANIFEST, kind_in
 
 if TYPE_CHECKING:
     from deap import base
+
+
+_DAMAGE = re.compile("damaged|does not match its")
+"""In what the store says of files that are not as they were written."""
 
 
 def kind_of(path: Path | str) -> Kind:
@@ -54,15 +59,33 @@ def resume(
 
     Raises:
         UsageError: a toolbox for another kind of run.
+        StoreError: no run folder, or a damaged one; the message says what to do.
     """
-    kind = kind_of(path)
+    with _mended(Path(path)):
+        kind = kind_of(path)
     if toolbox is not None:
         if kind.name != "evolve":
             raise UsageError(f"{path}: a run of kind {kind.name} takes no toolbox")
         arguments["toolbox"] = toolbox
-    with _named(kind, classifier) as name:
+    with _named(kind, classifier) as name, _mended(Path(path)):
         result: Result = kind.part("resume")(path, classifier=name, **arguments)
     return result
+
+
+@contextmanager
+def _mended(path: Path) -> Iterator[None]:
+    """Add to what is said of damage which folder it is in, and what can be done."""
+    try:
+        yield
+    except StoreError as error:
+        # FolderError and RunBusyError are about something else than damage
+        if type(error) is not StoreError or _DAMAGE.search(str(error)) is None:
+            raise
+        where = "" if str(path) in str(error) else f"{path}: "
+        raise StoreError(
+            f"{where}{error}; it cannot go on: put the file back from a copy, or start a new run"
+            f" (evofool verify {path} shows what is damaged)"
+        ) from error
 
 
 def verify(

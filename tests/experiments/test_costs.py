@@ -174,7 +174,7 @@ def test_damage_is_found(finished: Path, tmp_path: Path) -> None:
     [
         ({"nets": ["softmax"]}, "nets", "squared-error"),
         ({"nets": ["sigmoid", "sigmoid"]}, "nets", "names one twice"),
-        ({"seeds": []}, "seeds", "must have 1 items"),
+        ({"seeds": []}, "seeds", "must have at least 1 item"),
         ({"rubbish": {"threshold": 1}}, "rubbish.threshold", "must be below 1"),
         ({"temperature": 3}, "temperature", "unknown key"),
     ],
