@@ -94,10 +94,12 @@ class Onto:
     Attributes:
         scored: k x C x H x W, one for each transform.
         held_back: T x C x H x W, one for each transform that is held back.
+        digest: hex sha256 of all pictures that both were drawn from.
     """
 
     scored: UInt8Images
     held_back: UInt8Images
+    digest: str
 
     def under(self, transforms: range, stream: Stream) -> UInt8Images:
         """Those of some transforms, len(transforms) x C x H x W."""

@@ -188,7 +188,7 @@ def load_classifier(
             net = _source(parsed, folder).load(features_spec(parsed), folder)
             net = with_task(with_prototypes(net, parsed, folder), parsed.task)
             victim = with_crops(net, parsed.crops)
-    return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
+    return with_transforms(with_answers(victim, parsed.answers), parsed.transforms, base=folder)
 
 
 def inspect_classifier(
@@ -201,8 +201,9 @@ def inspect_classifier(
             reported in the result.
     """
     parsed = parse_spec(spec)
-    found = _inspected(parsed, Path.cwd() if base is None else base)
-    absent = missing_pictures(parsed.transforms)
+    folder = Path.cwd() if base is None else base
+    found = _inspected(parsed, folder)
+    absent = missing_pictures(parsed.transforms, folder)
     if not absent:
         return found
     missing = "; ".join(text for text in (found.missing, absent) if text)

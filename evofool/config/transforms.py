@@ -84,15 +84,16 @@ Whole: TypeAlias = tuple[int, int] | None
 class OntoConfig(Model):
     """Natural pictures that a picture is stuck onto, another one under each transform.
 
+    Both are taken in a random order. Each is a folder of pictures, which are resized to the net's
+    input, or a ``.npz`` file with an array ``images``, uint8 N x C x H x W of the input's size.
+
     Attributes:
-        dataset: they are taken from it, in a random order; of the size of the net's input.
-        split: of those that a picture is optimised over.
-        held_back: the split of those that success is reported on as well.
+        path: of those that a picture is optimised over.
+        held_back: of those that success is reported on as well.
     """
 
-    dataset: str
-    split: str = "train"
-    held_back: str = "test"
+    path: Annotated[str, Field(min_length=1)]
+    held_back: Annotated[str, Field(min_length=1)]
 
 
 class TransformsConfig(Model):
@@ -187,9 +188,11 @@ class TransformsConfig(Model):
 
     @property
     def result(self) -> dict[str, Any]:
-        """What decides scores, as JSON values; how much is held back does not."""
+        """What decides scores, as JSON values; how much is held back does not.
+
+        Nor does where pictures of `onto` lie: the digest of the victim covers their pixels.
+        """
         content: dict[str, Any] = self.model_dump(mode="json")
         content.pop("held_back")
-        if "onto" in content:
-            del content["onto"]["held_back"]
+        content.pop("onto", None)
         return content
