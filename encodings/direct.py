@@ -182,7 +182,7 @@ class Direct:
         genes = np.frombuffer(data, dtype="<f4", offset=_HEADER.size).astype(np.float32)
         # Read as unsigned, the bit patterns of 0 to 1 come first: NaN, -0 and the rest lie above.
         if np.any(genes.view(np.uint32) > np.float32(1.0).view(np.uint32)):
-            raise ValueError("a gene is not on [0, 1]")
+            raise ValueError("a gene is below 0 or above 1")
         return _frozen(genes.reshape(self.shape))
 
     def describe(self, genome: Genome) -> dict[str, Any]:
@@ -209,7 +209,9 @@ class Direct:
             ValueError: another length, or a value that is not a number.
         """
         if vector.shape != (int(np.prod(self.shape)),) or np.isnan(vector).any():
-            raise ValueError(f"a vector of {int(np.prod(self.shape))} numbers is wanted")
+            raise ValueError(
+                f"a direct genome is a vector of {int(np.prod(self.shape))} numbers here"
+            )
         return _frozen(np.clip(vector, 0.0, 1.0).astype(np.float32).reshape(self.shape))
 
     def on(self, device: torch.device | str) -> DirectTensors:

@@ -83,7 +83,7 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Options:
         if not self.fewest <= self.most <= self.limit:
-            raise ValueError("fewest, most and limit must be in this order")
+            raise ValueError("fewest must not be above most, nor most above limit")
         return self
 
 

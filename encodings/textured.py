@@ -224,7 +224,7 @@ class TexturedCppn:
             raise ValueError("the texture is none of those that the options name")
         genes = np.frombuffer(data, "<f4", len(USED), _HEADER.size).astype(np.float32)
         if not ((genes >= 0) & (genes <= 1) & ~np.signbit(genes)).all():  # NaN is neither
-            raise ValueError("a gene of the texture is not on [0, 1]")
+            raise ValueError("a gene of the texture is below 0 or above 1")
         return Textured(self._cppn.load(data[at:]), np.array([chart, field], np.uint8), genes)
 
     def describe(self, genome: Textured) -> dict[str, Any]:

@@ -101,6 +101,10 @@ class StoreError(EvofoolError):
     """A run folder cannot be read or written, or does not hold what it should."""
 
 
+class DamagedError(StoreError):
+    """A file of a run is not as it was written."""
+
+
 class FolderError(StoreError):
     """What was named is no run folder, or cannot become one: bad usage rather than damage."""
 

@@ -120,7 +120,7 @@ def check_images(images: object, shape: Shape | None = None) -> UInt8Images | Fl
     if array.size:
         low, high = float(array.min()), float(array.max())
         if not (low >= 0.0 and high <= 1.0):  # a NaN fails both
-            raise ImageError(f"float images must lie on [0, 1], found {low:g} to {high:g}")
+            raise ImageError(f"float images must be between 0 and 1, found {low:g} to {high:g}")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 

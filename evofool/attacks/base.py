@@ -81,8 +81,8 @@ class Attack(ABC):
                 raise UsageError(f"{self.name}: {name} must be above 0, not {value}")
             if value > LARGEST.get(self.norm_of if name == "eps" else "l2", 1.0):
                 raise UsageError(
-                    f"{self.name}: {name} {value:g} is larger than any change of a picture; sizes"
-                    " are fractions of 1 (8/255, not 8)"
+                    f"{self.name}: {name} {value:g} is larger than any change of a picture can"
+                    " be; sizes are fractions of 1 (8/255, not 8)"
                 )
 
     def check_choice(self, name: str, known: tuple[str, ...]) -> None:

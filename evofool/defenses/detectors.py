@@ -170,7 +170,7 @@ def check_alarms(count: int, false_alarms: float) -> None:
         UsageError: a share outside (0, 1), or fewer pictures than it takes to tell.
     """
     if not 0 < false_alarms < 1:
-        raise UsageError(f"false_alarms must lie on (0, 1), not {false_alarms}")
+        raise UsageError(f"false_alarms must be above 0 and below 1, not {false_alarms}")
     if count * false_alarms < 1:
         raise UsageError(
             f"{count} clean pictures cannot set a threshold at {false_alarms:g} false"

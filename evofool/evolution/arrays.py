@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evofool.encodings import Encoding
-from evofool.errors import StoreError
+from evofool.errors import DamagedError, StoreError
 from evofool.files import reason
 from evofool.store import IndividualId
 
@@ -40,7 +40,7 @@ def unpack(state: Mapping[str, bytes], key: str, names: Sequence[str]) -> dict[s
         with zipfile.ZipFile(io.BytesIO(state[key])) as archive:
             return {name: _array(archive, f"{name}.npy") for name in names}
     except Exception as error:  # of a damaged archive: a dozen types, NotImplementedError too
-        raise StoreError(f"the stored {key} is damaged ({reason(error)})") from error
+        raise DamagedError(f"the stored {key} is damaged ({reason(error)})") from error
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
@@ -89,5 +89,5 @@ def unpack_genomes(
             genomes[IndividualId(*id)] = encoding.load(dumps[at : at + length])
             at += length
     except (TypeError, ValueError) as error:
-        raise StoreError(f"the stored {key} is damaged ({error})") from error
+        raise DamagedError(f"the stored {key} is damaged ({error})") from error
     return genomes

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evofool.config import CmaEsConfig
 from evofool.encodings import Encoding, VectorEncoding
-from evofool.errors import StoreError, UsageError
+from evofool.errors import DamagedError, UsageError
 from evofool.evolution.arrays import pack, unpack
 from evofool.evolution.individual import ConfidenceFitness, Individual
 from evofool.evolution.randomness import draws_for_deap
@@ -92,12 +92,12 @@ class CmaEs:
         arrays = unpack(state, "cma_es", ARRAYS)
         centroid = arrays["centroid"]
         if centroid.shape != (self._genes,):  # before a matrix of its size is made
-            raise StoreError("the stored state of cma_es is damaged (centroid)")
+            raise DamagedError("the stored state of cma_es is damaged (centroid)")
         strategy = self._make(np.zeros(self._genes))
         for name, array in arrays.items():
             sound = array.dtype.kind in "fiu" and array.shape == np.shape(getattr(strategy, name))
             if not (sound and np.isfinite(array).all()):
-                raise StoreError(f"the stored state of cma_es is damaged ({name})")
+                raise DamagedError(f"the stored state of cma_es is damaged ({name})")
             own = getattr(strategy, name)
             setattr(strategy, name, array if isinstance(own, np.ndarray) else array.item())
         self._strategy = strategy

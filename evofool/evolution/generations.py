@@ -8,7 +8,7 @@ import numpy as np
 
 from evofool.config import EvolutionConfig
 from evofool.encodings import Encoding
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.evolution.archive import Parents
 from evofool.evolution.arrays import pack, pack_genomes, unpack, unpack_genomes
 from evofool.evolution.evaluation import Evaluator, Population
@@ -99,7 +99,7 @@ class MapElitesGenerations:
                     raise IndexError(k)
                 holders[k] = people[IndividualId(*id)]
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the stored parents are damaged ({error!r})") from error
+            raise DamagedError(f"the stored parents are damaged ({error!r})") from error
         self._behind = Parents(archive.cells, holders)
 
     def _begin(self, generation: int, parents: Parents) -> Population:

@@ -10,7 +10,7 @@ from deap import algorithms, base
 
 from evofool.config import MuPlusLambdaConfig
 from evofool.encodings import Encoding
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.evolution.arrays import pack, pack_genomes, unpack, unpack_genomes
 from evofool.evolution.deap_toolbox import drawing_from
 from evofool.evolution.individual import Individual
@@ -94,7 +94,7 @@ class MuPlusLambda:
                 individual.fitness.values = (fitness,)
                 population.append(individual)
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the stored population is damaged ({error!r})") from error
+            raise DamagedError(f"the stored population is damaged ({error!r})") from error
         self._population = population
 
     def _next(self) -> int:

@@ -18,7 +18,7 @@ from evofool.config import (
     to_yaml,
 )
 from evofool.encodings import Encoding, EncodingSource
-from evofool.errors import ConfigError, FolderError, StoreError, UsageError
+from evofool.errors import ConfigError, DamagedError, FolderError, StoreError, UsageError
 from evofool.evolution.archive import ChampionArchive
 from evofool.evolution.drawing import breeder_of, breeding_on, drawing_again, is_here, recorded_in
 from evofool.evolution.fitness import kind_of
@@ -280,11 +280,11 @@ def restore(
     for row in stored.holders.values():
         assert row.genome is not None
         if hashlib.sha256(row.genome).digest() != row.sha256:
-            raise StoreError(f"{run.path}: the genome of {row.id} does not match its digest")
+            raise DamagedError(f"{run.path}: the genome of {row.id} does not match its digest")
         try:
             genome = encoding.load(row.genome)
         except ValueError as error:
-            raise StoreError(f"{run.path}: damaged genome of {row.id} ({error})") from error
+            raise DamagedError(f"{run.path}: damaged genome of {row.id} ({error})") from error
         people[row.id] = Individual(genome, row.id, row.parents, row.parent_cells)
     for elite in stored.elites:
         try:

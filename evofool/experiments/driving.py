@@ -13,7 +13,7 @@ import numpy as np
 from evofool.classifiers import Classifier, load_classifier
 from evofool.config import find_class, typed_classes
 from evofool.encodings import AnySizeEncoding
-from evofool.errors import FolderError, StoreError, UsageError
+from evofool.errors import DamagedError, FolderError, StoreError, UsageError
 from evofool.evolution.reading import (
     claim_beside,
     class_claimed,
@@ -217,7 +217,7 @@ def _attacked(run: AttackRun, shape: str, target: str | None) -> Iterator[Claime
             continue
         for c in (record.source, record.target):
             if c is not None and not 0 <= c < len(labels):
-                raise StoreError(f"{run.path}: damaged: class {c}")
+                raise DamagedError(f"{run.path}: damaged: class {c}")
         sign = make_sign(run.picture(record), shape, Path(record.png).stem)
         claim = None if record.target is None else _claim(record.target, labels, victim)
         yield Claimed(sign, claim, _claim(record.source, labels, victim))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
-from evofool.errors import FolderError, StoreError, UsageError
+from evofool.errors import DamagedError, FolderError, UsageError
 from evofool.files import read_file, reason
 from evofool.text import written_cell
 from evofool.validation import problem_of
@@ -310,9 +310,9 @@ def read_records(folder: Path, name: str, kind: type[R], rest: str | None = None
         return tuple(records)
     except ValidationError as error:
         found = problem_of(error, values, kind)
-        raise StoreError(f"{path}: damaged: {found}; {_mend(folder)}") from error
+        raise DamagedError(f"{path}: damaged: {found}; {_mend(folder)}") from error
     except (OSError, ValueError, csv.Error) as error:
-        raise StoreError(f"{path}: damaged: {reason(error)}; {_mend(folder)}") from error
+        raise DamagedError(f"{path}: damaged: {reason(error)}; {_mend(folder)}") from error
 
 
 def frame(records: Sequence[DataclassInstance], kind: type[DataclassInstance]) -> pandas.DataFrame:

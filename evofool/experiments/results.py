@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from evofool.errors import FolderError, ImageError, StoreError, UsageError
+from evofool.errors import DamagedError, FolderError, ImageError, StoreError, UsageError
 from evofool.experiments.records import (
     AttackRecord,
     ClaimRecord,
@@ -155,7 +155,7 @@ class EvolveRun(Run):
         for elite in stored:
             person = people[elite.id]
             if person is None or elite.class_index >= len(labels):
-                raise StoreError(f"{self.path}: damaged: class {elite.class_index}")
+                raise DamagedError(f"{self.path}: damaged: class {elite.class_index}")
             records.append(
                 EliteRecord(
                     class_index=elite.class_index,
@@ -206,7 +206,7 @@ class AttackRun(Run):
         pictures = [self.picture(record) for record in self.results()]
         shapes = {image.shape for image in pictures}
         if len(shapes) > 1:
-            raise StoreError(f"{self.path}: damaged: its pictures differ in shape")
+            raise DamagedError(f"{self.path}: damaged: its pictures differ in shape")
         return np.stack(pictures) if pictures else _no_images(self.path)
 
     def results(self) -> tuple[AttackRecord, ...]:
@@ -239,7 +239,9 @@ class AttackRun(Run):
             StoreError: it is missing.
         """
         if not _PICTURE.fullmatch(record.png):
-            raise StoreError(f"{self.path}: damaged: {record.png[:80]!r} is not a picture of a run")
+            raise DamagedError(
+                f"{self.path}: damaged: {record.png[:80]!r} is not a picture of a run"
+            )
         try:
             return read_file(self.path / record.png)
         except OSError as error:

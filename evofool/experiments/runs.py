@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.sources.live import handed_over
-from evofool.errors import StoreError, UsageError
+from evofool.errors import DamagedError, UsageError
 from evofool.files import is_file
 from evofool.kinds import Kind
 from evofool.store import Check, Folder, Result
@@ -19,10 +18,6 @@ from evofool.store.manifest import MANIFEST, kind_in
 
 if TYPE_CHECKING:
     from deap import base
-
-
-_DAMAGE = re.compile("damaged|does not match its")
-"""In what the store says of files that are not as they were written."""
 
 
 def kind_of(path: Path | str) -> Kind:
@@ -77,12 +72,9 @@ def _mended(path: Path) -> Iterator[None]:
     """Add to what is said of damage which folder it is in, and what can be done."""
     try:
         yield
-    except StoreError as error:
-        # FolderError and RunBusyError are about something else than damage
-        if type(error) is not StoreError or _DAMAGE.search(str(error)) is None:
-            raise
+    except DamagedError as error:
         where = "" if str(path) in str(error) else f"{path}: "
-        raise StoreError(
+        raise DamagedError(
             f"{where}{error}; it cannot go on: put the file back from a copy, or start a new run"
             f" (evofool verify {path} shows what is damaged)"
         ) from error

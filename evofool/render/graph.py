@@ -107,7 +107,7 @@ class Graph:
         if np.any(np.diff((targets << 16) + sources) <= 0):
             raise ValueError("connections are not sorted by target and source, or one is repeated")
         if not are_genes(self.genes):
-            raise ValueError("a weight gene is not on [0, 1]")
+            raise ValueError("a weight gene is below 0 or above 1")
         if has_cycle(nodes, sources.tolist(), targets.tolist()):
             raise ValueError("the graph has a cycle")
 

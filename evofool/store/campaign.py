@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evofool.errors import StoreError
+from evofool.errors import DamagedError, StoreError
 from evofool.store.files import json_object
 from evofool.store.folder import Folder
 from evofool.store.records.lineage import (
@@ -166,7 +166,7 @@ class CampaignFolder(Folder):
             try:
                 yield individual_row(g, i, parents, cells, digest, dump)
             except ValueError as error:
-                raise StoreError(f"{self.path}: damaged lineage of {g}:{i} ({error})") from error
+                raise DamagedError(f"{self.path}: damaged lineage of {g}:{i} ({error})") from error
 
 
 def _join(values: tuple[object, ...]) -> str:
@@ -177,4 +177,4 @@ def _parse_id(text: str, path: Path) -> IndividualId:
     try:
         return IndividualId.parse(text)
     except ValueError as error:
-        raise StoreError(f"{path}: damaged lineage ({error})") from error
+        raise DamagedError(f"{path}: damaged lineage ({error})") from error

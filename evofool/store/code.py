@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from evofool.classifiers.identity.code import code_in
-from evofool.errors import ClassifierError, FolderError, StoreError
+from evofool.errors import ClassifierError, DamagedError, FolderError
 from evofool.store.fixed import plain
 from evofool.store.folder import Folder
 
@@ -108,7 +108,7 @@ def _recorded(run: Folder) -> dict[str, list[dict[str, Any]]]:
     if "code" in manifest:
         code = manifest["code"]
         if not _is_code(code):
-            raise StoreError(f"{run.path / 'manifest.json'}: damaged: code")
+            raise DamagedError(f"{run.path / 'manifest.json'}: damaged: code")
         return dict(code)
     recorded: dict[str, list[dict[str, Any]]] = {}
     for part, keys in _OLDER.items():

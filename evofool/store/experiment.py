@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evofool.errors import StoreError
+from evofool.errors import DamagedError, StoreError
 from evofool.store.files import json_object
 from evofool.store.folder import Folder
 from evofool.store.records.works import ArtifactRow, Cost, Read, StoredRow, WorkRow
@@ -190,7 +190,7 @@ class ExperimentFolder(Folder):
             address, kind, version, definition, finished, origin, *cost, notes, versions = row
             texts = _texts(notes, self.path)
             if not (finished in (0, 1) and min(cost) >= 0 and math.isfinite(cost[-1])):
-                raise StoreError(f"{self.path}: work {address[:16]} is damaged")
+                raise DamagedError(f"{self.path}: work {address[:16]} is damaged")
             stored[address] = WorkRow(
                 address, kind, version, definition, bool(finished), origin, Cost(*cost), texts,
                 {k: str(v) for k, v in json_object(versions, self.path).items()},
@@ -205,7 +205,7 @@ class ExperimentFolder(Folder):
         """
         roles = json_object(self.meta().get("roles", "{}"), self.path)
         if not all(isinstance(address, str) for address in roles.values()):
-            raise StoreError(f"{self.path}: its roles are damaged")
+            raise DamagedError(f"{self.path}: its roles are damaged")
         return roles
 
     def rows(self, address: str, type: str) -> list[StoredRow]:
@@ -283,9 +283,9 @@ class ExperimentFolder(Folder):
             counts = (cost.queries, cost.forward_images, cost.backward_images)
             sane = all(type(n) is int and n >= 0 for n in counts) and cost.seconds >= 0
         except TypeError as error:
-            raise StoreError(f"{self.path}: its counts are damaged ({error})") from error
+            raise DamagedError(f"{self.path}: its counts are damaged ({error})") from error
         if not sane:
-            raise StoreError(f"{self.path}: its counts are damaged")
+            raise DamagedError(f"{self.path}: its counts are damaged")
         return cost
 
     def reads(self, address: str) -> list[Read]:
@@ -302,5 +302,5 @@ class ExperimentFolder(Folder):
 def _texts(text: str, path: Path) -> tuple[str, ...]:
     texts = json_object(f'{{"notes": {text}}}', path)["notes"]
     if not (isinstance(texts, list) and all(isinstance(each, str) for each in texts)):
-        raise StoreError(f"{path}: the notes of a work are damaged")
+        raise DamagedError(f"{path}: the notes of a work are damaged")
     return tuple(texts)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evofool.errors import StoreError
+from evofool.errors import DamagedError, StoreError
 from evofool.files import read_file, reason
 
 MAX_TEXT = 16 * 1024 * 1024
@@ -116,9 +116,9 @@ def json_object(text: str, path: Path) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: damaged JSON ({error})") from error
+        raise DamagedError(f"{path}: damaged JSON ({error})") from error
     if not isinstance(value, dict):
-        raise StoreError(f"{path}: damaged JSON (not an object)")
+        raise DamagedError(f"{path}: damaged JSON (not an object)")
     return value
 
 

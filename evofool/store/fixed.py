@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from evofool.classifiers import Classifier
 from evofool.config.document import plain_document
 from evofool.config.folders import with_prefix_of, without_prefix
-from evofool.errors import FolderError, StoreError, UsageError
+from evofool.errors import DamagedError, FolderError, StoreError, UsageError
 from evofool.store.folder import CONFIG, Check, Folder
 
 UNCHECKED = (
@@ -119,7 +119,9 @@ def _stored(run: Folder) -> dict[str, Any]:
     with contextlib.suppress(RecursionError):
         if isinstance(stored, dict) and _digest(stored) == entry.get("sha256"):
             return stored
-    raise StoreError(f"{run.path / 'manifest.json'}: damaged: config does not match its own sha256")
+    raise DamagedError(
+        f"{run.path / 'manifest.json'}: damaged: config does not match its own sha256"
+    )
 
 
 def is_checked(run: Folder) -> bool:

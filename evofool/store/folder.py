@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self, TypeAlias
 
-from evofool.errors import FolderError, StoreError
+from evofool.errors import DamagedError, FolderError, StoreError
 from evofool.files import PathError, expanded, is_file, is_folder, reason, short, sweep
 from evofool.seal import is_sealed, sealed
 from evofool.store import rows_seal
@@ -297,7 +297,7 @@ class Folder:
         except ValueError:
             seconds = math.nan
         if not (math.isfinite(seconds) and seconds >= 0):
-            raise StoreError(f"{self.path}: its seconds are damaged")
+            raise DamagedError(f"{self.path}: its seconds are damaged")
         return seconds
 
     def summary(self) -> dict[str, Any] | None:
@@ -380,7 +380,7 @@ class Folder:
         if not faults and self.whole() is False:
             faults = ["its rows are not those with which the run ended"]
         if faults:
-            raise StoreError(
+            raise DamagedError(
                 f"{self.path / DATABASE}: is damaged: {faults[0]}; put back a copy of it (evofool"
                 " verify says what else is wrong)"
             )

@@ -19,7 +19,7 @@ from evofool import kinds
 from evofool.classifiers import Classifier
 from evofool.classifiers.base import DIGEST_VERSION, Ensemble, short_name
 from evofool.classifiers.identity.files import sha256_file
-from evofool.errors import FolderError, KindError, StoreError
+from evofool.errors import DamagedError, FolderError, KindError, StoreError
 from evofool.kinds import Kind
 from evofool.validation import problem_of
 
@@ -108,13 +108,13 @@ def kind_in(manifest: Mapping[str, Any], folder: Path) -> Kind:
     """
     name = manifest.get("kind")
     if not isinstance(name, str):
-        raise StoreError(f"{folder / MANIFEST}: damaged: kind: is not text")
+        raise DamagedError(f"{folder / MANIFEST}: damaged: kind: is not text")
     try:
         kind = kinds.find(name)
     except KindError as error:
         raise FolderError(f"{folder}: cannot be read: {error}") from error
     if not kind.folder:
-        raise StoreError(f"{folder / MANIFEST}: damaged: {kind.about} has no run folder")
+        raise DamagedError(f"{folder / MANIFEST}: damaged: {kind.about} has no run folder")
     return kind
 
 
@@ -133,7 +133,7 @@ def check_manifest(manifest: dict[str, Any], folder: Path) -> Kind:
         model.model_validate(manifest)
     except ValidationError as error:
         found = problem_of(error, manifest, model)
-        raise StoreError(f"{folder / MANIFEST}: damaged: {found}") from error
+        raise DamagedError(f"{folder / MANIFEST}: damaged: {found}") from error
     return kind
 
 

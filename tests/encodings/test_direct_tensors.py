@@ -67,7 +67,7 @@ def test_pixels_and_dumps_are_those_of_the_host(
         assert moved.dump(moved.load(moved.dump(one))) == moved.dump(one)
         assert np.array_equal(plain.load(moved.dump(one)), other)
     assert moved.render([], size).shape == (0, 3, *size)
-    with pytest.raises(ValueError, match="not on"):
+    with pytest.raises(ValueError, match="below 0 or above 1"):
         moved.load(plain.dump(theirs[0])[:-4] + b"\xff\xff\xff\xff")
 
 

@@ -68,7 +68,7 @@ def test_what_cannot_have_been_written() -> None:
         (data[:20], "at least 46 bytes, not 20"),
         (b"EFT\x02" + data[4:], "not a textured genome of version 1"),
         (data[:4] + b"\x01" + data[5:], "none of those that the options name"),
-        (data[:6] + b"\x00\x00\xc0\x7f" + data[10:], "not on"),
+        (data[:6] + b"\x00\x00\xc0\x7f" + data[10:], "below 0 or above 1"),
         (data + b"\x00", "does not have"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -303,7 +303,7 @@ def test_nothing_to_breed_from_after_screening(
         ("mine.py:3", "must be one of log_odds"),
         ("log_ods", "did you mean 'log_odds'"),
         (3, "must be one of log_odds, probability, log_probability, or path.*not 3"),
-        (True, "must be one of log_odds.* not True"),
+        (True, "must be one of log_odds.* not true"),
         (None, "must be one of log_odds"),
     ],
 )

@@ -92,7 +92,9 @@ class GradientAscent(Attack):
         self.check_choice("setting", ("evofool", *SETTINGS))
         self.check_positive("step_size")
         if self.confidence is not None and not 0 < self.confidence < 1:
-            raise UsageError(f"{self.name}: confidence must lie on (0, 1), not {self.confidence}")
+            raise UsageError(
+                f"{self.name}: confidence must be above 0 and below 1, not {self.confidence}"
+            )
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"{self.name}: steps must be at least 1, not {self.steps}")
 

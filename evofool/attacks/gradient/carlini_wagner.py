@@ -69,7 +69,7 @@ class CarliniWagner(Attack):
             if getattr(self, name) < 1:
                 raise UsageError(f"{self.name}: {name} must be at least 1")
         if not 0 <= self.kappa < float("inf"):
-            raise UsageError(f"{self.name}: kappa must not be negative, not {self.kappa}")
+            raise UsageError(f"{self.name}: kappa must be 0 or more, not {self.kappa}")
 
     def craft(self, job: Job) -> None:
         size = max(1, FLOATS_AT_ONCE // max(1, job.start[0].size))

@@ -61,9 +61,9 @@ class DeepFool(Attack):
                 f" not {self.candidates}"
             )
         if not 0 <= self.overshoot < float("inf"):
-            raise UsageError(f"{self.name}: overshoot must not be negative, not {self.overshoot}")
+            raise UsageError(f"{self.name}: overshoot must be 0 or more, not {self.overshoot}")
         if self.models < 0:
-            raise UsageError(f"{self.name}: models must not be negative, not {self.models}")
+            raise UsageError(f"{self.name}: models must be 0 or more, not {self.models}")
 
     def craft(self, job: Job) -> None:
         walk = _Walk(self, job)

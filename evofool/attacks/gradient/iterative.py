@@ -133,7 +133,7 @@ class MIFGSM(_Iterative):
         super().__post_init__()
         self.check_loss()
         if not 0 <= self.decay < float("inf"):
-            raise UsageError(f"{self.name}: decay must not be negative, not {self.decay}")
+            raise UsageError(f"{self.name}: decay must be 0 or more, not {self.decay}")
 
     def craft(self, job: Job) -> None:
         momentum = np.zeros_like(job.start)

@@ -52,7 +52,7 @@ class _Saliency(Attack):
                 f"{self.name}: theta must be a level (1/255) to 1, or minus that, not {self.theta}"
             )
         if not 0 < self.gamma <= 1:
-            raise UsageError(f"{self.name}: gamma must lie on (0, 1], not {self.gamma}")
+            raise UsageError(f"{self.name}: gamma must be above 0 and at most 1, not {self.gamma}")
 
     def _climb(self, job: Job, loss: Loss, losses: int, choose: Chooser) -> None:
         """Move the features that `choose` names until each picture is called its target.

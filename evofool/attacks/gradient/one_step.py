@@ -167,4 +167,4 @@ def _nudged(job: Job, alpha: float) -> FloatImages:
 
 def _check_alpha(name: str, alpha: float | None, eps: float) -> None:
     if alpha is not None and not 0 <= alpha < eps:
-        raise UsageError(f"{name}: alpha must lie on [0, eps), not {alpha}")
+        raise UsageError(f"{name}: alpha must be at least 0 and below eps, not {alpha}")

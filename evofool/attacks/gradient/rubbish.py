@@ -32,7 +32,9 @@ class Rubbish(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.threshold < 1:
-            raise UsageError(f"{self.name}: threshold must lie on [0, 1), not {self.threshold}")
+            raise UsageError(
+                f"{self.name}: threshold must be at least 0 and below 1, not {self.threshold}"
+            )
 
     @property
     def most_queries(self) -> int:

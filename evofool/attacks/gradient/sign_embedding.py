@@ -81,7 +81,9 @@ class SignEmbedding(Attack):
             if getattr(self, name) < 1:
                 raise UsageError(f"{self.name}: {name} must be at least 1")
         if not 0 < self.confidence < 1:
-            raise UsageError(f"{self.name}: confidence must lie on (0, 1), not {self.confidence}")
+            raise UsageError(
+                f"{self.name}: confidence must be above 0 and below 1, not {self.confidence}"
+            )
         for name, most in (("kappa", math.inf), ("free", 1.0), ("smooth", math.inf)):
             value = getattr(self, name)
             if not (0 <= value <= most and math.isfinite(value)):

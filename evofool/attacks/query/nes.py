@@ -71,7 +71,9 @@ class NES(Attack):
         if self.samples % 2:
             raise UsageError(f"{self.name}: samples must be even (pairs), not {self.samples}")
         if not 0 <= self.momentum < 1:
-            raise UsageError(f"{self.name}: momentum must lie on [0, 1), not {self.momentum}")
+            raise UsageError(
+                f"{self.name}: momentum must be at least 0 and below 1, not {self.momentum}"
+            )
 
     @property
     def most_queries(self) -> int:

@@ -113,9 +113,11 @@ class SignEvolution(Attack):
                     f"{self.name}: {name} must be {least} to {most:,}, not {getattr(self, name)}"
                 )
         if not 0 < self.confidence < 1:
-            raise UsageError(f"{self.name}: confidence must lie on (0, 1), not {self.confidence}")
+            raise UsageError(
+                f"{self.name}: confidence must be above 0 and below 1, not {self.confidence}"
+            )
         if not 0 <= self.free <= 1:
-            raise UsageError(f"{self.name}: free must lie on [0, 1], not {self.free}")
+            raise UsageError(f"{self.name}: free must be between 0 and 1, not {self.free}")
 
     @property
     def least_confidence(self) -> float:

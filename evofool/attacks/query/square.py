@@ -60,7 +60,9 @@ class Square(Attack):
         if self.queries < 1:
             raise UsageError(f"{self.name}: queries must be at least 1, not {self.queries}")
         if self.p_init is not None and not 0 < self.p_init <= 1:
-            raise UsageError(f"{self.name}: p_init must lie on (0, 1], not {self.p_init}")
+            raise UsageError(
+                f"{self.name}: p_init must be above 0 and at most 1, not {self.p_init}"
+            )
 
     @property
     def most_queries(self) -> int:

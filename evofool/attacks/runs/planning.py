@@ -14,7 +14,7 @@ from evofool.attacks.runs.rows import ImageRow, ResultRow
 from evofool.attacks.substitute.transfer import SubstituteAttack
 from evofool.config import AttackCampaign, Loaded, class_index
 from evofool.config.attack import AIMS
-from evofool.errors import AttackError, StoreError
+from evofool.errors import AttackError, DamagedError
 from evofool.randomness import Stream, generator
 from evofool.validation import KeyPath
 
@@ -142,7 +142,7 @@ def check_rows(
     """
     for row in rows:
         if row.item >= len(items) or items[row.item] != (row.image, row.target):
-            raise StoreError(
+            raise DamagedError(
                 f"{path}: damaged: result {row.item} of {name} belongs to no image and target of"
                 " this attack"
             )

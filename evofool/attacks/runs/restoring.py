@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evofool.config import AttackCampaign, Loaded, load_attacks, moved_classifier
 from evofool.config.http import CHANGEABLE as SERVICE
-from evofool.errors import ConfigError, StoreError
+from evofool.errors import ConfigError, DamagedError
 from evofool.store import Folder
 from evofool.store.code import check_code
 from evofool.store.fixed import Changeable, check_config
@@ -42,7 +42,7 @@ def load_attack_run(
     except ConfigError as error:
         if moved:
             raise
-        raise StoreError(f"{run.path}: damaged: {error}") from error
+        raise DamagedError(f"{run.path}: damaged: {error}") from error
     check_config(
         run,
         loaded.config,

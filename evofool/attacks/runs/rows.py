@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from evofool.attacks.result import NONE
-from evofool.errors import ImageError, StoreError
+from evofool.errors import DamagedError, ImageError, StoreError
 from evofool.images import UInt8Images, decode_png
 from evofool.store.experiment import ExperimentFolder
 from evofool.store.records.rows import Row
@@ -162,7 +162,7 @@ def read_images(run: ExperimentFolder, address: str) -> list[ImageRow]:
             and all(0 <= claimed < classes for claimed in row.claimed or ())
         )
         if not sane:
-            raise StoreError(f"{run.path}: image {row.item} is damaged")
+            raise DamagedError(f"{run.path}: image {row.item} is damaged")
     return rows
 
 
@@ -181,7 +181,7 @@ def read_results(run: ExperimentFolder, address: str) -> list[ResultRow]:
         of_classes = max(row.predicted, row.predicted_float, row.target) < classes
         answered = row.predicted != NONE or row.confidence is None
         if not (of_classes and answered and row.item >= 0):
-            raise StoreError(f"{run.path}: result {row.item} is damaged")
+            raise DamagedError(f"{run.path}: result {row.item} is damaged")
     return rows
 
 
@@ -209,7 +209,7 @@ def read_held_back(run: ExperimentFolder, address: str) -> list[HeldBackRow]:
     ]
     for row in rows:
         if row.successes > row.transforms:
-            raise StoreError(f"{run.path}: held-back result {row.item} is damaged")
+            raise DamagedError(f"{run.path}: held-back result {row.item} is damaged")
     return rows
 
 
@@ -234,7 +234,7 @@ def picture_of(run: ExperimentFolder, png: bytes) -> UInt8Images:
     try:
         pixels = decode_png(png)
     except ImageError as error:
-        raise StoreError(f"{run.path}: a picture is damaged ({error})") from error
+        raise DamagedError(f"{run.path}: a picture is damaged ({error})") from error
     if list(pixels.shape) != run.manifest["classifier"]["input_shape"]:
         raise StoreError(f"{run.path}: a picture does not have the shape of the victim's input")
     return pixels

@@ -72,11 +72,11 @@ class SubstituteSettings:
             if value is not None and value < 1:
                 raise UsageError(f"{where}: {name} must be at least 1, not {value}")
         if not 1 / 255 <= self.step <= 1:
-            raise UsageError(f"{where}: step must lie on [1/255, 1], not {self.step}")
+            raise UsageError(f"{where}: step must be between 1/255 and 1, not {self.step}")
         if not 0 <= self.shift <= 8:
-            raise UsageError(f"{where}: shift must lie on 0..8, not {self.shift}")
+            raise UsageError(f"{where}: shift must be between 0 and 8, not {self.shift}")
         if not 0 < self.lr <= 10:
-            raise UsageError(f"{where}: lr must lie on (0, 10], not {self.lr}")
+            raise UsageError(f"{where}: lr must be above 0 and at most 10, not {self.lr}")
         if self.architecture not in ARCHITECTURES:
             raise UsageError(
                 f"{where}: architecture {self.architecture!r} is not one of"

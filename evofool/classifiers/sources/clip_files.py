@@ -90,8 +90,8 @@ def _of_folder(folder: Path, spec: ClassifierSpec, base: Path, local: bool) -> C
     config = content.get("model_cfg", content)
     if not isinstance(config, dict) or not all(key in config for key in _PARTS):
         raise ClassifierError(
-            f"{folder / CONFIG}: has no model_cfg with {', '.join(_PARTS)}, so it is no CLIP of"
-            " open_clip; save one by open_clip.push_to_hf_hub.save_for_hf"
+            f"{folder / CONFIG}: has no model_cfg with {', '.join(_PARTS)}, so it is not a CLIP of"
+            " open_clip; save one with open_clip.push_to_hf_hub.save_for_hf"
         )
     if spec.weights is not None:
         weights = resolve(spec.weights, base)
@@ -129,7 +129,8 @@ def _weights(folder: Path) -> Path:
     pickles = sorted(each.name for each in folder.iterdir() if each.suffix in _PICKLES)
     if pickles:
         raise ClassifierError(
-            f"{folder}: its weights are in {pickles[0]}, which is not read, as reading it could run"
+            f"{folder}: its weights are in {pickles[0]}, which is not read, since reading it"
+            " could run"
             f" code; write them as {WEIGHTS[0]} by safetensors.torch.save_file where you trust it"
         )
     raise ClassifierError(f"{folder}: has no {WEIGHTS[0]}; put it there")
@@ -164,7 +165,7 @@ def _of_architecture(model: str, spec: ClassifierSpec, base: Path, download: boo
     tags = open_clip.list_pretrained_tags_by_model(model)
     if spec.weights is None:
         raise ClassifierError(
-            f"weights: are needed beside an architecture; set a file, or one of"
+            f"weights: is missing; an architecture needs a file, or one of"
             f" {', '.join(tags) or 'no tag (it has none)'}"
         )
     said: dict[str, Any] = {}
@@ -192,7 +193,8 @@ def _of_tag(said: Mapping[str, Any], tag: str, download: bool) -> Path:
     repository = "/".join(str(said.get("hf_hub") or "").split("/")[:2])
     if not repository:
         raise ClassifierError(
-            f"weights: {tag} lies on no hub as safetensors; fetch {said.get('url')}, and give the"
+            f"weights: {tag} is not on the hub as safetensors; fetch {said.get('url')}, and give"
+            " the"
             " file as weights: FILE"
         )
     folder = cached_folder(repository, WEIGHTS[0])
@@ -213,7 +215,7 @@ def _of_tag(said: Mapping[str, Any], tag: str, download: bool) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     if not is_file(path):
         raise ClassifierError(
-            f"{path.parent}: has no {CONFIG}, so it is no CLIP of open_clip; save one by"
+            f"{path.parent}: has no {CONFIG}, so it is not a CLIP of open_clip; save one with"
             " open_clip.push_to_hf_hub.save_for_hf (a classifier of transformers: hf:FOLDER)"
         )
     try:
@@ -221,5 +223,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ClassifierError(f"{path}: cannot be read ({reason(error)})") from error
     if not isinstance(content, dict):
-        raise ClassifierError(f"{path}: holds no JSON object")
+        raise ClassifierError(f"{path}: is not a JSON object; fetch it again")
     return content

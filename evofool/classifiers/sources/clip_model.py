@@ -60,7 +60,7 @@ def load_clip(spec: ClassifierSpec, base: Path) -> Classifier:
     labels = spec.read_labels(base)
     if labels is None:
         raise ClassifierError(
-            f"classifier {spec.name}: labels: are needed, since a CLIP has no classes of its own;"
+            f"classifier {spec.name}: labels: is missing, and a CLIP has no classes of its own;"
             " set a list of names, or a file with one a line"
         )
     templates = read_templates(spec, base)
@@ -151,7 +151,7 @@ def _clip(files: ClipFiles, spec: ClassifierSpec) -> Any:
     except Exception as error:  # the config may be wrong in any way
         raise ClassifierError(
             f"{where}: open_clip cannot build it from its config ({_line(error)}); fetch the config"
-            " anew, or upgrade open_clip_torch"
+            " again, or upgrade open_clip_torch"
         ) from error
     read_state_dict(files.weights, spec.name)  # refuses what is damaged or could run code
     try:
@@ -200,13 +200,15 @@ def _preparation(
         same = furthest(pixels, shape, resize, *numbers) <= LEVELS
     except Exception as error:
         raise ClassifierError(
-            f"classifier {spec.name}: its preprocess_cfg cannot be followed ({_line(error)});"
+            f"classifier {spec.name}: its preprocess_cfg asks for what evofool cannot do"
+            f" ({_line(error)});"
             " correct it"
         ) from error
     if not same:
         raise ClassifierError(
-            f"classifier {spec.name}: its preprocess_cfg ({said}) does to pictures what evofool"
-            " cannot do; load the net in a file of your own (path/to/file.py:function)"
+            f"classifier {spec.name}: its preprocess_cfg ({said}) changes pictures in ways that"
+            " evofool"
+            " cannot; load the net in a file of your own (path/to/file.py:function)"
         )
     return shape, resize, spec.mean or numbers[0], spec.std or numbers[1]
 

@@ -60,7 +60,7 @@ def check_count(labels: Sequence[str], templates: Sequence[str], name: str) -> N
     if count > MOST_PROMPTS:
         raise ClassifierError(
             f"classifier {name}: {len(labels):,} labels in {len(templates):,} templates are"
-            f" {count:,} prompts, and more than {MOST_PROMPTS:,} are not encoded; give fewer"
+            f" {count:,} prompts, but at most {MOST_PROMPTS:,} can be encoded; give fewer"
         )
 
 

@@ -150,7 +150,7 @@ def _of_folder(folder: Path, missing: list[str]) -> str:
     pickles = sorted(each.name for each in folder.iterdir() if each.suffix in _PICKLES)
     if WEIGHTS in missing and pickles:
         return (
-            f"its weights are in {pickles[0]}, which is not read, as reading it could run code;"
+            f"its weights are in {pickles[0]}, which is not read, since reading it could run code;"
             f" write them as {WEIGHTS} by model.save_pretrained(FOLDER) where you trust the file"
         )
     if PROCESSOR in missing and len(missing) == 1:
@@ -169,7 +169,7 @@ def _listed(names: list[str]) -> str:
 def _read(path: Path, where: str) -> dict[str, Any]:
     if not path.is_file():
         raise ClassifierError(
-            f"{where}: {path.parent}: has no {CONFIG}, so it is no model of Hugging Face;"
+            f"{where}: {path.parent}: has no {CONFIG}, so it is not a Hugging Face model;"
             " model.save_pretrained(FOLDER) writes one"
         )
     try:
@@ -178,7 +178,7 @@ def _read(path: Path, where: str) -> dict[str, Any]:
         raise ClassifierError(f"{where}: {path}: cannot be read ({reason(error)})") from error
     if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
         raise ClassifierError(
-            f"{where}: {path}: names no model_type, so it is not the config of a model of"
+            f"{where}: {path}: has no model_type, so it is not the config of a model of"
             " transformers; model.save_pretrained(FOLDER) writes one"
         )
     return content
@@ -195,6 +195,6 @@ def _check_task(config: Mapping[str, Any], where: str) -> None:
         )
     if config.get("problem_type") == "regression":
         raise ClassifierError(
-            f"{where}: its {CONFIG} says problem_type regression, so its outputs are no classes;"
+            f"{where}: its {CONFIG} says problem_type regression, so its outputs are not classes;"
             " name a model that was trained to classify"
         )

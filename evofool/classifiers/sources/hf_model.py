@@ -184,7 +184,8 @@ def _net(files: ModelFiles, name: str) -> nn.Module:
         )
     except Exception as error:
         raise ClassifierError(
-            f"{where}: config.json gives no model that transformers has ({_line(error)}); code that"
+            f"{where}: config.json describes a model that transformers does not have"
+            f" ({_line(error)}); code that"
             " comes with a model is never run"
         ) from error
     if type(config) not in AutoModelForImageClassification._model_mapping:
@@ -205,7 +206,7 @@ def _net(files: ModelFiles, name: str) -> nn.Module:
     except Exception as error:
         raise ClassifierError(
             f"{where}: its weights cannot be loaded ({_line(error)}); fetch {files.weights.name}"
-            " and config.json of the same model anew"
+            " and config.json of the same model again"
         ) from error
     missing = sorted(loading["missing_keys"])
     if missing:

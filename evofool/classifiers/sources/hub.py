@@ -65,7 +65,7 @@ def cached_folder(model: str, file: str) -> Path | None:
         found = try_to_load_from_cache(repository, file, revision=revision or None)
     except HFValidationError as error:
         raise ClassifierError(
-            f"{model!r} is no folder on this machine, and the hub has no such names; write"
+            f"{model!r} is not a folder on this machine, and cannot be a name on the hub; write"
             " OWNER/NAME, or the path of a folder"
         ) from error
     return Path(found).parent if isinstance(found, str) else None

@@ -137,21 +137,23 @@ def _members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]
     for entry in archive.infolist():
         member = entry.filename.partition("/")[2]
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise ClassifierError(f"{where}: is compressed; save it by torch.export.save")
+            raise ClassifierError(f"{where}: is compressed; save it with torch.export.save")
         if member in entries:
             raise ClassifierError(f"{where}: holds {member[:100]} twice; save it again")
         entries[member] = entry
     absent = [member for member in _NEEDED if member not in entries]
     if absent:
         raise ClassifierError(
-            f"{where}: is no program of torch.export.save (it has no {absent[0]}); for weights name"
+            f"{where}: was not written by torch.export.save (it has no {absent[0]}); for weights"
+            " name"
             " the architecture, for other nets a file of your own: path/to/file.py:function"
         )
     for member in entries:
         if not (_KEPT.fullmatch(member) or _LEFT_OUT.fullmatch(member)):
             what = "compiled code" if "aotinductor" in member else "pickled or unknown parts"
             raise ClassifierError(
-                f"{where}: refused, it holds {what} ({member[:100]}), which could run code when it"
+                f"{where}: is refused, since it holds {what} ({member[:100]}), which could run"
+                " code when it"
                 " is read; export the plain net again"
             )
     return entries
@@ -159,10 +161,12 @@ def _members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]
 
 def _checked_text(member: str, content: bytes, where: str) -> bytes:
     if len(content) > _MAX_TEXT:
-        raise ClassifierError(f"{where}: {member} is larger than {_MAX_TEXT >> 20} MB")
+        raise ClassifierError(
+            f"{where}: {member} is larger than {_MAX_TEXT >> 20} MB; export the net again"
+        )
     told = json.loads(content)
     if not isinstance(told, dict):
-        raise ClassifierError(f"{where}: {member} is no object")
+        raise ClassifierError(f"{where}: {member} is not a JSON object; export the net again")
     try:
         if member == _NEEDED[0]:
             _only_first_call(told)

@@ -184,7 +184,7 @@ def _shape(sizes: Any, spec: ClassifierSpec) -> Shape:
     if spec.input_shape is None:
         if None in own:
             raise ClassifierError(
-                f"classifier {spec.name}: input_shape: is needed, since the program takes images of"
+                f"classifier {spec.name}: input_shape: is missing, and the program takes images of"
                 " many sizes; set [channels, height, width]"
             )
         return check_shape([size for size in own if size is not None], spec.name)

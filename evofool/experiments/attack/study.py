@@ -23,7 +23,7 @@ from evofool.attacks.runs.rows import (
 )
 from evofool.classifiers import Classifier
 from evofool.config import AttackCampaign, Loaded, ScoringConfig, load_attacks
-from evofool.errors import AttackError, FolderError, StoreError, UsageError
+from evofool.errors import AttackError, DamagedError, FolderError, UsageError
 from evofool.experiments.attack.held_back import AttackHeldBack
 from evofool.experiments.attack.sources import Source, open_source
 from evofool.experiments.attack.works import AttackOnImages, JudgedImages, SourceImages
@@ -315,7 +315,7 @@ def _stored_images(run: ExperimentFolder) -> SourceImages | None:
         fields = json_object(work.definition, run.path)["fields"]["source"]
         return SourceImages(str(fields["digest"]), int(fields["count"]), bool(fields["labelled"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{run.path}: work {work.address[:16]} is damaged") from error
+        raise DamagedError(f"{run.path}: work {work.address[:16]} is damaged") from error
 
 
 def _scoring(config: ScoringConfig) -> Scoring:

@@ -7,7 +7,7 @@ from typing import Any
 
 from evofool.config import Loaded
 from evofool.data import DataSets
-from evofool.errors import StoreError, UsageError
+from evofool.errors import DamagedError, UsageError
 from evofool.experiments.checked import check_encodings
 from evofool.experiments.defend.config import DefendConfig, resolve
 from evofool.experiments.defend.matrix import (
@@ -127,7 +127,7 @@ class DefendStudy(Study[DefendConfig]):
             judged = summary.get("verdict")
             verdict = judged.get("colour") if isinstance(judged, dict) else None
             if verdict is None:
-                raise StoreError(f"{run.path / 'summary.json'}: damaged: verdict")
+                raise DamagedError(f"{run.path / 'summary.json'}: damaged: verdict")
         name = str(defense.get("name")) if isinstance(defense, dict) else None
         return {"defense": name, "verdict": verdict}
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from evofool.config import to_yaml
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.study import Study
 from evofool.store.code import code_of
@@ -124,7 +124,7 @@ def planned(run: ExperimentFolder) -> dict[str, str]:
     if not isinstance(entries, list) or not all(
         isinstance(e, list) and len(e) == 2 and all(isinstance(t, str) for t in e) for e in entries
     ):
-        raise StoreError(f"{run.path}: its plan is damaged")
+        raise DamagedError(f"{run.path}: its plan is damaged")
     return dict(entries)
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.report.output import PAGE, Drawn
 from evofool.store.experiment import ExperimentFolder
 
@@ -51,7 +51,7 @@ def drawn_digests(meta: Mapping[str, str]) -> dict[str, str] | None:
     except ValueError:
         found = None
     if not (isinstance(found, dict) and all(isinstance(v, str) for v in found.values())):
-        raise StoreError(f"the digests of drawn files ({KEY}) are damaged")
+        raise DamagedError(f"the digests of drawn files ({KEY}) are damaged")
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evofool.errors import FolderError, StoreError
+from evofool.errors import DamagedError, FolderError, StoreError
 from evofool.experiments.engine.plan import Plan
 from evofool.experiments.engine.results import Results, everything_below
 from evofool.experiments.engine.work import Work
@@ -58,7 +58,7 @@ def _reuse(plan: Plan, folder: ExperimentFolder, source: Path) -> Reused:
         ) from error
     with other:
         if other.whole() is False:
-            raise StoreError(f"{source}: is damaged: evofool verify {source} says where")
+            raise DamagedError(f"{source}: is damaged: evofool verify {source} says where")
         theirs, ours = Results(other, plan), Results(folder, plan)
         taken = []
         for planned in plan:
@@ -99,7 +99,7 @@ def _copy(plan: Plan, folder: ExperimentFolder, other: ExperimentFolder, work: W
         _copy_files(other.path / artifact.path, folder.inside(place))
         digest = work.digest_of(artifact.name, folder.path / place)
         if digest != artifact.digest:
-            raise StoreError(
+            raise DamagedError(
                 f"{folder.path / place}: is not what {other.path} says of it; it was changed while"
                 " it was copied, or is damaged"
             )

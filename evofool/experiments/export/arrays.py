@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.experiments.export.pictures import Pictures
 
 _MISSING: Mapping[type, Any] = {int: -1, float: np.nan, bool: False, str: ""}
@@ -27,7 +27,7 @@ def npz_bytes(pictures: Pictures) -> bytes:
     """
     shapes = {picture.pixels.shape for picture in pictures.rows}
     if len(shapes) > 1:
-        raise StoreError(f"{pictures.run.path}: damaged: its pictures differ in shape")
+        raise DamagedError(f"{pictures.run.path}: damaged: its pictures differ in shape")
     columns = {name: _column(pictures, name) for name in pictures.columns}
     arrays = {
         "images": np.stack([picture.pixels for picture in pictures.rows]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
-from evofool.errors import StoreError, UsageError
+from evofool.errors import DamagedError, StoreError, UsageError
 from evofool.experiments.records import AttackRecord, EliteRecord
 from evofool.experiments.results import AttackRun, EvolveRun, Run
 from evofool.images import PROVENANCE, UInt8Images, encode_png, pixels_sha256
@@ -103,11 +103,13 @@ def pictures_of(run: Run, encoding: str | None = None) -> Pictures:
 def _check(path: Path, rows: Sequence[Picture]) -> None:
     """Refuses what only a damaged run holds: a name that comes twice, a number beyond 64 bits."""
     if len({picture.name for picture in rows}) < len(rows):
-        raise StoreError(f"{path}: damaged: two of its pictures have the same name")
+        raise DamagedError(f"{path}: damaged: two of its pictures have the same name")
     for picture in rows:
         for name, value in picture.facts.items():
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise StoreError(f"{path}: damaged: {picture.name}: {name} is not a 64-bit number")
+                raise DamagedError(
+                    f"{path}: damaged: {picture.name}: {name} is not a 64-bit number"
+                )
 
 
 def _evolved(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from evofool.classifiers.identity.files import sha256_file
 from evofool.config import Loaded
 from evofool.data import Dataset
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.experiments.engine import Artifact, Context, Row, outside
 from evofool.experiments.engine.work import work
 from evofool.experiments.works.pictures import Pictures
@@ -147,5 +147,5 @@ def seconds_of(card: Any) -> float:
     """
     value = read_json(card).get("seconds", 0.0)
     if not isinstance(value, int | float):
-        raise StoreError(f"{card}: damaged: seconds")
+        raise DamagedError(f"{card}: damaged: seconds")
     return float(value)

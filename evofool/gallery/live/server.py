@@ -25,7 +25,7 @@ from urllib.parse import unquote
 
 from evofool.config import cells
 from evofool.encodings import Encoding
-from evofool.errors import EvofoolError, StoreError, UsageError
+from evofool.errors import DamagedError, EvofoolError, UsageError
 from evofool.evolution.drawing import HOST, recorded_in
 from evofool.evolution.individual import Individual
 from evofool.evolution.outputs import Elite, picture
@@ -126,7 +126,7 @@ class LiveRun:
                 if stored is None or stored.genome is None:
                     return None
                 if hashlib.sha256(stored.genome).digest() != stored.sha256:
-                    raise StoreError(f"{run.path}: the genome of {row.id} is damaged")
+                    raise DamagedError(f"{run.path}: the genome of {row.id} is damaged")
                 genome = encoding.load(stored.genome)
                 _, height, width = run.manifest["classifier"]["input_shape"]
                 pixels = encoding.render([genome], (height, width))[0]

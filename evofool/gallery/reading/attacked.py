@@ -28,7 +28,7 @@ from evofool.attacks.runs.rows import (
 from evofool.attacks.runs.summary import held_back_line, line_of, stem
 from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import AttackCampaign
-from evofool.errors import EncodingError, StoreError
+from evofool.errors import DamagedError, EncodingError
 from evofool.files import read_file
 from evofool.gallery.reading.asking import StoredVictim
 from evofool.gallery.reading.exhibits import (
@@ -216,7 +216,7 @@ def _exhibits(
         for row in rows:
             key = stem(each, row)
             if row.image >= len(images) or key in seen:
-                raise StoreError(
+                raise DamagedError(
                     f"{run.path}: result {row.item} of attack {each.index} is damaged: image"
                     f" {row.image} {'is there twice' if key in seen else 'is missing'}"
                 )

@@ -12,7 +12,7 @@ import numpy as np
 from evofool.classifiers.sources.bundled import BUNDLED
 from evofool.config import cells
 from evofool.encodings import AnySizeEncoding, StagedEncoding, file_is_missing
-from evofool.errors import EncodingError, StoreError
+from evofool.errors import DamagedError, EncodingError, StoreError
 from evofool.evolution.deap_toolbox import not_bred_again
 from evofool.evolution.individual import Individual
 from evofool.evolution.lineage import Lineage
@@ -216,11 +216,11 @@ class Elites:
                 return steps[::-1]
             side = _side(row)
             if row.parents[side].generation >= current.generation:
-                raise StoreError(f"{self._run.path}: damaged lineage of {current}")
+                raise DamagedError(f"{self._run.path}: damaged lineage of {current}")
             current = row.parents[side]
             held = row.parent_cells[side] if row.parent_cells else held
             if not 0 <= held < len(self._stored.labels):
-                raise StoreError(f"{self._run.path}: damaged lineage of {current}")
+                raise DamagedError(f"{self._run.path}: damaged lineage of {current}")
 
     def family(self, exhibit: Exhibit) -> set[IndividualId]:
         return set(self._lineage.of(self._of(exhibit).id))

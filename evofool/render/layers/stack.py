@@ -93,7 +93,7 @@ class Stack:
             raise ValueError("a kind of a layer is not one of those there are")
         for genes in (self.ground, self.genes):
             if not ((genes >= 0) & (genes <= 1)).all():  # NaN is neither
-                raise ValueError("a gene is not on [0, 1]")
+                raise ValueError("a gene is below 0 or above 1")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from evofool.errors import BudgetError, StoreError
+from evofool.errors import BudgetError, DamagedError, StoreError
 from evofool.store.answers import Answers
 from evofool.store.database import SQLITE_ERRORS, connect, fault
 from evofool.store.rows_seal import seal_bookings
@@ -151,5 +151,5 @@ def _sent(stored: Mapping[str, int]) -> int:
 
 def _count(key: object, value: object, path: Path) -> int:
     if not (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19):
-        raise StoreError(f"{path}: {str(key)[:60]} is damaged: it is not a count")
+        raise DamagedError(f"{path}: {str(key)[:60]} is damaged: it is not a count")
     return int(value)

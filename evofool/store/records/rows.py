@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from evofool.errors import StoreError
+from evofool.errors import DamagedError
 from evofool.validation import problem_of
 
 
@@ -49,9 +49,9 @@ class Row:
             row: Self = _adapter(cls).validate_json(content, strict=True)
         except ValidationError as error:
             found = problem_of(error, _plain(content), cls)
-            raise StoreError(f"{where}: damaged: {cls.type} {item}: {found}") from error
+            raise DamagedError(f"{where}: damaged: {cls.type} {item}: {found}") from error
         if row.item != item:
-            raise StoreError(f"{where}: damaged: {cls.type} {item} claims to be {row.item}")
+            raise DamagedError(f"{where}: damaged: {cls.type} {item} claims to be {row.item}")
         return row if png is None else dataclasses.replace(row, png=png)
 
     def content(self) -> str:

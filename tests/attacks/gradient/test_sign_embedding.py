@@ -102,7 +102,7 @@ def test_a_victim_without_gradients_is_told_of_evolution(
     ("change", "message"),
     [
         ({"sign": "square"}, "sign 'square' is not one of whole, disc"),
-        ({"confidence": 1.0}, "confidence must lie on"),
+        ({"confidence": 1.0}, "confidence must be above 0 and below 1"),
         ({"kappa": -1.0}, "kappa must be 0 or more"),
         ({"search_steps": 0}, "search_steps must be at least 1"),
         ({"steps": 0}, "steps must be at least 1"),

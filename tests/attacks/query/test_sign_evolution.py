@@ -83,8 +83,8 @@ def test_results_depend_on_no_batch(black_box: Classifier, images: Images) -> No
         ({"grid": 33}, "grid must be 1 to 32"),
         ({"population": 3}, "population must be 4 to"),
         ({"sigma": 0.0}, "sigma must be above 0"),
-        ({"confidence": 0.0}, "confidence must lie on"),
-        ({"free": -0.1}, "free must lie on"),
+        ({"confidence": 0.0}, "confidence must be above 0 and below 1"),
+        ({"free": -0.1}, "free must be between 0 and 1"),
         ({"sign": "ring"}, "sign 'ring' is not one of"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.classifiers.sources.bundled import BUNDLED, WEIGHTS
+from evofool.text import rate
 
 ROOT = Path(__file__).parents[3]
 CARDS = {
@@ -50,7 +51,7 @@ def test_a_card_describes_the_net(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.json")), ids=lambda path: path.stem)
 def test_a_card_says_what_the_training_measured(path: Path) -> None:
     written, card = json.loads(path.read_text("utf-8")), CARDS[path.stem]
-    accuracy = f"{100 * written['test_accuracy']:.2f} %"
+    accuracy = rate(written["test_accuracy"], written["test_images"])
     assert card["accuracy"].startswith(f"{accuracy} of the test pictures")
     assert accuracy in inspect_classifier(path.stem).about
     if "adversarial_accuracy" in written:

@@ -150,7 +150,7 @@ def test_an_architecture_with_weights(clip: Path, monkeypatch: pytest.MonkeyPatc
     victim = load_classifier(spec)
     assert victim.source is not None
     assert "0.4815" in victim.preprocessing  # open_clip's default
-    with pytest.raises(ClassifierError, match="weights: are needed beside an architecture"):
+    with pytest.raises(ClassifierError, match="weights: is missing; an architecture needs"):
         load_classifier({"name": "clip:ViT-tiny", "labels": LABELS})
     with pytest.raises(ClassifierError, match="none of the tags"):
         load_classifier({**spec, "weights": "absent.safetensors"})
@@ -206,14 +206,14 @@ def _nan(folder: Path) -> None:
     ("spoil", "message"),
     [
         (lambda folder: shutil.rmtree(folder), "no such folder"),
-        (lambda folder: (folder / "open_clip_config.json").unlink(), "no CLIP of open_clip"),
+        (lambda folder: (folder / "open_clip_config.json").unlink(), "not a CLIP of open_clip"),
         (lambda folder: (folder / "open_clip_config.json").write_text("["), "cannot be read"),
         (lambda folder: (folder / "open_clip_config.json").write_text("{}"), "has no model_cfg"),
         (lambda folder: change(folder, "model_cfg", embed_dim=24), "do not fit the architecture"),
         (lambda folder: change(folder, "model_cfg", surprise=1), "cannot build it"),
         (
             lambda folder: change(folder, "preprocess_cfg", resize_mode="stretch"),
-            "preprocess_cfg cannot be followed",
+            "preprocess_cfg asks for what evofool",
         ),
         (lambda folder: (folder / "open_clip_model.safetensors").unlink(), "put it there"),
         (_damaged, "cannot be read"),
@@ -231,7 +231,7 @@ def test_what_is_no_clip(spoil: Any, message: str, clip: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"labels": None}, "labels: are needed"),
+        ({"labels": None}, "labels: is missing"),
         ({"templates": ["a photo"]}, r"must hold \{\} once"),
         ({"templates": ["{} and {}"]}, r"must hold \{\} once"),
         ({"templates": "absent.txt"}, "absent.txt: cannot be read"),

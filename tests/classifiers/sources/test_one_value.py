@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from exported_nets import save
 from hugging_face_nets import save as save_hugging_face
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -198,12 +199,9 @@ def test_graphs_of_other_shapes(shape: str, ends: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_program_without_the_task(flat: bool, tmp_path: Path) -> None:
     layers = [torch.nn.Flatten(), torch.nn.Linear(48, 1), *([torch.nn.Flatten(0)] if flat else [])]
-    program = torch.export.export(
-        torch.nn.Sequential(*layers).eval(),
-        (torch.rand(2, 3, 4, 4),),
-        dynamic_shapes=({0: torch.export.Dim("n", min=1, max=64)},),
-    )
-    torch.export.save(program, tmp_path / "net.pt2")
+    n = torch.export.Dim("n", min=1, max=64)
+    net = torch.nn.Sequential(*layers).eval()
+    save(net, tmp_path / "net.pt2", torch.rand(2, 3, 4, 4), {0: n})
     with pytest.raises(ClassifierError, match=r"set task: binary, and labels: \[no, yes\]"):
         load_classifier(str(tmp_path / "net.pt2"))
 

@@ -26,6 +26,7 @@ from evofool.gallery.reading.attacked import spelt
 from evofool.gallery.reading.collect import collect
 from evofool.images import decode_png
 from evofool.store.experiment import ExperimentFolder
+from evofool.text import rate
 
 from ..conftest import HOSTILE, PATIENCE_MS  # type: ignore[import-not-found]  # tests are no package
 
@@ -127,7 +128,7 @@ def test_the_page_says_what_came_of_it(finished: Path) -> None:
     summary = json.loads((finished / "summary.json").read_text())
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", text)
     for group in summary["attacks"]:
-        assert f"{group['success_png']['rate'] * 100:.1f} %" in cells
+        assert rate(group["success_png"]["rate"], group["n"]) in cells
     fooled = sum(group["success_png"]["successes"] for group in summary["attacks"])
     assert f"{fooled} of 81 pictures fool; 4 attacks on 9 images." in text
     assert "ancestry" not in text.split("<script", 1)[0].split("</style>")[1]

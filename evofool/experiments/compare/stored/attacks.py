@@ -17,7 +17,7 @@ from evofool.attacks.runs.rows import (
     read_results,
     role_of,
 )
-from evofool.errors import AttackError, StoreError
+from evofool.errors import AttackError, DamagedError
 from evofool.experiments.compare.searches import SEEN, Sees
 from evofool.experiments.compare.stored.search import (
     Best,
@@ -52,7 +52,7 @@ def attacks(path: Path) -> list[FoundSearch | NotCompared]:
         for index in range(len(roles.keys() - {IMAGES})):
             address = roles.get(role_of(index))
             if address is None:
-                raise StoreError(f"{path}: damaged: it has no {role_of(index)}")
+                raise DamagedError(f"{path}: damaged: it has no {role_of(index)}")
             found.append(_attack(run, victim, index, address))
         return found
 
@@ -129,7 +129,7 @@ def _settings(run: ExperimentFolder, work: WorkRow) -> tuple[dict[str, Any], dic
             "images": _images(run, fields["judged"]["work"]),
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{run.path}: work {work.address[:16]} is damaged") from error
+        raise DamagedError(f"{run.path}: work {work.address[:16]} is damaged") from error
     return attack, settings
 
 

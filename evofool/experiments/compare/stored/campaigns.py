@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evofool.classifiers.base import short_name
-from evofool.errors import StoreError
+from evofool.errors import DamagedError, StoreError
 from evofool.evolution.outputs import elites as elites_of
 from evofool.evolution.outputs import png_name, read_table
 from evofool.evolution.restoring import open_elites
@@ -56,7 +56,7 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     for win in wins:
         g = win.id.generation
         if g not in forward or win.class_index >= len(victim.labels):
-            raise StoreError(
+            raise DamagedError(
                 f"{path}: damaged: the win of {win.id} belongs to no generation or class"
             )
         cost = win_cost(win.id.child, forward.get(g - 1, 0), forward[g], passes)
@@ -64,7 +64,7 @@ def campaign(path: Path) -> list[FoundSearch | NotCompared]:
     best = {}
     for elite in elites:
         if elite.class_index not in seen:
-            raise StoreError(f"{path}: damaged: class {elite.class_index} was never won")
+            raise DamagedError(f"{path}: damaged: class {elite.class_index} was never won")
         steps = improvements(seen[elite.class_index])
         odds = improvements([(1, elite.log_odds)])[0].log_odds
         best[elite.class_index] = Best(odds, elite.class_index if elite.won else -1, steps)

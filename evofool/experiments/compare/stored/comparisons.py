@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from evofool.errors import FolderError, StoreError
+from evofool.errors import DamagedError, FolderError, StoreError
 from evofool.experiments.compare.passes import PassesRow
 from evofool.experiments.compare.searched import SpentRow
 from evofool.experiments.compare.stored.search import (
@@ -102,7 +102,7 @@ def entry_of(run: ExperimentFolder) -> Entry:
     except ValidationError as error:
         found = problem_of(error, run.manifest[ENTRY], Entry)
         where = f"{dotted((ENTRY, *found.path))}: {found.message}"
-        raise StoreError(f"{run.path}: its manifest is damaged: {where}") from error
+        raise DamagedError(f"{run.path}: its manifest is damaged: {where}") from error
 
 
 def timed(path: Path) -> dict[str, PassesRow]:
@@ -128,11 +128,11 @@ def _of_methods(
     for method in entry.methods:
         net = entry.nets.get(method.net)
         if net is None:
-            raise StoreError(f"{run.path}: its manifest is damaged: {ENTRY}: {method.net}")
+            raise DamagedError(f"{run.path}: its manifest is damaged: {ENTRY}: {method.net}")
         victim = VictimOf(method.net, net.digest, tuple(net.labels))
         for written, addresses in method.runs.items():
             if not written.isdecimal() or len(written) > 10 or not addresses:
-                raise StoreError(f"{run.path}: its manifest is damaged: {ENTRY}: seed {written}")
+                raise DamagedError(f"{run.path}: its manifest is damaged: {ENTRY}: seed {written}")
             own = [works[each] for each in addresses if each in works]
             if not (len(own) == len(addresses) and own[0].finished):
                 reason = f"seed {written} is not done ({state}); evofool resume continues it"
@@ -182,9 +182,9 @@ def _search(
     classes = set(sought)
     for row in rows:
         if row.item not in classes or len(row.costs) != len(row.log_odds) or not row.costs:
-            raise StoreError(f"{where}: damaged: class {row.item}")
+            raise DamagedError(f"{where}: damaged: class {row.item}")
     if len({row.costs for row in rows}) > 1:
-        raise StoreError(f"{where}: damaged: its classes have different costs")
+        raise DamagedError(f"{where}: damaged: its classes have different costs")
 
     def pictures(wanted: Sequence[int]) -> dict[int, bytes]:
         asked = set(wanted)
@@ -217,9 +217,9 @@ def restored(run: ExperimentFolder, stored: WorkRow) -> StoredSearch:
             and all(0 <= c < len(work.victim.labels) for c in work.sought)
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(f"{run.path}: work {stored.address[:16]} is damaged") from error
+        raise DamagedError(f"{run.path}: work {stored.address[:16]} is damaged") from error
     if not sane:
-        raise StoreError(f"{run.path}: work {stored.address[:16]} is damaged")
+        raise DamagedError(f"{run.path}: work {stored.address[:16]} is damaged")
     return work
 
 

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from evofool.errors import FolderError, StoreError, UsageError
+from evofool.errors import DamagedError, FolderError, UsageError
 from evofool.experiments.compare.passes import COUNTED
 from evofool.experiments.compare.searches import Arm
 from evofool.experiments.compare.stored.attacks import attacks
@@ -234,7 +234,7 @@ def _work(
 ) -> StoredSearch:
     of_run = _numbered(search.victim.labels)
     if any(not 0 <= c < len(of_run) for c in search.sought):
-        raise StoreError(
+        raise DamagedError(
             f"{search.origin.name}: damaged: it has a class that its net does not have"
         )
     here = {c: place[of_run[c]] for c in search.sought}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from evofool.errors import ImageError, StoreError
+from evofool.errors import DamagedError, ImageError, StoreError
 from evofool.experiments.compare.searched import SpentRow
 from evofool.experiments.compare.stored.search import FoundSearch, Origin, VictimOf
 from evofool.experiments.compare.works import SearchRow
@@ -90,4 +90,4 @@ def _plain(png: bytes | None, what: str) -> bytes:
     try:
         return encode_png(decode_png(png))
     except ImageError as error:
-        raise StoreError(f"{what} is damaged ({error})") from error
+        raise DamagedError(f"{what} is damaged ({error})") from error
