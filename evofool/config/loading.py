@@ -553,8 +553,17 @@ def _absolute_text(document: Document, where: KeyPath, value: str, check: bool) 
     path = document.resolve(where, file)
     if check and not is_file(path):
         what = "no regular file" if os.path.lexists(path) else "no such file"
-        raise document.error(where, f"{what}: {short(path)}")
+        raise document.error(where, f"{what}: {short(path)}{_from_here(document, where, file)}")
     return document.replaced(where, f"{path}{colon}{function}", document.place(where))
+
+
+def _from_here(document: Document, where: KeyPath, file: str) -> str:
+    """How to write `file`, if a config names it as seen from the working folder."""
+    folder = document.place(where).folder
+    if not is_file(Path(file)) or folder.resolve() == Path.cwd():
+        return ""
+    written = os.path.relpath(file, folder)
+    return f"; paths in a config start from its own folder: write {short(written)}"
 
 
 def _names_file(value: str, folder: Path) -> bool:

@@ -25,6 +25,7 @@ from evofool.scoring.services import ServiceEngine
 from evofool.scoring.statistics import wilson
 from evofool.store.answers import Answers
 from evofool.store.files import json_object, read_json
+from evofool.text import printable
 
 
 @dataclass(frozen=True)
@@ -185,14 +186,19 @@ def victim_claimed(claims: Sequence[Mapping[str, Any] | None]) -> str:
     Raises:
         UsageError: a picture claims nothing, or they claim several or another one.
     """
-    named = {str(claim.get("classifier")) for claim in claims if claim is not None}
-    name = next(iter(named), "")
-    if len(named) != 1 or None in claims or name not in BUNDLED:
+    named = {None if claim is None else claim.get("classifier") for claim in claims}
+    name = next(iter(named), None)
+    if len(named) != 1 or name is None:
+        few = not named or None in named
+        why = "not every picture names one" if few else "the pictures name several"
+        raise UsageError(f"name the classifier to ask with --classifier, since {why}")
+    if name not in BUNDLED:  # it may be code, which no picture may choose
         raise UsageError(
-            "name the classifier to ask with --classifier, since the pictures do not all name"
-            " the same classifier among those that ship with evofool"
+            "name the classifier to ask with --classifier: the picture was made for"
+            f" {printable(str(name))}, which does not ship with evofool, and no picture decides"
+            " which code is run"
         )
-    return name
+    return str(name)
 
 
 def claim_beside(path: Path) -> tuple[dict[str, Any] | None, bool]:

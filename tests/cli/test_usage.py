@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
@@ -220,6 +221,33 @@ def test_one_class_by_its_name(answered: Say, run: Path, tmp_path: Path) -> None
     assert "matches 7 classes (0 0, 1 1" in message
     assert "no class is called 'zebra'" in refused(
         "gallery", run, "--class", "zebra", "--size", "9"
+    )
+
+
+def test_a_path_in_a_config_that_starts_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "net.py").touch()
+    config = tmp_path / "mine" / "attack.yaml"
+    rest = "images: {dataset: mnist-sample}\nattacks: [pgd]\n"
+    config.write_text(f"kind: attack\nclassifier: mine/net.py:cnn\n{rest}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    message = refused("attack", config, "--dry-run")
+    assert message.endswith("paths in a config start from its own folder: write net.py")
+    config.write_text(f"kind: attack\nclassifier: absent.py:cnn\n{rest}", encoding="utf-8")
+    assert refused("attack", config, "--dry-run").endswith("absent.py")  # it is nowhere
+
+
+def test_a_picture_does_not_choose_which_code_judges_it(run: Path) -> None:
+    pictures = sorted((run / "images").glob("*.png"))
+    message = refused("score", *pictures)
+    assert "--classifier" in message
+    assert "the picture was made for " in message
+    bare = run.parent / "bare.png"
+    bare.write_bytes(encode_png(np.zeros((1, 4, 4), np.uint8)))
+    assert message.partition(":")[0] + ", since not every picture names one" == refused(
+        "score", bare, pictures[0]
     )
 
 

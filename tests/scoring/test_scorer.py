@@ -111,7 +111,7 @@ def test_wrong_images_cost_nothing(
     scorer = make_scorer(victim)
     with pytest.raises(ImageError, match="1 x 5 x 6 were given, but 1 x 6 x 6 is needed"):
         scorer.score(images[:, :, :5])
-    with pytest.raises(ImageError, match=r"on \[0, 1\]"):
+    with pytest.raises(ImageError, match="between 0 and 1"):
         scorer.score(images.astype(np.float32))
     assert (scorer.queries, scorer.forward_images) == (0, 0)
 

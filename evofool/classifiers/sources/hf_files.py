@@ -130,7 +130,8 @@ def _from_hub(model: str, wanted: tuple[str, ...], download: bool) -> Path:
     missing = [CONFIG, PROCESSOR, WEIGHTS] if folder is None else _missing(folder, wanted)
     if folder is None or missing:
         raise ClassifierError(
-            f"{_listed(missing)} not on this machine ({why}); put {CONFIG}, {PROCESSOR} and"
+            f"no folder {model} is here, and for a model of this name on the hub,"
+            f" {_listed(missing)} not on this machine ({why}); put {CONFIG}, {PROCESSOR} and"
             f" {WEIGHTS} of {model} into a folder and name it: hf:path/to/folder"
         )
     return folder

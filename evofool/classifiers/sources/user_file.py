@@ -122,6 +122,8 @@ def _call(name: str, code: UserCode, function: str) -> object:
             if not callable(maker):
                 raise ClassifierError(f"classifier {name}: {path} does not define {function}")
             made: object = maker()
+    except ClassifierError as error:
+        raise ClassifierError(_under(name, str(error))) from error
     except EvofoolError:
         raise
     except (Exception, SystemExit) as error:  # a script that ends the process is no victim
@@ -130,6 +132,15 @@ def _call(name: str, code: UserCode, function: str) -> object:
             f"classifier {name}: {path} fails ({type(error).__name__}: {line})"
         ) from error
     return made
+
+
+def _under(name: str, message: str) -> str:
+    """`message` with the name from the config, if the function gave its victim none."""
+    for unnamed in UNNAMED:
+        rest = message.removeprefix(f"classifier {unnamed}: ")
+        if rest != message:
+            return f"classifier {name}: {rest}"
+    return message
 
 
 def _ready(spec: ClassifierSpec, made: Classifier, source: tuple[Path, str]) -> Classifier:

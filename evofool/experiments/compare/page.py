@@ -257,7 +257,8 @@ def _in_common(outcomes: Sequence[MethodResults], labels: Sequence[str]) -> str:
         names = [labels[c] for c in apart[family]]
         if names:
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            sentences.append(f"Only {family}: {', '.join(names[:8])}{more}.")
+            classes = "class" if len(names) == 1 else "classes"
+            sentences.append(f"Only {family}: {classes} {', '.join(names[:8])}{more}.")
     halves = []
     for family in ("evolution", "gradients"):
         top = best(outcomes, _of(family))

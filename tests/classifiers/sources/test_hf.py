@@ -281,7 +281,13 @@ def test_without_a_network() -> None:
     assert "preprocessor_config.json" in inspected.missing
     with pytest.raises(ClassifierError) as caught:
         load_classifier("hf:google/vit-base-patch16-224")
-    for part in ("config.json", "model.safetensors", "no network", "hf:path/to/folder"):
+    for part in (
+        "no folder google/vit-base-patch16-224 is here",  # a path with a typo looks like a name
+        "config.json",
+        "model.safetensors",
+        "no network",
+        "hf:path/to/folder",
+    ):
         assert part in str(caught.value)
 
 

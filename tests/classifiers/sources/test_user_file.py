@@ -11,6 +11,7 @@ import pytest
 
 from evofool.classifiers import inspect_classifier, load_classifier
 from evofool.classifiers.base import short_name
+from evofool.errors import ClassifierError
 
 MODULE = """
 import torch
@@ -85,6 +86,15 @@ def test_a_predict_function(user_file: Callable[[str], Path]) -> None:
     assert classifier.output == "probs"
     assert classifier.labels == ("0", "1")
     assert classifier.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_ready_classifier_without_a_name_is_named_in_its_errors(
+    user_file: Callable[[str], Path],
+) -> None:
+    path = user_file(READY.replace('labels=["light", "dark"]', 'labels=["a", "b", "c"]'))
+    (path.parent / "helper.py").write_text(HELPER, encoding="utf-8")
+    with pytest.raises(ClassifierError, match=r"^classifier .*victim\.py:make: gives 2 classes"):
+        load_classifier(f"{path}:make")
 
 
 def test_a_ready_classifier_and_a_file_beside_it(user_file: Callable[[str], Path]) -> None:
