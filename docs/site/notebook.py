@@ -21,7 +21,7 @@ DOCS = Path(__file__).resolve().parents[1]
 PAGE = DOCS / "tutorial.md"
 CELL = re.compile(r"^```python\n(?P<code>.*?)^```\n(?P<output>\n```text\n.*?^```\n)?", re.M | re.S)
 ONLY_ON_THE_PAGE = re.compile(
-    r"^!\[.*?\]\(.*?\)\n|^The same text is a notebook,\n\[tutorial.ipynb\]\(.*?\)\.\n", re.M
+    r"^!\[.*?\]\(.*?\)\n|^The same text is a notebook,\n(?:.+\n)+\n", re.M
 )
 
 

@@ -162,11 +162,14 @@ def _cache() -> tuple[State, str]:
 def _data() -> tuple[State, str]:
     from evofool.data import data_folder, inspect_dataset, names
 
-    present = [name for name in names() if inspect_dataset(name).present]
-    where = f"{', '.join(present)}; others are looked for in {data_folder()}"
-    if len(present) == len(names()):
-        return "ok", where
-    return "missing", f"{where}: set EVOFOOL_DATA (needed to train, not to evolve)"
+    absent = [name for name in names() if not inspect_dataset(name).present]
+    here = f"{', '.join(name for name in names() if name not in absent)} are here"
+    if not absent:
+        return "ok", here
+    return "missing", (
+        f"{', '.join(absent)}: not in {data_folder()} (EVOFOOL_DATA names another folder;"
+        f" evofool list datasets says which files); {here}. Evolution needs none of them"
+    )
 
 
 def _victims() -> list[Finding]:

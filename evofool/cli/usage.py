@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -24,6 +25,12 @@ RAY_HERE = "here"
 
 class Command(TyperCommand):
     """A command of evofool: while it runs, stdout is for its answers alone."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.help:  # typer keeps the line breaks of a docstring's later paragraphs
+            paragraphs = inspect.cleandoc(self.help).split("\n\n")
+            self.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """``--ray`` may stand alone; what follows is its address only if it looks like one."""

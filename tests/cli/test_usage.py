@@ -320,6 +320,26 @@ def test_doctor_says_what_it_looks_at(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(looked) == len(findings) - len(victims)  # python is known; victims are one
 
 
+def test_doctor_names_the_data_sets_that_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from evofool.cli import checkup
+
+    monkeypatch.setenv("EVOFOOL_DATA", str(tmp_path))
+    state, detail = checkup._data()
+    missing, _, here = detail.partition(f": not in {tmp_path} (EVOFOOL_DATA")
+    assert state == "missing"
+    assert "cifar10" in missing.split(", ")
+    assert "mnist-sample" not in missing.split(", ")
+    assert "mnist-sample" in here
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_is_not_broken_where_its_source_is(name: str) -> None:
+    """Only an empty line ends a line of the help; the terminal breaks the rest."""
+    assert "\n" not in COMMANDS[name].help.replace("\n\n", "")
+
+
 def test_the_table_of_attacks_shows_what_was_set() -> None:
     from evofool.experiments.attack.lines import _row
 

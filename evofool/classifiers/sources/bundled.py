@@ -207,7 +207,7 @@ def _check_architecture(spec: ClassifierSpec, base: Path) -> tuple[Path, Shape]:
         )
         trained = f", or name one that is trained: {ready}" if ready else ""
         raise ClassifierError(
-            f"classifier {spec.name}: is an architecture without weights; set weights:"
+            f"classifier {spec.name}: an architecture without weights; set weights:"
             f" FILE.safetensors{trained}"
         )
     shape = spec.input_shape or architecture.input_shape

@@ -23,6 +23,7 @@ from evofool.experiments.works.defended import FILE, DefendedRow
 from evofool.experiments.works.diagnosed import DiagnosticRow, black_minus_white
 from evofool.experiments.works.substitute import Substitute, TaughtRow
 from evofool.report.tables import Cell, Column, Count, Number, Table, Text
+from evofool.text import counted
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _detail(results: Results, net: ShownNet, threat: Threat) -> str:
         parts.append("BPDA, margin" if net.adapts else "margin, random starts")
     elif isinstance(threat.work, Substitute):
         labels = results.only(threat.work, TaughtRow).labels
-        parts.append(f"{labels} labels for {threat.work.settings.rounds} rounds")
+        parts.append(f"{labels} labels for {counted(threat.work.settings.rounds, 'round')}")
     elif threat.group == "black":
         queries = getattr(threat.work.attack, "queries", 0)  # type: ignore[union-attr]
         parts.append(f"{queries} queries per image")
