@@ -14,6 +14,7 @@ from evofool.classifiers.checks.locks import CallLock
 from evofool.classifiers.sources.onnx_feed import OnnxFeed
 from evofool.config.transforms import TransformsConfig
 from evofool.images import Shape, UInt8Images
+from evofool.randomness import Stream
 
 if TYPE_CHECKING:  # torch takes seconds to import; a black-box victim does without it
     from torch import nn
@@ -87,16 +88,39 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Onto:
+    """Natural pictures that pictures are stuck onto, uint8 of the net's input shape.
+
+    Attributes:
+        scored: k x C x H x W, one for each transform.
+        held_back: T x C x H x W, one for each transform that is held back.
+        digest: hex sha256 of all pictures that both were drawn from.
+    """
+
+    scored: UInt8Images
+    held_back: UInt8Images
+    digest: str
+
+    def under(self, transforms: range, stream: Stream) -> UInt8Images:
+        """Those of some transforms, len(transforms) x C x H x W."""
+        held = stream == Stream.HELD_BACK
+        pictures = self.held_back if held else self.scored
+        return pictures[np.array(transforms, np.int64) % len(pictures)]
+
+
+@dataclass(frozen=True)
 class Transformed:
     """A net that sees every picture through transforms (`evofool.classifiers.transformed`).
 
     Attributes:
         net: what sees them: a net or an ensemble of nets, without crops.
         config: the transforms, and how the answers to them become one.
+        onto: pictures that pictures are stuck onto, if `config` says so.
     """
 
     net: Classifier
     config: TransformsConfig
+    onto: Onto | None = None
 
 
 @dataclass(frozen=True)

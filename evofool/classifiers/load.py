@@ -34,6 +34,7 @@ from evofool.classifiers.sources import (
 from evofool.classifiers.spec import ClassifierSpec, Inspection, parse_spec, resolve
 from evofool.classifiers.tasks import with_task
 from evofool.classifiers.transformed import with_transforms
+from evofool.classifiers.transforms.onto import missing_pictures
 from evofool.errors import ClassifierError
 from evofool.files import is_folder
 from evofool.text import suggestion
@@ -187,7 +188,7 @@ def load_classifier(
             net = _source(parsed, folder).load(features_spec(parsed), folder)
             net = with_task(with_prototypes(net, parsed, folder), parsed.task)
             victim = with_crops(net, parsed.crops)
-    return with_transforms(with_answers(victim, parsed.answers), parsed.transforms)
+    return with_transforms(with_answers(victim, parsed.answers), parsed.transforms, base=folder)
 
 
 def inspect_classifier(
@@ -201,6 +202,15 @@ def inspect_classifier(
     """
     parsed = parse_spec(spec)
     folder = Path.cwd() if base is None else base
+    found = _inspected(parsed, folder)
+    absent = missing_pictures(parsed.transforms, folder)
+    if not absent:
+        return found
+    missing = "; ".join(text for text in (found.missing, absent) if text)
+    return dataclasses.replace(found, ready=False, missing=missing)
+
+
+def _inspected(parsed: ClassifierSpec, folder: Path) -> Inspection:
     if parsed.ensemble is not None:
         return inspect_ensemble(parsed, folder, inspect_classifier)
     if parsed.http is not None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import PIL.Image
-from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
 from evofool.classifiers.base import Classifier, Predict
@@ -21,22 +17,19 @@ from evofool.classifiers.build import freeze
 from evofool.classifiers.checks.answers import owned
 from evofool.classifiers.checks.probe import onnx_runner, probe
 from evofool.classifiers.labels import check_labels
-from evofool.classifiers.pictures import prepare
+from evofool.classifiers.reading import MOST_PICTURES, picture_files, read_npz, read_prepared
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config.classifier import PrototypesConfig
-from evofool.errors import ClassifierError, ImageError
-from evofool.files import is_file, is_folder, read_file, reason
-from evofool.images import PICTURE_SUFFIXES, UInt8Images, read_picture, to_float
+from evofool.errors import ClassifierError
+from evofool.files import is_file, is_folder, reason
+from evofool.images import PICTURE_SUFFIXES, UInt8Images, to_float
 
 if TYPE_CHECKING:
     from torch import nn
 
 KEY = "prototypes"
 """What the array of a file is called."""
-MOST_PICTURES = 100_000
-"""Most pictures of a folder, since all of them are read at each load."""
 _AT_ONCE = 32
-_MAX_FILE = 1 << 30
 _FORM = (
     f"save an array {KEY!r} of classes x features, and beside it 'labels', in a .npz or"
     " .safetensors"
@@ -234,14 +227,7 @@ def _of_file(path: Path, where: str) -> Prototypes:
 
 
 def _npz(path: Path) -> tuple[dict[str, NDArray[np.generic]], list[str] | None]:
-    data = read_file(path, _MAX_FILE)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        entries = {e.filename: e for e in archive.infolist() if e.file_size <= _MAX_FILE}
-        arrays = {
-            key: read_array(io.BytesIO(archive.read(entries[f"{key}.npy"])), allow_pickle=False)
-            for key in (KEY, "labels")
-            if f"{key}.npy" in entries
-        }
+    arrays = read_npz(path, (KEY, "labels"))
     labels = arrays.get("labels")
     return arrays, None if labels is None else [str(label) for label in labels.reshape(-1)]
 
@@ -278,11 +264,7 @@ def _of_folder(path: Path, net: Classifier, config: PrototypesConfig, where: str
         )
     sha256, points, left = hashlib.sha256(), [], MOST_PICTURES
     for folder in folders:
-        files = sorted(
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in PICTURE_SUFFIXES and file.name[:2] != "._"
-        )
+        files = picture_files(folder)
         left -= len(files)
         if not files or left < 0:
             raise ClassifierError(
@@ -292,21 +274,15 @@ def _of_folder(path: Path, net: Classifier, config: PrototypesConfig, where: str
             )
         total = np.zeros(net.n_classes)
         for start in range(0, len(files), _AT_ONCE):
-            pixels = np.stack([_read(file, net, where) for file in files[start : start + _AT_ONCE]])
+            pixels = np.stack(
+                [read_prepared(file, net, where) for file in files[start : start + _AT_ONCE]]
+            )
             sha256.update(pixels.tobytes())
             total += _features(net, pixels, config).sum(0)
         sha256.update(folder.name.encode("utf-8", "surrogateescape"))
         points.append((total / len(files)).astype(np.float32))
     labels = check_labels([folder.name for folder in folders], str(path))
     return Prototypes(np.stack(points), labels, sha256.hexdigest())
-
-
-def _read(path: Path, net: Classifier, where: str) -> UInt8Images:
-    try:
-        picture: PIL.Image.Image = read_picture(path)
-        return prepare(picture, net)
-    except ImageError as error:
-        raise ClassifierError(f"{where}: {error}") from error
 
 
 def _features(

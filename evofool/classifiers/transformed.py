@@ -9,13 +9,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
-from evofool.classifiers.base import Classifier, Transformed
+from evofool.classifiers.base import Classifier, Onto, Transformed
+from evofool.classifiers.transforms.onto import load_onto
 from evofool.config.transforms import TransformsConfig
 from evofool.errors import ClassifierError
 
 
-def with_transforms(classifier: Classifier, transforms: TransformsConfig | None) -> Classifier:
+def with_transforms(
+    classifier: Classifier, transforms: TransformsConfig | None, *, base: Path | None = None
+) -> Classifier:
     """The same victim behind transforms of every picture.
 
     >>> victim = with_transforms(victim, TransformsConfig(k=8, perspective=0.07, rotation=(-9, 9)))
@@ -26,10 +30,12 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
     Args:
         classifier: a net or an ensemble of nets on this machine.
         transforms: what is done, None for nothing.
+        base: folder that relative paths of `onto` start from; by default the working directory.
 
     Raises:
         ClassifierError: a predict function (which may be a service that is paid by the picture), a
-            victim that gives no full scores, one with ten crops, or one behind transforms already.
+            victim that gives no full scores, one with ten crops, or one behind transforms already;
+            pictures of `onto` that are missing or damaged.
     """
     if transforms is None:
         return classifier
@@ -50,9 +56,10 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
     if classifier.crops > 1:
         raise ClassifierError(f"{name}: averages ten crops; set crops: 1 to use transforms")
     k, single = transforms.k, transforms.k == 1
+    onto = load_onto(transforms, classifier, Path.cwd() if base is None else base)
     victim = dataclasses.replace(
         classifier,
-        digest=_digest(classifier, transforms),
+        digest=_digest(classifier, transforms, onto),
         old_digest=None,
         output=classifier.output if single else "logits",
         link=classifier.link if single else "sigmoid",
@@ -60,7 +67,7 @@ def with_transforms(classifier: Classifier, transforms: TransformsConfig | None)
         onnx=None,
         ensemble=None,
         title=f"{classifier.headline} under {k} transform{'' if single else 's'}",
-        transformed=Transformed(classifier, transforms),
+        transformed=Transformed(classifier, transforms, onto),
     )
     if not classifier.white_box:
         return victim
@@ -74,6 +81,8 @@ def untransformed(classifier: Classifier) -> Classifier:
     return classifier if classifier.transformed is None else classifier.transformed.net
 
 
-def _digest(classifier: Classifier, transforms: TransformsConfig) -> str:
+def _digest(classifier: Classifier, transforms: TransformsConfig, onto: Onto | None) -> str:
     content = json.dumps(transforms.result, sort_keys=True)
+    if onto is not None:
+        content += onto.digest
     return hashlib.sha256(f"transforms {classifier.digest} {content}".encode()).hexdigest()

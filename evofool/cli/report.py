@@ -37,11 +37,15 @@ def transforms(text: str) -> dict[str, Any]:
         ConfigError: a file that cannot be read.
     """
     from evofool.config import load_value, load_yaml
+    from evofool.config.loading import absolute_transforms
 
     if text.lstrip().startswith("{"):
         value = load_value(text, "--transforms")
     else:
-        data = load_yaml(Path(text)).data
+        document = load_yaml(Path(text))
+        for section in (("transforms",), ("classifier", "transforms")):
+            document = absolute_transforms(document, section)
+        data = document.data
         classifier = data.get("classifier", data)
         value = classifier.get("transforms") if isinstance(classifier, dict) else None
     if not isinstance(value, dict):

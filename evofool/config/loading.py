@@ -407,6 +407,7 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
     Raises:
         ConfigError: a file is missing.
     """
+    document = absolute_transforms(document, (*section, "transforms"))
     nets = _nets_at(document, section)
     if nets is not None:
         for index in range(len(nets)):
@@ -423,6 +424,13 @@ def absolute_classifier(document: Document, section: KeyPath, check: bool) -> Do
     document = _absolute_place(document, (*section, "prototypes", "path"))
     document = _absolute_key(document, section, "templates", _no_template, check)
     return _absolute_key(document, section, "labels", lambda *_: True, check)
+
+
+def absolute_transforms(document: Document, section: KeyPath) -> Document:
+    """`document` with the pictures that transforms at `section` may name absolute."""
+    for key in ("path", "held_back"):
+        document = _absolute_place(document, (*section, "onto", key))
+    return document
 
 
 def _absolute_place(document: Document, where: KeyPath) -> Document:

@@ -8,7 +8,13 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from evofool.config.base import Model
 
@@ -75,6 +81,21 @@ Pair: TypeAlias = tuple[float, float]
 Whole: TypeAlias = tuple[int, int] | None
 
 
+class OntoConfig(Model):
+    """Natural pictures that a picture is stuck onto, another one under each transform.
+
+    Both are taken in a random order. Each is a folder of pictures, which are resized to the net's
+    input, or a ``.npz`` file with an array ``images``, uint8 N x C x H x W of the input's size.
+
+    Attributes:
+        path: of those that a picture is optimised over.
+        held_back: of those that success is reported on as well.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    held_back: Annotated[str, Field(min_length=1)]
+
+
 class TransformsConfig(Model):
     """How pictures are transformed before the net sees them.
 
@@ -100,6 +121,7 @@ class TransformsConfig(Model):
         fill: what lies beyond the picture: ``edge`` repeats its border, a number is a grey.
         quantise: whether a transformed picture has 8 bits, as a camera's.
         held_back: other transforms that success is reported under as well.
+        onto: pictures that the picture is stuck onto, as large as `scale` says; None for none.
     """
 
     k: Annotated[int, Field(ge=1, le=MOST_TRANSFORMS)] = 8
@@ -119,6 +141,7 @@ class TransformsConfig(Model):
     fill: Literal["edge"] | Annotated[float, Field(ge=0, le=1)] = "edge"
     quantise: bool = True
     held_back: Annotated[int, Field(ge=0, le=10_000)] = 10
+    onto: OntoConfig | None = None
 
     @model_validator(mode="after")
     def _sides(self) -> Self:
@@ -142,9 +165,34 @@ class TransformsConfig(Model):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `onto` where it is None: digests and addresses of before there was any hold."""
+        content: dict[str, Any] = handler(self)
+        if content.get("onto") is None:
+            content.pop("onto", None)
+        return content
+
+    @model_validator(mode="after")
+    def _room_around(self) -> Self:
+        if self.onto is None:
+            return self
+        if self.scale[1] >= 1:
+            raise ValueError(
+                f"onto: a picture of scale {self.scale[1]:g} hides what it is stuck onto; set scale"
+                " to its side, as a share of the other's, such as 0.3"
+            )
+        if self.fill != "edge":
+            raise ValueError("onto: other pictures lie beyond the picture; remove fill")
+        return self
+
     @property
     def result(self) -> dict[str, Any]:
-        """What decides scores, as JSON values; how much is held back does not."""
+        """What decides scores, as JSON values; how much is held back does not.
+
+        Nor does where pictures of `onto` lie: the digest of the victim covers their pixels.
+        """
         content: dict[str, Any] = self.model_dump(mode="json")
         content.pop("held_back")
+        content.pop("onto", None)
         return content

@@ -61,9 +61,12 @@ class TransformedEngine:
 
         assert classifier.transformed is not None
         self.net, config = classifier.transformed.net, classifier.transformed.config
+        numbers, onto = range(config.k) if transforms is None else transforms, None
+        if classifier.transformed.onto is not None:
+            onto = classifier.transformed.onto.under(numbers, stream)
         self.inner = inner
         self.name, self.device = inner.name, inner.device
-        self.transformation = Transformation(config, self.net.input_shape, transforms, stream)
+        self.transformation = Transformation(config, self.net.input_shape, numbers, stream, onto)
         self._combine = config.combine
 
     @property

@@ -25,7 +25,10 @@ class TransformedModule(nn.Module):
         assert transformed.net.module is not None
         net, config = transformed.net, transformed.config
         self.net = net.module
-        self._transformation = Transformation(config, net.input_shape)
+        onto = transformed.onto
+        self._transformation = Transformation(
+            config, net.input_shape, onto=None if onto is None else onto.scored
+        )
         self._combine = config.combine
         self._output, self._link = net.output, net.link
 

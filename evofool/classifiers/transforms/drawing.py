@@ -37,6 +37,7 @@ class Stage(IntEnum):
     RESAMPLE = 9
     NOISE = 10
     JPEG = 11
+    ONTO = 12
 
 
 @dataclass(frozen=True)

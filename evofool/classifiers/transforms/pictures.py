@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from evofool.classifiers.transforms.drawing import Drawn, draw, resampling
 from evofool.config.transforms import TransformsConfig
-from evofool.images import Shape
+from evofool.images import Shape, UInt8Images
 from evofool.randomness import Stream
 
 _FAR = 1e4
@@ -21,8 +21,9 @@ _FAR = 1e4
 class Transformation:
     """k transforms of pictures of one shape.
 
-    The order is that of the world: the picture is moved and turned, lit, blurred by movement and by
-    the lens, taken by the camera's pixels, which add noise, given 8 bits and packed as JPEG.
+    The order is that of the world: the picture is moved, turned and stuck onto another, lit,
+    blurred by movement and by the lens, taken by the camera's pixels, which add noise, given 8 bits
+    and packed as JPEG.
     Gradients pass through all of it; 8 bits and JPEG are left out of them (straight-through).
 
     Args:
@@ -30,6 +31,7 @@ class Transformation:
         shape: channels, height, width.
         transforms: which; by default the first `config.k`.
         stream: see `draw`.
+        onto: uint8 k x C x H x W that pictures are stuck onto, one under each transform, or None.
 
     Attributes:
         drawn: their parameters.
@@ -42,11 +44,13 @@ class Transformation:
         shape: Shape,
         transforms: range | None = None,
         stream: Stream = Stream.TRANSFORM,
+        onto: UInt8Images | None = None,
     ) -> None:
         self.drawn: Drawn = draw(config, shape, transforms, stream)
         self.k = config.k if transforms is None else len(transforms)
         self.shape = shape
         self.fill = config.fill
+        self._onto = onto
         self.quantise = config.quantise and not self.drawn.identity
         self._constants: dict[tuple[torch.device, torch.dtype], dict[str, Tensor]] = {}
 
@@ -96,6 +100,9 @@ class Transformation:
         x = images.reshape(1, n * c, h, w).expand(k, -1, -1, -1)
         if drawn.matrices is not None:
             x = self._warped(x, own["grid"])
+        if "onto" in own:
+            cover = own["cover"]
+            x = x * cover + (own["onto"] * (1 - cover)).repeat(1, n, 1, 1)
         if drawn.contrast is not None:
             x = (x - 0.5) * own["contrast"] + 0.5
         if drawn.brightness is not None:
@@ -148,6 +155,10 @@ class Transformation:
         arrays: dict[str, NDArray[np.float64]] = {}
         if drawn.matrices is not None:
             arrays["grid"] = sampling_grid(drawn.matrices, h, w)
+            if self._onto is not None:
+                whole, grid = torch.ones(self.k, 1, h, w).double(), torch.from_numpy(arrays["grid"])
+                arrays["cover"] = _sampled(whole, grid, "zeros").numpy()
+                arrays["onto"] = self._onto / 255.0
         for name in ("contrast", "brightness"):
             value = getattr(drawn, name)
             if value is not None:

@@ -140,6 +140,8 @@ class SignsConfig(Model):
     def _held_back_beside(cls, value: TransformsConfig) -> TransformsConfig:
         if value.held_back != TransformsConfig().held_back:
             raise ValueError("held_back stands beside transforms here; move it there")
+        if value.onto is not None:
+            raise ValueError("onto: signs are painted here, not stuck onto pictures; remove it")
         return value
 
     @model_validator(mode="before")
