@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -40,9 +42,16 @@ class Stranger:
             raise SystemExit(f"{page} has no command `{begins}` any more")
         self.run(*found[0], *changes)
 
-    def code(self, page: str) -> None:
-        """Run the Python of a page, from top to bottom, as one program."""
+    def code(self, page: str, own: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Run the Python of a page, from top to bottom, as one program.
+
+        Args:
+            page: of the documents.
+            own: what stands in it for something published, and the stranger's own in its place.
+        """
         text = "\n".join(block.text for block in blocks(ROOT / page) if block.language == "python")
+        for published, name in own.items():
+            text = text.replace(published, name)
         program = self.folder / f"code-of-{Path(page).stem}.py"  # no name that could be imported
         program.write_text(text, encoding="utf-8")
         self.run("python", program.name)
@@ -104,9 +113,11 @@ def main(environment: str, folder: str) -> None:
         check=True,
     )
     page = "docs/guides/paper-figure.md"
-    stranger.code(page)
+    own = {"docs/reports/mnist-compare": "runs/compare-own", '"mnist-lenet"': '"my_net.py:victim"'}
+    stranger.code(page, own)
     stranger.command(page, "evofool gallery")
     stranger.has("curve.pdf", b"%PDF", 1_000)
+    stranger.has("comparison.pdf", b"%PDF", 1_000)
     stranger.has("elites.tex", b"\\begin{tabular}", 200)
     stranger.has("three.png", b"\x89PNG", 1_000)
 
