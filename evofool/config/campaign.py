@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evofool.config.base import Model
 from evofool.config.classifier import ClassifierConfig
 from evofool.config.evolution import EvolutionConfig, MapElitesConfig, OneClass
+from evofool.config.options import WithOptions
 from evofool.config.scoring import SpreadScoring
-from evofool.config.values import Positive, gathered
+from evofool.config.values import Positive
 
 
-class EncodingConfig(Model):
+class EncodingConfig(WithOptions):
     """The encoding: in YAML its options are written beside its name, and it checks them itself."""
-
-    name: Annotated[str, Field(min_length=1)]
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, value: Any) -> Any:
-        return gathered(value, "name")
-
-    @model_serializer
-    def _spread(self) -> dict[str, Any]:
-        return {"name": self.name, **self.options}
 
 
 class StopConfig(Model):

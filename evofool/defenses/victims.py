@@ -21,8 +21,6 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
-    model_serializer,
-    model_validator,
 )
 
 from evofool.classifiers import Classifier, load_classifier
@@ -31,7 +29,7 @@ from evofool.classifiers.identity.files import sha256_file
 from evofool.classifiers.load import Source, inspect_classifier
 from evofool.classifiers.spec import ClassifierSpec, Inspection, resolve
 from evofool.config import ClassifierConfig, Model, load_model
-from evofool.config.values import gathered
+from evofool.config.options import WithOptions
 from evofool.defenses.base import Defense
 from evofool.defenses.registry import is_foreign, make
 from evofool.errors import ClassifierError, EvofoolError, UsageError
@@ -111,7 +109,7 @@ class DenoiserConfig(Model):
     rejects: ClassVar[bool] = False
 
 
-class ForeignDefense(Model):
+class ForeignDefense(WithOptions):
     """A defense of a file or an installed package; its options are written beside its name.
 
     Attributes:
@@ -120,16 +118,6 @@ class ForeignDefense(Model):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=4096)]
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, value: Any) -> Any:
-        return gathered(value, "name")
-
-    @model_serializer
-    def _spread(self) -> dict[str, Any]:
-        return {"name": self.name, **self.options}
 
 
 def foreign(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
